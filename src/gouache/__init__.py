@@ -1,0 +1,62 @@
+"""gouache: pictures from words by VQGAN-CLIP (Crowson et al. 2022, arXiv 2204.08583).
+
+    import gouache
+    gouache.paint("a red apple").save("apple.png")
+
+Names are imported when first used: `import gouache` alone loads neither torch nor any model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gouache._version import __version__
+
+if TYPE_CHECKING:
+    from gouache.config import PaintConfig, make_config
+    from gouache.engine import Painting, Session, paint, resume_session, save_session
+    from gouache.errors import GouacheError
+    from gouache.generators import load_generator
+    from gouache.perceptors import load_perceptor
+    from gouache.protocols import Step
+
+_HOMES = {
+    "GouacheError": "gouache.errors",
+    "PaintConfig": "gouache.config",
+    "Painting": "gouache.engine",
+    "Session": "gouache.engine",
+    "Step": "gouache.protocols",
+    "load_generator": "gouache.generators",
+    "load_perceptor": "gouache.perceptors",
+    "make_config": "gouache.config",
+    "paint": "gouache.engine",
+    "resume_session": "gouache.engine",
+    "save_session": "gouache.engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gouache' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "GouacheError",
+    "PaintConfig",
+    "Painting",
+    "Session",
+    "Step",
+    "__version__",
+    "load_generator",
+    "load_perceptor",
+    "make_config",
+    "paint",
+    "resume_session",
+    "save_session",
+]

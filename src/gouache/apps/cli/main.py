@@ -1,0 +1,99 @@
+"""The `gouache` command: its group, and what every error looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gouache._version import __version__
+from gouache.apps.cli import paint, read, train
+from gouache.errors import GouacheError, PromptError
+
+# typer carries its own copy of click in some versions and uses the installed one in others; the
+# base of its public `BadParameter` is the right class in both.
+UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+class PaintByDefault(TyperGroup):
+    """`gouache "a red apple"` is `gouache paint "a red apple"`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.list_commands(ctx):
+            args = ["paint", *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        # `gouache --steps 10 "a red apple"`: options of paint may come first.
+        if args and args[0].startswith("-") and args[0] not in _GROUP_OPTIONS:
+            args = ["paint", *args]
+        return super().parse_args(ctx, args)
+
+
+_GROUP_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+
+app = typer.Typer(
+    cls=PaintByDefault,
+    name="gouache",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help='Paint pictures from words: gouache "a red apple". '
+    "A prompt that is also a command's name needs paint before it.",
+)
+app.command("paint")(paint.paint)
+app.command("resume")(paint.resume)
+app.command("replay")(paint.replay)
+app.command("info")(read.info)
+app.add_typer(train.app, name="train")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"gouache {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def group(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code. Our errors are one line on stderr and 2."""
+    try:
+        code = app(args=arguments, standalone_mode=False, prog_name="gouache")
+        sys.stdout.flush()
+    except PromptError as error:
+        return _fail(f"{error}\n{error.pointer()}" if error.text else str(error))
+    except GouacheError as error:
+        return _fail(str(error))
+    except UsageError as error:
+        return _fail(f"{error.format_message()} See: gouache --help")
+    except (typer.Abort, KeyboardInterrupt):
+        print("gouache: interrupted", file=sys.stderr)
+        return 130
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`gouache --help | head`); nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return int(code or 0)
+
+
+def _fail(message: str) -> int:
+    print(f"gouache: {message}", file=sys.stderr)
+    return 2
+
+
+def entry() -> None:
+    """What the installed `gouache` script calls."""
+    sys.exit(run())

@@ -1,0 +1,148 @@
+"""`gouache paint`, `resume` and `replay`: commands that end in a picture."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gouache.apps.cli.options import PRESET_HELP, with_settings
+from gouache.apps.outputs import Outputs, default_out
+from gouache.config import PaintConfig, flatten, make_config
+from gouache.errors import ConfigError, StateError
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON about the result.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Picture to write (.png).")]
+Timelapse = Annotated[
+    Path | None, typer.Option("--timelapse", help="Film of the painting, .mp4 or .gif.")
+]
+
+
+@with_settings
+def paint(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT", help="What to paint.")
+    ] = None,
+    out: Out = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
+    ] = None,
+    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", help="Folder for settings, losses, steps, state.")
+    ] = None,
+    save_every: Annotated[
+        int, typer.Option("--save-every", help="Steps between saves in the run folder.", min=1)
+    ] = 25,
+    timelapse: Timelapse = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the settings and stop.")
+    ] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    *,
+    given: Mapping[str, Any],
+) -> int:
+    """Paint a picture from words: "text:weight:stop | text ^ next stage"."""
+    values = {**read_config_file(config), **given}
+    preset = values.pop("preset", preset) if preset == "auto" else preset
+    if words:
+        values["prompt"] = " ".join(words)
+    settings = make_config(preset, **values)
+    check_prompts(settings)
+    if dry_run:
+        typer.echo(jsonlib.dumps(settings.to_dict(), indent=2, ensure_ascii=False))
+        return 0
+    outputs = Outputs(
+        out=out or default_out(settings.prompt),
+        run_dir=run_dir,
+        save_every=save_every,
+        timelapse=timelapse,
+    )
+    return paint_and_report(settings, outputs, quiet=quiet, json=json)
+
+
+def resume(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run folder.")],
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Go on with an interrupted run; the picture goes where the first call said."""
+    from gouache.apps.runner import resume_run
+
+    return resume_run(run_dir, quiet=quiet, json=json)
+
+
+def replay(
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A PNG made by gouache.")],
+    out: Out = None,
+    timelapse: Timelapse = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Paint a picture again from the settings inside its file."""
+    from gouache.output.png import read_metadata
+
+    metadata = read_metadata(picture)
+    try:
+        settings = PaintConfig.from_dict(metadata["config"])
+        index = metadata.get("picture")
+    except (KeyError, TypeError) as error:
+        raise StateError(f"{picture} lacks settings ({error}); it cannot be replayed") from None
+    outputs = Outputs(out=out or default_out(settings.prompt), timelapse=timelapse, only=index)
+    return paint_and_report(settings, outputs, quiet=quiet, json=json, expected=metadata)
+
+
+def paint_and_report(
+    settings: PaintConfig,
+    outputs: Outputs,
+    *,
+    quiet: bool,
+    json: bool,
+    expected: Mapping[str, Any] | None = None,
+) -> int:
+    """Checks the outputs before anything slow is imported, then paints."""
+    outputs.check()
+    from gouache.apps.runner import paint_run
+    from gouache.engine import validate
+
+    validate(settings)
+
+    return paint_run(settings, outputs, quiet=quiet, json=json, expected=expected)
+
+
+def check_prompts(settings: PaintConfig) -> None:
+    """Finds mistakes in prompts and files before torch is imported: answers come at once."""
+    from gouache.prompts import parse_image_prompt, parse_noise_prompt, parse_prompts
+
+    for text in settings.image_prompts:
+        parse_image_prompt(text)
+    for text in settings.noise_prompts:
+        parse_noise_prompt(text)
+    if settings.prompt.strip() or not (settings.image_prompts or settings.noise_prompts):
+        parse_prompts(settings.prompt)
+
+
+def read_config_file(path: Path | None) -> dict[str, Any]:
+    """Flat settings from a YAML or JSON file; unknown keys are refused by the settings."""
+    if path is None:
+        return {}
+    import yaml
+
+    try:
+        # JSON is YAML, so one reader serves both; safe_load builds plain values only.
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"the settings file {path} cannot be read: {reason}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ConfigError(f"the settings file {path} is not YAML or JSON: {reason}") from None
+    return flatten({} if values is None else values)
+
+
+__all__ = ["paint", "read_config_file", "replay", "resume"]

@@ -1,0 +1,279 @@
+"""Drives a session and writes what it makes: the one loop behind paint, resume and replay."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gouache.apps.outputs import Outputs
+from gouache.apps.progress import Progress, make_progress
+from gouache.config import PaintConfig
+from gouache.engine import Session, picture_record, resume_session, save_session
+from gouache.errors import DivergedError, StateError
+from gouache.ops.images import grid_pil, to_pil
+from gouache.output.png import save_picture
+from gouache.output.run_folder import RunFolder
+from gouache.output.video import Timelapse
+from gouache.prompts import one_line
+from gouache.protocols import Step
+
+FRAMES = 120  # a timelapse has about this many
+
+
+@dataclass
+class Result:
+    """What a run wrote, as `--json` prints it."""
+
+    out: list[Path]
+    grid: Path | None
+    step: int
+    num_steps: int
+    seconds: float
+    scores: list[float]
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    resume: Path | None = None  # the run folder to go on from, when interrupted
+
+
+class Stop:
+    """Notes Ctrl-C so that a run ends between two steps, with everything saved.
+
+    A second Ctrl-C interrupts at once, for those who do not want to wait for the saving.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True
+
+    @contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Installs the handlers (main thread only) and puts the old ones back."""
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        try:
+            old = [signal.signal(number, self._note) for number in numbers]
+        except ValueError:  # not the main thread: somebody else handles signals
+            yield self
+            return
+        try:
+            yield self
+        finally:
+            for number, handler in zip(numbers, old, strict=True):
+                signal.signal(number, handler)
+
+
+def run_session(
+    session: Session, outputs: Outputs, folder: RunFolder | None, progress: Progress
+) -> Result:
+    """Paints to the end or to Ctrl-C and writes pictures, film, losses and state."""
+    begun = time.monotonic()
+    stop, last = Stop(), None
+    every = max(1, session.num_steps // FRAMES)
+    with ExitStack() as stack:
+        stack.enter_context(stop.listening())
+        film = stack.enter_context(Timelapse(outputs.timelapse)) if outputs.timelapse else None
+        stack.enter_context(progress)
+        if folder is not None and session.step_index == 0:
+            save_session(session, folder.state_path)
+        try:
+            for step in session:
+                last = step
+                progress.show(step)
+                if film is not None and (step.index % every == 0 or session.finished):
+                    film.add(_frame(step, outputs))
+                if folder is not None:
+                    _record(folder, session, step, outputs.save_every)
+                if stop.wanted:
+                    break
+        except DivergedError as error:
+            _write_pictures(session, outputs, last, error.image)
+            raise
+        if film is not None and session.finished:
+            film.add(_as_frame(session.picture(), outputs))
+        paths, grid = _write_pictures(session, outputs, last, session.picture())
+        resume = None
+        if not session.finished:
+            resume = _save_interrupted(session, outputs, folder)
+    return Result(
+        out=paths,
+        grid=grid,
+        step=session.step_index,
+        num_steps=session.num_steps,
+        seconds=time.monotonic() - begun,
+        scores=[round(value, 4) for value in session.scores().tolist()],
+        losses={} if last is None else {k: v.tolist() for k, v in last.losses.items()},
+        resume=resume,
+    )
+
+
+def _record(folder: RunFolder, session: Session, step: Step, save_every: int) -> None:
+    folder.record(step.index, {name: value.tolist() for name, value in step.losses.items()})
+    if session.step_index % save_every == 0 or session.finished:
+        images = [to_pil(picture) for picture in step.image]
+        folder.save_step(session.step_index, images, None, session.config.prompt)
+        save_session(session, folder.state_path)
+
+
+def _save_interrupted(session: Session, outputs: Outputs, folder: RunFolder | None) -> Path:
+    if folder is not None:
+        save_session(session, folder.state_path)
+        return folder.path
+    path = outputs.out.with_suffix(".run")
+    number = 1
+    while (path / "settings.json").exists():
+        number += 1
+        path = outputs.out.with_name(f"{outputs.out.stem}-{number}.run")
+    with RunFolder.create(path, run_settings(session.config, outputs)) as created:
+        save_session(session, created.state_path)
+    return path
+
+
+def run_settings(config: PaintConfig, outputs: Outputs) -> dict[str, Any]:
+    """What settings.json holds: the settings, and where the results go (absolute paths)."""
+    timelapse = outputs.timelapse
+    return {
+        "config": config.to_dict(),
+        "outputs": {
+            "out": str(outputs.out.absolute()),
+            "save_every": outputs.save_every,
+            "timelapse": None if timelapse is None else str(timelapse.absolute()),
+            "only": outputs.only,
+        },
+    }
+
+
+def _write_pictures(
+    session: Session, outputs: Outputs, last: Step | None, pictures: Any
+) -> tuple[list[Path], Path | None]:
+    losses = {} if last is None else last.losses
+    images = [to_pil(picture) for picture in pictures]
+    chosen = list(range(len(images))) if outputs.only is None else [outputs.only]
+    paths = outputs.picture_paths(len(images))
+    prompt = session.config.prompt
+    for path, k in zip(paths, chosen, strict=True):
+        save_picture(images[k], path, picture_record(session, losses, k), prompt)
+    if len(paths) == 1:
+        return paths, None
+    record = picture_record(session, losses, 0) | {"picture": None}
+    save_picture(grid_pil(images), outputs.out, record, prompt)
+    return paths, outputs.out
+
+
+def _frame(step: Step, outputs: Outputs) -> Any:
+    return _as_frame(step.image, outputs)
+
+
+def _as_frame(pictures: Any, outputs: Outputs) -> Any:
+    images = [to_pil(picture) for picture in pictures]
+    if outputs.only is not None:
+        return images[outputs.only]
+    return images[0] if len(images) == 1 else grid_pil(images)
+
+
+def paint_run(
+    config: PaintConfig,
+    outputs: Outputs,
+    *,
+    quiet: bool,
+    json: bool,
+    expected: Mapping[str, Any] | None = None,
+) -> int:
+    """Builds the session and runs it; returns the exit code."""
+    session = Session.build(config)
+    if expected is not None:
+        _compare_models(session, expected)
+    with ExitStack() as stack:
+        folder = None
+        if outputs.run_dir is not None:
+            settings = run_settings(config, outputs)
+            folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
+        result = run_session(session, outputs, folder, make_progress(quiet or json))
+    return report(config, result, json=json)
+
+
+def resume_run(run_dir: Path, *, quiet: bool, json: bool) -> int:
+    """Continues the run in `run_dir`; returns the exit code."""
+    with RunFolder.open(run_dir) as folder:
+        outputs = _stored_outputs(folder)
+        outputs.check()
+        session = resume_session(folder.state_path)
+        folder.truncate_losses(session.step_index)
+        result = run_session(session, outputs, folder, make_progress(quiet or json))
+    return report(session.config, result, json=json)
+
+
+def _stored_outputs(folder: RunFolder) -> Outputs:
+    stored = folder.read_settings().get("outputs")
+    try:
+        assert isinstance(stored, dict)
+        timelapse, only = stored["timelapse"], stored["only"]
+        return Outputs(
+            out=Path(stored["out"]),
+            run_dir=folder.path,
+            save_every=max(1, int(stored["save_every"])),
+            timelapse=None if timelapse is None else Path(timelapse),
+            only=None if only is None else int(only),
+        )
+    except (AssertionError, KeyError, TypeError, ValueError):
+        raise StateError(
+            f"{one_line(folder.settings_path)} does not say where the picture goes; "
+            "start the run again"
+        ) from None
+
+
+def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
+    """Warns when a picture was made with other weights than those it is painted with now."""
+    now = picture_record(session, {}, 0)
+    for kind in ("generator", "perceptors"):
+        if expected.get(kind) != now[kind]:
+            print(
+                f"gouache: the picture was made with another {kind.removesuffix('s')} than the "
+                "installed one; this one will differ",
+                file=sys.stderr,
+            )
+
+
+def report(config: PaintConfig, result: Result, *, json: bool) -> int:
+    """Prints where the pictures are; 0 when finished, 130 when interrupted."""
+    if json:
+        from gouache.output.png import dump_json
+
+        print(
+            dump_json(
+                {
+                    "out": [str(path) for path in result.out],
+                    "grid": None if result.grid is None else str(result.grid),
+                    "prompt": config.prompt,
+                    "seed": config.seed,
+                    "step": result.step,
+                    "num_steps": result.num_steps,
+                    "seconds": round(result.seconds, 3),
+                    "scores": result.scores,
+                    "losses": result.losses,
+                    "resume": None if result.resume is None else str(result.resume),
+                }
+            )
+        )
+    else:
+        for path in [*result.out, *([result.grid] if result.grid else [])]:
+            print(path)
+    if result.resume is not None:
+        print(
+            f"gouache: stopped after step {result.step} of {result.num_steps}; "
+            f"go on with: gouache resume {result.resume}",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+__all__ = ["Result", "paint_run", "report", "resume_run", "run_session"]

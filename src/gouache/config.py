@@ -1,0 +1,395 @@
+"""Run-level settings: frozen dataclasses that need nothing but the standard library.
+
+One source for name, default, range and help: the command line, configuration files, PNG metadata
+and `paint(...)` all derive from these fields. A field's metadata holds `help`, and where they apply
+`low`, `high` (inclusive range), `above` (exclusive lower bound) and `choices`. The defaults are
+those of the shipped `pocket` models; `PRESETS` holds what differs for others. Names are unique
+across sections, so `make_config(num_cutouts=32)` needs no section name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from gouache.errors import ConfigError
+from gouache.registry import nearest
+
+MAX_SIDE = 8192
+MAX_PIXELS = 4096 * 4096
+MAX_PROMPT_CHARS = 20_000
+AUGMENTATIONS = ("flip", "affine", "perspective", "color", "erasing", "noise")
+
+
+def _setting(default: Any, help: str, **meta: Any) -> Any:
+    return field(default=default, metadata={"help": help, **meta})
+
+
+@dataclass(frozen=True)
+class CutoutConfig:
+    """How cutouts are taken from the picture (paper, appendix G.2)."""
+
+    num_cutouts: int = _setting(24, "cutouts per step", low=1, high=1024)
+    whole_share: float = _setting(
+        0.35, "share of cutouts that show the whole picture (at least one does)", low=0.0, high=1.0
+    )
+    cut_pow: float = _setting(
+        0.6, "cutout side is U^cut_pow between the smallest and the largest", above=0.0, high=100.0
+    )
+    cut_min: float = _setting(
+        0.45, "smallest cutout side, as a share of the picture's short side", above=0.0, high=1.0
+    )
+    augment: tuple[str, ...] = _setting(
+        AUGMENTATIONS, "augmentations, comma-separated, or none", choices=AUGMENTATIONS
+    )
+    flip_probability: float = _setting(0.5, "share of mirrored cutouts", low=0.0, high=1.0)
+    affine_degrees: float = _setting(12.0, "largest rotation in degrees", low=0.0, high=180.0)
+    affine_translate: float = _setting(
+        0.08, "largest shift, as a share of the cutout", low=0.0, high=1.0
+    )
+    affine_shear: float = _setting(5.0, "largest shear in degrees", low=0.0, high=60.0)
+    affine_probability: float = _setting(0.8, "share of cutouts bent so", low=0.0, high=1.0)
+    perspective_scale: float = _setting(
+        0.2, "how far corners move, as a share of half the side", low=0.0, high=0.9
+    )
+    perspective_probability: float = _setting(0.5, "share of cutouts bent so", low=0.0, high=1.0)
+    color_strength: float = _setting(
+        0.08, "brightness, contrast and saturation change by up to this factor", low=0.0, high=1.0
+    )
+    color_probability: float = _setting(0.7, "share of recoloured cutouts", low=0.0, high=1.0)
+    erase_scale: float = _setting(
+        0.2, "largest erased area, as a share of the cutout", low=0.0, high=0.9
+    )
+    erase_probability: float = _setting(
+        0.2, "share of cutouts with a rectangle erased", low=0.0, high=1.0
+    )
+    noise_strength: float = _setting(
+        0.06, "noise is U(0, this) * N(0,1), per cutout", low=0.0, high=2.0
+    )
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    """What is optimised, and what keeps it near the codes (paper, section 2.4 and G.1)."""
+
+    latent: str = _setting("quantized", "latent parameterisation")
+    start: str = _setting(
+        "random",
+        "what the picture starts from when there is no init image",
+        choices=("random", "pixels", "gradient", "fractal"),
+    )
+    latent_rule: str = _setting(
+        "decay",
+        "how the pull on the latent is lowered: decay (exponential, to zero), stepwise (to the "
+        "init latent, by latent_drop every latent_drop_every steps), off",
+        choices=("decay", "stepwise", "off"),
+    )
+    latent_weight: float = _setting(0.1, "weight of the pull on the latent", low=0.0, high=1000.0)
+    latent_decay: float = _setting(
+        0.005, "relative decrease of that weight per step (decay)", low=0.0, high=1.0
+    )
+    latent_drop: float = _setting(
+        0.3, "decrease of that weight per drop (stepwise)", low=0.0, high=1000.0
+    )
+    latent_drop_every: int = _setting(
+        50, "steps between drops (stepwise); the optimiser starts anew at each", low=1, high=100_000
+    )
+    latent_average: float = _setting(
+        0.0,
+        "decay of the moving average that the final picture is decoded from; 0 is off",
+        low=0.0,
+        high=0.9999,
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How the latent is updated."""
+
+    optimizer: str = _setting("Adam", "name of an optimiser of torch.optim")
+    learning_rate: float = _setting(0.2, "learning rate", above=0.0, high=100.0)
+    lr_schedule: str = _setting(
+        "cosine", "learning rate over the run", choices=("constant", "cosine", "linear")
+    )
+    lr_warmup: int = _setting(5, "steps until the learning rate is reached", low=0, high=100_000)
+    lr_final: float = _setting(
+        0.1, "learning rate at the end, as a share of the first", low=0.0, high=1.0
+    )
+    clip_grad: float = _setting(
+        0.0, "largest norm of the gradient per picture; 0 is off", low=0.0, high=1e9
+    )
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """What the perceptor is asked."""
+
+    contrast_weight: float = _setting(
+        0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
+    )
+    contrast_scale: float = _setting(
+        20.0, "inverse temperature of that contrast", above=0.0, high=1000.0
+    )
+    templates: bool = _setting(True, "average each prompt over phrases such as 'a picture of {}'")
+    tv_weight: float = _setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
+
+
+@dataclass(frozen=True)
+class PaintConfig:
+    """All that decides a picture; `config.updated(steps=300)` is a changed copy."""
+
+    prompt: str = _setting("", "what to paint: 'text:weight:stop | text ^ next stage'")
+    image_prompts: tuple[str, ...] = _setting((), "pictures to resemble, PATH:WEIGHT:STOP")
+    noise_prompts: tuple[str, ...] = _setting((), "random directions, SEED:WEIGHT:STOP")
+    init_image: str = _setting("", "picture to start from")
+    size: tuple[int, int] = _setting((128, 128), "width and height in pixels, WxH")
+    steps: tuple[int, ...] = _setting(
+        (150,), "optimisation steps; one number per stage or one for all"
+    )
+    seed: int = _setting(0, "seed of everything random", low=0, high=2**63 - 1)
+    count: int = _setting(1, "pictures painted together", low=1, high=256)
+    generator: str = _setting("pocket", "picture generator (VQGAN)")
+    perceptor: str = _setting("pocket", "joint text-image encoder")
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")
+    precision: str = _setting(
+        "auto", "arithmetic of the frozen networks", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    cutouts: CutoutConfig = field(default_factory=CutoutConfig)
+    latents: LatentConfig = field(default_factory=LatentConfig)
+    optimization: OptimizerConfig = field(default_factory=OptimizerConfig)
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+
+    def __post_init__(self) -> None:
+        for setting in settings():
+            _check(setting, setting.get(self))
+        width, height = self.size
+        if width * height > MAX_PIXELS:
+            raise ConfigError(
+                f"size is {width}x{height}; at most {MAX_PIXELS:,} pixels are possible"
+            )
+
+    def updated(self, **values: Any) -> PaintConfig:
+        """A copy with settings of any section replaced by their flat names."""
+        known = {setting.name: setting for setting in settings()}
+        top: dict[str, Any] = {}
+        sections: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigError(f"no setting is called {name!r}; {nearest(name, sorted(known))}")
+            setting = known[name]
+            value = _coerce(setting, value)
+            _check(setting, value)
+            (sections.setdefault(setting.section, {}) if setting.section else top)[name] = value
+        for section, changes in sections.items():
+            top[section] = dataclasses.replace(getattr(self, section), **changes)
+        return dataclasses.replace(self, **top)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested mapping of lists, numbers and strings; `from_dict` reads it back."""
+        return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PaintConfig:
+        """Reads nested or flat mappings; unknown keys are errors."""
+        return cls().updated(**flatten(values))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of `PaintConfig` or of one of its sections, as front ends see it."""
+
+    name: str
+    section: str  # attribute of PaintConfig, "" at top level
+    type: Any
+    default: Any
+    meta: Mapping[str, Any]
+
+    @property
+    def help(self) -> str:
+        return str(self.meta["help"])
+
+    def get(self, config: PaintConfig) -> Any:
+        owner = getattr(config, self.section) if self.section else config
+        return getattr(owner, self.name)
+
+
+@lru_cache(maxsize=1)
+def settings() -> tuple[Setting, ...]:
+    """All settings in their order of declaration, sections flattened."""
+    found: list[Setting] = []
+
+    def visit(cls: type, section: str) -> None:
+        hints = typing.get_type_hints(cls)
+        for item in dataclasses.fields(cls):
+            kind = hints[item.name]
+            if dataclasses.is_dataclass(kind):
+                visit(typing.cast(type, kind), item.name)
+            else:
+                found.append(Setting(item.name, section, kind, item.default, item.metadata))
+
+    visit(PaintConfig, "")
+    return tuple(found)
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested section mappings -> flat names. Unknown sections or keys raise `ConfigError`."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"settings must be a mapping of names to values, got {values!r:.60}")
+    sections: dict[str, set[str]] = {}
+    for setting in settings():
+        sections.setdefault(setting.section, set()).add(setting.name)
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in sections and key:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{key} must be a mapping of settings, got {value!r:.60}")
+            for name, inner in value.items():
+                if name not in sections[key]:
+                    hint = nearest(str(name), sorted(sections[key]))
+                    raise ConfigError(f"no setting in {key} is called {name!r}; {hint}")
+                flat[name] = inner
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+# What differs from the defaults (those of the shipped models) for other models. "paper" follows the
+# public notebooks for ImageNet VQGANs guided by CLIP (facts: sections 1 and G.2 of the appendix).
+PRESETS: dict[str, dict[str, Any]] = {
+    "pocket": {},
+    "paper": {
+        "size": (256, 256),
+        "steps": (400,),
+        "num_cutouts": 32,
+        "whole_share": 0.1,
+        "cut_pow": 1.0,
+        "affine_degrees": 15.0,
+        "affine_translate": 0.1,
+        "perspective_scale": 0.4,
+        "perspective_probability": 0.7,
+        "noise_strength": 0.1,
+        "erase_probability": 0.0,
+        "learning_rate": 0.15,
+        "lr_schedule": "constant",
+        "lr_warmup": 0,
+        "contrast_weight": 0.0,
+        "templates": False,
+        "latent_weight": 0.1,
+    },
+}
+
+
+def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
+    """Settings from a preset, overridden by `values` (flat names).
+
+    "auto" takes the preset of the perceptor's name where there is one, else "paper".
+    """
+    if preset == "auto":
+        perceptor = values.get("perceptor", PaintConfig.perceptor)
+        preset = perceptor if perceptor in PRESETS else "paper"
+    if preset not in PRESETS:
+        raise ConfigError(f"no preset is called {preset!r}; {nearest(preset, sorted(PRESETS))}")
+    return PaintConfig().updated(**{**PRESETS[preset], **values})
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "192x128" -> (192, 128); "192" is square."""
+    width, cross, height = text.lower().replace("\N{MULTIPLICATION SIGN}", "x").partition("x")
+    try:
+        if not all(part.strip().isascii() for part in (width, height)):
+            raise ValueError
+        return int(width), int(height if cross else width)
+    except ValueError:
+        raise ConfigError(f"size is {text!r:.60}; write WIDTHxHEIGHT, for example 128x96") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _coerce(setting: Setting, value: Any) -> Any:
+    """Accepts what files and people write: lists for tuples, "128x96", one number of steps."""
+    if setting.name == "size" and isinstance(value, (str, int)) and not isinstance(value, bool):
+        return parse_size(str(value))
+    if setting.name == "augment" and isinstance(value, str):
+        parts = [part.strip() for part in value.split(",")]
+        return () if parts == ["none"] else tuple(part for part in parts if part)
+    if typing.get_origin(setting.type) is tuple:
+        if setting.name == "steps" and isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        if isinstance(value, str) and setting.name != "steps":
+            return (value,)
+        if isinstance(value, str):
+            try:
+                return tuple(int(part) for part in value.split(","))
+            except ValueError:
+                raise ConfigError(
+                    f"steps is {value!r:.60}; write a whole number, or one per stage: 150,80"
+                ) from None
+        if isinstance(value, list):
+            return tuple(value)
+    if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _check(setting: Setting, value: Any) -> None:
+    name, meta = setting.name, setting.meta
+    if not _is_type(value, setting.type):
+        raise ConfigError(f"{name} is {value!r:.60}; expected {_type_name(setting.type)}")
+    if name == "size" and not all(1 <= side <= MAX_SIDE for side in value):
+        raise ConfigError(
+            f"size is {value[0]}x{value[1]}; width and height must lie between 1 and {MAX_SIDE}"
+        )
+    if name == "steps" and (not value or not all(1 <= number <= 1_000_000 for number in value)):
+        got = ",".join(map(str, value)) or "empty"
+        raise ConfigError(f"steps is {got}; every stage needs between 1 and 1000000 steps")
+    if name == "prompt" and len(value) > MAX_PROMPT_CHARS:
+        raise ConfigError(
+            f"the prompt has {len(value):,} characters; at most {MAX_PROMPT_CHARS:,} are possible"
+        )
+    if choices := meta.get("choices"):
+        for item in value if isinstance(value, tuple) else (value,):
+            if item not in choices:
+                raise ConfigError(f"{name} is {item!r:.60}; {nearest(item, list(choices))}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ConfigError(f"{name} is {value}; expected a finite number")
+        low, high, above = meta.get("low"), meta.get("high"), meta.get("above")
+        if above is not None and value <= above:
+            raise ConfigError(f"{name} is {value}; expected more than {above:g}")
+        if (low is not None and value < low) or (high is not None and value > high):
+            bound = above if low is None else low
+            raise ConfigError(f"{name} is {value}; expected between {bound:g} and {high:g}")
+
+
+def _is_type(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        if parts[-1] is Ellipsis:
+            return all(_is_type(item, parts[0]) for item in value)
+        return len(value) == len(parts) and all(map(_is_type, value, parts))
+    if isinstance(kind, types.UnionType):
+        return any(_is_type(value, part) for part in typing.get_args(kind))
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _type_name(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        inner = _type_name(parts[0])
+        return f"a list of {inner}s" if parts[-1] is Ellipsis else f"{len(parts)} times {inner}"
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    return names.get(kind, getattr(kind, "__name__", str(kind)))

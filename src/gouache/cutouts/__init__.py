@@ -1,0 +1,6 @@
+"""Cutouts: draw their parameters, then apply them to any picture of the same aspect."""
+
+from gouache.cutouts.apply import apply
+from gouache.cutouts.sampler import CutoutParams, sample
+
+__all__ = ["CutoutParams", "apply", "sample"]

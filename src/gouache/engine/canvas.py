@@ -1,0 +1,78 @@
+"""The picture's size and the grid of latent cells under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.errors import ImageError
+from gouache.ops.images import fit, to_tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A picture of exactly `width` x `height` pixels, painted on whole cells of `cell` pixels.
+
+    A side that is no multiple of the cell is rounded up for painting, and the surplus is cut off
+    evenly on both sides before anything is scored: people get the size they asked for, and what is
+    cut off plays no role.
+    """
+
+    width: int
+    height: int
+    cell: int
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of the latent."""
+        return -(-self.height // self.cell), -(-self.width // self.cell)
+
+    @property
+    def margins(self) -> tuple[int, int, int, int]:
+        """Pixels cut off at the left, right, top and bottom."""
+        height, width = (side * self.cell for side in self.grid)
+        left, top = (width - self.width) // 2, (height - self.height) // 2
+        return left, width - self.width - left, top, height - self.height - top
+
+    def crop(self, whole: Tensor) -> Tensor:
+        """(B,C,h*cell,w*cell) -> the picture, (B,C,H,W)."""
+        left, _, top, _ = self.margins
+        return whole[..., top : top + self.height, left : left + self.width]
+
+    def pad(self, image: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,h*cell,w*cell), its border repeated outwards; `crop` undoes it."""
+        return F.pad(image, self.margins, mode="replicate")
+
+    def read(self, picture: Image | Tensor) -> Tensor:
+        """A PIL image of any size, or a tensor (3,H,W) or (B,3,H,W) in [0,1] -> (B,3,H,W) float32.
+
+        A PIL image is fitted to the canvas; a tensor of another size or range raises `ImageError`.
+        """
+        if not isinstance(picture, Tensor):
+            if picture.mode in ("1", "P"):
+                picture = picture.convert("RGBA")  # colours of a palette cannot be blended
+            return to_tensor(fit(picture, (self.width, self.height)))
+        image = picture.detach().float()
+        image = image if image.ndim == 4 else image[None]
+        if image.ndim != 4 or image.shape[1:] != (3, self.height, self.width):
+            raise ImageError(
+                f"the picture has shape {tuple(picture.shape)}; "
+                f"expected (B,3,{self.height},{self.width}) or (3,{self.height},{self.width})"
+            )
+        if not (torch.isfinite(image).all() and image.min() >= -0.01 and image.max() <= 1.01):
+            raise ImageError("the picture has values outside [0,1]; divide 8-bit values by 255")
+        return image.clamp(0, 1)
+
+    def cells(self, mask: Tensor) -> Tensor:
+        """Pixels (B,1,H,W), boolean -> the cells that hold any of them, (B,1,h,w)."""
+        return F.max_pool2d(self.pad(mask.float()), self.cell) > 0
+
+
+__all__ = ["Canvas"]

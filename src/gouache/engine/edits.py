@@ -1,0 +1,86 @@
+"""Hand edits: what has changed in a picture that comes back from somebody's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.engine.canvas import Canvas
+from gouache.errors import ImageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Saving with 8 bits moves a value by half of 1/255; less than this is nobody's brush stroke.
+TOLERANCE = 2 / 255
+
+
+def read_edit(
+    image: Tensor | Image,
+    changed: Tensor | Image | None,
+    index: int | None,
+    shown: Sequence[Tensor],
+    canvas: Canvas,
+) -> tuple[Tensor, Tensor]:
+    """An edit as it comes -> the picture (B,3,H,W) in [0,1] and the cells that changed (B,1,h,w).
+
+    `shown` are pictures (B,3,H,W) that the edit may start from. Arguments as for
+    `Session.set_image`.
+    """
+    count, device = len(shown[0]), shown[0].device
+    edited = canvas.read(image).to(device)
+    if len(edited) not in (1, count) or (index is not None and not 0 <= index < count):
+        raise ImageError(
+            f"got {len(edited)} pictures and index {index}; this session paints {count} pictures"
+        )
+    edited = edited.expand(count, -1, -1, -1)
+    if changed is None:
+        mask = changed_pixels(edited, shown)
+    else:
+        mask = read_mask(changed, (canvas.height, canvas.width)).to(device)
+        if len(mask) not in (1, count):
+            raise ImageError(f"got {len(mask)} masks; this session paints {count} pictures")
+    cells = canvas.cells(mask).expand(count, -1, -1, -1).clone()
+    if index is not None:
+        cells[torch.arange(count, device=device) != index] = False
+    return edited, cells
+
+
+def changed_pixels(edited: Tensor, shown: Sequence[Tensor]) -> Tensor:
+    """Where `edited` (B,3,H,W) differs from each of the pictures `shown` (B,3,H,W): (B,1,H,W).
+
+    A session has shown two pictures: the one that its last step scored, and the one after that
+    step. Somebody edited one of them, so the one that differs in fewer places is compared with, per
+    picture.
+    """
+    masks = torch.stack([((edited - one).abs() > TOLERANCE).any(1, keepdim=True) for one in shown])
+    fewest = masks.flatten(2).sum(2).argmin(0)  # (B,)
+    return masks[fewest, torch.arange(masks.shape[1], device=masks.device)]
+
+
+def read_mask(mask: Tensor | Image, size: tuple[int, int]) -> Tensor:
+    """A mask -> boolean (1 or B,1,H,W) with `size` (H,W).
+
+    A PIL image is true where it is light, and is resized; a tensor is true where it is above 0.5
+    and has shape (H,W), (1,H,W) or (B,1,H,W), otherwise `ImageError`.
+    """
+    if isinstance(mask, Tensor):
+        values = mask.detach().float()
+        values = values.reshape((1,) * (4 - values.ndim) + values.shape)
+        if values.ndim != 4 or values.shape[1] != 1 or values.shape[-2:] != size:
+            raise ImageError(
+                f"the mask has shape {tuple(mask.shape)}; "
+                f"expected {size} or (B,1,{size[0]},{size[1]})"
+            )
+        return values > 0.5
+    grey = mask.convert("L")
+    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).float() / 255
+    values = values.view(1, 1, grey.height, grey.width)
+    return F.interpolate(values, size=size, mode="nearest") > 0.5
+
+
+__all__ = ["TOLERANCE", "changed_pixels", "read_edit", "read_mask"]

@@ -1,0 +1,107 @@
+"""The frozen networks behind one roof: precision, cropping and encoding are decided here only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache import cutouts
+from gouache.config import CutoutConfig, PaintConfig
+from gouache.engine.canvas import Canvas
+from gouache.engine.devices import autocast_dtype, resolve_device
+from gouache.engine.seeding import picture_rngs
+from gouache.errors import ConfigError
+from gouache.ops.codes import clamp_with_grad
+from gouache.protocols import Generator, Perceptor
+
+NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A perceptor and the share that its opinion has in the losses."""
+
+    perceptor: Perceptor
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """The generator, the guides, and the half precision that they run in (None: float32)."""
+
+    generator: Generator
+    guides: tuple[Guide, ...]
+    device: torch.device
+    dtype: torch.dtype | None
+
+    @classmethod
+    def load(
+        cls,
+        config: PaintConfig,
+        generator: Generator | None = None,
+        perceptor: Perceptor | Sequence[Guide] | None = None,
+    ) -> Models:
+        """Models by the names in `config`, except where objects are given.
+
+        Given models stay where they are: the generator's device is then the run's.
+        """
+        if generator is None:
+            from gouache.generators import load_generator
+
+            device = resolve_device(config.device)
+            generator = load_generator(config.generator, device)
+        else:
+            device = generator.codebook.device
+        dtype = autocast_dtype(config.precision, device)
+        if perceptor is None:
+            from gouache.perceptors import load_perceptor
+
+            perceptor = load_perceptor(config.perceptor, device)
+        guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
+        if not guides:
+            raise ConfigError("the list of perceptors is empty; give at least one")
+        return cls(generator, guides, device, dtype)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Half precision for the networks where it is chosen; everything else stays float32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
+
+    def encode(self, image: Tensor, canvas: Canvas) -> Tensor:
+        """(B,3,H,W) in [0,1] -> latent (B,code_dim,h,w), float32, in full precision."""
+        with torch.no_grad():
+            return self.generator.encode(canvas.pad(image.to(self.device))).float()
+
+    def decode(self, codes: Tensor, canvas: Canvas) -> Tensor:
+        """Codes (B,code_dim,h,w) -> picture (B,3,H,W) in [0,1], float32. Differentiable."""
+        with self.autocast():
+            whole = self.generator.decode(codes)
+        return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
+
+    def embed(self, perceptor: Perceptor, pictures: Tensor, batch: int) -> Tensor:
+        """Cutouts (N*B,3,S,S) -> unit vectors (N,B,D), float32. Differentiable."""
+        with self.autocast():
+            embeddings = perceptor.embed_image(pictures)
+        # In half precision unit vectors are a little off; in float32 this changes nothing that
+        # matters.
+        return F.normalize(embeddings.float(), dim=-1).view(-1, batch, embeddings.shape[-1])
+
+    @torch.no_grad()
+    def embed_calm(self, perceptor: Perceptor, image: Tensor, config: CutoutConfig) -> Tensor:
+        """Picture (B,3,H,W) -> unit vectors (N,B,D) of cutouts that are the same at every call.
+
+        Nothing is bent or recoloured and no random stream of the run is touched.
+        """
+        calm = replace(config, num_cutouts=NUM_CALM, augment=())
+        batch, _, *size = image.shape
+        rngs = [rng for _ in range(batch) for rng in picture_rngs(0, 1)]
+        params = cutouts.sample(calm, batch, (size[0], size[1]), rngs)
+        views = cutouts.apply(image.to(self.device), params, perceptor.image_size)
+        return self.embed(perceptor, views, batch)
+
+
+__all__ = ["Guide", "Models"]

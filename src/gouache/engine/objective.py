@@ -1,0 +1,131 @@
+"""What a step minimises: the losses of each stage, and how they are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gouache import cutouts
+from gouache.config import PaintConfig
+from gouache.engine.canvas import Canvas
+from gouache.engine.models import Models
+from gouache.engine.targets import StagePlan
+from gouache.engine.terms import guide_terms, picture_terms
+from gouache.errors import ConfigError, DivergedError
+from gouache.losses import SteppedLoss
+from gouache.protocols import Latent, Loss, LossContext
+
+
+class Objective:
+    """The losses of a run. Immutable: a change of prompts makes another one.
+
+    `pull_target` (B,code_dim,h,w) is where the stepwise pull on the latent leads, None for zero;
+    `extra` are losses besides those that the settings ask for.
+    """
+
+    def __init__(
+        self,
+        config: PaintConfig,
+        models: Models,
+        canvas: Canvas,
+        stages: Sequence[StagePlan],
+        pull_target: Tensor | None,
+        extra: Sequence[Loss],
+    ) -> None:
+        self.stages = tuple(stages)
+        self.pull_target = pull_target
+        self._config = config
+        self._models = models
+        self._canvas = canvas
+        self._of_picture = [*picture_terms(config, pull_target), *extra]
+        self._of_guides = [guide_terms(stage.targets, models.guides, config) for stage in stages]
+        if not extra and not all(any(terms) for terms in self._of_guides):
+            raise ConfigError("every prompt has weight 0, so there is nothing to paint; raise one")
+
+    def evaluate(
+        self,
+        latent: Latent,
+        rngs: Sequence[torch.Generator],
+        step: int,
+        num_steps: int,
+        stage: int,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The latent's picture (B,3,H,W) in [0,1] and its losses, (B,) each, all with gradient."""
+        canvas, models = self._canvas, self._models
+        image = models.decode(latent(), canvas)
+        batch = len(image)
+        params = cutouts.sample(self._config.cutouts, batch, (canvas.height, canvas.width), rngs)
+        losses: dict[str, Tensor] = {}
+        for number, guide in enumerate(models.guides):
+            views = cutouts.apply(image, params, guide.perceptor.image_size)
+            context = LossContext(
+                image=image,
+                latent=latent.continuous(),
+                cutouts=views,
+                embeddings=models.embed(guide.perceptor, views, batch),
+                step=step,
+                num_steps=num_steps,
+            )
+            terms = [*self._of_guides[stage][number]]
+            if number == 0:
+                terms += self._of_picture  # they ask no guide, so once is enough
+            for term in terms:
+                value = term(context)
+                losses[term.name] = losses[term.name] + value if term.name in losses else value
+        return image, losses
+
+    def restarts_at(self, step: int) -> bool:
+        """Whether the optimiser starts anew at `step`, as the stepwise pull is lowered."""
+        return any(
+            isinstance(term, SteppedLoss) and term.drops_at(step) for term in self._of_picture
+        )
+
+    @torch.no_grad()
+    def scores(self, picture: Tensor, stage: int) -> Tensor:
+        """Mean cosine of pictures (B,3,H,W) with the prompts, by their weights: (B,) in [-1,1].
+
+        The cutouts are the same for all pictures and calls. 0 where nothing is asked.
+        """
+        targets = self.stages[stage].targets
+        total = torch.zeros(len(picture), device=picture.device)
+        shares = sum(guide.weight for guide in self._models.guides)
+        weights = sum(abs(target.prompt.weight) for target in targets)
+        for number, guide in enumerate(self._models.guides if weights else ()):
+            views = self._models.embed_calm(guide.perceptor, picture, self._config.cutouts)
+            for target in targets:
+                cosine = (views * target.embeddings[number]).sum(-1).mean(0)
+                total += guide.weight / shares * target.prompt.weight / weights * cosine
+        return total
+
+    def require_finite(
+        self,
+        losses: Mapping[str, Tensor],
+        gradients: Sequence[Tensor],
+        step: int,
+        last_good: Tensor,
+    ) -> None:
+        """Raises `DivergedError`, with advice, if a loss or a gradient is NaN or infinite."""
+        # One number decides, so that a graphics card is waited for once per step.
+        checks = [torch.isfinite(value).all() for value in (*losses.values(), *gradients)]
+        if bool(torch.stack(checks).all()):
+            return
+        bad = [name for name, value in losses.items() if not bool(torch.isfinite(value).all())]
+        what = f"the loss {' + '.join(bad[:3])}" if bad else "the gradient"
+        optimization = self._config.optimization
+        advice = f"lower learning_rate (it is {optimization.learning_rate:g})"
+        if bad:
+            advice += " or the weight of that loss"
+        elif not optimization.clip_grad:
+            advice += " or set clip_grad, for example to 1"
+        if self._models.dtype is not None:
+            advice += ", or set precision to fp32"
+        raise DivergedError(
+            f"{what} is not a finite number at step {step}; {advice}",
+            last_good.detach().nan_to_num(0.5, 1.0, 0.0).clamp(0, 1),
+            step,
+        )
+
+
+__all__ = ["Objective"]

@@ -1,0 +1,126 @@
+"""One call from words to picture."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gouache.config import PaintConfig, make_config
+from gouache.engine.models import Guide
+from gouache.engine.record import picture_record
+from gouache.engine.session import Session
+from gouache.ops.images import to_pil
+from gouache.output.png import save_picture
+from gouache.protocols import Generator, Perceptor, Step
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Painting:
+    """The result of `paint`; a notebook shows its first picture."""
+
+    images: tuple[Image, ...] = field(repr=False)
+    settings: PaintConfig = field(repr=False)
+    losses: Mapping[str, Tensor] = field(
+        repr=False
+    )  # name -> (steps,B); NaN where it did not exist
+    scores: tuple[float, ...]  # one per picture, higher fits the prompts better
+    records: tuple[dict[str, Any], ...] = field(repr=False)  # what each file carries
+
+    @property
+    def image(self) -> Image:
+        """The first picture, the one of `settings.seed`."""
+        return self.images[0]
+
+    @property
+    def best(self) -> Image:
+        """The picture with the highest score."""
+        return self.images[max(range(len(self.scores)), key=self.scores.__getitem__)]
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Writes the picture with all its settings in it; several as name-1.png, name-2.png...
+
+        The suffix chooses the format. Existing files are replaced at once or not at all; failures
+        raise `OutputError`. Returns the paths.
+        """
+        path = Path(path)
+        paths = [path]
+        if len(self.images) > 1:
+            paths = [
+                path.with_name(f"{path.stem}-{number}{path.suffix}")
+                for number in range(1, len(self.images) + 1)
+            ]
+        for place, image, record in zip(paths, self.images, self.records, strict=True):
+            save_picture(image, place, record, self.settings.prompt)
+        return paths
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.image.save(file, "PNG")
+        return file.getvalue()
+
+
+def paint(
+    prompt: str = "",
+    *,
+    preset: str = "auto",
+    generator: str | Generator | None = None,
+    perceptor: str | Perceptor | Sequence[Guide] | None = None,
+    init_image: str | os.PathLike[str] | Image | Tensor = "",
+    **settings: Any,
+) -> Painting:
+    """Paints `prompt` to the end: `paint("a lighthouse at dusk", seed=7).save("lighthouse.png")`.
+
+    `settings` are those of `PaintConfig` and its sections by their own names. Models may be names
+    or objects, and the init image a path, a PIL image or a tensor. Everything that can be wrong
+    raises a `GouacheError` with one line. For previews, edits or a stop in between, iterate over a
+    `Session`.
+    """
+    if isinstance(generator, str):
+        settings["generator"], generator = generator, None
+    if isinstance(perceptor, str):
+        settings["perceptor"], perceptor = perceptor, None
+    if isinstance(init_image, (str, os.PathLike)):
+        settings["init_image"] = os.fspath(init_image)
+        start = None
+    else:
+        start = init_image
+    config = make_config(preset, prompt=prompt, **settings)
+    session = Session.build(config, generator=generator, perceptor=perceptor, init_image=start)
+    return finish(session)
+
+
+def finish(session: Session) -> Painting:
+    """Does what is left of a session. With no step left, only the picture is decoded."""
+    history: list[Mapping[str, Tensor]] = []
+    step: Step | None = None
+    for step in session:
+        history.append(step.losses)
+    last = step.losses if step is not None else {}
+    return Painting(
+        images=tuple(to_pil(picture) for picture in session.picture()),
+        settings=session.config,
+        losses=_by_name(history, session.config.count),
+        scores=tuple(session.scores().tolist()),
+        records=tuple(picture_record(session, last, k) for k in range(session.config.count)),
+    )
+
+
+def _by_name(history: Sequence[Mapping[str, Tensor]], count: int) -> dict[str, Tensor]:
+    names = dict.fromkeys(name for losses in history for name in losses)
+    absent = torch.full((count,), torch.nan)
+    return {
+        name: torch.stack([losses.get(name, absent).cpu() for losses in history]) for name in names
+    }
+
+
+__all__ = ["Painting", "finish", "paint"]

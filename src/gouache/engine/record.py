@@ -1,0 +1,33 @@
+"""How a picture was made, as the JSON document that its file carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from gouache._version import __version__
+from gouache.engine.session import Session
+from gouache.engine.state import identity
+
+
+def picture_record(session: Session, losses: Mapping[str, Tensor], picture: int) -> dict[str, Any]:
+    """The document for one picture of the batch; `losses` (B,) are those of the last step.
+
+    `config` and the models' names and fingerprints are all that painting it again needs, unless
+    `edits` tells of changes by hand; `seed` is the picture's own.
+    """
+    return {
+        "version": __version__,
+        **identity(session.config, session.models),
+        "picture": picture,
+        "seed": session.config.seed + picture,
+        "step": session.step_index,
+        "num_steps": session.num_steps,
+        "losses": {name: float(value[picture]) for name, value in losses.items()},
+        "edits": [dict(edit) for edit in session.edits],
+    }
+
+
+__all__ = ["picture_record"]

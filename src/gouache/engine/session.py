@@ -1,0 +1,334 @@
+"""The loop: an iterator over steps that may be left, edited, saved and continued at any point."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gouache.config import PaintConfig
+from gouache.engine import edits, state
+from gouache.engine.build import Parts, prepare
+from gouache.engine.models import Guide
+from gouache.engine.objective import Objective
+from gouache.engine.optimizer import (
+    build_optimizer,
+    clip_per_picture,
+    forget_cells,
+    load_optimizer_state,
+    optimizer_state,
+    restart,
+    set_learning_rate,
+)
+from gouache.engine.schedule import learning_rate, stage_at
+from gouache.engine.seeding import rng_states, set_rng_states
+from gouache.engine.state import SessionState
+from gouache.engine.targets import StagePlan, encode_prompts
+from gouache.errors import PromptError, StateError
+from gouache.latents import latents
+from gouache.prompts import Prompt, one_line, parse_prompts
+from gouache.protocols import Generator, Loss, Perceptor, Step
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# fp16 has no numbers below 6e-8: gradients are computed this much larger and divided afterwards.
+_FP16_SCALE = 1024.0
+
+
+class Session:
+    """Paints step by step (VQGAN-CLIP, section 2).
+
+        session = Session.build(make_config(prompt="a lighthouse at dusk"))
+        for step in session:
+            print(step.index, float(step.total.mean()))
+        to_pil(session.picture()[0]).save("lighthouse.png")
+
+    An iterator, so that leaving the loop leaves it where it is: another `for` goes on. Between
+    steps prompts and picture may be changed, and `state_dict` taken. A step that fails or is
+    interrupted leaves the session as it was before that step. Not for use by several threads at
+    once.
+    """
+
+    @torch.inference_mode(False)
+    def __init__(self, parts: Parts) -> None:
+        self.config = parts.config
+        self.models = parts.models
+        self.canvas = parts.canvas
+        self.edits: list[dict[str, Any]] = []  # what was changed by hand, for the record
+        self._rngs = parts.rngs
+        self._extra = parts.losses
+        self._latent = latents.get(parts.config.latents.latent)(
+            parts.models.generator, parts.start, parts.config.latents
+        )
+        self._optimizer = build_optimizer(
+            parts.config.optimization.optimizer, self._latent.parameters(), lr=1.0
+        )
+        self._index = 0
+        self._shown: Tensor | None = None  # the picture that the last step scored
+        self._picture: Tensor | None = None  # decoded from the latent as it is now
+        self._aim_at(parts.stages, parts.pull_target)
+
+    @classmethod
+    @torch.inference_mode(False)
+    def build(
+        cls,
+        config: PaintConfig,
+        *,
+        generator: Generator | None = None,
+        perceptor: Perceptor | Sequence[Guide] | None = None,
+        init_image: Image | Tensor | None = None,
+        losses: Sequence[Loss] = (),
+    ) -> Session:
+        """A session from settings. Models, init image and more losses may be given as objects.
+
+        Raises `ConfigError`, `PromptError`, `ModelError` or `ImageError`, each in one line.
+        """
+        session = cls(
+            prepare(
+                config,
+                generator=generator,
+                perceptor=perceptor,
+                init_image=init_image,
+                losses=losses,
+            )
+        )
+        if init_image is not None:  # which the settings do not tell of
+            session.edits.append({"step": 0, "edit": "init_image"})
+        return session
+
+    @property
+    def step_index(self) -> int:
+        """Steps done, which is also the index of the next one."""
+        return self._index
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole run, all stages together."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def stage(self) -> int:
+        """The stage of the next step; of the last one when finished."""
+        return stage_at(self._index, [stage.steps for stage in self.stages])
+
+    @property
+    def finished(self) -> bool:
+        return self._index >= self.num_steps
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return learning_rate(self.config.optimization, self._index, self.num_steps)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """What the current stage asks for."""
+        return tuple(target.prompt for target in self.stages[self.stage].targets)
+
+    def __iter__(self) -> Iterator[Step]:
+        return self
+
+    def __next__(self) -> Step:
+        """Does one step. A loss or gradient that is not finite raises `DivergedError`."""
+        if self.finished:
+            raise StopIteration
+        before = self._memory()
+        place = self._index, self._shown, self._picture
+        try:
+            # Whatever the caller has switched off, it is on here and off again on return.
+            with torch.inference_mode(False), torch.enable_grad():
+                return self._advance()
+        except BaseException:  # Ctrl-C too: the step is done again, with the same result
+            self._recall(before)
+            self._index, self._shown, self._picture = place
+            raise
+
+    def _advance(self) -> Step:
+        stage, objective = self.stage, self._objective
+        image, losses = objective.evaluate(
+            self._latent, self._rngs, self._index, self.num_steps, stage
+        )
+        scale = _FP16_SCALE if self.models.dtype is torch.float16 else 1.0
+        total = torch.stack(list(losses.values())).sum() * scale
+        parameters = list(self._latent.parameters())
+        gradients = [gradient / scale for gradient in torch.autograd.grad(total, parameters)]
+        last_good = image if self._shown is None else self._shown
+        objective.require_finite(losses, gradients, self._index, last_good)
+        if self.config.optimization.clip_grad:
+            gradients = clip_per_picture(gradients, self.config.optimization.clip_grad)
+        if objective.restarts_at(self._index):
+            restart(self._optimizer)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        set_learning_rate(self._optimizer, self.learning_rate)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._latent.after_step()
+        step = Step(
+            index=self._index,
+            num_steps=self.num_steps,
+            stage=stage,
+            image=image.detach(),
+            losses={name: value.detach() for name, value in losses.items()},
+        )
+        self._shown, self._picture, self._index = step.image, None, self._index + 1
+        return step
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def picture(self) -> Tensor:
+        """The picture as it is now, (B,3,H,W) in [0,1]: after the last step, averaged if asked for.
+
+        Decoded when first asked for and kept until something changes. During a run `step.image` is
+        there for free, one update older.
+        """
+        if self._picture is None:
+            self._picture = self.models.decode(self._latent.final(), self.canvas)
+        return self._picture
+
+    def scores(self) -> Tensor:
+        """How well each picture fits the current prompts, (B,) in [-1,1], higher is better."""
+        return self._objective.scores(self.picture(), self.stage)
+
+    def set_prompt(self, text: str) -> None:
+        """Asks for something else from the next step on; image and noise prompts of the stage stay.
+
+        `text` follows the grammar of `gouache.prompts` and has one stage, else `PromptError`.
+        """
+        stages = parse_prompts(text)
+        if len(stages) > 1:
+            mark = re.search(r"(?<!\\)\^", text)
+            raise PromptError(
+                "a prompt given during a run has one stage; leave '^' out",
+                text,
+                mark.start() if mark else 0,
+            )
+        lasting = [prompt for prompt in self.prompts if prompt.kind != "text"]
+        self.set_prompts([*stages[0], *lasting])
+
+    @torch.inference_mode(False)
+    def set_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Replaces all prompts of the current stage from the next step on; later stages stay."""
+        targets = encode_prompts(prompts, self.config, self.models)
+        stage = self.stage
+        changed = dataclasses.replace(self.stages[stage], targets=targets)
+        stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])
+        self._aim_at(stages, self._objective.pull_target)
+        packed = state.pack_stages([changed]).meta["stages"][0]["targets"]
+        self.edits.append({"step": self._index, "edit": "prompts", "prompts": packed})
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def set_image(
+        self,
+        image: Image | Tensor,
+        changed: Tensor | Image | None = None,
+        *,
+        index: int | None = None,
+    ) -> None:
+        """Puts an edited picture in place; painting goes on from it (VQGAN-CLIP, appendix C).
+
+        `image` is a PIL image, or a tensor (3,H,W) or (B,3,H,W) in [0,1]. `changed` says where it
+        was edited: (H,W) or (B,1,H,W) true or light there. Without it the picture is compared with
+        the one that was last shown. Latent cells without a change keep their latent and the
+        optimiser's memory, as encoding them again would lose detail. `index` names the one picture
+        of a batch that is meant. Sizes that do not fit raise `ImageError`.
+        """
+        shown = [self.picture()] if self._shown is None else [self._shown, self.picture()]
+        edited, cells = edits.read_edit(image, changed, index, shown, self.canvas)
+        if not bool(cells.any()):
+            return
+        latent = self.models.encode(edited, self.canvas)
+        self._latent.set_latent(latent, None if bool(cells.all()) else cells)
+        forget_cells(self._optimizer, cells)
+        pull_target = self._objective.pull_target
+        if pull_target is not None:
+            self._aim_at(self.stages, torch.where(cells, latent, pull_target))
+        self._shown = self._picture = None
+        self.edits.append({"step": self._index, "edit": "image", "cells": int(cells.sum())})
+
+    @property
+    def stages(self) -> tuple[StagePlan, ...]:
+        """The plan: for how many steps what is asked."""
+        return self._objective.stages
+
+    def _aim_at(self, stages: Sequence[StagePlan], pull_target: Tensor | None) -> None:
+        self._objective = Objective(
+            self.config, self.models, self.canvas, stages, pull_target, self._extra
+        )
+
+    def _memory(self) -> tuple[dict[str, Tensor], Any, Tensor]:
+        """All that a step changes, copied: small beside one decode."""
+        return self._latent.state_dict(), optimizer_state(self._optimizer), rng_states(self._rngs)
+
+    @torch.inference_mode(False)
+    def _recall(self, memory: tuple[Mapping[str, Tensor], Any, Tensor]) -> None:
+        latent, (tensors, numbers), rngs = memory
+        self._latent.load_state_dict(latent)
+        load_optimizer_state(self._optimizer, tensors, numbers)
+        set_rng_states(self._rngs, rngs)
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> SessionState:
+        """Everything that the rest of the run depends on: `tensors`, and `meta` fit for JSON.
+
+        A session that loads it ends in the same pixels as this one. Losses given as objects are not
+        part of it.
+        """
+        latent, (moments, numbers), rngs = self._memory()
+        stages = state.pack_stages(self.stages)
+        tensors = {
+            **state.with_prefix("latent", latent),
+            **state.with_prefix("optimizer", moments),
+            **state.with_prefix("stage", stages.tensors),
+            "rng": rngs,
+        }
+        if self._objective.pull_target is not None:
+            tensors["pull_target"] = self._objective.pull_target.clone()
+        meta = {
+            **state.identity(self.config, self.models),
+            **stages.meta,
+            "step": self._index,
+            "num_steps": self.num_steps,
+            "optimizer": numbers,
+            "edits": [dict(edit) for edit in self.edits],
+        }
+        return SessionState(tensors, meta)
+
+    @torch.inference_mode(False)
+    def load_state_dict(self, saved: SessionState) -> None:
+        """Continues a saved run. `StateError` if it is damaged or of other settings or models."""
+        before = self._memory()
+        try:
+            state.check_identity(saved.meta, self.config, self.models)
+            stages = state.unpack_stages(
+                SessionState(state.under("stage", saved.tensors), saved.meta), self.models
+            )
+            index, edited = int(saved.meta["step"]), [dict(edit) for edit in saved.meta["edits"]]
+            numbers = dict(saved.meta["optimizer"])
+            if not stages or not 0 <= index <= sum(stage.steps for stage in stages):
+                raise StateError(f"the saved run is at step {index} of {len(stages)} stages")
+            target = saved.tensors.get("pull_target")
+            shape = (self.config.count, self.models.generator.code_dim, *self.canvas.grid)
+            if target is not None and target.shape != shape:
+                raise StateError(f"the saved init latent has shape {tuple(target.shape)}")
+            moments = state.under("optimizer", saved.tensors), numbers
+            self._recall((state.under("latent", saved.tensors), moments, saved.tensors["rng"]))
+        except Exception as error:  # damage shows in many ways
+            self._recall(before)
+            if isinstance(error, StateError):
+                raise
+            raise StateError(
+                f"the saved run is damaged ({one_line(error, 80)}); start the run again"
+            ) from None
+        self._index, self.edits = index, edited
+        self._shown = self._picture = None
+        self._aim_at(stages, None if target is None else target.to(self.models.device).clone())
+
+
+__all__ = ["Session"]

@@ -1,0 +1,127 @@
+"""Prompts after encoding: what the losses compare cutouts with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.config import PaintConfig
+from gouache.engine.models import Models
+from gouache.engine.schedule import steps_per_stage
+from gouache.errors import PromptError
+from gouache.ops.images import load_image, to_tensor
+from gouache.prompts import Prompt, parse_image_prompt, parse_noise_prompt, parse_prompts
+from gouache.protocols import Perceptor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Averaging over phrasings removes what a wording adds to a meaning (CLIP, section 3.1.4).
+TEMPLATES = (
+    "{}",
+    "a picture of {}",
+    "a photo of {}",
+    "an image of {}",
+    "a drawing of {}",
+    "a painting of {}",
+    "an illustration of {}",
+)
+IMAGE_PROMPT_SIDE = 512  # longer sides are reduced first: no perceptor sees more in a whole picture
+_NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One encoded prompt. `name` is that of its loss, numbered per kind: "prompt/0", "image/0"."""
+
+    name: str
+    prompt: Prompt
+    embeddings: tuple[Tensor, ...] = field(repr=False)  # one (1,D) per guide
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What is asked for how many steps."""
+
+    steps: int
+    targets: tuple[Target, ...]
+
+
+def parse_stages(config: PaintConfig) -> tuple[tuple[Prompt, ...], ...]:
+    """All prompts of each stage; image and noise prompts hold in every stage.
+
+    Nothing to ask for, and every mistake in a prompt, raise `PromptError`.
+    """
+    lasting = (
+        *map(parse_image_prompt, config.image_prompts),
+        *map(parse_noise_prompt, config.noise_prompts),
+    )
+    if lasting and not config.prompt.strip():
+        return (lasting,)
+    return tuple((*stage, *lasting) for stage in parse_prompts(config.prompt))
+
+
+def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
+    """Parses and encodes all that is asked.
+
+    A number of steps per stage that does not match the stages raises `ConfigError`.
+    """
+    stages = parse_stages(config)
+    steps = steps_per_stage(config.steps, len(stages))
+    cache: dict[Prompt, tuple[Tensor, ...]] = {}  # what lasts is encoded once
+    return tuple(
+        StagePlan(number, encode_prompts(stage, config, models, cache))
+        for number, stage in zip(steps, stages, strict=True)
+    )
+
+
+def encode_prompts(
+    prompts: Sequence[Prompt],
+    config: PaintConfig,
+    models: Models,
+    cache: dict[Prompt, tuple[Tensor, ...]] | None = None,
+) -> tuple[Target, ...]:
+    """Prompts -> targets, in their order. `cache` keeps embeddings from one call to the next."""
+    cache = {} if cache is None else cache
+    counts: Counter[str] = Counter()
+    targets = []
+    for prompt in prompts:
+        if prompt not in cache:
+            image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
+            cache[prompt] = tuple(
+                _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
+            )
+        kind = _NAMES[prompt.kind]
+        targets.append(Target(f"{kind}/{counts[kind]}", prompt, cache[prompt]))
+        counts[kind] += 1
+    return tuple(targets)
+
+
+@torch.no_grad()
+def _encode(
+    prompt: Prompt, perceptor: Perceptor, image: Image | None, config: PaintConfig, models: Models
+) -> Tensor:  # (1,D)
+    if image is not None:
+        small = image.copy()
+        small.thumbnail((IMAGE_PROMPT_SIDE, IMAGE_PROMPT_SIDE))
+        pixels = to_tensor(small)
+        embeddings = models.embed_calm(perceptor, pixels, config.cutouts)[:, 0]
+    elif prompt.kind == "noise":
+        rng = torch.Generator().manual_seed(prompt.seed)
+        embeddings = torch.randn(1, perceptor.embed_dim, generator=rng)
+    else:
+        if not prompt.text.strip():
+            raise PromptError("a prompt has no words; write what to paint", prompt.text)
+        phrases = TEMPLATES if config.guidance.templates else ("{}",)
+        embeddings = perceptor.embed_text([phrase.replace("{}", prompt.text) for phrase in phrases])
+    return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device)
+
+
+__all__ = ["TEMPLATES", "StagePlan", "Target", "encode_prompts", "plan_stages"]

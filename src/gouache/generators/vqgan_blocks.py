@@ -1,0 +1,229 @@
+"""Encoder and decoder of the VQGAN (Esser, Rombach and Ommer 2021, arXiv 2012.09841).
+
+Module names follow the published checkpoints of taming-transformers, so that their keys load
+unchanged. All feature maps are (B,C,H,W). Attention sits where the *nominal* side, the one the
+network was trained at, is in `attn_resolutions`; the side of the picture at hand plays no role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _norm(channels: int, groups: int) -> nn.GroupNorm:
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+class ResBlock(nn.Module):
+    """norm, swish, conv, twice, plus the input: (B,in_channels,H,W) -> (B,out_channels,H,W)."""
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = _norm(in_channels, groups)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = _norm(out_channels, groups)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.nin_shortcut = (
+            nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.conv1(F.silu(self.norm1(x)))
+        hidden = self.conv2(self.dropout(F.silu(self.norm2(hidden))))
+        out: Tensor = hidden + (x if self.nin_shortcut is None else self.nin_shortcut(x))
+        return out
+
+
+class Attention(nn.Module):
+    """One head of self-attention over all positions, plus the input: (B,C,H,W) -> (B,C,H,W)."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm = _norm(channels, groups)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(x)
+        # (B,C,H,W) -> (B,1,H*W,C), contiguous for free in channels_last
+        query, key, value = (
+            layer(normed).flatten(2).transpose(1, 2).unsqueeze(1)
+            for layer in (self.q, self.k, self.v)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = mixed.squeeze(1).transpose(1, 2).reshape(x.shape)
+        projected: Tensor = self.proj_out(mixed)
+        return x + projected
+
+
+class Downsample(nn.Module):
+    """(B,C,H,W) -> (B,C,H/2,W/2); zeros are added below and to the right only."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
+        return out
+
+
+class Upsample(nn.Module):
+    """(B,C,H,W) -> (B,C,2H,2W): nearest neighbour, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return out
+
+
+class Middle(nn.Module):
+    """Residual block, attention (optional), residual block at the lowest resolution."""
+
+    def __init__(self, channels: int, groups: int, dropout: float, attention: bool) -> None:
+        super().__init__()
+        self.block_1 = ResBlock(channels, channels, groups, dropout)
+        self.attn_1 = Attention(channels, groups) if attention else nn.Identity()
+        self.block_2 = ResBlock(channels, channels, groups, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return out
+
+
+class Level(nn.Module):
+    """The blocks of one resolution, attention after each where asked, then a change of resolution.
+
+    `blocks` holds (in_channels, out_channels) of each residual block.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[tuple[int, int]],
+        groups: int,
+        dropout: float,
+        attention: bool,
+        downsample: bool = False,
+        upsample: bool = False,
+    ) -> None:
+        super().__init__()
+        width = blocks[-1][1]
+        self.block = nn.ModuleList(ResBlock(*pair, groups, dropout) for pair in blocks)
+        self.attn = nn.ModuleList(Attention(out, groups) for _, out in blocks if attention)
+        self.downsample = Downsample(width) if downsample else None
+        self.upsample = Upsample(width) if upsample else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number, block in enumerate(self.block):
+            x = block(x)
+            if self.attn:
+                x = self.attn[number](x)
+        if self.downsample is not None:
+            x = self.downsample(x)
+        return x if self.upsample is None else self.upsample(x)
+
+
+class Encoder(nn.Module):
+    """(B,in_channels,H,W) -> (B,z_channels,H/2^n,W/2^n) with n = len(channels) - 1.
+
+    `channels` are the widths of the levels, highest resolution first; `resolution` is the nominal
+    side at the first level.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        stem_channels: int,
+        channels: Sequence[int],
+        num_res_blocks: int,
+        resolution: int,
+        attn_resolutions: Sequence[int],
+        z_channels: int,
+        groups: int,
+        dropout: float,
+        mid_attention: bool,
+    ) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(in_channels, stem_channels, 3, padding=1)
+        self.down = nn.ModuleList()
+        previous, last = stem_channels, len(channels) - 1
+        for number, width in enumerate(channels):
+            self.down.append(
+                Level(
+                    [(previous, width)] + [(width, width)] * (num_res_blocks - 1),
+                    groups,
+                    dropout,
+                    resolution >> number in attn_resolutions,
+                    downsample=number < last,
+                )
+            )
+            previous = width
+        self.mid = Middle(previous, groups, dropout, mid_attention)
+        self.norm_out = _norm(previous, groups)
+        self.conv_out = nn.Conv2d(previous, z_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return out
+
+
+class Decoder(nn.Module):
+    """(B,z_channels,h,w) -> (B,out_channels,h*2^n,w*2^n) with n = len(channels) - 1.
+
+    Arguments as for `Encoder`. Every level has one residual block more than the encoder's. As in
+    the checkpoints `up[0]` is the highest resolution, so the levels run in reverse.
+    """
+
+    def __init__(
+        self,
+        *,
+        out_channels: int,
+        channels: Sequence[int],
+        num_res_blocks: int,
+        resolution: int,
+        attn_resolutions: Sequence[int],
+        z_channels: int,
+        groups: int,
+        dropout: float,
+        mid_attention: bool,
+    ) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(z_channels, channels[-1], 3, padding=1)
+        self.mid = Middle(channels[-1], groups, dropout, mid_attention)
+        self.up = nn.ModuleList()
+        for number, width in enumerate(channels):
+            below = channels[min(number + 1, len(channels) - 1)]
+            self.up.append(
+                Level(
+                    [(below, width)] + [(width, width)] * num_res_blocks,
+                    groups,
+                    dropout,
+                    resolution >> number in attn_resolutions,
+                    upsample=number > 0,
+                )
+            )
+        self.norm_out = _norm(channels[0], groups)
+        self.conv_out = nn.Conv2d(channels[0], out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        out: Tensor = self.conv_out(F.silu(self.norm_out(x)))
+        return out
+
+
+__all__ = ["Decoder", "Encoder"]

@@ -1,0 +1,25 @@
+"""What is optimised: parameterisations of the generator's latent, by name.
+
+A builder is called as `builder(generator, start, config)` with `start` (B,code_dim,h,w), the latent
+that the picture starts from, and `config` the `LatentConfig`; it returns a
+`gouache.protocols.Latent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gouache.config import LatentConfig
+from gouache.protocols import Generator, Latent
+from gouache.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LatentBuilder = Callable[[Generator, "Tensor", LatentConfig], Latent]
+
+latents: Registry[LatentBuilder] = Registry("latent", "gouache.latents")
+latents.add("quantized", "gouache.latents.quantized:QuantizedLatent")
+
+__all__ = ["LatentBuilder", "latents"]

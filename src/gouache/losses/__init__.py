@@ -1,0 +1,20 @@
+"""Terms of the sum that a picture minimises: each keeps `gouache.protocols.Loss`.
+
+They see one `LossContext` per step and return one value per picture, (B,), so that pictures painted
+together stay independent of one another.
+"""
+
+from gouache.losses.contrast import ContrastLoss, rivals
+from gouache.losses.latent import DecayingLoss, SteppedLoss
+from gouache.losses.prompt import PromptLoss, spherical_distance
+from gouache.losses.tv import TotalVariationLoss
+
+__all__ = [
+    "ContrastLoss",
+    "DecayingLoss",
+    "PromptLoss",
+    "SteppedLoss",
+    "TotalVariationLoss",
+    "rivals",
+    "spherical_distance",
+]

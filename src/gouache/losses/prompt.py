@@ -1,0 +1,52 @@
+"""How far the cutouts are from a prompt (VQGAN-CLIP, section 2 and appendix H.1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gouache.protocols import LossContext
+
+
+def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Half the squared angle between unit vectors: (...,D), (...,D) -> (...), in [0, pi^2/2].
+
+    Equals `2 * arcsin(|x - y| / 2) ** 2`, as public implementations write it, but is computed from
+    tan(angle/2) = |x - y| / |x + y|: arcsin has no finite slope at antipodes and loses half of its
+    digits near them, whereas this gradient is finite everywhere and zero where x equals y.
+    """
+    apart = torch.linalg.vector_norm(x - y, dim=-1)
+    together = torch.linalg.vector_norm(x + y, dim=-1)
+    return 2 * torch.atan2(apart, together).square()
+
+
+def stopped(values: Tensor, reached: Tensor) -> Tensor:
+    """`values` unchanged, but without gradient where the boolean `reached` is true."""
+    return torch.where(reached, values.detach(), values)
+
+
+@dataclass(frozen=True)
+class PromptLoss:
+    """`|weight| * mean(d * sign(weight))` over the cutouts; d is the distance to `embedding`.
+
+    A negative weight pushes the picture away. The gradient is that of `max(d * sign(weight), stop)`
+    for each cutout, so one that is near enough (or, with a negative weight, far enough) rests.
+    `embedding` is (1,D), or (B,D) with a prompt of its own for each picture.
+    """
+
+    name: str
+    embedding: Tensor = field(repr=False)
+    weight: float = 1.0
+    stop: float = -math.inf
+
+    def __call__(self, context: LossContext) -> Tensor:
+        """(B,)."""
+        signed = spherical_distance(context.embeddings, self.embedding)  # (N,B)
+        signed = signed * math.copysign(1.0, self.weight)
+        return abs(self.weight) * stopped(signed, signed <= self.stop).mean(0)
+
+
+__all__ = ["PromptLoss", "spherical_distance", "stopped"]

@@ -1,0 +1,158 @@
+"""Pictures that carry the settings they were made with.
+
+A PNG holds them as a JSON document under the key "gouache", with the standard keys "Software" and
+"Description" (the prompt) beside it. JPEG and WebP hold the same document in EXIF: UserComment,
+Software and ImageDescription. WebP is written lossless.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from gouache._version import __version__
+from gouache.errors import ImageError, OutputError
+from gouache.ops.images import open_image
+from gouache.output.atomic import atomic_path
+from gouache.prompts import one_line
+
+KEY = "gouache"
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", "": "PNG"}
+
+_EXIF_SOFTWARE, _EXIF_DESCRIPTION, _EXIF_FOLDER, _EXIF_COMMENT = 0x0131, 0x010E, 0x8769, 0x9286
+_COMMENT_ASCII = b"ASCII\0\0\0"  # EXIF's mark of the character code
+_EXIF_MAX_BYTES = 60_000  # JPEG: one segment of 64 KiB
+
+
+def picture_format(path: str | Path) -> str:
+    """Pillow's name of the format that `path` asks for by its suffix; PNG without one.
+
+    Raises `OutputError` for any other suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise OutputError(
+            f"cannot write {one_line(path)}: no picture format is called {one_line(suffix, 20)}; "
+            "use .png, .jpg or .webp"
+        )
+    return FORMATS[suffix]
+
+
+def save_picture(
+    image_pil: Image.Image,
+    path: str | Path,
+    metadata: Mapping[str, Any] | None = None,
+    description: str = "",
+) -> None:
+    """Writes a picture atomically in the format of its suffix, with `metadata` in it.
+
+    `metadata` is a document of JSON's types (settings, seed, models, hashes, version, losses...);
+    NaN and infinities become null. The same arguments give the same bytes. Raises `OutputError`. A
+    JPEG or WebP whose document exceeds EXIF's 64 KiB is written without it, with a warning.
+    """
+    name = picture_format(path)
+    options: dict[str, Any]
+    if name == "PNG":
+        options = {"pnginfo": _png_chunks(metadata, description)}
+    else:
+        options = {"exif": _exif(metadata, description, path)}
+        options |= {"lossless": True} if name == "WEBP" else {"quality": 95, "subsampling": 0}
+    with atomic_path(path) as temp:
+        image_pil.save(temp, name, **options)
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The document that `save_picture` put into a PNG, JPEG or WebP.
+
+    Raises `ImageError`: not a picture, or a picture without (or with a damaged) document.
+    """
+    with open_image(path) as image:
+        text = _read_text(image)
+    shown = one_line(path)
+    if text is None:
+        raise ImageError(
+            f"{shown} holds no gouache settings: another program made or re-saved it; "
+            "give a picture as gouache wrote it"
+        )
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ImageError(f"the gouache settings in {shown} are damaged; give the original picture")
+    return document
+
+
+def dump_json(document: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON with readable Unicode where it can be encoded; NaN and infinities become null."""
+    plain = _finite(document)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a path that is not UTF-8
+        text = json.dumps(plain, allow_nan=False, indent=indent)
+    return text
+
+
+def _png_chunks(metadata: Mapping[str, Any] | None, description: str) -> PngInfo:
+    chunks = PngInfo()
+    chunks.add_text("Software", f"gouache {__version__}")
+    if description:
+        chunks.add_itxt("Description", _clean(description))
+    if metadata is not None:
+        chunks.add_itxt(KEY, dump_json(metadata))
+    return chunks
+
+
+def _exif(metadata: Mapping[str, Any] | None, description: str, path: str | Path) -> Image.Exif:
+    exif = Image.Exif()
+    exif[_EXIF_SOFTWARE] = f"gouache {__version__}"
+    if description:
+        exif[_EXIF_DESCRIPTION] = _clean(description)[:1000].encode()
+    if metadata is not None:
+        comment = _COMMENT_ASCII + json.dumps(_finite(metadata), allow_nan=False).encode()
+        if len(comment) <= _EXIF_MAX_BYTES:
+            exif.get_ifd(_EXIF_FOLDER)[_EXIF_COMMENT] = comment
+        else:
+            warnings.warn(
+                f"the settings do not fit into the EXIF data of {one_line(path)} and are left out; "
+                "write a .png to keep them",
+                stacklevel=3,
+            )
+    return exif
+
+
+def _read_text(image: Image.Image) -> str | None:
+    if image.format == "PNG":
+        if KEY not in image.info:
+            image.load()  # other programs move text chunks behind the pixels
+        text = image.info.get(KEY)
+        return str(text) if text is not None else None
+    comment = image.getexif().get_ifd(_EXIF_FOLDER).get(_EXIF_COMMENT)
+    if not isinstance(comment, bytes) or not comment.startswith(_COMMENT_ASCII + b"{"):
+        return None
+    return comment.removeprefix(_COMMENT_ASCII).decode("ascii", "replace")
+
+
+def _clean(text: str) -> str:
+    """Without NUL and lone surrogates, which text chunks cannot hold."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _finite(value: Any) -> Any:
+    """Plain JSON types; JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+__all__ = ["FORMATS", "KEY", "dump_json", "picture_format", "read_metadata", "save_picture"]

@@ -1,0 +1,275 @@
+"""One folder per run: its settings, losses, saved steps and state.
+
+run/settings.json      what was asked, as the front end passed it
+run/losses.csv         step, picture, then one column per loss; one line per step and picture
+run/steps/00050.png    saved steps; 00050-1.png for further pictures of a batch
+run/state.safetensors  what `gouache resume` goes on from
+run/.lock              held by the process that writes here; free as soon as that process ends
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from gouache.errors import OutputError, StateError
+from gouache.output.atomic import atomic_path, output_errors, remove_leftovers, write_bytes
+from gouache.output.png import dump_json, save_picture
+from gouache.output.state import load_state, save_state
+from gouache.prompts import one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RunFolder:
+    """A run folder that this process holds the lock of, until `close` or the end of `with`.
+
+    `RunFolder.create(path, settings)` starts one, `RunFolder.open(path)` goes on with one. Writing
+    raises `OutputError`, reading `StateError`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Locks `path`, an existing folder; use `create` or `open`."""
+        self.path = Path(path)
+        self.settings_path = self.path / "settings.json"
+        self.losses_path = self.path / "losses.csv"
+        self.steps_path = self.path / "steps"
+        self.state_path = self.path / "state.safetensors"
+        self._columns: list[str] = []  # names of losses.csv after step and picture
+        self._lock = _acquire_lock(self.path)
+
+    @classmethod
+    def create(cls, path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
+        """A new run in `path`, made with its parents where missing; refuses a folder with a run."""
+        with output_errors(path):
+            Path(path).mkdir(parents=True, exist_ok=True)
+        folder = cls(path)
+        try:
+            if folder.settings_path.exists():
+                raise OutputError(
+                    f"{one_line(path)} already holds a run; choose another folder, or go on with "
+                    f"it: gouache resume {one_line(path)}"
+                )
+            with output_errors(folder.steps_path):
+                folder.steps_path.mkdir(exist_ok=True)
+            folder._write_losses([])
+            write_bytes(folder.settings_path, (dump_json(settings, indent=2) + "\n").encode())
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """The run in `path`; cleans up after a killed process. `StateError` if there is none."""
+        try:
+            found = (Path(path) / "settings.json").is_file()
+        except OSError:  # no access, or no possible name
+            found = False
+        if not found:
+            raise StateError(
+                f"no run at {one_line(path)}: settings.json is missing; check the path"
+            )
+        folder = cls(path)
+        try:
+            folder.read_settings()
+            remove_leftovers(folder.path)
+            remove_leftovers(folder.steps_path)
+            with output_errors(folder.steps_path):
+                folder.steps_path.mkdir(exist_ok=True)
+            folder.truncate_losses(sys.maxsize)  # repairs a torn last line
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def close(self) -> None:
+        """Gives the lock back. Nothing else is pending: every write is complete when it returns."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def read_settings(self) -> dict[str, Any]:
+        """The document given to `create`; `StateError` when it is damaged."""
+        try:
+            settings = json.loads(self.settings_path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            settings = None
+        if not isinstance(settings, dict):
+            raise StateError(
+                f"{one_line(self.settings_path)} is damaged or cannot be read; start the run again"
+            )
+        return settings
+
+    def record(self, step: int, losses: Mapping[str, Sequence[float]]) -> None:
+        """Appends the losses of one step, each with one value per picture, to losses.csv.
+
+        A name that was not there before (a new stage) becomes a new column.
+        """
+        if new := [name for name in losses if name not in self._columns]:
+            written = self.read_losses()
+            self._columns += new
+            self._write_losses(written)
+        rows: list[dict[str, float]] = [
+            {"step": step, "picture": picture, **dict(zip(losses, values, strict=True))}
+            for picture, values in enumerate(zip(*losses.values(), strict=True))
+        ]
+        _append(self.losses_path, self._encode(rows))
+
+    def read_losses(self) -> list[dict[str, float]]:
+        """The rows of losses.csv, absent values left out. A torn last line is not read."""
+        try:
+            text = self.losses_path.read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            shown = one_line(self.losses_path)
+            raise StateError(f"{shown} cannot be read: {error.strerror}") from None
+        header, *lines = text.split("\n")[:-1] or [""]
+        names = next(csv.reader([header]), [])
+        rows: list[dict[str, float]] = []
+        for line in lines:
+            with contextlib.suppress(ValueError, csv.Error):  # a damaged line
+                cells = next(csv.reader([line]), [])
+                row = {name: float(cell) for name, cell in zip(names, cells, strict=True) if cell}
+                if all(row.get(name, math.nan).is_integer() for name in ("step", "picture")):
+                    rows.append(row)
+        return rows
+
+    def truncate_losses(self, step: int) -> None:
+        """Keeps the losses of the steps before `step`, which the resumed run does next."""
+        rows = [row for row in self.read_losses() if row["step"] < step]
+        names = dict.fromkeys(name for row in rows for name in row)
+        self._columns = [name for name in names if name not in ("step", "picture")]
+        self._write_losses(rows)
+
+    def step_paths(self, step: int, num_pictures: int = 1) -> list[Path]:
+        """Where `save_step` writes."""
+        endings = ["", *(f"-{k}" for k in range(1, num_pictures))]
+        return [self.steps_path / f"{step:05d}{ending}.png" for ending in endings]
+
+    def save_step(
+        self,
+        step: int,
+        images_pil: Sequence[Image.Image],
+        metadata: Mapping[str, Any] | None = None,
+        description: str = "",
+    ) -> list[Path]:
+        """Writes the pictures of a step below steps/ and returns where."""
+        paths = self.step_paths(step, len(images_pil))
+        for path, image in zip(paths, images_pil, strict=True):
+            save_picture(image, path, metadata, description)
+        return paths
+
+    def save_state(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        """Replaces the saved state; the old one stays if that fails."""
+        save_state(self.state_path, tensors, meta)
+
+    def load_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The last saved state; `StateError` if there is none or it is damaged."""
+        return load_state(self.state_path)
+
+    def _write_losses(self, rows: Sequence[Mapping[str, float]]) -> None:
+        with atomic_path(self.losses_path) as temp:
+            header = io.StringIO()
+            csv.writer(header, lineterminator="\n").writerow(["step", "picture", *self._columns])
+            temp.write_bytes(header.getvalue().encode() + self._encode(rows))
+
+    def _encode(self, rows: Sequence[Mapping[str, float]]) -> bytes:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for row in rows:
+            values = [repr(float(row[name])) if name in row else "" for name in self._columns]
+            writer.writerow([int(row["step"]), int(row["picture"]), *values])
+        return text.getvalue().encode()
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Appends in one call; what a full disk tears off halfway is taken back."""
+    with output_errors(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            size = os.fstat(descriptor).st_size
+            written = 0
+            try:
+                while written < len(data):
+                    written += os.write(descriptor, data[written:])
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _acquire_lock(folder: Path) -> int | None:
+    """Locks `folder`/.lock and writes the process id into it; raises `OutputError` if it is taken.
+
+    The operating system frees the lock when the process ends, however it ends, so none can be
+    stale; the file stays, since removing it would race with the next process.
+    """
+    path = folder / ".lock"
+    with output_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            taken = not _try_lock(descriptor)
+            if taken:
+                holder = one_line(os.read(descriptor, 20).decode("ascii", "replace")) or "unknown"
+                raise OutputError(
+                    f"{one_line(folder)} is in use by process {holder}; wait for it or choose "
+                    "another folder"
+                )
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> bool:
+        import msvcrt
+
+        try:
+            os.lseek(descriptor, 1000, os.SEEK_SET)  # a byte that nobody needs to read
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            return True
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+
+else:
+
+    def _try_lock(descriptor: int) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks: better to paint than to refuse
+            return True
+        return True
+
+
+__all__ = ["RunFolder"]

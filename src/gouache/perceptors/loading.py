@@ -1,0 +1,46 @@
+"""Pocket perceptors from files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from gouache.errors import ModelError
+from gouache.perceptors.pocket import PocketPerceptor
+from gouache.perceptors.tokenizer import PocketTokenizer
+from gouache.perceptors.towers import PocketConfig
+from gouache.weights.fingerprint import fingerprint
+from gouache.weights.safe import load_state, read_model
+from gouache.weights.shipped import PERCEPTOR, TOKENIZER, shipped
+
+
+def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") -> PocketPerceptor:
+    """A perceptor as `gouache train export` wrote it; tokenizer.json lies beside the file."""
+    tensors, values = read_model(path)
+    known = {field.name for field in dataclasses.fields(PocketConfig)}
+    try:
+        bank_size = int(values.pop("bank_size"))
+        if unknown := set(values) - known:
+            raise ValueError(f"unknown {sorted(unknown)[0]!r}")
+        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        config = PocketConfig(**shape)
+        tokenizer_path = path.with_name(TOKENIZER.name)
+        tokenizer = PocketTokenizer(tokenizer_path, config.context)
+        with torch.device("meta"):
+            model = PocketPerceptor(config, tokenizer, bank_size=bank_size)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ModelError(f"{path} is not a pocket perceptor ({reason})") from None
+    load_state(model, tensors, path)
+    model.name = name or str(path)
+    model.fingerprint = fingerprint(path)
+    model.to(device, memory_format=torch.channels_last)
+    return model.eval().requires_grad_(False)
+
+
+def shipped_pocket(device: torch.device | str = "cpu") -> PocketPerceptor:
+    """The perceptor that comes with the package."""
+    shipped(TOKENIZER)
+    return load_pocket(shipped(PERCEPTOR), device, "pocket")

@@ -1,0 +1,67 @@
+"""The shipped perceptor: small, trained by this project, usable offline.
+
+`gouache train perceptor` trains it; `docs/models/pocket.md` says from what and how well it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gouache.perceptors.tokenizer import PocketTokenizer
+from gouache.perceptors.towers import ImageTower, PocketConfig, TextTower
+
+
+class PocketPerceptor(nn.Module):
+    """Both towers and the tokenizer behind the `gouache.protocols.Perceptor` contract."""
+
+    bank_embeddings: Tensor
+
+    def __init__(
+        self,
+        config: PocketConfig,
+        tokenizer: PocketTokenizer,
+        *,
+        bank_size: int = 0,
+        name: str = "pocket",
+        fingerprint: str = "",
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.name = name
+        self.fingerprint = fingerprint
+        self.tokenizer = tokenizer
+        self.image_tower = ImageTower(config)
+        self.text_tower = TextTower(config)
+        self.log_scale = nn.Parameter(torch.tensor(2.5))
+        self.register_buffer("bank_embeddings", torch.zeros(bank_size, config.embed_dim))
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square pictures it sees, in pixels."""
+        return self.config.image_size
+
+    @property
+    def embed_dim(self) -> int:
+        """D, the length of its unit vectors."""
+        return self.config.embed_dim
+
+    @property
+    def bank(self) -> Tensor | None:
+        """(K,D) unit embeddings of other captions, rivals in the contrast loss."""
+        return self.bank_embeddings if len(self.bank_embeddings) else None
+
+    @property
+    def device(self) -> torch.device:
+        return self.text_tower.position.device
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        """(N,3,S,S) in [0,1] -> (N,D) unit vectors, float32. Differentiable."""
+        layout = image.contiguous(memory_format=torch.channels_last)
+        return self.image_tower(layout)  # type: ignore[no-any-return]
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> (len(texts),D) unit vectors, float32; warns when a text is cut off."""
+        return self.text_tower(self.tokenizer(texts).to(self.device))  # type: ignore[no-any-return]

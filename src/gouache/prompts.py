@@ -1,0 +1,321 @@
+r"""The prompt grammar, and prompts that are pictures or noise. Standard library only.
+
+    prompt := stage ("^" stage)*              painted one after the other
+    stage  := part ("|" part)*                painted together, losses summed
+    part   := text [":" weight [":" stop]]
+
+Only trailing numbers are weight and stop: "a: b", "12:30 pm" and "https://a.b/c" keep their
+colons, "apple:2" has weight 2, "12:30" has weight 30 (write "12\:30" to mean the time), and of
+three trailing numbers only the last two count. `\:` `\|` `\^` `\\` stand for the character itself;
+a backslash before anything else is a backslash; one at the very end is an error. Numbers are
+finite, at most `MAX_NUMBER` in size; `:nan` and `:inf` are errors, not text. A weight of 0 is
+allowed and switches the part off. Runs of white space, newlines included, become one space.
+Control characters (NUL, escape) and half characters (lone surrogates, from arguments that are not
+UTF-8) are refused.
+
+Every mistake raises `PromptError` with the position of its place in the text as given.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from gouache.config import MAX_PROMPT_CHARS
+from gouache.errors import PromptError
+
+MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
+MAX_SEED = 2**63 - 1
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_SPECIAL = frozenset(":|^\\")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One wish: a text, a picture file, or the random direction of a seed.
+
+    `weight` multiplies its loss (negative: paint something else); below the loss `stop` its
+    gradient vanishes; -inf, the default, never stops. Numbers out of range: `PromptError`.
+    """
+
+    kind: Literal["text", "image", "noise"] = "text"
+    text: str = ""
+    path: str = ""
+    seed: int = 0
+    weight: float = 1.0
+    stop: float = -math.inf
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("text", "image", "noise"):
+            raise PromptError(f"a prompt is text, image or noise, not {self.kind!r}")
+        for name, value in (("weight", self.weight), ("stop", self.stop)):
+            if not (abs(value) <= MAX_NUMBER or (name == "stop" and value == -math.inf)):
+                raise PromptError(_out_of_range(name, str(value)), str(self))
+        if not 0 <= self.seed <= MAX_SEED:
+            raise PromptError(f"the seed is {self.seed}; expected between 0 and {MAX_SEED}")
+
+    def __str__(self) -> str:
+        """As it is written on the command line."""
+        return format_prompt(self)
+
+
+Stage: TypeAlias = tuple[Prompt, ...]
+
+
+class _Char(NamedTuple):
+    """One character of the prompt after escapes are resolved."""
+
+    char: str
+    position: int  # in the text as given
+    escaped: bool = False
+
+    def is_mark(self, mark: str) -> bool:
+        return self.char == mark and not self.escaped
+
+
+def parse_prompts(text: str) -> tuple[Stage, ...]:
+    """Reads `text:weight:stop | text ^ next stage` into stages of text prompts.
+
+    Raises `PromptError` (and nothing else, whatever the text) with the place of the mistake: an
+    empty prompt or part, an unbalanced escape, a number that is not finite, a control character,
+    more than `MAX_PROMPT_CHARS` characters.
+    """
+    if len(text) > MAX_PROMPT_CHARS:
+        raise PromptError(
+            f"the prompt has {len(text):,} characters; at most {MAX_PROMPT_CHARS:,} are read; "
+            "shorten it",
+            text,
+            MAX_PROMPT_CHARS,
+        )
+    characters = _unescape(text)
+    if _is_blank(_joined(characters)):
+        raise PromptError("the prompt is empty; say what to paint, for example 'a red apple'", text)
+    stages, end = [], len(text)
+    for stage, stage_end in _split(characters, "^", end):
+        parts = _split(stage, "|", stage_end)
+        stages.append(tuple(_parse_part(part, part_end, text) for part, part_end in parts))
+    return tuple(stages)
+
+
+def parse_image_prompt(text: str) -> Prompt:
+    r"""Reads "PATH:WEIGHT:STOP"; raises `PromptError`. The file need not exist.
+
+    Paths may hold colons and need no escapes. If the whole text names an existing file it is the
+    path; else the text without one trailing number, then without two, is tried; if none exists, up
+    to two trailing numbers count as weight and stop. `C:\x.png` keeps its drive letter.
+    """
+    _refuse_control_characters(text, only_nul=True)
+    fields = text.split(":")
+    num_numbers = 0
+    while (
+        num_numbers < min(2, len(fields) - 1)
+        and not _exists(":".join(fields[: len(fields) - num_numbers]))
+        and _is_numeric(fields[-1 - num_numbers])
+    ):
+        num_numbers += 1
+    path = ":".join(fields[: len(fields) - num_numbers])
+    path = path if _exists(path) else path.strip()
+    if not path:
+        raise PromptError("the image prompt has no path; write PATH:WEIGHT", text)
+    weight, stop = _read_numbers(text, fields, num_numbers)
+    return Prompt(kind="image", path=path, weight=weight, stop=stop)
+
+
+def parse_noise_prompt(text: str) -> Prompt:
+    """Reads "SEED:WEIGHT:STOP", the seed a whole number from 0; raises `PromptError`."""
+    fields = text.split(":")
+    if len(fields) > 3:
+        place = len(":".join(fields[:3]))
+        raise PromptError(
+            "the noise prompt has too many parts; write SEED:WEIGHT:STOP", text, place
+        )
+    seed = fields[0].strip()
+    if not (seed.isascii() and seed.isdigit() and len(seed) <= 19 and int(seed) <= MAX_SEED):
+        raise PromptError(
+            f"the seed of the noise prompt is {one_line(repr(seed))}; expected a whole number "
+            f"between 0 and {MAX_SEED}",
+            text,
+            len(fields[0]) - len(fields[0].lstrip()),
+        )
+    weight, stop = _read_numbers(text, fields, len(fields) - 1)
+    return Prompt(kind="noise", seed=int(seed), weight=weight, stop=stop)
+
+
+def format_prompts(stages: Iterable[Sequence[Prompt]]) -> str:
+    """The inverse of `parse_prompts`; raises `PromptError` for prompts that are not text."""
+    parts = []
+    for stage in stages:
+        if other := [prompt for prompt in stage if prompt.kind != "text"]:
+            raise PromptError(f"only text fits into a prompt line, got an {other[0].kind} prompt")
+        parts.append(" | ".join(format_prompt(prompt) for prompt in stage))
+    return " ^ ".join(parts)
+
+
+def format_prompt(prompt: Prompt) -> str:
+    """One prompt as text that the parser of its kind reads back (numbers only where needed)."""
+    if prompt.kind == "text":
+        shown = _escape(prompt.text)
+    else:
+        shown = prompt.path if prompt.kind == "image" else str(prompt.seed)
+    if prompt.stop != -math.inf:
+        return f"{shown}:{_format_number(prompt.weight)}:{_format_number(prompt.stop)}"
+    path_looks_numbered = prompt.kind == "image" and _is_numeric(shown.rpartition(":")[2])
+    if prompt.weight != 1.0 or path_looks_numbered:
+        return f"{shown}:{_format_number(prompt.weight)}"
+    return shown
+
+
+def one_line(text: object, width: int = 160) -> str:
+    """Any text (a path, user input) on one printable line of at most `width`, for messages."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    return line if len(line) <= width else f"{line[: width - 3]}..."
+
+
+def _unescape(text: str) -> list[_Char]:
+    _refuse_control_characters(text)
+    characters: list[_Char] = []
+    position = 0
+    while position < len(text):
+        char, following = text[position], text[position + 1 : position + 2]
+        if char == "\\" and not following:
+            raise PromptError(
+                r"unbalanced escape: the prompt ends in a backslash; write \\ for a backslash",
+                text,
+                position,
+            )
+        if char == "\\" and following in _SPECIAL:
+            characters.append(_Char(following, position, escaped=True))
+            position += 2
+        else:
+            characters.append(_Char(char, position))
+            position += 1
+    return characters
+
+
+def _escape(text: str) -> str:
+    """Marks always; colons only before what would be read as a number."""
+    fields = re.sub(r"([\\|^])", r"\\\1", text).split(":")
+    shown = fields[0]
+    for field in fields[1:]:
+        shown += f"\\:{field}" if _is_numeric(field) else f":{field}"
+    return shown
+
+
+def _split(characters: list[_Char], mark: str, end: int) -> list[tuple[list[_Char], int]]:
+    """Pieces between unescaped marks, each with the position where it ends."""
+    pieces, piece = [], list[_Char]()
+    for item in characters:
+        if item.is_mark(mark):
+            pieces.append((piece, item.position))
+            piece = []
+        else:
+            piece.append(item)
+    return [*pieces, (piece, end)]
+
+
+def _parse_part(part: list[_Char], end: int, text: str) -> Prompt:
+    numbers: list[tuple[str, int]] = []  # from the end: stop, weight; or weight alone
+    while len(numbers) < 2:
+        colon = next((k for k in reversed(range(len(part))) if part[k].is_mark(":")), None)
+        if colon is None or not _is_numeric(_joined(part[colon + 1 :])):
+            break
+        value = part[colon + 1 :]
+        first = next(item.position for item in value if not item.char.isspace())
+        numbers.append((_joined(value).strip(), first))
+        end, part = part[colon].position, part[:colon]
+    words = " ".join(_joined(part).split())
+    if _is_blank(words):
+        if numbers:
+            raise PromptError("a weight without text; write text:weight", text, end)
+        raise PromptError("a part of the prompt is empty; write text or remove the mark", text, end)
+    weight, stop = 1.0, -math.inf
+    if numbers:
+        weight = _read_number("weight", *numbers[-1], text)
+    if len(numbers) == 2:
+        stop = _read_number("stop", *numbers[0], text)
+    return Prompt(text=words, weight=weight, stop=stop)
+
+
+def _read_numbers(text: str, fields: list[str], num_numbers: int) -> tuple[float, float]:
+    """Weight and stop from the last `num_numbers` colon-separated fields of `text`."""
+    values, position = [1.0, -math.inf], len(text)
+    for index in reversed(range(num_numbers)):
+        field = fields[len(fields) - num_numbers + index]
+        position -= len(field)
+        first = position + len(field) - len(field.lstrip())
+        values[index] = _read_number(("weight", "stop")[index], field.strip(), first, text)
+        position -= 1
+    return values[0], values[1]
+
+
+def _read_number(name: str, number: str, position: int, text: str) -> float:
+    if not _NUMBER.fullmatch(number) or abs(float(number)) > MAX_NUMBER:
+        raise PromptError(_out_of_range(name, number), text, position)
+    return float(number) + 0.0  # -0 becomes 0
+
+
+def _out_of_range(name: str, number: str) -> str:
+    remedy = "; leave it out for no stop" if name == "stop" and "inf" in number.lower() else ""
+    return (
+        f"the {name} is {one_line(repr(number), 60)}; "
+        f"expected a number between -{MAX_NUMBER:.0f} and {MAX_NUMBER:.0f}{remedy}"
+    )
+
+
+def _is_numeric(field: str) -> bool:
+    """Would this field be taken for a weight, good or bad?"""
+    field = field.strip()
+    return bool(_NUMBER.fullmatch(field) or _NOT_FINITE.fullmatch(field))
+
+
+def _format_number(value: float) -> str:
+    return repr(float(value)).removesuffix(".0")
+
+
+def _refuse_control_characters(text: str, only_nul: bool = False) -> None:
+    for position, char in enumerate(text):
+        if char == "\0" or (
+            not only_nul and unicodedata.category(char) in ("Cc", "Cs") and not char.isspace()
+        ):
+            raise PromptError(
+                f"the prompt holds the control character U+{ord(char):04X}; remove it",
+                text,
+                position,
+            )
+
+
+def _is_blank(text: str) -> bool:
+    """Nothing visible: only spaces and invisible format characters."""
+    return all(char.isspace() or unicodedata.category(char) == "Cf" for char in text)
+
+
+def _joined(characters: Iterable[_Char]) -> str:
+    return "".join(item.char for item in characters)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # name too long, for one
+        return False
+
+
+__all__ = [
+    "MAX_NUMBER",
+    "MAX_SEED",
+    "Prompt",
+    "Stage",
+    "format_prompt",
+    "format_prompts",
+    "one_line",
+    "parse_image_prompt",
+    "parse_noise_prompt",
+    "parse_prompts",
+]

@@ -1,0 +1,177 @@
+"""The contracts between the parts. Components import this module and never one another.
+
+Tensors: `image` is (B,3,H,W) in [0,1], RGB. `latent` is (B,code_dim,H/f,W/f). Embeddings are unit
+vectors (N,D). B is the number of pictures painted together; N cutouts per picture are stacked
+cutout-major: rows [k*B + b] hold cutout k of picture b, i.e. `x.view(N, B, ...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A frozen picture generator with a (possibly absent) codebook."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the weights, hexadecimal."""
+        ...
+
+    @property
+    def downsampling(self) -> int:
+        """f: one latent cell covers f x f pixels."""
+        ...
+
+    @property
+    def code_dim(self) -> int: ...
+
+    @property
+    def native_size(self) -> int:
+        """Side in pixels that the weights were trained for."""
+        ...
+
+    @property
+    def codebook(self) -> Tensor:
+        """(codebook_size, code_dim), float32."""
+        ...
+
+    @property
+    def code_prior(self) -> Tensor:
+        """(codebook_size,) probabilities: how often each code occurs in real pictures."""
+        ...
+
+    def encode(self, image: Tensor) -> Tensor:
+        """(B,3,H,W) in [0,1] -> latent before quantisation (B,code_dim,H/f,W/f). Deterministic."""
+        ...
+
+    def quantize(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent -> nearest codes (B,code_dim,h,w) and their indices (B,h,w). No gradient."""
+        ...
+
+    def decode(self, quantized: Tensor) -> Tensor:
+        """Codes -> image (B,3,H,W), nominally in [0,1] but not clamped. Differentiable."""
+        ...
+
+
+@runtime_checkable
+class Perceptor(Protocol):
+    """A frozen joint text-image encoder that owns its preprocessing."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the weights, hexadecimal."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square pictures it sees."""
+        ...
+
+    @property
+    def embed_dim(self) -> int: ...
+
+    @property
+    def bank(self) -> Tensor | None:
+        """(K,D) unit embeddings of other captions for the contrast loss, or None."""
+        ...
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        """(N,3,S,S) in [0,1] -> (N,D) unit vectors, float32. Differentiable."""
+        ...
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> (len(texts),D) unit vectors, float32. Warns when a text is truncated."""
+        ...
+
+
+class Latent(Protocol):
+    """What is optimised. Every parameterisation keeps this contract."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The leaf tensors that the optimiser updates."""
+        ...
+
+    def __call__(self) -> Tensor:
+        """What goes to `Generator.decode`, (B,code_dim,h,w), with gradient to the parameters."""
+        ...
+
+    def continuous(self) -> Tensor:
+        """The latent before quantisation, (B,code_dim,h,w), with gradient, for regularisers."""
+        ...
+
+    def after_step(self) -> None:
+        """Called after each optimiser step: clamps to the codebook's bounds, updates averages."""
+        ...
+
+    def final(self) -> Tensor:
+        """What the finished picture is decoded from (the moving average where one is kept)."""
+        ...
+
+    def set_latent(self, latent: Tensor, changed: Tensor | None = None) -> None:
+        """Replaces the latent, or only the cells where `changed` (B,1,h,w) is true."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+@dataclass(frozen=True)
+class LossContext:
+    """What a loss may look at in one step."""
+
+    image: Tensor  # (B,3,H,W), as decoded, clamped with gradient
+    latent: Tensor  # (B,code_dim,h,w), before quantisation
+    cutouts: Tensor  # (N*B,3,S,S)
+    embeddings: Tensor  # (N,B,D) unit vectors
+    step: int  # of the whole run
+    num_steps: int
+
+
+class Loss(Protocol):
+    """A named term: returns one value per picture, (B,), weight included."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, context: LossContext) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One finished step: the picture that was scored (not decoded again) and its losses."""
+
+    index: int  # 0-based, of the whole run
+    num_steps: int
+    stage: int
+    image: Tensor = field(repr=False)  # (B,3,H,W) in [0,1], detached
+    losses: Mapping[str, Tensor]  # name -> (B,), detached; reading them synchronises the device
+
+    @property
+    def total(self) -> Tensor:
+        """Sum of all losses per picture, (B,)."""
+        import torch
+
+        return torch.stack(list(self.losses.values())).sum(0)
+
+    def to_pil(self) -> list[Any]:
+        """The pictures as PIL images, one per picture of the batch."""
+        from gouache.ops.images import to_pil
+
+        return [to_pil(picture) for picture in self.image]
+
+
+__all__ = ["Generator", "Latent", "Loss", "LossContext", "Perceptor", "Step"]

@@ -1,0 +1,144 @@
+"""What every trainer shares: a budget, averaged weights, checkpoints, progress lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gouache.errors import TrainingError
+
+
+@dataclass
+class Budget:
+    """How long to train: until `steps` or `minutes` (of all calls together) are used up.
+
+    `progress()` runs from 0 to 1 and drives the schedules, so a run that is interrupted and resumed
+    follows the same curve as one that is not.
+    """
+
+    steps: int = 0
+    minutes: float = 0.0
+    step: int = 0
+    seconds_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps <= 0 and self.minutes <= 0:
+            raise TrainingError("give --steps or --minutes, how long to train")
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self._start
+
+    def progress(self) -> float:
+        by_steps = self.step / self.steps if self.steps > 0 else 0.0
+        by_time = self.seconds / (60.0 * self.minutes) if self.minutes > 0 else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def learning_rate(self, peak: float, warmup: int = 200, floor: float = 0.02) -> float:
+        """Linear warm-up, then a cosine from `peak` to `floor * peak`."""
+        cosine = 0.5 + 0.5 * math.cos(math.pi * self.progress())
+        return peak * min(1.0, (self.step + 1) / warmup) * (floor + (1.0 - floor) * cosine)
+
+
+class Average:
+    """Exponential moving average of a module's floating-point state."""
+
+    def __init__(self, module: nn.Module, decay: float = 0.998) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Follows `module`; early steps are forgotten faster."""
+        rate = 1.0 - min(self.decay, (step + 1) / (step + 10))
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, rate)
+            else:
+                self.state[name].copy_(value)
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Writes a training checkpoint under a temporary name and moves it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a training checkpoint (tensors and plain values only; nothing is executed)."""
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainingError(f"no checkpoint at {path}; start without --resume") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120]
+        raise TrainingError(f"the checkpoint {path} cannot be read ({reason})") from None
+    return content
+
+
+class Meter:
+    """Running means of named numbers and a line for them."""
+
+    def __init__(self, decay: float = 0.98) -> None:
+        self.decay = decay
+        self.values: dict[str, float] = {}
+
+    def update(self, **values: Tensor | float) -> None:
+        for name, value in values.items():
+            new = float(value.detach() if isinstance(value, Tensor) else value)
+            if not math.isfinite(new):
+                raise TrainingError(f"{name} became {new}; lower --learning-rate and resume")
+            old = self.values.get(name, new)
+            self.values[name] = old * self.decay + new * (1.0 - self.decay)
+
+    def line(self, budget: Budget, pictures: int) -> str:
+        parts = " ".join(f"{name} {value:.4g}" for name, value in self.values.items())
+        rate = pictures / max(1e-9, time.monotonic() - budget._start)
+        share = 100.0 * budget.progress()
+        return (
+            f"step {budget.step} {share:.1f}% {budget.seconds:.0f}s {parts} {rate:.0f} pictures/s"
+        )
+
+
+def log(line: str) -> None:
+    """One line of progress, flushed so that a log file shows it at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parameter_groups(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels only, not for gains, biases and scales."""
+    every = [p for p in parameters if p.requires_grad]
+    return [
+        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def rng_text(rng: np.random.Generator) -> str:
+    """The state of a NumPy generator as text."""
+    return json.dumps(rng.bit_generator.state)
+
+
+def set_rng_text(rng: np.random.Generator, text: str) -> None:
+    """Puts a state of `rng_text` back."""
+    rng.bit_generator.state = json.loads(text)
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is a CUDA card where there is one, else the processor."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,4 @@
+"""Files of weights: reading them safely, writing them atomically, and where the shipped ones lie.
+
+`safe` reads, `saving` writes, `fingerprint` names a file by its contents, `shipped` has the paths.
+"""

@@ -1,0 +1,56 @@
+"""Writing weights as safetensors, with the model's configuration inside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from gouache.errors import OutputError
+
+
+def save_model(
+    path: str | Path,
+    state_dict: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    half: bool = False,
+) -> None:
+    """Writes `state_dict` and `config` (plain JSON values) to `path`; `safe.read_model` reads them.
+
+    The file appears under its name only when it is complete, and equal contents give equal bytes.
+    `half` stores matrices and kernels as float16; vectors (norms, biases, priors) stay as they are,
+    and so does what float16 cannot hold. What cannot be written raises `OutputError`.
+    """
+    path = Path(path)
+    tensors = {name: _stored(tensor, half) for name, tensor in state_dict.items()}
+    # One metadata key only: safetensors writes several in random order.
+    content = save(tensors, metadata={"config": json.dumps(dict(config), sort_keys=True)})
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _stored(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    if half and tensor.ndim >= 2 and tensor.dtype in (torch.float32, torch.bfloat16):
+        small = tensor.half()
+        if torch.equal(small.isfinite(), tensor.isfinite()):
+            return small
+    return tensor
+
+
+__all__ = ["save_model"]

@@ -1,0 +1,25 @@
+"""Where the models that come with the package lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gouache.errors import ModelError
+
+POCKET = Path(__file__).parent / "pocket"
+GENERATOR = POCKET / "generator.safetensors"
+PERCEPTOR = POCKET / "perceptor.safetensors"
+TOKENIZER = POCKET / "tokenizer.json"
+
+
+def shipped(path: Path) -> Path:
+    """`path`, one of the constants above, once it is certain to exist; else `ModelError`."""
+    if not path.is_file():
+        raise ModelError(
+            f"{path.name} is not in {path.parent}; the installation is incomplete, "
+            "install gouache again"
+        )
+    return path
+
+
+__all__ = ["GENERATOR", "PERCEPTOR", "POCKET", "TOKENIZER", "shipped"]

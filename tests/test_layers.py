@@ -1,0 +1,103 @@
+"""Imports go up only, and `import gouache` is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gouache
+
+SOURCE = Path(gouache.__file__).parent
+# From the ground up; components (level 3) never import one another, except output's picture files.
+LEVELS = {
+    "ops": 1,
+    "weights": 2,
+    "generators": 3,
+    "perceptors": 3,
+    "latents": 3,
+    "cutouts": 3,
+    "losses": 3,
+    "output": 3,
+    "engine": 4,
+    "editing": 5,
+    "apps": 6,
+    "figures": 6,
+}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """ "gouache.ops.warp" -> "ops"; root modules -> ""."""
+    pieces = module.split(".")
+    return pieces[1] if len(pieces) > 1 and (SOURCE / pieces[1]).is_dir() else ""
+
+
+def imports_of(path: Path) -> list[str]:
+    """Modules of gouache that a file imports when it is imported or run."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += names if node.module == "gouache" else [node.module]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return [name for name in found if name.split(".")[0] == "gouache"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_up_only(path: Path) -> None:
+    own = path.relative_to(SOURCE).parts[0] if path.parent != SOURCE else ""
+    if own in ("", "training") or path.name == "__main__.py":
+        level = 7 if own == "training" or path.name in ("__init__.py", "__main__.py") else 0
+    else:
+        level = LEVELS[own]
+    for module in imports_of(path):
+        other = part_of(module)
+        if other in ("", own):
+            continue
+        if path == SOURCE / "protocols.py" and module == "gouache.ops.images":
+            continue  # `Step.to_pil` imports it when called
+        if other == "training":
+            assert own == "apps", f"{path} imports {module}"
+            continue
+        assert LEVELS[other] < level, f"{path} (level {level}) imports {module}"
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    # Tables of data are looked up, not read.
+    tables = {"sources.py"}
+    long = {
+        str(path.relative_to(SOURCE)): count
+        for path in FILES
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+        and path.name not in tables
+    }
+    assert not long
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import gouache", "torch"),
+        ("import gouache.config, gouache.prompts, gouache.protocols", "torch"),
+        ("import gouache.apps.cli.main", "torch"),
+        ("import gouache.apps.cli.main", "PIL"),
+        ("import gouache; gouache.paint", "transformers"),
+        ("import gouache; gouache.paint", "huggingface_hub"),
+        ("import gouache; gouache.paint", "av"),
+    ],
+)
+def test_light_imports(code: str, absent: str) -> None:
+    program = f"import sys; {code}; sys.exit({absent!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_public_names_exist() -> None:
+    for name in gouache.__all__:
+        assert getattr(gouache, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        gouache.nothing  # noqa: B018

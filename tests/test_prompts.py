@@ -1,0 +1,276 @@
+r"""The prompt grammar: laws by hypothesis, and an example for each rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gouache.config import MAX_PROMPT_CHARS
+from gouache.errors import PromptError
+from gouache.prompts import (
+    Prompt,
+    format_prompt,
+    format_prompts,
+    one_line,
+    parse_image_prompt,
+    parse_noise_prompt,
+    parse_prompts,
+)
+
+T = TypeVar("T")
+
+numbers = st.floats(-1e6, 1e6)
+stops = st.just(-math.inf) | numbers
+grammar_text = st.text(st.sampled_from("ab:|^\\ \n\t12.-e,naif\0\u200d\U0001f34e"), max_size=20)
+words = (
+    (st.text(max_size=20) | grammar_text)
+    .map(lambda text: " ".join(c for c in text.split() if c.isprintable()))
+    .map(lambda text: text or "a")
+)
+text_prompts = st.builds(Prompt, text=words, weight=numbers, stop=stops)
+stages = st.lists(
+    st.lists(text_prompts, min_size=1, max_size=4).map(tuple), min_size=1, max_size=3
+).map(tuple)
+
+# A busy machine must not fail a law.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def only(text: str) -> Prompt:
+    ((prompt,),) = parse_prompts(text)
+    return prompt
+
+
+def attempt(parse: Callable[[str], T], text: str) -> T | PromptError:
+    try:
+        return parse(text)
+    except PromptError as error:
+        return error
+
+
+def check_mistake(error: PromptError, text: str) -> None:
+    assert 0 <= error.position <= len(text)
+    assert str(error).isprintable()
+    shown, caret = error.pointer().split("\n")
+    assert caret.strip() == "^"
+    assert len(caret) <= len(shown) + 1
+
+
+@unhurried
+@given(stages)
+def test_parsing_inverts_formatting(prompts: tuple[tuple[Prompt, ...], ...]) -> None:
+    assert parse_prompts(format_prompts(prompts)) == prompts
+
+
+@unhurried
+@given(st.text() | grammar_text | st.binary().map(lambda b: b.decode("utf-8", "surrogateescape")))
+@example("\\")
+@example("a\\")
+@example(":")
+@example("a:" + "9" * 5000)
+def test_any_text_parses_or_raises_a_prompt_error(text: str) -> None:
+    result = attempt(parse_prompts, text)
+    if isinstance(result, PromptError):
+        assert result.text == text
+        check_mistake(result, text)
+    else:
+        assert parse_prompts(format_prompts(result)) == result
+        assert all(stage and all(prompt.text.strip() for prompt in stage) for stage in result)
+
+
+@unhurried
+@given(st.text() | grammar_text)
+@example("\0")
+@example("a" * 100_000)
+def test_any_image_or_noise_prompt_parses_or_raises_a_prompt_error(text: str) -> None:
+    for parse in (parse_image_prompt, parse_noise_prompt):
+        result = attempt(parse, text)
+        if isinstance(result, PromptError):
+            check_mistake(result, text)
+        else:
+            assert math.isfinite(result.weight)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a red apple", Prompt(text="a red apple")),
+        ("  a \n red\tapple  ", Prompt(text="a red apple")),
+        ("apple:2", Prompt(text="apple", weight=2)),
+        ("apple : 2.5 ", Prompt(text="apple", weight=2.5)),
+        ("apple:-.5", Prompt(text="apple", weight=-0.5)),
+        ("apple:1e-1:0.25", Prompt(text="apple", weight=0.1, stop=0.25)),
+        ("apple:2:-1", Prompt(text="apple", weight=2, stop=-1)),
+        ("apple:0", Prompt(text="apple", weight=0)),
+        ("a: b", Prompt(text="a: b")),
+        ("a: b:3", Prompt(text="a: b", weight=3)),
+        ("12:30 pm", Prompt(text="12:30 pm")),
+        (r"at 12\:30", Prompt(text="at 12:30")),
+        ("https://a.org:80/b", Prompt(text="https://a.org:80/b")),
+        ("https://a.org/b:2", Prompt(text="https://a.org/b", weight=2)),
+        ("a:1:2:3", Prompt(text="a:1", weight=2, stop=3)),
+        ("a:", Prompt(text="a:")),
+        ("a::2", Prompt(text="a:", weight=2)),
+        ("a:1_0", Prompt(text="a:1_0")),
+        ("a:0x10", Prompt(text="a:0x10")),
+        ("a:٣", Prompt(text="a:٣")),
+        (r"a\|b\^c\\d\:2", Prompt(text=r"a|b^c\d:2")),
+        (r"C:\dir\new", Prompt(text=r"C:\dir\new")),
+        ("a\\\\:2", Prompt(text="a\\", weight=2)),
+        ("a\\ ", Prompt(text="a\\")),
+        ("nan:2", Prompt(text="nan", weight=2)),
+        ("\U0001f468\u200d\U0001f469 a", Prompt(text="\U0001f468\u200d\U0001f469 a")),
+    ],
+)
+def test_one_prompt(text: str, expected: Prompt) -> None:
+    assert only(text) == expected
+
+
+def test_parts_and_stages() -> None:
+    assert parse_prompts("a:2 | b ^ c|d:-1:0.5") == (
+        (Prompt(text="a", weight=2), Prompt(text="b")),
+        (Prompt(text="c"), Prompt(text="d", weight=-1, stop=0.5)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("", 0, "empty"),
+        (" \n\t", 0, "empty"),
+        ("\u200b \u200d", 0, "empty"),
+        ("a | | b", 4, "empty"),
+        ("| a", 0, "empty"),
+        ("a |", 3, "empty"),
+        ("a ^", 3, "empty"),
+        ("^ a", 0, "empty"),
+        ("a ^^ b", 3, "empty"),
+        (":2", 0, "without text"),
+        ("a | :2:3", 4, "without text"),
+        ("a\\", 1, "unbalanced escape"),
+        ("a | b:nan", 6, "weight is 'nan'"),
+        ("a:inf", 2, "weight is 'inf'"),
+        ("a: -Infinity", 3, "weight is '-Infinity'"),
+        ("a:1e999", 2, "weight is '1e999'"),
+        ("a:2000000", 2, "weight is"),
+        ("a:1:nan", 4, "stop is 'nan'"),
+        ("a:1:-inf", 4, "leave it out"),
+        ("a:nan:1", 2, "weight is 'nan'"),
+        ("a\0b", 1, r"U\+0000"),
+        ("a\x1b[2J", 1, r"U\+001B"),
+        ("caf\udce9", 3, r"U\+DCE9"),
+        ("a" * 100_000, MAX_PROMPT_CHARS, "100,000 characters"),
+    ],
+)
+def test_mistakes_show_their_place(text: str, place: int, message: str) -> None:
+    with pytest.raises(PromptError, match=message) as caught:
+        parse_prompts(text)
+    assert caught.value.position == place
+
+
+@pytest.mark.parametrize("unit", ["a:1|", ":", "a:1:", "\\:", "a^", "1:"])
+def test_the_longest_prompt_parses(unit: str) -> None:
+    """Of every kind of mark; were parsing quadratic, this would seem to hang."""
+    text = (unit * MAX_PROMPT_CHARS)[: MAX_PROMPT_CHARS - 1] + "a"
+    assert parse_prompts(text)
+
+
+def test_formatting_writes_no_more_than_needed() -> None:
+    text = r"a: b | c\:2:1:0.5 ^ https://d:-0.1"
+    assert format_prompts(parse_prompts(text)) == text
+    assert str(Prompt(text="a", weight=2)) == "a:2"
+
+
+def test_only_text_fits_into_a_prompt_line() -> None:
+    with pytest.raises(PromptError, match="image"):
+        format_prompts([[Prompt(kind="image", path="a.png")]])
+
+
+def test_prompts_check_their_numbers() -> None:
+    for wrong in ({"weight": math.nan}, {"weight": -math.inf}, {"stop": math.inf}, {"seed": -1}):
+        with pytest.raises(PromptError, match="expected"):
+            Prompt(**wrong)
+    with pytest.raises(PromptError, match="text, image or noise"):
+        Prompt(kind="sound")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x.png", Prompt(kind="image", path="x.png")),
+        ("x.png:2", Prompt(kind="image", path="x.png", weight=2)),
+        ("x.png:-1:0.5", Prompt(kind="image", path="x.png", weight=-1, stop=0.5)),
+        (r"C:\x.png", Prompt(kind="image", path=r"C:\x.png")),
+        (r"C:\x.png:2", Prompt(kind="image", path=r"C:\x.png", weight=2)),
+        ("C:/x.png:2:1", Prompt(kind="image", path="C:/x.png", weight=2, stop=1)),
+        ("a:b.png", Prompt(kind="image", path="a:b.png")),
+        (" x.png : 2 ", Prompt(kind="image", path="x.png", weight=2)),
+    ],
+)
+def test_image_prompts(text: str, expected: Prompt) -> None:
+    assert parse_image_prompt(text) == expected
+    assert parse_image_prompt(format_prompt(expected)) == expected
+
+
+def test_an_existing_path_comes_before_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_image_prompt("a:1:2") == Prompt(kind="image", path="a", weight=1, stop=2)
+    Path("a:1").touch()
+    assert parse_image_prompt("a:1:2") == Prompt(kind="image", path="a:1", weight=2)
+    Path("a:1:2").touch()
+    whole = Prompt(kind="image", path="a:1:2")
+    assert parse_image_prompt("a:1:2") == whole
+    assert parse_image_prompt(format_prompt(whole)) == whole
+    Path(" spaced ").touch()
+    assert parse_image_prompt(" spaced ").path == " spaced "
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("", 0), (":2", 0), ("a:nan", 2), ("a:1: inf", 5), ("a\0", 1)]
+)
+def test_wrong_image_prompts(text: str, place: int) -> None:
+    with pytest.raises(PromptError) as caught:
+        parse_image_prompt(text)
+    assert caught.value.position == place
+
+
+def test_noise_prompts() -> None:
+    assert parse_noise_prompt("7") == Prompt(kind="noise", seed=7)
+    full = Prompt(kind="noise", seed=2**63 - 1, weight=-0.5, stop=0.1)
+    assert parse_noise_prompt(" 9223372036854775807 : -0.5:.1") == full
+    assert parse_noise_prompt(format_prompt(full)) == full
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", 0),
+        ("-1", 0),
+        (" x:1", 1),
+        ("9223372036854775808", 0),
+        ("1:2:3:4", 5),
+        ("1:x", 2),
+        ("1:2:", 4),
+        ("٣", 0),
+    ],
+)
+def test_wrong_noise_prompts(text: str, place: int) -> None:
+    with pytest.raises(PromptError) as caught:
+        parse_noise_prompt(text)
+    assert caught.value.position == place
+
+
+@unhurried
+@given(st.text(), st.integers(10, 50))
+def test_one_line_is_one_short_line(text: str, width: int) -> None:
+    line = one_line(text, width)
+    assert line.isprintable()
+    assert len(line) <= width
