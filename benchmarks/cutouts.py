@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,13 @@ def plain_loop(image: Tensor, params: CutoutParams, size: int) -> Tensor:
     return torch.cat(cutouts)
 
 
+def warp_only(image: Tensor, params: CutoutParams, size: int) -> Tensor:
+    squares = warp(
+        image, params.homographies, size, mean_outside=params.mean_outside, erase=params.erase
+    )
+    return squares.flatten(0, 1)
+
+
 def times() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, ms\n")
     print(f"{'picture -> cutouts':<22}{'':<34}{'forward':>9}{'with backward':>15}")
@@ -63,18 +71,10 @@ def times() -> None:
         full = sample(config, 1, (side, side), [rng])
         weights = torch.randn(num, 3, size, size)
         rows: list[tuple[str, Callable[[], Tensor]]] = [
-            (
-                "plain loop, crop and resize only",
-                lambda p=plain, s=size, i=image: plain_loop(i, p, s),
-            ),
-            ("ours, crop and resize only", lambda p=plain, s=size, i=image: apply(i, p, s)),
-            ("ours, every augmentation", lambda p=full, s=size, i=image: apply(i, p, s)),
-            (
-                "  of which the warp",
-                lambda p=full, s=size, i=image: warp(
-                    i, p.homographies, s, mean_outside=p.mean_outside, erase=p.erase
-                ).flatten(0, 1),
-            ),
+            ("plain loop, crop and resize only", partial(plain_loop, image, plain, size)),
+            ("ours, crop and resize only", partial(apply, image, plain, size)),
+            ("ours, every augmentation", partial(apply, image, full, size)),
+            ("  of which the warp", partial(warp_only, image, full, size)),
         ]
         label = f"{side} -> {num} of {size}"
         for name, step in rows:
@@ -84,13 +84,13 @@ def times() -> None:
 
             print(f"{label:<22}{name:<34}{milliseconds(step):9.2f}{milliseconds(backward):15.2f}")
             label = ""
-        drawing = milliseconds(lambda c=config, s=side, r=rng: sample(c, 1, (s, s), [r]))
+        drawing = milliseconds(partial(sample, config, 1, (side, side), [rng]))
         print(f"{'':<22}{'ours, drawing the parameters':<34}{drawing:9.2f}\n")
 
 
 def zone_plate(side: int) -> Tensor:
     at = torch.arange(side) - (side - 1) / 2
-    rings = 0.5 + 0.5 * torch.cos(math.pi * (at[:, None] ** 2 + at[None] ** 2) / side)
+    rings: Tensor = 0.5 + 0.5 * torch.cos(math.pi * (at[:, None] ** 2 + at[None] ** 2) / side)
     return rings.expand(1, 3, side, side).contiguous()
 
 
@@ -99,7 +99,9 @@ def pink_noise(side: int) -> Tensor:
     rng = torch.Generator().manual_seed(0)
     waves = torch.randn(3, side, side // 2 + 1, dtype=torch.complex64, generator=rng)
     rows, columns = torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)[None]
-    pink = torch.fft.irfft2(waves / torch.hypot(rows, columns).clamp_min(1 / side), s=(side, side))
+    pink: Tensor = torch.fft.irfft2(
+        waves / torch.hypot(rows, columns).clamp_min(1 / side), s=(side, side)
+    )
     return ((pink - pink.mean()) / pink.std() * 0.2 + 0.5)[None]
 
 

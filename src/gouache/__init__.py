@@ -15,7 +15,8 @@ from gouache._version import __version__
 
 if TYPE_CHECKING:
     from gouache.config import PaintConfig, make_config
-    from gouache.engine import Painting, Session, paint, resume_session, save_session
+    from gouache.engine import Painting, Session, resume_session, save_session
+    from gouache.engine.paint import paint
     from gouache.errors import GouacheError
     from gouache.generators import load_generator
     from gouache.perceptors import load_perceptor

@@ -11,7 +11,6 @@ import pytest
 from gouache.apps.cli.main import run
 
 
-
 class Outcome(NamedTuple):
     code: int
     out: str

@@ -12,7 +12,6 @@ from PIL import Image
 
 from gouache.config import make_config, settings
 from gouache.output.png import read_metadata
-
 from small import SMALL
 
 

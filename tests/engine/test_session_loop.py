@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gouache.engine import Guide, Session
 from gouache.engine.optimizer import optimizer_names
+from gouache.engine.targets import TEMPLATES
 from gouache.errors import ConfigError, DivergedError, PromptError
 from gouache.protocols import LossContext
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
@@ -276,7 +277,7 @@ def test_a_gradient_that_is_not_finite_is_noticed() -> None:
 def test_several_perceptors_share_the_prompts() -> None:
     one, two = TinyPerceptor(), TinyPerceptor(seed=8)
     both = Session.build(
-        tiny_config(), generator=TinyGenerator(), perceptor=[Guide(one, 0.25), Guide(two, 0.75)]
+        tiny_config(), generator=TinyGenerator(), perceptor=[Guide(one, 0.5), Guide(two, 1.5)]
     )
     single = [
         Session.build(tiny_config(), generator=TinyGenerator(), perceptor=perceptor)
@@ -288,7 +289,7 @@ def test_several_perceptors_share_the_prompts() -> None:
     expected = [float(step.losses["prompt/0"]) for step in steps]
     found = next(both)
     assert float(found.losses["prompt/0"]) == pytest.approx(
-        0.25 * expected[0] + 0.75 * expected[1], rel=1e-5
+        0.5 * expected[0] + 1.5 * expected[1], rel=1e-5
     )
     assert torch.equal(found.losses["latent"], steps[0].losses["latent"])  # counted once
 
@@ -347,3 +348,25 @@ def test_nothing_to_paint() -> None:
     for prompt in ("", "  "):
         with pytest.raises(PromptError):
             tiny_session(prompt=prompt)
+
+
+def test_guidance_settings_reach_the_losses() -> None:
+    session = tiny_session(templates=True, tv_weight=0.5, contrast_weight=0.0, bank_size=3)
+    assert set(next(session).losses) == {"prompt/0", "latent", "tv"}
+    phrases = [template.replace("{}", "a red apple") for template in TEMPLATES]
+    mean = TinyPerceptor().embed_text(phrases).mean(0, keepdim=True)
+    (embedding,) = session.stages[0].targets[0].embeddings
+    torch.testing.assert_close(embedding, torch.nn.functional.normalize(mean, dim=-1))
+
+
+def test_clipped_gradients_name_no_remedy_that_is_on_already() -> None:
+    session = Session.build(
+        tiny_config(clip_grad=1.0, precision="bf16"),
+        generator=TinyGenerator(),
+        perceptor=TinyPerceptor(),
+        losses=[NotANumber(0)],
+    )
+    with pytest.raises(DivergedError, match="set precision to fp32") as error:
+        next(session)
+    assert "clip_grad" not in str(error.value)
+    assert torch.isfinite(error.value.image).all()

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from dataset_samples import LEXICON, pictures
 from torch import Tensor
 
 from gouache.errors import TrainingError
@@ -20,6 +19,7 @@ from gouache.training.layouts import COUNT, ONE, PAIR, RELATIONS, draw_layout
 from gouache.training.pack import PictureSet
 from gouache.training.report import report, sheet
 from gouache.training.styles import STYLES, stylize
+from training.dataset_samples import LEXICON, pictures
 
 SIZE = 32
 PLAIN = Shares(pair=0, count=0, style=0, hue=0, tint=0, shape=0)

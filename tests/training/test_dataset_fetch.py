@@ -7,12 +7,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from dataset_samples import source
 
 from gouache.errors import TrainingError
 from gouache.training import fetch as module
 from gouache.training import sources
 from gouache.training.fetch import cache_folder, fetch, fetch_all, sha256_of
+from training.dataset_samples import source
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from dataset_samples import LEXICON, source
 
 from gouache.training import captions, names
 from gouache.training.collect import EmojiNames, candidates
 from gouache.training.lexicon import head_noun, singular
 from gouache.training.sources import ALLOWED_LICENCES, Source, all_sources, attribution
+from training.dataset_samples import LEXICON, source
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_samples import LEXICON, candidate, pictures, sample, source, svg
 from PIL import Image
 
 from gouache.errors import TrainingError
@@ -16,6 +15,7 @@ from gouache.training.colors import COLOR_NAMES
 from gouache.training.dataset import build_from, name_bank
 from gouache.training.pack import SPLITS, PictureSet, write_pack
 from gouache.training.render import fit, is_near_duplicate, render_svg, thumbnail
+from training.dataset_samples import LEXICON, candidate, pictures, sample, source, svg
 
 
 def test_fit_crops_centres_and_premultiplies() -> None:

@@ -7,11 +7,6 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from gouache.errors import OutputError
-
-PICTURES = (".png",)
-FILMS = (".mp4", ".gif")
-
 
 def slug(prompt: str, length: int = 48) -> str:
     """A file name from a prompt: "A red apple!" -> "a-red-apple"."""
@@ -45,13 +40,13 @@ class Outputs:
     def check(self) -> None:
         """Raises `OutputError` for what cannot be written, before any time is spent."""
         from gouache.output.atomic import check_writable
+        from gouache.output.png import picture_format
+        from gouache.output.video import check_video
 
-        if self.out.suffix.lower() not in PICTURES:
-            raise OutputError(f"--out is {self.out}; pictures are written as .png")
+        picture_format(self.out)
         check_writable(self.out)
         if self.timelapse is not None:
-            if self.timelapse.suffix.lower() not in FILMS:
-                raise OutputError(f"--timelapse is {self.timelapse}; write a name in .mp4 or .gif")
+            check_video(self.timelapse)
             check_writable(self.timelapse)
 
     def picture_paths(self, count: int) -> list[Path]:

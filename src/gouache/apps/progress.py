@@ -102,7 +102,7 @@ class Bar(Silent):
             self._task = self._bar.add_task("", total=step.num_steps, rate="", losses="")
         rate = (step.index - self._first) / max(time.monotonic() - self._begun, 1e-9)
         # Reading losses waits for the device, so only some steps do it.
-        shown = {"losses": describe(step)} if step.index % 5 == 0 else {}
+        shown: dict[str, Any] = {"losses": describe(step)} if step.index % 5 == 0 else {}
         self._bar.update(self._task, completed=step.index + 1, rate=f"{rate:.1f} steps/s", **shown)
 
 

@@ -20,7 +20,7 @@ from gouache.errors import DivergedError, StateError
 from gouache.ops.images import grid_pil, to_pil
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
-from gouache.output.video import Timelapse
+from gouache.output.video import timelapse
 from gouache.prompts import one_line
 from gouache.protocols import Step
 
@@ -80,7 +80,7 @@ def run_session(
     every = max(1, session.num_steps // FRAMES)
     with ExitStack() as stack:
         stack.enter_context(stop.listening())
-        film = stack.enter_context(Timelapse(outputs.timelapse)) if outputs.timelapse else None
+        film = stack.enter_context(timelapse(outputs.timelapse)) if outputs.timelapse else None
         stack.enter_context(progress)
         if folder is not None and session.step_index == 0:
             save_session(session, folder.state_path)

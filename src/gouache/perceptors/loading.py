@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import torch
@@ -19,13 +18,9 @@ from gouache.weights.shipped import PERCEPTOR, TOKENIZER, shipped
 def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") -> PocketPerceptor:
     """A perceptor as `gouache train export` wrote it; tokenizer.json lies beside the file."""
     tensors, values = read_model(path)
-    known = {field.name for field in dataclasses.fields(PocketConfig)}
     try:
         bank_size = int(values.pop("bank_size"))
-        if unknown := set(values) - known:
-            raise ValueError(f"unknown {sorted(unknown)[0]!r}")
-        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        config = PocketConfig(**shape)
+        config = PocketConfig.from_dict(values)
         tokenizer_path = path.with_name(TOKENIZER.name)
         tokenizer = PocketTokenizer(tokenizer_path, config.context)
         with torch.device("meta"):
@@ -36,7 +31,7 @@ def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") 
     load_state(model, tensors, path)
     model.name = name or str(path)
     model.fingerprint = fingerprint(path)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval().requires_grad_(False)
 
 

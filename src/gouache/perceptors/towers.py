@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,15 @@ class PocketConfig:
     text_layers: int = 2
     text_heads: int = 4
     context: int = 24
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PocketConfig:
+        """Reads plain values (lists for tuples); unknown keys raise `TypeError`."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 class ResidualBlock(nn.Module):

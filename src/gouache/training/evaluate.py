@@ -1,4 +1,4 @@
-"""Measures on pictures that training never saw: retrieval for perceptors, fidelity for generators."""
+"""Measures on pictures that training never saw: retrieval and reconstruction."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gouache.generators import load_generator
-from gouache.generators.vqgan import VQGAN
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
-from gouache.protocols import Perceptor
+from gouache.protocols import Generator, Perceptor
 from gouache.training.codebook import psnr
-from gouache.training.compose import plain
+from gouache.training.compose import Composer
 from gouache.training.dataset import PictureSet
 
 
@@ -35,8 +34,8 @@ def retrieval(
     names: dict[int, str] = {}
     for entry in entries:
         names.setdefault(entry.concept, entry.name)
-    images = plain(pictures, indices, model.image_size)
-    seen = torch.cat([model.embed_image(chunk) for chunk in images.split(128)])
+    images = Composer(pictures, np.random.default_rng(0)).plain(indices, model.image_size)
+    seen = torch.cat([model.embed_image(chunk) for chunk in torch.split(images, 128)])
     captions = [f"a {name}" for name in names.values()]
     told = torch.cat(
         [model.embed_text(captions[i : i + 256]) for i in range(0, len(captions), 256)]
@@ -48,10 +47,10 @@ def retrieval(
 
 
 @torch.no_grad()
-def reconstruct(model: VQGAN, images: Tensor) -> tuple[Tensor, float]:
+def reconstruct(model: Generator, images: Tensor) -> tuple[Tensor, float]:
     """Reconstructions in [0,1] and the perplexity of the codes that they use."""
     parts, counts = [], torch.zeros(len(model.codebook))
-    for chunk in images.split(32):
+    for chunk in torch.split(images, 32):
         codes, indices = model.quantize(model.encode(chunk))
         parts.append(model.decode(codes).clamp(0, 1))
         counts += torch.bincount(indices.flatten().cpu(), minlength=len(counts)).float()
@@ -78,7 +77,7 @@ def evaluate_models(data: Path, models: Path | None, out: Path) -> str:
             )
     held = np.concatenate([pictures.indices("held_picture"), pictures.indices("held_concept")])
     held = np.array([i for i in held if pictures.entries[i].kind != "mono"][:256], dtype=np.int64)
-    images = plain(pictures, held, generator.native_size)
+    images = Composer(pictures, np.random.default_rng(0)).plain(held, generator.native_size)
     painted, perplexity = reconstruct(generator, images)
     numbers["PSNR dB"] = float(psnr(painted, images).mean())
     numbers["code perplexity"] = perplexity

@@ -49,8 +49,7 @@ def load_generator_checkpoint(path: Path) -> VQGAN:
 def load_perceptor_checkpoint(path: Path, tokenizer: Path) -> PocketPerceptor:
     """The averaged weights of a perceptor's checkpoint, without a bank."""
     content = load_checkpoint(path)
-    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in content["config"].items()}
-    config = PocketConfig(**shape)
+    config = PocketConfig.from_dict(content["config"])
     model = PocketPerceptor(config, PocketTokenizer(tokenizer, config.context))
     model.load_state_dict(content["average"])
     return model.eval().requires_grad_(False)

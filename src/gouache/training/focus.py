@@ -1,4 +1,4 @@
-"""Shifts sampling towards the concepts that matter most, for trainings that are short of compute."""
+"""Shifts sampling towards the concepts that matter most: for trainings short of compute."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from gouache.training.loop import (
     Meter,
     load_checkpoint,
     log,
+    on_device,
     parameter_groups,
     pick_device,
     rng_text,
@@ -117,7 +118,7 @@ class GeneratorTrainer:
             patch_size=2,
             norm_groups=16,
         )
-        self.model = VQGAN(self.config).to(self.device, memory_format=torch.channels_last)
+        self.model = on_device(VQGAN(self.config), self.device)
         self.model.quantize.requires_grad_(False)
         self.codes = MovingCodebook(self.model.codebook.data)
         self.critic = PatchDiscriminator().to(self.device)
@@ -141,8 +142,7 @@ class GeneratorTrainer:
         if path is None or not path.exists():
             return
         content = load_checkpoint(path)
-        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in content["config"].items()}
-        tower = ImageTower(PocketConfig(**shape))
+        tower = ImageTower(PocketConfig.from_dict(content["config"]))
         prefix = "image_tower."
         tower.load_state_dict(
             {
@@ -151,8 +151,7 @@ class GeneratorTrainer:
                 if k.startswith(prefix)
             }
         )
-        tower.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.tower = tower
+        self.tower = on_device(tower, self.device).eval().requires_grad_(False)
 
     def pictures_batch(self) -> Tensor:
         """(n,3,size,size): whole compositions, or crops of larger ones for finer detail."""
@@ -200,7 +199,7 @@ class GeneratorTrainer:
                 fooled = -self.critic(painted).float().mean()
             loss = loss + settings.adversarial_weight * min(1.0, 20 * joined) * fooled
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         if adversarial:
@@ -215,7 +214,7 @@ class GeneratorTrainer:
             truth, fake = self.critic(real).float(), self.critic(painted).float()
         loss = F.relu(1 - truth).mean() + F.relu(1 + fake).mean()
         self.critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.critic_optimizer.step()
         return loss.detach()
 

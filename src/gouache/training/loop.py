@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -135,6 +135,14 @@ def rng_text(rng: np.random.Generator) -> str:
 def set_rng_text(rng: np.random.Generator, text: str) -> None:
     """Puts a state of `rng_text` back."""
     rng.bit_generator.state = json.loads(text)
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def on_device(module: M, device: torch.device) -> M:
+    """Moves a module, its kernels in channels-last layout."""
+    return module.to(device).to(memory_format=torch.channels_last)  # type: ignore
 
 
 def pick_device(name: str) -> torch.device:

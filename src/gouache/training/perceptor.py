@@ -5,8 +5,8 @@ concept (the bank), which gives each picture thousands of rivals where a batch h
 
 Adversarial training "for free" (Shafahi et al. 2019): every batch is used twice, and the gradient
 that the first use leaves at the picture becomes the perturbation of the second. Encoders trained so
-have gradients that look like the thing meant, which is what painting by gradient lives on (Santurkar
-et al. 2019; CLIPAG, Ganz and Elad 2023).
+have gradients that look like the thing meant, which is what painting by gradient lives on
+(Santurkar et al. 2019; CLIPAG, Ganz and Elad 2023).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from gouache.training.loop import (
     Meter,
     load_checkpoint,
     log,
+    on_device,
     parameter_groups,
     pick_device,
     rng_text,
@@ -52,6 +53,9 @@ class PerceptorTraining:
     epsilon: float = 1.2  # L2 size of the perturbation of a 64-pixel picture; 0 is off
     ramp: tuple[float, float] = (0.2, 0.5)  # shares of the budget between which epsilon grows
     max_scale: float = 50.0  # cap of the inverse temperature
+    # The inverse temperature against the bank is fixed: the learned one serves a hundred rivals and
+    # is too soft to tell thousands apart.
+    bank_scale: float = 25.0
     bank_every: int = 40  # steps between refreshes of the bank's text embeddings
     bank_weight: float = 0.35  # concepts of less weight in sum are no class of the bank
     save_every: int = 500
@@ -123,7 +127,7 @@ class PerceptorTrainer:
         tokenizer = PocketTokenizer(self.tokenizer_path, self.config.context)
         self.model = PocketPerceptor(self.config, tokenizer)
         self.model.text_tower.set_table(table)
-        self.model.to(self.device, memory_format=torch.channels_last)
+        on_device(self.model, self.device)
         self.pictures = pictures
         self.composer = Composer(focused(pictures), np.random.default_rng(settings.seed))
         self.bank_names, self.bank_concepts = name_bank(pictures, settings.bank_weight)
@@ -157,7 +161,7 @@ class PerceptorTrainer:
         target = torch.arange(len(images), device=self.device)
         pairs = 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
         known = rows >= 0
-        against = scale * images[known] @ self.bank.T
+        against = self.settings.bank_scale * images[known] @ self.bank.T
         named = F.cross_entropy(against, rows[known], label_smoothing=0.02)
         accuracy = (against.argmax(1) == rows[known]).float().mean()
         return pairs, named, float(accuracy)
@@ -192,7 +196,7 @@ class PerceptorTrainer:
             texts = self.model.text_tower(tokens)
             pairs, named, accuracy = self.losses(pictures, texts, mask, rows)
             self.optimizer.zero_grad(set_to_none=True)
-            (pairs + named).backward()
+            (pairs + named).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
             self.average.update(self.model, budget.step)
@@ -200,9 +204,8 @@ class PerceptorTrainer:
                 norm = image.grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
                 delta = size * image.grad / norm.clamp(min=1e-12)
             kind = "" if attack == 0 else "_adv"
-            self.meter.update(
-                **{f"pairs{kind}": pairs, f"named{kind}": named, f"acc{kind}": accuracy}
-            )
+            parts: dict[str, Tensor | float] = {"pairs": pairs, "named": named, "acc": accuracy}
+            self.meter.update(**{name + kind: value for name, value in parts.items()})
             budget.step += 1
 
     def state(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def distil_table(model_folder: Path, dim: int = 256, batch: int = 512) -> Tensor
     table = vectors @ axes[:dim].T
     table = table / table[FIRST_WORD:].std()
     table[0] = 0
-    return table
+    return table  # type: ignore[no-any-return]
 
 
 def prepare(cache: Path, dim: int = 256) -> tuple[Tensor, Path]:

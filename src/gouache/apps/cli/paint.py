@@ -16,7 +16,9 @@ from gouache.errors import ConfigError, StateError
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON about the result.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Picture to write (.png).")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Picture to write: .png, .jpg, .webp.")
+]
 Timelapse = Annotated[
     Path | None, typer.Option("--timelapse", help="Film of the painting, .mp4 or .gif.")
 ]
@@ -78,7 +80,7 @@ def resume(
 
 
 def replay(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A PNG made by gouache.")],
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
     out: Out = None,
     timelapse: Timelapse = None,
     quiet: Quiet = False,

@@ -12,7 +12,7 @@ from gouache.config import PaintConfig, settings
 
 
 def info(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A PNG made by gouache.")],
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
     """Show how a picture was made."""

@@ -46,9 +46,9 @@ def dataset(
 ) -> None:
     """Download, render, caption and pack the pictures."""
     from gouache.training.dataset import PictureSet, build
-    from gouache.training.report import write_report
+    from gouache.training.report import report as write_report
 
-    build(cache, out)
+    build(cache, out, report=typer.echo)
     if report is not None:
         write_report(PictureSet.load(out), report)
     print(out)
