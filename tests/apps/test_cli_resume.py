@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small import SMALL
 
 from gouache.apps import runner
+from small import SMALL
 
 RUN = ["a fish ^ a bird", "-q", *SMALL, "--seed", "3", "--save-every", "2"]
 
@@ -40,9 +40,10 @@ def test_killed_at_any_step(gouache, whole, monkeypatch, killed_at):
             raise Killed
         record(folder, session, step, save_every)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(runner, "_record", dying)
-        gouache(*RUN, "--out", "x.png", "--run-dir", "run")
+        with pytest.raises(Killed):
+            gouache(*RUN, "--out", "x.png", "--run-dir", "run")
     assert not Path("x.png").exists()
     result = gouache("resume", "run", "-q")
     assert result.code == 0

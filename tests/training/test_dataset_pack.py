@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from gouache.errors import TrainingError
 from gouache.training import dataset
-from gouache.training.colors import COLOR_NAMES
+from gouache.training.colors import COLOR_NAMES, dominant_color
 from gouache.training.dataset import build_from, name_bank
 from gouache.training.pack import SPLITS, PictureSet, write_pack
 from gouache.training.render import fit, is_near_duplicate, render_svg, thumbnail
@@ -34,7 +35,17 @@ def test_fit_crops_centres_and_premultiplies() -> None:
 def test_fit_refuses_nothing_specks_and_strips(box: tuple[int, int, int, int]) -> None:
     image = Image.new("RGBA", (100, 100))
     image.paste((255, 0, 0, 255), box)
-    assert fit(image, 32) is None
+    assert fit(image, 32, sparse=box[1] == 10) is None
+
+
+def test_fit_keeps_hidden_colors_hidden_and_color_below_alpha() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 4)).astype(np.uint8)
+    noise[..., 1] = np.where(noise[..., 3] > 127, 0, 255)  # green only where nothing is seen
+    noise[..., 3] = np.where(noise[..., 3] > 127, 255, 0)
+    square = fit(Image.fromarray(noise, "RGBA"), 32)
+    assert square is not None
+    assert square[..., 1].max() <= 2
+    assert (square[..., :3] <= square[..., 3:]).all()
 
 
 def test_svg_without_size_is_drawn() -> None:
@@ -79,6 +90,24 @@ def test_pack_round_trip() -> None:
     icon = np.asarray(found.pixels[kinds.index("mono")])
     assert (icon == icon[3]).all()  # white, premultiplied
     assert set(np.unique(icon)) <= {0, 51, 102, 153, 204, 255}
+
+
+def test_every_picture_comes_back_in_its_own_place() -> None:
+    found = pictures()
+    flat = np.asarray(found.pixels).transpose(0, 2, 3, 1).reshape(len(found), -1, 4) / 255
+    seen = dominant_color(flat)
+    for row, color in zip(found.entries, seen, strict=True):
+        assert color == (row.color if row.kind == "emoji" else COLOR_NAMES.index("white"))
+
+
+def test_half_transparent_pictures_stay_premultiplied(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 16, 16, 4), np.uint8)
+    pixels[:, 4:12, 4:12] = (100, 20, 20, 128)
+    write_pack(tmp_path / "p", pixels, pictures().entries[:1], ["thing"], [])
+    back = np.asarray(PictureSet.load(tmp_path / "p", cache=False).pixels)[0].astype(int)
+    assert abs(back[:, 8, 8] - [100, 20, 20, 128]).max() < 40  # few levels of alpha are kept
+    assert (back[:3] <= back[3:]).all()
+    assert back[:3, 8, 8].max() < 150
 
 
 def test_index_says_color_kind_and_credit() -> None:
@@ -138,6 +167,13 @@ def test_name_bank_has_one_colourless_caption_per_concept() -> None:
     assert "apple" in names
     assert concepts.tolist() == sorted(concepts.tolist())
     assert name_bank(pictures(), least_weight=1e9)[0] == []
+
+
+def test_name_bank_drops_colors_from_names_outside_the_dictionary() -> None:
+    found = pictures()
+    row = dataclasses.replace(found.entries[0], name="red gizmo", concept=0, split="train")
+    odd = dataclasses.replace(found, pixels=found.pixels[:1], entries=[row], concepts=["gizmo"])
+    assert name_bank(odd, least_weight=0)[0] == ["gizmo"]
 
 
 def test_an_average_concept_weighs_one() -> None:

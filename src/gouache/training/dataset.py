@@ -35,8 +35,9 @@ SIDE = 96
 LARGEST_PACK = 24 * 2**20
 
 _HELD_PICTURES = 0.045  # of the pictures that may be held out
-_HELD_CONCEPTS = 0.06  # of the concepts that may be held out; about half may
-_HELD_CONCEPT_PICTURES = range(2, 16)  # rare, but with enough pictures to evaluate on
+_HELD_CONCEPTS = 0.2  # of the concepts that may be held out, about one in eight
+_HELD_CONCEPT_PICTURES = range(1, 10)  # rare ones only: common concepts are for training
+_HELD_CONCEPT_WEIGHT = 0.5  # of its best picture: what is held out must be worth asking for
 _CROWDED = 0.7  # weight of a concept grows as (its pictures) ** (1 - 0.7)
 
 
@@ -170,7 +171,7 @@ def _index(
         for key in concepts
         if key not in basic
         and counts[key] in _HELD_CONCEPT_PICTURES
-        and best[key] >= 0.7
+        and best[key] >= _HELD_CONCEPT_WEIGHT
         and colored[key] > 0
         and names.share(key, "concept") < _HELD_CONCEPTS
     }
@@ -252,11 +253,16 @@ def name_bank(pictures: PictureSet, least_weight: float = 0.25) -> tuple[list[st
 
 
 def _concept_name(key: str, found: Counter[str]) -> str:
-    """The dictionary's first word for a concept, else its pictures' weightiest name, colourless."""
-    if "#" in key:
-        return key.partition("#")[0]
-    name = min(found, key=lambda name: (-found[name], len(name), name))
-    return recolor_name(name, None) or name
+    """The usual name of a concept, without colour.
+
+    The dictionary's first word where a picture is called so ("horse" rather than "horse face"),
+    else the weightiest name ("polar bear" rather than the dictionary's "ice bear").
+    """
+    plain: Counter[str] = Counter()
+    for name, weight in found.items():
+        plain[recolor_name(name, None) or name] += weight
+    word = key.partition("#")[0]
+    return word if word in plain else min(plain, key=lambda n: (-plain[n], len(n), n))
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

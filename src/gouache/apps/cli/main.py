@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from typing import Annotated, Any
 
 import typer
@@ -66,10 +67,16 @@ def group(
     pass
 
 
+@lru_cache(maxsize=1)
+def _command() -> Any:
+    """Made once per process: turning signatures into options takes a while."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Our errors are one line on stderr and 2."""
     try:
-        code = app(args=arguments, standalone_mode=False, prog_name="gouache")
+        code = _command().main(args=arguments, standalone_mode=False, prog_name="gouache")
         sys.stdout.flush()
     except PromptError as error:
         return _fail(f"{error}\n{error.pointer()}" if error.text else str(error))
