@@ -225,7 +225,7 @@ def test_pickles_that_do_not_fit(
     [
         ("model: [", "not YAML"),
         ("\x00\x01", "not YAML"),
-        ("[" * 400, "not YAML"),
+        ("[" * 500 + "]" * 500, "not YAML"),
         ("- 1", "no settings"),
         ("", "no settings"),
         ("model: 3", "no section"),

@@ -236,7 +236,7 @@ def test_config_round_trips() -> None:
     [
         ("colour", 1),
         ("ch", "8"),
-        ("ch", True),
+        ("num_res_blocks", True),
         ("ch", 0),
         ("ch", -8),
         ("ch", 10**9),
