@@ -157,3 +157,22 @@ def test_presets(gouache):
     paper = json.loads(gouache("x", "--preset", "paper", "--dry-run", "--steps", "3").out)
     assert paper["guidance"]["contrast_weight"] == 0
     assert paper["steps"] == [3]
+
+
+def test_a_long_prompt_is_cut_off_with_one_line(gouache):
+    result = gouache("apple " * 1600 + "pear", "-q", *SMALL)
+    assert result.code == 0
+    assert len(result.err.splitlines()) == 1
+    assert "24 tokens" in result.err
+    assert "cut off" in result.err
+
+
+def test_pictographs_are_read_by_their_names(gouache):
+    for name, prompt in (("a.png", "\N{RED APPLE}"), ("b.png", "red apple")):
+        gouache(prompt, "-q", *SMALL, "--out", name)
+    assert np.array_equal(pixels(Path("a.png")), pixels(Path("b.png")))
+
+
+def test_odd_sizes_are_exact(gouache):
+    gouache("x", "-q", "--size", "20x51", "--steps", "1", "--num-cutouts", "2", "--out", "o.png")
+    assert Image.open("o.png").size == (20, 51)

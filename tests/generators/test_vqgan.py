@@ -121,7 +121,9 @@ def test_any_size_that_is_a_multiple_of_f(
     assert model.decode(codes).shape == picture.shape
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 33, 32), (1, 3, 32, 31), (3, 32, 32), (1, 1, 32, 32)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3), (1, 3, 33, 32), (1, 3, 32, 31), (3, 32, 32), (1, 1, 32, 32)]
+)
 def test_other_sizes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ImageError, match="multiples of 2") as error:
         tiny().encode(torch.zeros(shape))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -75,6 +77,25 @@ def _command() -> Any:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Our errors are one line on stderr and 2."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _one_line_each()
+        return _run(arguments)
+
+
+def _one_line_each() -> Callable[..., None]:
+    """Shows warnings as one line each, and of a kind only the first."""
+    seen: set[type[Warning]] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if category not in seen:
+            seen.add(category)
+            print(f"gouache: note: {message}", file=sys.stderr)
+
+    return show
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = _command().main(args=arguments, standalone_mode=False, prog_name="gouache")
         sys.stdout.flush()
