@@ -56,7 +56,7 @@ class CutoutConfig:
     affine_shear: float = _setting(5.0, "largest shear in degrees", low=0.0, high=60.0)
     affine_probability: float = _setting(0.8, "share of cutouts bent so", low=0.0, high=1.0)
     perspective_scale: float = _setting(
-        0.2, "how far corners move, as a share of half the side", low=0.0, high=0.9
+        0.2, "range of the corners' movement, as a share of half the side", low=0.0, high=0.9
     )
     perspective_probability: float = _setting(0.5, "share of cutouts bent so", low=0.0, high=1.0)
     color_strength: float = _setting(
