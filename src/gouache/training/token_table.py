@@ -66,10 +66,10 @@ def distil_table(model_folder: Path, dim: int = 256, batch: int = 512) -> Tensor
     vectors = torch.nn.functional.normalize(torch.cat(rows).float(), dim=-1)
     vectors = vectors - vectors[FIRST_WORD:].mean(0)
     _, _, axes = torch.linalg.svd(vectors[FIRST_WORD:], full_matrices=False)
-    table = vectors @ axes[:dim].T
+    table: Tensor = vectors @ axes[:dim].T
     table = table / table[FIRST_WORD:].std()
     table[0] = 0
-    return table  # type: ignore[no-any-return]
+    return table
 
 
 def prepare(cache: Path, dim: int = 256) -> tuple[Tensor, Path]:
