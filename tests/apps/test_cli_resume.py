@@ -112,7 +112,7 @@ def test_a_damaged_state_is_one_line(gouache, damage):
 def test_a_real_sigkill(gouache, tmp_path):
     arguments = ["a fish", *SMALL, "--run-dir", "run", "--save-every", "3", "-q"]
     arguments[arguments.index("--steps") + 1] = "60"
-    assert gouache(*arguments[:-4], "-q", "--out", "whole.png", "--run-dir", "other").code == 0
+    assert gouache(*arguments[:-5], "-q", "--out", "whole.png", "--run-dir", "other").code == 0
     program = [sys.executable, "-m", "gouache", *arguments, "--out", "x.png"]
     process = subprocess.Popen(program, cwd=tmp_path)
     losses = tmp_path / "run" / "losses.csv"

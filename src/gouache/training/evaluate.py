@@ -16,7 +16,7 @@ from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator, Perceptor
 from gouache.training.codebook import psnr
-from gouache.training.compose import Composer
+from gouache.training.compose import plain
 from gouache.training.dataset import PictureSet
 
 
@@ -34,7 +34,7 @@ def retrieval(
     names: dict[int, str] = {}
     for entry in entries:
         names.setdefault(entry.concept, entry.name)
-    images = Composer(pictures, np.random.default_rng(0)).plain(indices, model.image_size)
+    images = plain(pictures, indices, model.image_size)
     seen = torch.cat([model.embed_image(chunk) for chunk in torch.split(images, 128)])
     captions = [f"a {name}" for name in names.values()]
     told = torch.cat(
@@ -77,7 +77,7 @@ def evaluate_models(data: Path, models: Path | None, out: Path) -> str:
             )
     held = np.concatenate([pictures.indices("held_picture"), pictures.indices("held_concept")])
     held = np.array([i for i in held if pictures.entries[i].kind != "mono"][:256], dtype=np.int64)
-    images = Composer(pictures, np.random.default_rng(0)).plain(held, generator.native_size)
+    images = plain(pictures, held, generator.native_size)
     painted, perplexity = reconstruct(generator, images)
     numbers["PSNR dB"] = float(psnr(painted, images).mean())
     numbers["code perplexity"] = perplexity

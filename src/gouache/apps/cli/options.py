@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.config import AUGMENTATIONS, PRESETS, PaintConfig, Setting, settings
+from gouache.config import AUGMENTATIONS, PRESETS, Setting, settings
 
 _PANELS = {
     "": "Picture",
@@ -99,4 +99,3 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 PRESET_HELP = f"starting point of all settings: auto, {', '.join(sorted(PRESETS))}"
-DEFAULTS = PaintConfig()
