@@ -20,124 +20,18 @@ from typing import Any
 
 from gouache.errors import ConfigError
 from gouache.registry import nearest
+from gouache.sections import (
+    AUGMENTATIONS,
+    CutoutConfig,
+    GuidanceConfig,
+    LatentConfig,
+    OptimizerConfig,
+)
+from gouache.sections import setting as _setting
 
 MAX_SIDE = 8192
 MAX_PIXELS = 4096 * 4096
 MAX_PROMPT_CHARS = 20_000
-AUGMENTATIONS = ("flip", "affine", "perspective", "color", "erasing", "noise")
-
-
-def _setting(default: Any, help: str, **meta: Any) -> Any:
-    return field(default=default, metadata={"help": help, **meta})
-
-
-@dataclass(frozen=True)
-class CutoutConfig:
-    """How cutouts are taken from the picture (paper, appendix G.2)."""
-
-    num_cutouts: int = _setting(24, "cutouts per step", low=1, high=1024)
-    whole_share: float = _setting(
-        0.35, "share of cutouts that show the whole picture (at least one does)", low=0.0, high=1.0
-    )
-    cut_pow: float = _setting(
-        0.6, "cutout side is U^cut_pow between the smallest and the largest", above=0.0, high=100.0
-    )
-    cut_min: float = _setting(
-        0.45, "smallest cutout side, as a share of the picture's short side", above=0.0, high=1.0
-    )
-    augment: tuple[str, ...] = _setting(
-        AUGMENTATIONS, "augmentations, comma-separated, or none", choices=AUGMENTATIONS
-    )
-    flip_probability: float = _setting(0.5, "share of mirrored cutouts", low=0.0, high=1.0)
-    affine_degrees: float = _setting(12.0, "largest rotation in degrees", low=0.0, high=180.0)
-    affine_translate: float = _setting(
-        0.08, "largest shift, as a share of the cutout", low=0.0, high=1.0
-    )
-    affine_shear: float = _setting(5.0, "largest shear in degrees", low=0.0, high=60.0)
-    affine_probability: float = _setting(0.8, "share of cutouts bent so", low=0.0, high=1.0)
-    perspective_scale: float = _setting(
-        0.2, "range of the corners' movement, as a share of half the side", low=0.0, high=0.9
-    )
-    perspective_probability: float = _setting(0.5, "share of cutouts bent so", low=0.0, high=1.0)
-    color_strength: float = _setting(
-        0.08, "brightness, contrast and saturation change by up to this factor", low=0.0, high=1.0
-    )
-    color_probability: float = _setting(0.7, "share of recoloured cutouts", low=0.0, high=1.0)
-    erase_scale: float = _setting(
-        0.2, "largest erased area, as a share of the cutout", low=0.0, high=0.9
-    )
-    erase_probability: float = _setting(
-        0.2, "share of cutouts with a rectangle erased", low=0.0, high=1.0
-    )
-    noise_strength: float = _setting(
-        0.06, "noise is U(0, this) * N(0,1), per cutout", low=0.0, high=2.0
-    )
-
-
-@dataclass(frozen=True)
-class LatentConfig:
-    """What is optimised, and what keeps it near the codes (paper, section 2.4 and G.1)."""
-
-    latent: str = _setting("quantized", "latent parameterisation")
-    start: str = _setting(
-        "random",
-        "what the picture starts from when there is no init image",
-        choices=("random", "pixels", "gradient", "fractal"),
-    )
-    latent_rule: str = _setting(
-        "decay",
-        "how the pull on the latent is lowered: decay (exponential, to zero), stepwise (to the "
-        "init latent, by latent_drop every latent_drop_every steps), off",
-        choices=("decay", "stepwise", "off"),
-    )
-    latent_weight: float = _setting(0.1, "weight of the pull on the latent", low=0.0, high=1000.0)
-    latent_decay: float = _setting(
-        0.005, "relative decrease of that weight per step (decay)", low=0.0, high=1.0
-    )
-    latent_drop: float = _setting(
-        0.3, "decrease of that weight per drop (stepwise)", low=0.0, high=1000.0
-    )
-    latent_drop_every: int = _setting(
-        50, "steps between drops (stepwise); the optimiser starts anew at each", low=1, high=100_000
-    )
-    latent_average: float = _setting(
-        0.0,
-        "decay of the moving average that the final picture is decoded from; 0 is off",
-        low=0.0,
-        high=0.9999,
-    )
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How the latent is updated."""
-
-    optimizer: str = _setting("Adam", "name of an optimiser of torch.optim")
-    learning_rate: float = _setting(0.2, "learning rate", above=0.0, high=100.0)
-    lr_schedule: str = _setting(
-        "cosine", "learning rate over the run", choices=("constant", "cosine", "linear")
-    )
-    lr_warmup: int = _setting(5, "steps until the learning rate is reached", low=0, high=100_000)
-    lr_final: float = _setting(
-        0.1, "learning rate at the end, as a share of the first", low=0.0, high=1.0
-    )
-    clip_grad: float = _setting(
-        0.0, "largest norm of the gradient per picture; 0 is off", low=0.0, high=1e9
-    )
-
-
-@dataclass(frozen=True)
-class GuidanceConfig:
-    """What the perceptor is asked."""
-
-    contrast_weight: float = _setting(
-        0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
-    )
-    contrast_scale: float = _setting(
-        20.0, "inverse temperature of that contrast", above=0.0, high=1000.0
-    )
-    templates: bool = _setting(True, "average each prompt over phrases such as 'a picture of {}'")
-    tv_weight: float = _setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +44,7 @@ class PaintConfig:
     init_image: str = _setting("", "picture to start from")
     size: tuple[int, int] = _setting((128, 128), "width and height in pixels, WxH")
     steps: tuple[int, ...] = _setting(
-        (150,), "optimisation steps; one number per stage or one for all"
+        (80,), "optimisation steps; one number per stage or one for all"
     )
     seed: int = _setting(0, "seed of everything random", low=0, high=2**63 - 1)
     count: int = _setting(1, "pictures painted together", low=1, high=256)
@@ -267,7 +161,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "size": (256, 256),
         "steps": (400,),
         "num_cutouts": 32,
+        "latent": "quantized",
+        "start": "random",
+        "start_tries": 1,
+        "start_steps": 0,
+        "start_scale": 1.0,
         "whole_share": 0.1,
+        "cut_min": 0.45,
         "cut_pow": 1.0,
         "affine_degrees": 15.0,
         "affine_translate": 0.1,
@@ -393,3 +293,22 @@ def _type_name(kind: Any) -> str:
         return f"a list of {inner}s" if parts[-1] is Ellipsis else f"{len(parts)} times {inner}"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+__all__ = [
+    "AUGMENTATIONS",
+    "MAX_PIXELS",
+    "MAX_PROMPT_CHARS",
+    "MAX_SIDE",
+    "PRESETS",
+    "CutoutConfig",
+    "GuidanceConfig",
+    "LatentConfig",
+    "OptimizerConfig",
+    "PaintConfig",
+    "Setting",
+    "flatten",
+    "make_config",
+    "parse_size",
+    "settings",
+]

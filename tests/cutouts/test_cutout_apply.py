@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from gouache.config import AUGMENTATIONS, CutoutConfig
 from gouache.cutouts import CutoutParams, apply, sample
 from gouache.errors import ImageError
+
+# Many cutouts of every size, whatever the defaults are.
+cutout_config = partial(CutoutConfig, num_cutouts=24, whole_share=0.35, cut_min=0.45)
 
 SIZES = [(64, 64), (48, 144), (144, 48)]  # square and 3:1 either way
 GEOMETRY = ("flip", "affine", "perspective")
@@ -85,7 +89,7 @@ def slow_apply(image: Tensor, params: CutoutParams, size: int) -> Tensor:
 def test_agrees_with_a_slow_loop(
     batch: int, size: tuple[int, int], augment: tuple[str, ...]
 ) -> None:
-    config = CutoutConfig(num_cutouts=6, augment=augment, erase_probability=0.7)
+    config = cutout_config(num_cutouts=6, augment=augment, erase_probability=0.7)
     image = picture(batch, *size)
     params = draw(config, batch, size)
     out = apply(image, params, 48)
@@ -97,7 +101,7 @@ def test_agrees_with_a_slow_loop(
 
 def test_identity_when_nothing_is_asked() -> None:
     image = picture(2, 64, 64)
-    params = draw(CutoutConfig(num_cutouts=1, augment=()), 2)
+    params = draw(cutout_config(num_cutouts=1, augment=()), 2)
     torch.testing.assert_close(apply(image, params, 64), image, atol=1e-5, rtol=0)
 
 
@@ -105,7 +109,7 @@ def test_identity_when_nothing_is_asked() -> None:
 @pytest.mark.parametrize("size", [24, 32])
 def test_replayed_params_give_equal_cutouts(batch: int, size: int) -> None:
     image = picture(batch, 64, 96)
-    params = draw(CutoutConfig(), batch, (64, 96))
+    params = draw(cutout_config(), batch, (64, 96))
     first = apply(image, params, size)
     torch.manual_seed(99)  # the global rng has no part in it
     again = apply(image, CutoutParams.from_state(params.state()), size)
@@ -114,7 +118,7 @@ def test_replayed_params_give_equal_cutouts(batch: int, size: int) -> None:
 
 def test_same_params_show_the_same_places_at_any_size() -> None:
     smooth = F.interpolate(picture(1, 6, 6), (96, 96), mode="bicubic")
-    params = draw(CutoutConfig(augment=GEOMETRY), 1, (96, 96))
+    params = draw(cutout_config(augment=GEOMETRY), 1, (96, 96))
     small, large = apply(smooth, params, 32), apply(smooth, params, 64)
     reduced = F.interpolate(large, (32, 32), mode="area")
     assert (small - reduced).abs().max() < 0.02
@@ -123,7 +127,7 @@ def test_same_params_show_the_same_places_at_any_size() -> None:
 
 
 def test_noise_does_not_depend_on_the_picture() -> None:
-    params = draw(CutoutConfig(augment=("noise",)))
+    params = draw(cutout_config(augment=("noise",)))
     silent = replace(params, noise_scale=torch.zeros_like(params.noise_scale))
     differences = [
         apply(image, params, 32) - apply(image, silent, 32)
@@ -150,7 +154,7 @@ def test_every_step_shows_the_whole_picture(size: tuple[int, int]) -> None:
     h, w = (side * 36 // max(size) for side in size)
     small = F.interpolate(image, (h, w), mode="bilinear", antialias=True)[0]
     inside = (..., slice((36 - h) // 2, (36 + h) // 2), slice((36 - w) // 2, (36 + w) // 2))
-    config = CutoutConfig(augment=(*GEOMETRY, "erasing"), erase_probability=1.0, num_cutouts=6)
+    config = cutout_config(augment=(*GEOMETRY, "erasing"), erase_probability=1.0, num_cutouts=6)
     for seed in range(10):
         cutouts = apply(image, draw(config, 1, size, seed), 36)
         furthest = (cutouts[inside] - small).abs().flatten(1).amax(1)
@@ -162,7 +166,7 @@ def test_every_step_shows_the_whole_picture(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("num", [1, 24])
 def test_gradient_reaches_every_pixel_in_one_step(size: tuple[int, int], num: int) -> None:
     image = picture(1, *size).requires_grad_()
-    out = apply(image, draw(CutoutConfig(num_cutouts=num), 1, size), 32)
+    out = apply(image, draw(cutout_config(num_cutouts=num), 1, size), 32)
     (gradient,) = torch.autograd.grad(out.sum(), image)
     # In a whole view all pixels count alike, but for the outermost: the antialiasing filter leans
     # over the edge there and gives them seven tenths, corners half. Recolouring takes a little.
@@ -172,7 +176,7 @@ def test_gradient_reaches_every_pixel_in_one_step(size: tuple[int, int], num: in
 def test_gradient_stays_spread_over_a_few_steps() -> None:
     """Crops weigh the middle more than the border, but leave no pixel to the whole views."""
     image = picture(1, 64, 64).requires_grad_()
-    crops = CutoutConfig()
+    crops = cutout_config()
     total = torch.zeros(64, 64)
     for seed in range(8):
         out = apply(image, draw(crops, seed=seed), 32).view(24, 3, 32, 32)[8:]
@@ -183,7 +187,7 @@ def test_gradient_stays_spread_over_a_few_steps() -> None:
 
 def test_saturated_pixels_keep_their_gradient() -> None:
     image = torch.ones(1, 3, 64, 64, requires_grad=True)
-    out = apply(image, draw(CutoutConfig()), 32)
+    out = apply(image, draw(cutout_config()), 32)
     assert out.max() > 1  # not clamped
     (gradient,) = torch.autograd.grad(out.sum(), image)
     assert gradient.min() > 0
@@ -191,7 +195,7 @@ def test_saturated_pixels_keep_their_gradient() -> None:
 
 def test_range_without_color_and_noise_is_kept() -> None:
     image = picture(2, 64, 96).round()
-    config = CutoutConfig(augment=(*GEOMETRY, "erasing"), erase_probability=1.0)
+    config = cutout_config(augment=(*GEOMETRY, "erasing"), erase_probability=1.0)
     out = apply(image, draw(config, 2, (64, 96)), 24)
     assert out.min() >= -1e-5
     assert out.max() <= 1 + 1e-5
@@ -199,7 +203,7 @@ def test_range_without_color_and_noise_is_kept() -> None:
 
 def test_order_is_cutout_major() -> None:
     image = torch.stack([torch.full((3, 64, 64), value) for value in (0.1, 0.5, 0.9)])
-    params = draw(CutoutConfig(num_cutouts=5, augment=GEOMETRY), 3)
+    params = draw(cutout_config(num_cutouts=5, augment=GEOMETRY), 3)
     out = apply(image, params, 16).view(5, 3, 3, 16, 16)
     expected = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None, None].expand_as(out)
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=0)
@@ -207,7 +211,7 @@ def test_order_is_cutout_major() -> None:
 
 def test_batch_of_two_equals_two_singles() -> None:
     image = picture(2, 64, 96)
-    config = CutoutConfig()
+    config = cutout_config()
     together = apply(image, sample(config, 2, (64, 96), rngs(3, 8)), 32).view(24, 2, 3, 32, 32)
     for b, seed in enumerate((3, 8)):
         alone = apply(image[b : b + 1], sample(config, 1, (64, 96), rngs(seed)), 32)
@@ -216,7 +220,7 @@ def test_batch_of_two_equals_two_singles() -> None:
 
 def test_stays_float32_inside_autocast_and_for_half_pictures() -> None:
     image = picture(1, 64, 64)
-    params = draw(CutoutConfig())
+    params = draw(cutout_config())
     plain = apply(image, params, 32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = apply(image, params, 32)
@@ -227,7 +231,7 @@ def test_stays_float32_inside_autocast_and_for_half_pictures() -> None:
 
 
 def test_wrong_pictures_are_refused() -> None:
-    params = draw(CutoutConfig(), 2, (64, 96))
+    params = draw(cutout_config(), 2, (64, 96))
     with pytest.raises(ImageError, match="drawn for \\(2,3,H,W\\)"):
         apply(picture(1, 64, 96), params, 32)
     with pytest.raises(ImageError, match="96x64"):

@@ -18,6 +18,13 @@ FAST: dict[str, Any] = {
     "size": (32, 24),
     "num_cutouts": 4,
     "templates": False,
+    "whole_share": 0.35,
+    "cut_min": 0.45,
+    "latent": "quantized",
+    "start": "random",
+    "start_tries": 1,
+    "start_steps": 0,
+    "start_scale": 1.0,
     "device": "cpu",
     "precision": "fp32",
 }

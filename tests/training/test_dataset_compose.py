@@ -13,10 +13,11 @@ from torch import Tensor
 from gouache.errors import TrainingError
 from gouache.training import captions as phrases
 from gouache.training.colors import COLOR_NAMES, COLOR_RGB, color_indices
-from gouache.training.compose import Composer, Shares, plain
+from gouache.training.compose import Composer, Shares
 from gouache.training.grounds import choose_grounds, paint_grounds
 from gouache.training.layouts import COUNT, ONE, PAIR, RELATIONS, draw_layout
 from gouache.training.pack import PictureSet
+from gouache.training.plain import plain
 from gouache.training.report import report, sheet
 from gouache.training.styles import STYLES, stylize
 from training.dataset_samples import LEXICON, pictures

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from gouache.engine.models import Guide, Models
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.seeding import picture_rngs
+from gouache.engine.starts import Rehearse, choose_start
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
 from gouache.latents import latents
-from gouache.ops.images import load_image, noise_image
+from gouache.ops.images import load_image
 from gouache.protocols import Generator, Loss, Perceptor
 
 if TYPE_CHECKING:
@@ -61,9 +63,11 @@ def prepare(
     if init_image is not None:
         start = models.encode(canvas.read(init_image), canvas).expand(config.count, -1, -1, -1)
         pull_target = start.clone()
-    else:
-        start, pull_target = draw_start(config, models, canvas, rngs), None
-    return Parts(config, models, canvas, stages, rngs, start, pull_target, tuple(losses))
+        return Parts(config, models, canvas, stages, rngs, start, pull_target, tuple(losses))
+    nothing = torch.zeros(0)
+    parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
+    start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts))
+    return replace(parts, start=start)
 
 
 def prepare_blank(
@@ -89,24 +93,26 @@ def validate(config: PaintConfig) -> None:
     autocast_dtype(config.precision, resolve_device(config.device))
 
 
-@torch.no_grad()
-def draw_start(
-    config: PaintConfig, models: Models, canvas: Canvas, rngs: Sequence[torch.Generator]
-) -> Tensor:
-    """A random start, (B,code_dim,h,w): codes as frequent as in real pictures, or encoded noise."""
-    kind = config.latents.start
-    if kind != "random":
-        noise = noise_image(kind, (canvas.width, canvas.height), config.count, rngs)
-        return models.encode(noise, canvas)
-    height, width = canvas.grid
-    prior = models.generator.code_prior.detach().float().cpu()
-    draws = [torch.multinomial(prior, height * width, True, generator=rng) for rng in rngs]
-    indices = torch.stack(draws).view(-1, height, width).to(models.device)
-    return models.generator.codebook.detach().float()[indices].movedim(-1, 1).contiguous()
+def _rehearsal(parts: Parts) -> Rehearse:
+    """Paints `start_steps` steps of `parts` from a given start, on a canvas of its own."""
+
+    def rehearse(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:
+        from gouache.engine.session import Session  # which is built of parts itself
+
+        # Losses that a caller brings may know the picture's size: they wait for the real thing.
+        losses = parts.losses if canvas == parts.canvas else ()
+        session = Session(replace(parts, start=start, rngs=rngs, canvas=canvas, losses=losses))
+        steps = min(parts.config.latents.start_steps, parts.stages[0].steps)
+        for _ in itertools.islice(session, steps):
+            pass
+        latent: Tensor = session.latent()
+        return latent
+
+    return rehearse
 
 
 def _canvas(config: PaintConfig, models: Models) -> Canvas:
     return Canvas(*config.size, models.generator.downsampling)
 
 
-__all__ = ["Parts", "draw_start", "prepare", "prepare_blank", "validate"]
+__all__ = ["Parts", "prepare", "prepare_blank", "validate"]

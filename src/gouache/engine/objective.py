@@ -11,7 +11,7 @@ from gouache import cutouts
 from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
-from gouache.engine.targets import StagePlan
+from gouache.engine.targets import StagePlan, Target
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
@@ -88,16 +88,7 @@ class Objective:
 
         The cutouts are the same for all pictures and calls. 0 where nothing is asked.
         """
-        targets = self.stages[stage].targets
-        total = torch.zeros(len(picture), device=picture.device)
-        shares = sum(guide.weight for guide in self._models.guides)
-        weights = sum(abs(target.prompt.weight) for target in targets)
-        for number, guide in enumerate(self._models.guides if weights else ()):
-            views = self._models.embed_calm(guide.perceptor, picture, self._config.cutouts)
-            for target in targets:
-                cosine = (views * target.embeddings[number]).sum(-1).mean(0)
-                total += guide.weight / shares * target.prompt.weight / weights * cosine
-        return total
+        return score(self._config, self._models, self.stages[stage].targets, picture)
 
     def require_finite(
         self,
@@ -128,4 +119,23 @@ class Objective:
         )
 
 
-__all__ = ["Objective"]
+@torch.no_grad()
+def score(
+    config: PaintConfig, models: Models, targets: Sequence[Target], picture: Tensor
+) -> Tensor:
+    """Mean cosine of pictures (B,3,H,W) with prompts, by their weights: (B,) in [-1,1].
+
+    The cutouts are the same for all pictures and calls. 0 where nothing is asked.
+    """
+    total = torch.zeros(len(picture), device=picture.device)
+    shares = sum(guide.weight for guide in models.guides)
+    weights = sum(abs(target.prompt.weight) for target in targets)
+    for number, guide in enumerate(models.guides if weights else ()):
+        views = models.embed_calm(guide.perceptor, picture, config.cutouts)
+        for target in targets:
+            cosine = (views * target.embeddings[number]).sum(-1).mean(0)
+            total += guide.weight / shares * target.prompt.weight / weights * cosine
+    return total
+
+
+__all__ = ["Objective", "score"]

@@ -86,7 +86,8 @@ class Session:
     ) -> Session:
         """A session from settings. Models, init image and more losses may be given as objects.
 
-        Raises `ConfigError`, `PromptError`, `ModelError` or `ImageError`, each in one line.
+        Raises `ConfigError`, `PromptError`, `ModelError` or `ImageError`, each in one line, and
+        `DivergedError` where a try of a start diverges.
         """
         session = cls(
             prepare(
@@ -190,6 +191,11 @@ class Session:
         if self._picture is None:
             self._picture = self.models.decode(self._latent.final(), self.canvas)
         return self._picture
+
+    @torch.inference_mode(False)
+    def latent(self) -> Tensor:
+        """A copy of the latent as it is now, before rounding: (B,code_dim,h,w), float32."""
+        return self._latent.continuous().detach().clone()
 
     def scores(self) -> Tensor:
         """How well each picture fits the current prompts, (B,) in [-1,1], higher is better."""

@@ -21,5 +21,6 @@ LatentBuilder = Callable[[Generator, "Tensor", LatentConfig], Latent]
 
 latents: Registry[LatentBuilder] = Registry("latent", "gouache.latents")
 latents.add("quantized", "gouache.latents.quantized:QuantizedLatent")
+latents.add("multiscale", "gouache.latents.multiscale:MultiscaleLatent")
 
 __all__ = ["LatentBuilder", "latents"]

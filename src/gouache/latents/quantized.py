@@ -43,8 +43,9 @@ class QuantizedLatent:
 
     def __call__(self) -> Tensor:
         """Nearest codes, (B,code_dim,h,w); their gradient goes to z unchanged."""
-        quantized, _ = self._generator.quantize(self._z.detach())
-        return straight_through(self._z, quantized)
+        latent = self.continuous()
+        quantized, _ = self._generator.quantize(latent.detach())
+        return straight_through(latent, quantized)
 
     def continuous(self) -> Tensor:
         """z itself, with gradient."""
@@ -53,28 +54,36 @@ class QuantizedLatent:
     @torch.no_grad()
     def after_step(self) -> None:
         """Clamps z to the codebook's bounds and adds it to the average."""
-        torch.clamp(self._z, self._low, self._high, out=self._z)
+        self._place(self.continuous().clamp(self._low, self._high))
         if self._average is not None:
             self._averaged += 1
             # weight of the newest value in the bias-free average; 1 at the first step
             newest = (1 - self._decay) / (1 - self._decay**self._averaged)
-            self._average.lerp_(self._z, newest)
+            self._average.lerp_(self.continuous(), newest)
 
     @torch.no_grad()
     def final(self) -> Tensor:
         """Nearest codes of the moving average, or of z where none is kept: (B,code_dim,h,w)."""
-        latent = self._z.detach() if self._average is None else self._average
+        latent = self.continuous().detach() if self._average is None else self._average
         return self._generator.quantize(latent)[0]
 
     @torch.no_grad()
     def set_latent(self, latent: Tensor, changed: Tensor | None = None) -> None:
         """Replaces z and its average, where `changed` (B,1,h,w) is true, by (B,code_dim,h,w)."""
         latent = latent.to(self._z)
-        for kept in (self._z, self._average):
+        for kept, put in ((self.continuous(), self._place), (self._average, self._set_average)):
             if kept is not None:
-                kept.copy_(latent if changed is None else torch.where(changed, latent, kept))
+                put(latent if changed is None else torch.where(changed, latent, kept))
         if changed is None:
             self._averaged = 0
+
+    def _place(self, latent: Tensor) -> None:
+        """Changes the parameters so that the latent is this one."""
+        self._z.copy_(latent)
+
+    def _set_average(self, latent: Tensor) -> None:
+        assert self._average is not None
+        self._average.copy_(latent)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of z and, where it is kept, of the average and its length."""

@@ -21,6 +21,7 @@ Builder: TypeAlias = "Callable[[torch.device], Perceptor]"
 
 perceptors: Registry[Builder] = Registry("perceptor", "gouache.perceptors", ModelError)
 perceptors.add("pocket", "gouache.perceptors.loading:shipped_pocket")
+perceptors.add("referee", "gouache.perceptors.loading:shipped_referee")
 
 
 def load_perceptor(name: str, device: torch.device | str = "cpu") -> Perceptor:

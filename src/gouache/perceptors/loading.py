@@ -11,13 +11,21 @@ from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
 from gouache.weights.fingerprint import fingerprint
-from gouache.weights.safe import load_state, read_model
-from gouache.weights.shipped import PERCEPTOR, TOKENIZER, shipped
+from gouache.weights.safe import load_state, read_checkpoint, read_model
+from gouache.weights.shipped import PERCEPTOR, REFEREE, TOKENIZER, shipped
+
+TABLE = ("text_tower.table", "text_tower.table_scale")
+"""The token table, frozen and the same in every perceptor of ours."""
 
 
 def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") -> PocketPerceptor:
-    """A perceptor as `gouache train export` wrote it; tokenizer.json lies beside the file."""
+    """A perceptor as `gouache train export` wrote it; tokenizer.json lies beside the file.
+
+    A file without a token table takes the one in perceptor.safetensors beside it.
+    """
     tensors, values = read_model(path)
+    if TABLE[0] not in tensors:
+        tensors |= read_table(path.with_name(PERCEPTOR.name))
     try:
         bank_size = int(values.pop("bank_size"))
         config = PocketConfig.from_dict(values)
@@ -35,7 +43,24 @@ def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") 
     return model.eval().requires_grad_(False)
 
 
+def read_table(path: Path) -> dict[str, torch.Tensor]:
+    """The token table in a perceptor's file: int8 rows and the scale of each, by `TABLE`'s names.
+
+    Nothing else of the file is read.
+    """
+    found = read_checkpoint(path, lambda names: {n: n for n in TABLE if n in names}).tensors
+    if len(found) < len(TABLE):
+        raise ModelError(f"{path} holds no token table; install gouache again")
+    return found
+
+
 def shipped_pocket(device: torch.device | str = "cpu") -> PocketPerceptor:
     """The perceptor that comes with the package."""
     shipped(TOKENIZER)
     return load_pocket(shipped(PERCEPTOR), device, "pocket")
+
+
+def shipped_referee(device: torch.device | str = "cpu") -> PocketPerceptor:
+    """The second perceptor of the package, trained apart: it judges and is never the guide."""
+    shipped(TOKENIZER)
+    return load_pocket(shipped(REFEREE), device, "referee")

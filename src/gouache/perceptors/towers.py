@@ -13,13 +13,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class PocketConfig:
-    """Shape of a pocket perceptor. Channels must be multiples of `norm_groups`."""
+    """Shape of a pocket perceptor."""
 
     image_size: int = 64
     channels: tuple[int, ...] = (32, 64, 128, 256)
     blocks: tuple[int, ...] = (1, 2, 2, 2)
     embed_dim: int = 256
-    norm_groups: int = 8
     vocabulary: int = 30522
     table_dim: int = 256
     text_width: int = 256
@@ -38,13 +37,13 @@ class PocketConfig:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with pre-activation GroupNorm and GELU; starts as the identity."""
+    """Two 3x3 convolutions with pre-activation BatchNorm and GELU; starts as the identity."""
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels)
+        self.norm1 = nn.BatchNorm2d(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, channels)
+        self.norm2 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
@@ -63,19 +62,18 @@ class ImageTower(nn.Module):
 
     def __init__(self, config: PocketConfig) -> None:
         super().__init__()
-        channels, groups = config.channels, config.norm_groups
         stages: list[nn.Module] = []
         previous = 3
-        for width, count in zip(channels, config.blocks, strict=True):
+        for width, count in zip(config.channels, config.blocks, strict=True):
             layers: list[nn.Module] = []
             if previous != 3:
-                layers.append(nn.GroupNorm(groups, previous))
+                layers.append(nn.BatchNorm2d(previous))
             layers.append(nn.Conv2d(previous, width, 4, stride=2, padding=1))
-            layers += [ResidualBlock(width, groups) for _ in range(count)]
+            layers += [ResidualBlock(width) for _ in range(count)]
             stages.append(nn.Sequential(*layers))
             previous = width
         self.stages = nn.ModuleList(stages)
-        self.norm = nn.GroupNorm(groups, previous)
+        self.norm = nn.BatchNorm2d(previous)
         self.attend = nn.Linear(previous, 1)
         self.head = nn.Sequential(
             nn.Linear(previous, 2 * previous), nn.GELU(), nn.Linear(2 * previous, config.embed_dim)

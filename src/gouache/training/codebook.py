@@ -14,11 +14,14 @@ from torch import Tensor
 
 
 class MovingCodebook:
-    """Averages behind a codebook (K,D); `update` writes the new codes into it."""
+    """Averages behind a codebook (K,D); `update` writes the new codes into it.
 
-    def __init__(self, codebook: Tensor, decay: float = 0.98) -> None:
+    A code chosen less often than `rare` times its even share is dead and moved.
+    """
+
+    def __init__(self, codebook: Tensor, decay: float = 0.98, rare: float = 0.35) -> None:
         self.codebook = codebook
-        self.decay = decay
+        self.decay, self.rare = decay, rare
         self.counts = torch.ones(len(codebook), device=codebook.device)
         self.sums = codebook.detach().clone()
         self.started = False
@@ -45,8 +48,7 @@ class MovingCodebook:
         total = torch.zeros_like(self.sums).index_add_(0, indices, vectors)
         self.counts.mul_(self.decay).add_(hits, alpha=1 - self.decay)
         self.sums.mul_(self.decay).add_(total, alpha=1 - self.decay)
-        # A code is dead once it is chosen far less often than its even share.
-        dead = self.counts < 0.03 * len(vectors) / size
+        dead = self.counts < self.rare * len(vectors) / size
         number = int(dead.sum())
         if number:
             pick = torch.randint(len(vectors), (number,), generator=rng).to(vectors.device)

@@ -32,6 +32,7 @@ from gouache.training.colors import (
 from gouache.training.grounds import Grounds, choose_grounds, ground_words, paint_grounds
 from gouache.training.layouts import COUNT, ONE, PAIR, RELATIONS, Layout, affine, draw_layout
 from gouache.training.pack import PictureSet
+from gouache.training.plain import plain
 from gouache.training.shapes import Shapes, draw_shapes, paint_shapes, shape_words
 from gouache.training.sources import PICTURE_SOURCES
 from gouache.training.styles import STYLES, stylize
@@ -75,6 +76,7 @@ class Shares:
         hue: coloured things whose hues are turned.
         tint: coloured things painted in one colour.
         shape: pictures with a coloured mat or disc under the thing.
+        calm: pictures of one thing that show it large, upright and in the middle, half on white.
     """
 
     pair: float = 0.08
@@ -83,6 +85,7 @@ class Shares:
     hue: float = 0.15
     tint: float = 0.13
     shape: float = 0.03
+    calm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,11 +145,11 @@ class Composer:
         """
         if n < 1 or size < 16:
             raise TrainingError(f"got {n} pictures of side {size}, expected at least 1 of side 16")
-        if isinstance(self._source, torch.Generator):
-            seed = int(torch.randint(2**62, (), generator=self._source))
-            self.rng = np.random.default_rng(seed)
+        self._reseed()
         rng, shares = self.rng, self.shares
         layout = draw_layout(n, shares.pair, shares.count, rng)
+        calm = (layout.kind == ONE) & (rng.random(n) < shares.calm)
+        layout = layout.calmed(calm, rng)
         things = self._draw_things(layout, split)
         style = np.where(rng.random(n) < shares.style, rng.integers(0, len(STYLES), n), -1)
         shapes = draw_shapes(
@@ -156,7 +159,7 @@ class Composer:
         first = np.concatenate([[True], layout.owner_of_thing[1:] != layout.owner_of_thing[:-1]])
         mean[layout.owner_of_thing, np.where(first, 0, 1)] = things.mean
         mean[shapes.owner, 2] = shapes.rgb
-        grounds = choose_grounds(mean, rng)
+        grounds = choose_grounds(mean, rng, white=calm & (rng.random(n) < 0.5))
         shapes = shapes.unlike(things.mean[np.flatnonzero(first)][shapes.owner])
         image, alpha = self._paint(layout, things, grounds, shapes, size)
         # Coarse filters leave nothing to see of things drawn small.
@@ -174,6 +177,17 @@ class Composer:
             torch.from_numpy(colors),
             torch.from_numpy(style.astype(np.int64)),
         )
+
+    def plain_batch(self, n: int, size: int = 64) -> Tensor:
+        """`n` train pictures drawn by weight, as `plain` shows them: (n,3,size,size) in [0,1]."""
+        self._reseed()
+        return self.plain(self._draw_index(n, "train"), size)
+
+    def _reseed(self) -> None:
+        """Where chance comes from torch, takes one seed from it."""
+        if isinstance(self._source, torch.Generator):
+            seed = int(torch.randint(2**62, (), generator=self._source))
+            self.rng = np.random.default_rng(seed)
 
     def plain(self, indices: Sequence[int] | Tensor | IntArray, size: int = 64) -> Tensor:
         """The pictures as they are, centred on white; one-colour icons in black.
@@ -366,28 +380,3 @@ class Composer:
         else:
             chance = 0.45
         return ground_words(grounds, number, self.rng) if self.rng.random() < chance else ""
-
-
-def plain(pictures: PictureSet, indices: Sequence[int] | Tensor | IntArray, size: int) -> Tensor:
-    """Pictures as they are, centred on white; one-colour icons in black.
-
-    Args:
-        pictures: the data set.
-        indices: numbers into it.
-        size: side in pixels.
-
-    Returns:
-        (len(indices),3,size,size) in [0,1].
-    """
-    index = np.asarray(indices, np.int64)
-    count = len(index)
-    x = torch.from_numpy(np.ascontiguousarray(pictures.pixels[index])).float() / 255
-    mono = torch.tensor([pictures.entries[i].kind == "mono" for i in index]).view(-1, 1, 1, 1)
-    x[:, :3] = torch.where(mono, torch.zeros(()), x[:, :3])
-    inner = max(1, round(0.92 * size))
-    x = F.interpolate(x, size=(inner, inner), mode="bilinear", antialias=True)
-    out = torch.ones(count, 3, size, size)
-    edge = (size - inner) // 2
-    part = out[:, :, edge : edge + inner, edge : edge + inner]
-    part.copy_(x[:, :3] + (1 - x[:, 3:]))
-    return out.clamp_(0, 1)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import torch
 
+from gouache.errors import TrainingError
 from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.perceptors.loading import TABLE
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
 from gouache.training.dataset import PictureSet, name_bank
 from gouache.training.loop import load_checkpoint
+from gouache.weights.fingerprint import fingerprint
 from gouache.weights.saving import save_model
 
 BANK_SIZE = 1000
@@ -56,21 +59,53 @@ def load_perceptor_checkpoint(path: Path, tokenizer: Path) -> PocketPerceptor:
 
 
 def export_models(
-    out: Path, data: Path, cache: Path, generator: Path, perceptor: Path
+    out: Path,
+    data: Path,
+    cache: Path,
+    generator: Path,
+    perceptor: Path,
+    prior: Path | None = None,
+    referee: Path | None = None,
 ) -> list[Path]:
-    """Writes generator.safetensors, perceptor.safetensors and tokenizer.json into `out`."""
+    """Writes the shipped files into `out`: those of prior and referee only where they exist.
+
+    Matrices are packed into 8 bits, except the generator's: its errors would be seen.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = out / "tokenizer.json"
-    shutil.copyfile(cache / "tokenizer.json", tokenizer)
+    written = [out / "tokenizer.json", out / "generator.safetensors"]
+    shutil.copyfile(cache / "tokenizer.json", written[0])
     painter = load_generator_checkpoint(generator)
-    save_model(
-        out / "generator.safetensors", painter.state_dict(), painter.config.to_dict(), half=True
-    )
-    viewer = load_perceptor_checkpoint(perceptor, tokenizer)
+    save_model(written[1], painter.state_dict(), painter.config.to_dict(), half=True)
     captions = bank_captions(PictureSet.load(data))
+    viewer = load_perceptor_checkpoint(perceptor, written[0])
+    written.append(out / "perceptor.safetensors")
+    _save_perceptor(written[-1], viewer, captions)
+    if referee is not None and referee.exists():
+        written.append(out / "referee.safetensors")
+        _save_perceptor(written[-1], load_perceptor_checkpoint(referee, written[0]), [], True)
+    if prior is not None and prior.exists():
+        content = load_checkpoint(prior)
+        codes = content["codebook"]
+        if codes.shape != painter.codebook.shape or not torch.allclose(
+            codes, painter.codebook, atol=1e-3
+        ):
+            raise TrainingError(f"{prior} was trained on other codes than {generator} has")
+        written.append(out / "prior.safetensors")
+        config = content["config"] | {"generator": fingerprint(written[1])}
+        save_model(written[-1], content["average"], config, packed=True)
+    return written
+
+
+def _save_perceptor(
+    path: Path, viewer: PocketPerceptor, captions: list[str], without_table: bool = False
+) -> None:
+    """Packs a perceptor; `without_table` leaves out what another shipped file holds already."""
     with torch.no_grad():
         chunks = [captions[i : i + 256] for i in range(0, len(captions), 256)]
-        viewer.bank_embeddings = torch.cat([viewer.embed_text(chunk) for chunk in chunks])
+        embedded = [viewer.embed_text(chunk) for chunk in chunks]
+        viewer.bank_embeddings = torch.cat([viewer.bank_embeddings, *embedded])
+    state = viewer.state_dict()
+    if without_table:
+        state = {k: v for k, v in state.items() if k not in TABLE}
     config = asdict(viewer.config) | {"bank_size": len(captions)}
-    save_model(out / "perceptor.safetensors", viewer.state_dict(), config, half=True)
-    return [out / "generator.safetensors", out / "perceptor.safetensors", tokenizer]
+    save_model(path, state, config, packed=True)

@@ -34,13 +34,14 @@ from gouache.training.loop import (
     save_checkpoint,
     set_rng_text,
 )
+from gouache.training.muon import Muon
 
 
 @dataclass(frozen=True)
 class GeneratorTraining:
     """Settings of a generator's training."""
 
-    batch: int = 24
+    batch: int = 32
     size: int = 64  # side of the squares it trains on
     learning_rate: float = 1.0e-3
     weight_decay: float = 0.01
@@ -48,7 +49,8 @@ class GeneratorTraining:
     commitment: float = 0.5
     adversarial_weight: float = 0.03
     adversarial_from: float = 0.5  # share of the budget after which the discriminator joins
-    crop_share: float = 0.5  # share of batches that are crops of pictures twice as large
+    crop_share: float = 0.6  # share of batches that are crops of pictures twice as large
+    plain_share: float = 0.4  # share of batches of single things on white
     ch: int = 48
     ch_mult: tuple[int, ...] = (1, 2, 3)
     codebook_size: int = 1024
@@ -124,7 +126,7 @@ class GeneratorTrainer:
         self.critic = PatchDiscriminator().to(self.device)
         trained = parameter_groups(self.model.parameters(), settings.weight_decay)
         rate = settings.learning_rate
-        self.optimizer = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.99))
+        self.optimizer = Muon(trained, lr=rate, betas=(0.9, 0.99))
         self.critic_optimizer = torch.optim.AdamW(
             self.critic.parameters(), lr=5e-4, betas=(0.5, 0.9)
         )
@@ -158,7 +160,10 @@ class GeneratorTrainer:
         settings = self.settings
         crop = float(torch.rand((), generator=self.rng)) < settings.crop_share
         side = settings.size * (2 if crop else 1)
-        image = self.composer.batch(settings.batch, size=side).image
+        if float(torch.rand((), generator=self.rng)) < settings.plain_share:
+            image = self.composer.plain_batch(settings.batch, side)
+        else:
+            image = self.composer.batch(settings.batch, size=side).image
         if crop:
             top, left = torch.randint(side - settings.size + 1, (2,), generator=self.rng).tolist()
             image = image[..., top : top + settings.size, left : left + settings.size]
@@ -232,6 +237,14 @@ class GeneratorTrainer:
             "seconds": self.budget.seconds,
             "config": self.config.to_dict(),
         }
+
+    def start_from(self, path: Path) -> None:
+        """Takes networks and codes of a checkpoint, but neither its optimisers nor its budget."""
+        content = load_checkpoint(path)
+        self.model.load_state_dict(content["average"])
+        self.average.state = {k: v.to(self.device) for k, v in content["average"].items()}
+        self.critic.load_state_dict(content["critic"])
+        self.codes.restore(content["codes"])
 
     def restore(self, path: Path) -> None:
         content = load_checkpoint(path)

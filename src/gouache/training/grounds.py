@@ -19,7 +19,15 @@ from gouache.training.colors import (
     jittered,
 )
 
-__all__ = ["SCENES", "Grounds", "Scene", "choose_grounds", "ground_words", "paint_grounds"]
+__all__ = [
+    "SCENES",
+    "Grounds",
+    "Scene",
+    "choose_grounds",
+    "ground_words",
+    "paint_grounds",
+    "scene_grounds",
+]
 
 
 WHITE = COLOR_NAMES.index("white")
@@ -169,16 +177,25 @@ class Grounds:
         return mean
 
 
-def choose_grounds(thing: FloatArray, rng: np.random.Generator, scenes: bool = True) -> Grounds:
+def choose_grounds(
+    thing: FloatArray,
+    rng: np.random.Generator,
+    scenes: bool = True,
+    white: NDArray[np.bool_] | None = None,
+) -> Grounds:
     """Draw grounds against which things of the given colours can be seen.
 
     Args:
         thing: (N,K,3) mean colours of the things in each picture, in [0,1]; NaN where fewer than K.
         rng: source of chance.
         scenes: whether scenes may be chosen.
+        white: (N,) where to put things on white, unless they could not be seen there.
     """
     count = len(thing)
     grounds = _draw(count, rng, scenes)
+    if white is not None and white.any():
+        plain = np.full(int(white.sum()), WHITE, np.int64)
+        grounds = _replace(grounds, white, _plain(COLOR_RGB[plain], plain, rng))
     for _ in range(3):  # a clash is drawn again; what still clashes goes onto white or black
         clash = _clashes(grounds.mean(), thing)
         if not clash.any():
@@ -224,6 +241,25 @@ def _draw(count: int, rng: np.random.Generator, scenes: bool) -> Grounds:
     upper[:, 1] = np.clip(base + change, 0, 1)
     texture = np.where(kind == 3, rng.uniform(0.015, 0.07, count), 0).astype(np.float32)
     scene = np.where(kind == 4, rng.integers(0, len(SCENES), count), -1)
+    return _scenic(grounds, scene, upper, texture, rng)
+
+
+def scene_grounds(scene: IntArray, rng: np.random.Generator) -> Grounds:
+    """The grounds of given scenes, (N,) indices into `SCENES`; white where -1."""
+    white = np.full(len(scene), WHITE, np.int64)
+    grounds = _plain(COLOR_RGB[white], white, rng)
+    return _scenic(grounds, scene, grounds.upper, grounds.texture, rng)
+
+
+def _scenic(
+    grounds: Grounds,
+    scene: IntArray,
+    upper: FloatArray,
+    texture: FloatArray,
+    rng: np.random.Generator,
+) -> Grounds:
+    """`grounds` with the given sky colours and textures, or a scene's where there is one."""
+    count = len(scene)
     there = scene >= 0
     shade = rng.uniform(-0.08, 0.08, (count, 1, 3)).astype(np.float32)
     upper = np.where(there[:, None, None], np.clip(_SCENE_SKY[scene] + shade, 0, 1), upper)
@@ -237,7 +273,7 @@ def _draw(count: int, rng: np.random.Generator, scenes: bool) -> Grounds:
         np.where(there, _SCENE_TEXTURE[scene], texture).astype(np.float32),
         np.where(there, _SCENE_STARS[scene], 0).astype(np.float32),
         grounds.maps,
-        np.where(there, -1, color),
+        np.where(there, -1, grounds.color),
         scene,
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gouache.training.colors import FloatArray, IntArray
@@ -78,6 +79,19 @@ class Layout:
     center: FloatArray
     angle: FloatArray
     flip: FloatArray
+
+    def calmed(self, calm: NDArray[np.bool_], rng: np.random.Generator) -> Layout:
+        """A copy whose pictures marked in `calm` (N,) show things large, upright, in the middle."""
+        still = calm[self.owner]
+        count = len(still)
+        return replace(
+            self,
+            side=np.where(still, rng.uniform(0.85, 0.97, count), self.side).astype(np.float32),
+            center=np.where(
+                still[:, None], rng.uniform(-0.03, 0.03, (count, 2)), self.center
+            ).astype(np.float32),
+            angle=np.where(still, 0, self.angle).astype(np.float32),
+        )
 
 
 def draw_layout(

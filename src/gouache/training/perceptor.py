@@ -3,10 +3,9 @@
 Two terms: contrast within the batch (as CLIP) and classification against one caption of every
 concept (the bank), which gives each picture thousands of rivals where a batch has a hundred.
 
-Adversarial training "for free" (Shafahi et al. 2019): every batch is used twice, and the gradient
-that the first use leaves at the picture becomes the perturbation of the second. Encoders trained so
-have gradients that look like the thing meant, which is what painting by gradient lives on
-(Santurkar et al. 2019; CLIPAG, Ganz and Elad 2023).
+Adversarial training: later batches are perturbed by a step along the loss's gradient. Encoders
+trained so have gradients that look like the thing meant, which is what painting by gradient lives
+on (Santurkar et al. 2019; CLIPAG, Ganz and Elad 2023).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
@@ -40,6 +40,7 @@ from gouache.training.loop import (
     save_checkpoint,
     set_rng_text,
 )
+from gouache.training.muon import Muon
 from gouache.training.token_table import prepare
 
 
@@ -47,11 +48,11 @@ from gouache.training.token_table import prepare
 class PerceptorTraining:
     """Settings of a perceptor's training."""
 
-    batch: int = 128
-    learning_rate: float = 1.2e-3
+    batch: int = 256
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
-    epsilon: float = 1.2  # L2 size of the perturbation of a 64-pixel picture; 0 is off
-    ramp: tuple[float, float] = (0.2, 0.5)  # shares of the budget between which epsilon grows
+    epsilon: float = 0.8  # L2 size of the perturbation of a 64-pixel picture; 0 is off
+    ramp: tuple[float, float] = (0.3, 0.5)  # shares of the budget between which epsilon grows
     max_scale: float = 50.0  # cap of the inverse temperature
     # The inverse temperature against the bank is fixed: the learned one serves a hundred rivals and
     # is too soft to tell thousands apart.
@@ -59,11 +60,24 @@ class PerceptorTraining:
     bank_every: int = 40  # steps between refreshes of the bank's text embeddings
     bank_weight: float = 0.35  # concepts of less weight in sum are no class of the bank
     save_every: int = 500
-    small: int = 48  # side of the pictures until `grow_at` of the budget; then the full side
-    grow_at: float = 0.7
+    # (share of the budget, side of the pictures from there on): small pictures teach what is what
+    # several times faster. The tower takes any size; the last one should be its own.
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 32), (0.35, 48))
+    # Share of the pictures that are shown as the generator would paint them, where one is given.
+    repainted: float = 0.12
     channels: tuple[int, ...] = (32, 64, 128, 256)
     blocks: tuple[int, ...] = (1, 1, 2, 2)
     seed: int = 0
+
+
+REFEREE = PerceptorTraining(
+    epsilon=0.3,
+    sizes=((0.0, 32), (0.5, 48)),
+    channels=(40, 80, 160, 224),
+    blocks=(1, 1, 1, 2),
+    seed=7,
+)
+"""Another architecture, seed and amount of perturbation: a judge that never guides."""
 
 
 def rivals_mask(batch: Batch) -> Tensor:
@@ -107,6 +121,29 @@ def roughen(image: Tensor, rng: torch.Generator) -> Tensor:
     return (image + uniform(-0.03, 0.08, 1, 1, 1).clamp(min=0.0) * noise).clamp(0.0, 1.0)
 
 
+@torch.no_grad()
+def repaint(generator: VQGAN, image: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures (N,3,H,W) as the generator paints them, some of their codes wrong. Same shape.
+
+    A picture on its way through painting is made of codes, and not all of them are right yet.
+    """
+    with torch.autocast(image.device.type, dtype=torch.bfloat16):
+        latent = generator.encode(image.contiguous(memory_format=torch.channels_last)).float()
+    strength = 0.7 * torch.rand(len(image), 1, 1, 1, generator=rng) ** 2
+    noise = torch.randn(latent.shape, generator=rng) * strength
+    codes, _ = generator.quantize(latent + noise.to(latent.device) * latent.std())
+    with torch.autocast(image.device.type, dtype=torch.bfloat16):
+        painted: Tensor = generator.decode(codes).float()
+    result: Tensor = painted.clamp(0.0, 1.0)
+    return result
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Euclidean length of each picture, (N,1,1,1)."""
+    lengths: Tensor = torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
+    return lengths.clamp(min=1e-12)
+
+
 class PerceptorTrainer:
     """Holds everything that a checkpoint must bring back."""
 
@@ -117,11 +154,14 @@ class PerceptorTrainer:
         settings: PerceptorTraining,
         budget: Budget,
         device: str = "auto",
+        generator: VQGAN | None = None,
     ) -> None:
         self.settings, self.budget = settings, budget
         self.device = pick_device(device)
         table, self.tokenizer_path = prepare(cache)
-        self.config = PocketConfig(channels=settings.channels, blocks=settings.blocks)
+        self.config = PocketConfig(
+            image_size=settings.sizes[-1][1], channels=settings.channels, blocks=settings.blocks
+        )
         torch.manual_seed(settings.seed)  # initial weights; a trainer owns its process
         self.rng = torch.Generator().manual_seed(settings.seed)
         tokenizer = PocketTokenizer(self.tokenizer_path, self.config.context)
@@ -135,9 +175,10 @@ class PerceptorTrainer:
         self.bank_row = torch.full((len(pictures.concepts),), -1)
         self.bank_row[self.bank_concepts] = torch.arange(len(self.bank_concepts))
         groups = parameter_groups(self.model.parameters(), settings.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+        self.optimizer = Muon(groups, lr=settings.learning_rate)
         self.average = Average(self.model)
         self.meter = Meter()
+        self.generator = None if generator is None else on_device(generator, self.device)
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -149,7 +190,8 @@ class PerceptorTrainer:
     def refresh_bank(self) -> None:
         """Embeds one caption of every concept with the present text tower."""
         chunks = [self.bank_names[i : i + 512] for i in range(0, len(self.bank_names), 512)]
-        self.bank = torch.cat([self.model.text_tower(self.tokens(chunk)) for chunk in chunks])
+        with self.autocast():
+            self.bank = torch.cat([self.model.text_tower(self.tokens(chunk)) for chunk in chunks])
 
     def losses(
         self, images: Tensor, texts: Tensor, mask: Tensor, rows: Tensor
@@ -167,15 +209,18 @@ class PerceptorTrainer:
         return pairs, named, float(accuracy)
 
     def step(self) -> None:
-        """One batch, used once clean and once perturbed by the first use's own gradient."""
+        """One batch, perturbed against the tower as it is, once the ramp has begun."""
         settings, budget = self.settings, self.budget
         if self.bank is None or budget.step % settings.bank_every == 0:
             self.refresh_bank()
-        side = self.config.image_size
-        if budget.progress() < settings.grow_at:
-            side = min(side, settings.small)  # the tower takes any size; small ones are cheap
+        side = max(side for start, side in settings.sizes if budget.progress() >= start)
         batch = self.composer.batch(settings.batch, size=side)
-        clean = roughen(batch.image, self.rng).to(self.device)
+        clean = batch.image.to(self.device)
+        count = round(settings.repainted * settings.batch)
+        # Of pictures of a few cells nothing is left. Rows are in random order: the first will do.
+        if self.generator is not None and count and side >= 6 * self.generator.downsampling:
+            clean[:count] = repaint(self.generator, clean[:count], self.rng)
+        clean = roughen(clean.cpu(), self.rng).to(self.device)
         tokens = self.tokens(batch.captions)
         mask = rivals_mask(batch).to(self.device)
         # Pictures of two things have no concept (-1) and no row.
@@ -184,29 +229,46 @@ class PerceptorTrainer:
         clean_until, full_from = settings.ramp
         ramp = (budget.progress() - clean_until) / (full_from - clean_until)
         epsilon = settings.epsilon * min(1.0, max(0.0, ramp))
-        size = epsilon * (0.5 + torch.rand(settings.batch, 1, 1, 1, generator=self.rng))
-        size = size.to(self.device) * side / self.config.image_size
-        delta = torch.zeros_like(clean)
-        for attack in range(2 if epsilon > 0 else 1):
-            for group in self.optimizer.param_groups:
-                group["lr"] = budget.learning_rate(settings.learning_rate)
-            image = (clean + delta).requires_grad_(epsilon > 0 and attack == 0)
-            with self.autocast():
-                pictures = self.model.embed_image(image)
+        for group in self.optimizer.param_groups:
+            group["lr"] = budget.learning_rate(settings.learning_rate)
+        with self.autocast():
             texts = self.model.text_tower(tokens)
-            pairs, named, accuracy = self.losses(pictures, texts, mask, rows)
-            self.optimizer.zero_grad(set_to_none=True)
-            (pairs + named).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.average.update(self.model, budget.step)
-            if image.grad is not None:
-                norm = image.grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-                delta = size * image.grad / norm.clamp(min=1e-12)
-            kind = "" if attack == 0 else "_adv"
-            parts: dict[str, Tensor | float] = {"pairs": pairs, "named": named, "acc": accuracy}
-            self.meter.update(**{name + kind: value for name, value in parts.items()})
-            budget.step += 1
+        image = clean
+        if epsilon > 0:
+            image = self.perturbed(clean, texts.detach(), mask, rows, epsilon * side)
+        with self.autocast():
+            pictures = self.model.embed_image(image)
+        pairs, named, accuracy = self.losses(pictures, texts, mask, rows)
+        self.optimizer.zero_grad(set_to_none=True)
+        (pairs + named).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update(self.model, budget.step)
+        self.meter.update(pairs=pairs, named=named, acc=accuracy)
+        budget.step += 1
+
+    def perturbed(
+        self, clean: Tensor, texts: Tensor, mask: Tensor, rows: Tensor, size: float
+    ) -> Tensor:
+        """Pictures moved a step towards being mistaken; `size` is for one as large as the tower's.
+
+        One step from a random point (Wong et al. 2020, arXiv 2001.03994), of length 0.25 to
+        1.5 times `size`. The networks' own gradients are not computed.
+        """
+        n = len(clean)
+        draw = torch.rand(2, n, 1, 1, 1, generator=self.rng).to(self.device)
+        length = size / self.config.image_size * (0.25 + 1.25 * draw[0])
+        noise = torch.randn(clean.shape, generator=self.rng).to(self.device)
+        delta = (length * draw[1] * noise / _norm(noise)).requires_grad_()
+        self.model.image_tower.requires_grad_(False)
+        with self.autocast():
+            pictures = self.model.embed_image(clean + delta)
+        pairs, named, accuracy = self.losses(pictures, texts, mask, rows)
+        (slope,) = torch.autograd.grad(pairs + named, delta)
+        self.model.image_tower.requires_grad_(True)
+        self.meter.update(acc_before=accuracy)
+        moved = delta.detach() + length * slope / _norm(slope)
+        return clean + moved * (length / _norm(moved)).clamp(max=1.0)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from gouache.errors import ModelError
+from gouache.weights.saving import SCALE
 
 Select = Callable[[Collection[str]], Mapping[str, str]]
 """Given all names in a file: which to read, and what to call them."""
@@ -70,7 +71,21 @@ def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     found = read_checkpoint(path)
     if found.config is None:
         raise ModelError(f"{path} holds no configuration; only files written by gouache do")
-    return found.tensors, found.config
+    return _unpacked(found.tensors, path), found.config
+
+
+def _unpacked(tensors: Mapping[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Values times scales, where `save_model` packed them into 8 bits."""
+    plain: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        scale = tensors.get(name + SCALE)
+        if scale is not None:
+            if tensor.ndim < 2 or scale.shape != tensor.shape[:1]:
+                raise ModelError(f"{path}: the scales of {name!r:.80} do not fit; it is damaged")
+            plain[name] = tensor.float() * scale.float().view(-1, *[1] * (tensor.ndim - 1))
+        elif not name.endswith(SCALE):
+            plain[name] = tensor
+    return plain
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:

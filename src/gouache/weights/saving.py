@@ -15,21 +15,31 @@ from torch import Tensor
 
 from gouache.errors import OutputError
 
+SCALE = ":scale"  # ends the name of a packed tensor's scales
+
 
 def save_model(
     path: str | Path,
     state_dict: Mapping[str, Tensor],
     config: Mapping[str, Any],
     half: bool = False,
+    packed: bool = False,
 ) -> None:
     """Writes `state_dict` and `config` (plain JSON values) to `path`; `safe.read_model` reads them.
 
     The file appears under its name only when it is complete, and equal contents give equal bytes.
     `half` stores matrices and kernels as float16; vectors (norms, biases, priors) stay as they are,
-    and so does what float16 cannot hold. What cannot be written raises `OutputError`.
+    and so does what float16 cannot hold. `packed` stores them in 8 bits instead, with one scale per
+    row (per output channel), which `safe.read_model` undoes. What cannot be written raises
+    `OutputError`.
     """
     path = Path(path)
-    tensors = {name: _stored(tensor, half) for name, tensor in state_dict.items()}
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in state_dict.items():
+        if packed and tensor.ndim >= 2 and tensor.is_floating_point() and tensor.numel():
+            tensors[name], tensors[name + SCALE] = _packed(tensor.detach().cpu())
+        else:
+            tensors[name] = _stored(tensor, half)
     # One metadata key only: safetensors writes several in random order.
     content = save(tensors, metadata={"config": json.dumps(dict(config), sort_keys=True)})
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -44,6 +54,14 @@ def save_model(
             temporary.unlink()
 
 
+def _packed(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """int8 values, and the float32 scale of each row by which to multiply them."""
+    tensor = tensor.float()
+    scale = tensor.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
+    values = (tensor / scale.view(-1, *[1] * (tensor.ndim - 1))).round().to(torch.int8)
+    return values.contiguous(), scale
+
+
 def _stored(tensor: Tensor, half: bool) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     if half and tensor.ndim >= 2 and tensor.dtype in (torch.float32, torch.bfloat16):
@@ -53,4 +71,4 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
     return tensor
 
 
-__all__ = ["save_model"]
+__all__ = ["SCALE", "save_model"]

@@ -9,6 +9,8 @@ from gouache.errors import ModelError
 POCKET = Path(__file__).parent / "pocket"
 GENERATOR = POCKET / "generator.safetensors"
 PERCEPTOR = POCKET / "perceptor.safetensors"
+PRIOR = POCKET / "prior.safetensors"
+REFEREE = POCKET / "referee.safetensors"
 TOKENIZER = POCKET / "tokenizer.json"
 
 
@@ -22,4 +24,4 @@ def shipped(path: Path) -> Path:
     return path
 
 
-__all__ = ["GENERATOR", "PERCEPTOR", "POCKET", "TOKENIZER", "shipped"]
+__all__ = ["GENERATOR", "PERCEPTOR", "POCKET", "PRIOR", "REFEREE", "TOKENIZER", "shipped"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,9 @@ Cache = Annotated[Path, typer.Option("--cache", help="Where downloads are kept."
 Minutes = Annotated[float, typer.Option("--minutes", help="Train this long, all calls together.")]
 Steps = Annotated[int, typer.Option("--steps", help="Train this many steps, all calls together.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint if it exists.")]
+Init = Annotated[
+    Path | None, typer.Option("--init", help="Checkpoint whose networks to start from.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", help="Processor threads; 0 takes all.")]
 Rate = Annotated[float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.")]
@@ -28,7 +32,13 @@ DATA = Path("data/pocket.gpack")
 CACHE = Path("data/cache")
 
 
-def _threads(number: int) -> None:
+def _prepare(number: int) -> None:
+    """Processor threads; and an end by SIGTERM that saves as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, stop)
     if number > 0:
         os.environ["OMP_NUM_THREADS"] = str(number)
         import torch
@@ -58,30 +68,52 @@ def dataset(
 def perceptor(
     data: Data = DATA,
     cache: Cache = CACHE,
-    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/perceptor.pt"),
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Default: checkpoints/perceptor.pt.")
+    ] = None,
+    referee: Annotated[
+        bool,
+        typer.Option("--referee", help="Train the judge for evaluations instead: it never guides."),
+    ] = False,
     minutes: Minutes = 0.0,
     steps: Steps = 0,
     resume: Resume = False,
     device: Device = "auto",
     threads: Threads = 0,
     learning_rate: Rate = 0.0,
-    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 128,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 256,
     epsilon: Annotated[
-        float, typer.Option("--epsilon", help="Adversarial perturbation, L2; 0 is off.")
-    ] = 1.2,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+        float | None,
+        typer.Option("--epsilon", help="Adversarial perturbation, L2; 0 is off.", min=0),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    generator: Annotated[
+        Path | None,
+        typer.Option("--generator", help="Checkpoint of a VQGAN that repaints some pictures."),
+    ] = None,
 ) -> None:
-    """Train the pocket perceptor."""
-    _threads(threads)
+    """Train the pocket perceptor, or with --referee the judge of evaluations."""
+    _prepare(threads)
     from gouache.training.dataset import PictureSet
     from gouache.training.loop import Budget
-    from gouache.training.perceptor import PerceptorTrainer, PerceptorTraining
+    from gouache.training.perceptor import REFEREE, PerceptorTrainer, PerceptorTraining
 
-    settings = PerceptorTraining(batch=batch, epsilon=epsilon, seed=seed)
+    settings = replace(REFEREE if referee else PerceptorTraining(), batch=batch)
+    if epsilon is not None:
+        settings = replace(settings, epsilon=epsilon)
+    if seed is not None:
+        settings = replace(settings, seed=seed)
     if learning_rate > 0:
         settings = replace(settings, learning_rate=learning_rate)
+    if checkpoint is None:
+        checkpoint = Path("checkpoints") / ("referee.pt" if referee else "perceptor.pt")
+    painter = None
+    if generator is not None:
+        from gouache.training.export import load_generator_checkpoint
+
+        painter = load_generator_checkpoint(generator)
     trainer = PerceptorTrainer(
-        PictureSet.load(data), cache, settings, Budget(steps, minutes), device
+        PictureSet.load(data), cache, settings, Budget(steps, minutes), device, painter
     )
     if resume and checkpoint.exists():
         trainer.restore(checkpoint)
@@ -102,11 +134,12 @@ def generator(
     device: Device = "auto",
     threads: Threads = 0,
     learning_rate: Rate = 0.0,
-    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 24,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 32,
     seed: Annotated[int, typer.Option("--seed")] = 1,
+    init: Init = None,
 ) -> None:
     """Train the shipped VQGAN."""
-    _threads(threads)
+    _prepare(threads)
     from gouache.training.dataset import PictureSet
     from gouache.training.generator import GeneratorTrainer, GeneratorTraining
     from gouache.training.loop import Budget
@@ -116,6 +149,49 @@ def generator(
         settings = replace(settings, learning_rate=learning_rate)
     trainer = GeneratorTrainer(
         PictureSet.load(data), settings, Budget(steps, minutes), device, perceptor
+    )
+    if resume and checkpoint.exists():
+        trainer.restore(checkpoint)
+    elif init is not None:
+        trainer.start_from(init)
+    trainer.run(checkpoint)
+    print(checkpoint)
+
+
+@app.command()
+def prior(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/prior.pt"),
+    generator: Annotated[
+        Path, typer.Option("--generator", help="Checkpoint of the VQGAN whose codes it learns.")
+    ] = Path("checkpoints/generator.pt"),
+    minutes: Minutes = 0.0,
+    steps: Steps = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    learning_rate: Rate = 0.0,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 80,
+    seed: Annotated[int, typer.Option("--seed")] = 3,
+) -> None:
+    """Train the token prior, which proposes where painting starts."""
+    _prepare(threads)
+    from gouache.training.dataset import PictureSet
+    from gouache.training.export import load_generator_checkpoint
+    from gouache.training.loop import Budget
+    from gouache.training.prior import PriorTrainer, PriorTraining
+
+    settings = PriorTraining(batch=batch, seed=seed)
+    if learning_rate > 0:
+        settings = replace(settings, learning_rate=learning_rate)
+    trainer = PriorTrainer(
+        PictureSet.load(data),
+        cache,
+        load_generator_checkpoint(generator),
+        settings,
+        Budget(steps, minutes),
+        device,
     )
     if resume and checkpoint.exists():
         trainer.restore(checkpoint)
@@ -130,11 +206,13 @@ def export(
     data: Data = DATA,
     generator: Annotated[Path, typer.Option("--generator")] = Path("checkpoints/generator.pt"),
     perceptor: Annotated[Path, typer.Option("--perceptor")] = Path("checkpoints/perceptor.pt"),
+    prior: Annotated[Path, typer.Option("--prior")] = Path("checkpoints/prior.pt"),
+    referee: Annotated[Path, typer.Option("--referee")] = Path("checkpoints/referee.pt"),
 ) -> None:
-    """Write the files that gouache ships, from both checkpoints."""
+    """Write the files that gouache ships, from the checkpoints that there are."""
     from gouache.training.export import export_models
 
-    for path in export_models(out, data, cache, generator, perceptor):
+    for path in export_models(out, data, cache, generator, perceptor, prior, referee):
         print(path)
 
 
@@ -145,8 +223,17 @@ def evaluate(
         Path | None, typer.Option("--models", help="Folder of exported models; else the shipped.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for figures.")] = Path("evaluation"),
+    start: Annotated[
+        list[str] | None,
+        typer.Option("--start", help="Also paint the sixty prompts from this start; repeatable."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Sheets per start.", min=1)] = 3,
+    steps: Annotated[int, typer.Option("--steps", help="Painting steps; 0: default.")] = 0,
+    threads: Threads = 0,
 ) -> None:
-    """Measure retrieval and reconstruction on held-out pictures; writes numbers and sheets."""
+    """Measure retrieval, reconstruction and, with --start, what the referee sees in pictures."""
+    _prepare(threads)
     from gouache.training.evaluate import evaluate_models
 
-    print(evaluate_models(data, models, out))
+    settings = {"steps": (steps,)} if steps > 0 else {}
+    print(evaluate_models(data, models, out, start or (), seeds, **settings))

@@ -1,0 +1,120 @@
+"""Where painting starts when there is no init image: chance, noise, or what the prior proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.config import PaintConfig
+from gouache.engine.canvas import Canvas
+from gouache.engine.models import Models
+from gouache.engine.objective import score
+from gouache.engine.targets import StagePlan
+from gouache.ops.images import noise_image
+
+Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
+"""(start, chance, canvas) -> the latent after a few steps from there."""
+
+
+@torch.no_grad()
+def choose_start(
+    config: PaintConfig,
+    models: Models,
+    canvas: Canvas,
+    stage: StagePlan,
+    rngs: Sequence[torch.Generator],
+    rehearse: Rehearse,
+) -> Tensor:
+    """The start of every picture, (B,code_dim,h,w): the best of `start_tries`.
+
+    Each try is painted for `start_steps` steps at `start_scale` of the size, and scored by the
+    guides against the first stage's prompts. What is small is enlarged and encoded: large shapes
+    are found faster in small pictures. A picture's tries depend on its own chance alone, so it is
+    the same in any batch.
+    """
+    tries, scale = config.latents.start_tries, config.latents.start_scale
+    small = canvas
+    if scale < 1.0:
+        width, height = (max(canvas.cell, round(scale * s)) for s in (canvas.width, canvas.height))
+        small = Canvas(width, height, canvas.cell)
+    starts = _draw(config, models, small, stage, rngs, tries)
+    if config.latents.start_steps:
+        starts = [rehearse(start, [_child(rng) for rng in rngs], small) for start in starts]
+    if tries == 1 and small == canvas:
+        return starts[0]
+    pictures = [models.decode(models.generator.quantize(start)[0], small) for start in starts]
+    found = [score(config, models, stage.targets, picture) for picture in pictures]
+    best, every = torch.stack(found).argmax(0), torch.arange(len(rngs))
+    if small == canvas:
+        return torch.stack(starts)[best, every]
+    chosen = torch.stack(pictures)[best, every]
+    size = (canvas.height, canvas.width)
+    large = F.interpolate(chosen, size, mode="bicubic", align_corners=False)
+    return models.encode(large.clamp(0, 1), canvas)
+
+
+def _draw(
+    config: PaintConfig,
+    models: Models,
+    canvas: Canvas,
+    stage: StagePlan,
+    rngs: Sequence[torch.Generator],
+    tries: int,
+) -> list[Tensor]:
+    """`tries` starts of the whole batch."""
+    kind = config.latents.start
+    if kind == "prior":
+        text = asked_for(stage)
+        if text:
+            return _proposals(text, models, canvas, rngs, tries)
+        kind = "random"  # nothing in words to propose from
+    if kind == "random":
+        return [_random_codes(models, canvas, rngs) for _ in range(tries)]
+    size = (canvas.width, canvas.height)
+    return [
+        models.encode(noise_image(kind, size, config.count, rngs), canvas) for _ in range(tries)
+    ]
+
+
+def asked_for(stage: StagePlan) -> str:
+    """The words of a stage's text prompts that are wished for, heaviest first."""
+    wished = [
+        target.prompt
+        for target in stage.targets
+        if target.prompt.kind == "text" and target.prompt.weight > 0
+    ]
+    wished.sort(key=lambda prompt: -prompt.weight)
+    return ", ".join(prompt.text for prompt in wished)
+
+
+def _random_codes(models: Models, canvas: Canvas, rngs: Sequence[torch.Generator]) -> Tensor:
+    """Codes drawn as often as they occur in real pictures."""
+    height, width = canvas.grid
+    prior = models.generator.code_prior.detach().float().cpu()
+    draws = [torch.multinomial(prior, height * width, True, generator=rng) for rng in rngs]
+    indices = torch.stack(draws).view(-1, height, width).to(models.device)
+    return models.generator.codebook.detach().float()[indices].movedim(-1, 1).contiguous()
+
+
+def _proposals(
+    text: str, models: Models, canvas: Canvas, rngs: Sequence[torch.Generator], tries: int
+) -> list[Tensor]:
+    from gouache.priors.loading import Proposer
+
+    proposer = Proposer(models.generator, models.device)
+    codes = proposer.codes([text] * (tries * len(rngs)), list(rngs) * tries)
+    if proposer.generator is not models.generator or codes.shape[-2:] != canvas.grid:
+        pictures = proposer.pictures(codes, (canvas.height, canvas.width))
+        codes = models.encode(pictures, canvas)
+    return list(codes.chunk(tries))
+
+
+def _child(rng: torch.Generator) -> torch.Generator:
+    seed = int(torch.randint(2**62, (), generator=rng))
+    return torch.Generator().manual_seed(seed)
+
+
+__all__ = ["Rehearse", "asked_for", "choose_start"]

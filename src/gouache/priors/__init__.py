@@ -1,0 +1,1 @@
+"""Token priors: small transformers that propose a picture's codes from its prompt."""

@@ -1,0 +1,130 @@
+"""The sections of the settings: cutouts, latent, optimiser, guidance. See `gouache.config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+AUGMENTATIONS = ("flip", "affine", "perspective", "color", "erasing", "noise")
+
+
+def setting(default: Any, help: str, **meta: Any) -> Any:
+    return field(default=default, metadata={"help": help, **meta})
+
+
+@dataclass(frozen=True)
+class CutoutConfig:
+    """How cutouts are taken from the picture (paper, appendix G.2)."""
+
+    num_cutouts: int = setting(12, "cutouts per step", low=1, high=1024)
+    whole_share: float = setting(
+        0.75, "share of cutouts that show the whole picture (at least one does)", low=0.0, high=1.0
+    )
+    cut_pow: float = setting(
+        0.6, "cutout side is U^cut_pow between the smallest and the largest", above=0.0, high=100.0
+    )
+    cut_min: float = setting(
+        0.7, "smallest cutout side, as a share of the picture's short side", above=0.0, high=1.0
+    )
+    augment: tuple[str, ...] = setting(
+        AUGMENTATIONS, "augmentations, comma-separated, or none", choices=AUGMENTATIONS
+    )
+    flip_probability: float = setting(0.5, "share of mirrored cutouts", low=0.0, high=1.0)
+    affine_degrees: float = setting(12.0, "largest rotation in degrees", low=0.0, high=180.0)
+    affine_translate: float = setting(
+        0.08, "largest shift, as a share of the cutout", low=0.0, high=1.0
+    )
+    affine_shear: float = setting(5.0, "largest shear in degrees", low=0.0, high=60.0)
+    affine_probability: float = setting(0.8, "share of cutouts bent so", low=0.0, high=1.0)
+    perspective_scale: float = setting(
+        0.2, "range of the corners' movement, as a share of half the side", low=0.0, high=0.9
+    )
+    perspective_probability: float = setting(0.5, "share of cutouts bent so", low=0.0, high=1.0)
+    color_strength: float = setting(
+        0.08, "brightness, contrast and saturation change by up to this factor", low=0.0, high=1.0
+    )
+    color_probability: float = setting(0.7, "share of recoloured cutouts", low=0.0, high=1.0)
+    erase_scale: float = setting(
+        0.2, "largest erased area, as a share of the cutout", low=0.0, high=0.9
+    )
+    erase_probability: float = setting(
+        0.2, "share of cutouts with a rectangle erased", low=0.0, high=1.0
+    )
+    noise_strength: float = setting(
+        0.06, "noise is U(0, this) * N(0,1), per cutout", low=0.0, high=2.0
+    )
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    """What is optimised, and what keeps it near the codes (paper, section 2.4 and G.1)."""
+
+    latent: str = setting("multiscale", "latent parameterisation")
+    start: str = setting(
+        "prior",
+        "what the picture starts from when there is no init image",
+        choices=("random", "pixels", "gradient", "fractal", "prior"),
+    )
+    start_tries: int = setting(
+        6, "starts to try; the one that the perceptor likes best is painted", low=1, high=64
+    )
+    start_steps: int = setting(
+        15, "steps that each try is painted before the choice", low=0, high=10_000
+    )
+    start_scale: float = setting(
+        0.5, "size of the tries, as a share of the picture's", low=0.05, high=1.0
+    )
+    latent_rule: str = setting(
+        "decay",
+        "how the pull on the latent is lowered: decay (exponential, to zero), stepwise (to the "
+        "init latent, by latent_drop every latent_drop_every steps), off",
+        choices=("decay", "stepwise", "off"),
+    )
+    latent_weight: float = setting(0.1, "weight of the pull on the latent", low=0.0, high=1000.0)
+    latent_decay: float = setting(
+        0.005, "relative decrease of that weight per step (decay)", low=0.0, high=1.0
+    )
+    latent_drop: float = setting(
+        0.3, "decrease of that weight per drop (stepwise)", low=0.0, high=1000.0
+    )
+    latent_drop_every: int = setting(
+        50, "steps between drops (stepwise); the optimiser starts anew at each", low=1, high=100_000
+    )
+    latent_average: float = setting(
+        0.0,
+        "decay of the moving average that the final picture is decoded from; 0 is off",
+        low=0.0,
+        high=0.9999,
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How the latent is updated."""
+
+    optimizer: str = setting("Adam", "name of an optimiser of torch.optim")
+    learning_rate: float = setting(0.2, "learning rate", above=0.0, high=100.0)
+    lr_schedule: str = setting(
+        "cosine", "learning rate over the run", choices=("constant", "cosine", "linear")
+    )
+    lr_warmup: int = setting(5, "steps until the learning rate is reached", low=0, high=100_000)
+    lr_final: float = setting(
+        0.1, "learning rate at the end, as a share of the first", low=0.0, high=1.0
+    )
+    clip_grad: float = setting(
+        0.0, "largest norm of the gradient per picture; 0 is off", low=0.0, high=1e9
+    )
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """What the perceptor is asked."""
+
+    contrast_weight: float = setting(
+        0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
+    )
+    contrast_scale: float = setting(
+        20.0, "inverse temperature of that contrast", above=0.0, high=1000.0
+    )
+    templates: bool = setting(True, "average each prompt over phrases such as 'a picture of {}'")
+    tv_weight: float = setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
