@@ -51,7 +51,7 @@ class PerceptorTraining:
     batch: int = 256
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
-    epsilon: float = 0.8  # L2 size of the perturbation of a 64-pixel picture; 0 is off
+    epsilon: float = 1.5  # L2 size of the perturbation of a 64-pixel picture; 0 is off
     ramp: tuple[float, float] = (0.3, 0.5)  # shares of the budget between which epsilon grows
     max_scale: float = 50.0  # cap of the inverse temperature
     # The inverse temperature against the bank is fixed: the learned one serves a hundred rivals and
