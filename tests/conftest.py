@@ -18,3 +18,9 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models of whoever runs the tests play no part in them."""
+    monkeypatch.setenv("GOUACHE_CACHE", str(tmp_path_factory.getbasetemp() / "no-models"))

@@ -49,7 +49,9 @@ class PaintConfig:
     seed: int = _setting(0, "seed of everything random", low=0, high=2**63 - 1)
     count: int = _setting(1, "pictures painted together", low=1, high=256)
     generator: str = _setting("pocket", "picture generator (VQGAN)")
-    perceptor: str = _setting("pocket", "joint text-image encoder")
+    perceptor: tuple[str, ...] = _setting(
+        ("pocket",), "joint text-image encoder, NAME or NAME:WEIGHT; several guide together"
+    )
     device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: str = _setting(
         "auto", "arithmetic of the frozen networks", choices=("auto", "fp32", "bf16", "fp16")
@@ -67,6 +69,11 @@ class PaintConfig:
             raise ConfigError(
                 f"size is {width}x{height}; at most {MAX_PIXELS:,} pixels are possible"
             )
+
+    @property
+    def guides(self) -> tuple[tuple[str, float], ...]:
+        """Name and weight of each perceptor."""
+        return tuple(map(parse_perceptor, self.perceptor))
 
     def updated(self, **values: Any) -> PaintConfig:
         """A copy with settings of any section replaced by their flat names."""
@@ -188,11 +195,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     """Settings from a preset, overridden by `values` (flat names).
 
-    "auto" takes the preset of the perceptor's name where there is one, else "paper".
+    "auto" takes the preset of the first perceptor's name where there is one, else "paper".
     """
     if preset == "auto":
         perceptor = values.get("perceptor", PaintConfig.perceptor)
-        preset = perceptor if perceptor in PRESETS else "paper"
+        first = perceptor[0] if isinstance(perceptor, (list, tuple)) and perceptor else perceptor
+        name = parse_perceptor(first)[0] if isinstance(first, str) else ""
+        preset = name if name in PRESETS else "paper"
     if preset not in PRESETS:
         raise ConfigError(f"no preset is called {preset!r}; {nearest(preset, sorted(PRESETS))}")
     return PaintConfig().updated(**{**PRESETS[preset], **values})
@@ -207,6 +216,30 @@ def parse_size(text: str) -> tuple[int, int]:
         return int(width), int(height if cross else width)
     except ValueError:
         raise ConfigError(f"size is {text!r:.60}; write WIDTHxHEIGHT, for example 128x96") from None
+
+
+def parse_perceptor(text: str) -> tuple[str, float]:
+    r"""Reads "NAME" or "NAME:WEIGHT"; raises `ConfigError`.
+
+    Names may hold colons ("open_clip:ViT-B-32/openai", `C:\clip.pt`): the weight is what follows
+    the last one, if that is a number.
+    """
+    name, colon, number = text.rpartition(":")
+    try:
+        weight = float(number) if colon and "_" not in number else math.nan
+    except ValueError:
+        weight = math.nan
+    # "nan" and "inf" are words like others; digits that are no weight are a mistake.
+    if math.isfinite(weight) and not 0 < weight <= 1e6:
+        raise ConfigError(
+            f"the weight of the perceptor {name!r:.80} is {number.strip():.20}; expected a "
+            "positive number, at most 1000000"
+        )
+    if not math.isfinite(weight):
+        name, weight = text, 1.0
+    if not name.strip():
+        raise ConfigError(f"the perceptor is {text!r:.80}; expected NAME or NAME:WEIGHT")
+    return name.strip(), weight
 
 
 def _plain(value: Any) -> Any:
@@ -252,6 +285,12 @@ def _check(setting: Setting, value: Any) -> None:
     if name == "steps" and (not value or not all(1 <= number <= 1_000_000 for number in value)):
         got = ",".join(map(str, value)) or "empty"
         raise ConfigError(f"steps is {got}; every stage needs between 1 and 1000000 steps")
+    if name == "perceptor":
+        names = [parse_perceptor(item)[0] for item in value]
+        if not names:
+            raise ConfigError("the list of perceptors is empty; give at least one")
+        if twice := [item for item in names if names.count(item) > 1]:
+            raise ConfigError(f"the perceptor {twice[0]!r:.80} is given twice; once is enough")
     if name == "prompt" and len(value) > MAX_PROMPT_CHARS:
         raise ConfigError(
             f"the prompt has {len(value):,} characters; at most {MAX_PROMPT_CHARS:,} are possible"
@@ -309,6 +348,7 @@ __all__ = [
     "Setting",
     "flatten",
     "make_config",
+    "parse_perceptor",
     "parse_size",
     "settings",
 ]

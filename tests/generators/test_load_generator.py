@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from gouache.errors import ModelError
 from gouache.generators import generators, load_generator
-from gouache.generators.loading import yaml_beside
+from gouache.generators.loading import config_beside
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.weights import shipped
 from gouache.weights.fingerprint import fingerprint
@@ -119,16 +119,17 @@ def test_the_vqgan_inside_a_transformer(tmp_path: Path, reference: VQGAN) -> Non
 
 
 @pytest.mark.parametrize(
-    "where", ["x.yaml", "x.yml", "config.yaml", "model.yaml", "../configs/model.yaml"]
+    "where",
+    ["x.yaml", "x.yml", "config.yaml", "model.yaml", "config.json", "../configs/model.yaml"],
 )
 def test_places_of_the_yaml(tmp_path: Path, where: str) -> None:
     folder = tmp_path / "checkpoints"
     (tmp_path / "configs").mkdir()
     folder.mkdir()
     with pytest.raises(ModelError, match=r"put its YAML beside it as x\.yaml"):
-        yaml_beside(folder / "x.ckpt")
+        config_beside(folder / "x.ckpt")
     (folder / where).touch()
-    assert yaml_beside(folder / "x.ckpt").samefile(folder / where)
+    assert config_beside(folder / "x.ckpt").samefile(folder / where)
 
 
 def test_precision_and_memory_layout(ours: Path) -> None:

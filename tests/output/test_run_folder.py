@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+from gouache.atomic import TEMP_PREFIX
 from gouache.errors import OutputError, StateError
-from gouache.output.atomic import TEMP_PREFIX
 from gouache.output.png import read_metadata
 from gouache.output.run_folder import RunFolder, _append
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import save, save_file
 from torch import nn
 
@@ -78,13 +79,12 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / "model.safetensors"
     save_model(path, STATE, {"version": 1})
 
-    def full(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:10])
-        raise OSError(28, "No space left on device")
+    def full(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("Error: No space left on device\n(os error 28)")
 
     with monkeypatch.context() as patch:
-        patch.setattr(saving.Path, "write_bytes", full)
+        patch.setattr(saving, "save_file", full)
         with pytest.raises(OutputError, match="No space left"):
             save_model(path, STATE, {"version": 2})
     assert read_model(path)[1] == {"version": 1}

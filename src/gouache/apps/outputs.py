@@ -39,7 +39,7 @@ class Outputs:
 
     def check(self) -> None:
         """Raises `OutputError` for what cannot be written, before any time is spent."""
-        from gouache.output.atomic import check_writable
+        from gouache.atomic import check_writable
         from gouache.output.png import picture_format
         from gouache.output.video import check_video
 

@@ -61,7 +61,7 @@ class Models:
         if perceptor is None:
             from gouache.perceptors import load_perceptor
 
-            perceptor = load_perceptor(config.perceptor, device)
+            perceptor = [Guide(load_perceptor(n, device), weight) for n, weight in config.guides]
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")

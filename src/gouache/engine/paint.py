@@ -16,6 +16,7 @@ from gouache.config import PaintConfig, make_config
 from gouache.engine.models import Guide
 from gouache.engine.record import picture_record
 from gouache.engine.session import Session
+from gouache.errors import ConfigError
 from gouache.ops.images import to_pil
 from gouache.output.png import save_picture
 from gouache.protocols import Generator, Perceptor, Step
@@ -74,29 +75,44 @@ def paint(
     *,
     preset: str = "auto",
     generator: str | Generator | None = None,
-    perceptor: str | Perceptor | Sequence[Guide] | None = None,
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None = None,
     init_image: str | os.PathLike[str] | Image | Tensor = "",
     **settings: Any,
 ) -> Painting:
     """Paints `prompt` to the end: `paint("a lighthouse at dusk", seed=7).save("lighthouse.png")`.
 
     `settings` are those of `PaintConfig` and its sections by their own names. Models may be names
-    or objects, and the init image a path, a PIL image or a tensor. Everything that can be wrong
-    raises a `GouacheError` with one line. For previews, edits or a stop in between, iterate over a
-    `Session`.
+    or objects, of perceptors also a list of either, and the init image a path, a PIL image or a
+    tensor. Everything that can be wrong raises a `GouacheError` with one line. For previews, edits
+    or a stop in between, iterate over a `Session`.
     """
     if isinstance(generator, str):
         settings["generator"], generator = generator, None
-    if isinstance(perceptor, str):
-        settings["perceptor"], perceptor = perceptor, None
+    names, guides = _names_or_guides(perceptor)
+    if names:
+        settings["perceptor"] = names
     if isinstance(init_image, (str, os.PathLike)):
         settings["init_image"] = os.fspath(init_image)
         start = None
     else:
         start = init_image
     config = make_config(preset, prompt=prompt, **settings)
-    session = Session.build(config, generator=generator, perceptor=perceptor, init_image=start)
+    session = Session.build(config, generator=generator, perceptor=guides, init_image=start)
     return finish(session)
+
+
+def _names_or_guides(
+    given: str | Perceptor | Sequence[str] | Sequence[Guide] | None,
+) -> tuple[list[str], Perceptor | Sequence[Guide] | None]:
+    if isinstance(given, str):
+        return [given], None
+    if not isinstance(given, Sequence):
+        return [], given
+    names = [item for item in given if isinstance(item, str)]
+    guides = [item for item in given if isinstance(item, Guide)]
+    if len(given) not in (len(names), len(guides)):
+        raise ConfigError("a list of perceptors holds names only, or Guide objects only")
+    return names, None if names else guides
 
 
 def finish(session: Session) -> Painting:

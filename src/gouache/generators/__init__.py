@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gouache.errors import ModelError
-from gouache.registry import Registry
+from gouache.registry import Registry, nearest
+from gouache.weights.cache import converters
 
 if TYPE_CHECKING:
     import torch
 
     from gouache.protocols import Generator
+    from gouache.weights.catalogue import Entry
 
     Builder = Callable[[torch.device | str, torch.dtype], Generator]
 
@@ -20,37 +22,53 @@ CHECKPOINT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 generators: Registry[Builder] = Registry("generator", "gouache.generators", ModelError)
 generators.add("pocket", "gouache.generators.loading:load_pocket")
+converters.add("vqgan", "gouache.generators.loading:convert")
 
 
 def load_generator(
     name: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
 ) -> Generator:
-    """A frozen generator, ready to paint: a registered name, or the path of a checkpoint.
+    """A frozen generator, ready to paint.
 
-    Checkpoints are ours (`weights.saving.save_model`) or those of taming-transformers, a `.ckpt`
-    with its `.yaml` beside it; which of the two, and which kind of quantiser, is read from the
-    contents. `dtype` is the precision of the networks, float32 when None; codes stay float32. An
-    unknown name and an unusable file raise `ModelError`.
+    `name` is a registered name, a name in the catalogue or of a model that was added to the cache
+    (fetched first, if need be), or the path of a checkpoint: ours (`weights.saving.save_model`),
+    a `.ckpt` of taming-transformers or latent-diffusion with its `.yaml` beside it, or a folder of
+    diffusers; which of these, and which kind of quantiser, is read from the contents. `dtype` is
+    the precision of the networks, float32 when None; codes stay float32. An unknown name and an
+    unusable file raise `ModelError`.
     """
     import torch
 
     dtype = torch.float32 if dtype is None else dtype
-    if str(name) not in generators.names() and _is_path(name):
-        from gouache.generators.loading import load_checkpoint
+    if str(name) in generators.names():
+        return generators.get(str(name))(device, dtype)
+    if isinstance(name, str) and not _looks_like_path(name):
+        from gouache.weights import catalogue
 
-        return load_checkpoint(name, device, dtype)
-    return generators.get(str(name))(device, dtype)
+        entry = catalogue.find(name)
+        if entry is not None:
+            return _load_cached(entry, device, dtype)
+        if not Path(name).exists():
+            known = sorted({*generators.names(), *catalogue.names("generator")})
+            raise ModelError(f"no generator is called {name!r:.80}; {nearest(name, known)}")
+    from gouache.generators.loading import load_checkpoint
+
+    return load_checkpoint(name, device, dtype)
 
 
-def _is_path(name: str | Path) -> bool:
-    text = str(name)
-    return (
-        isinstance(name, Path)
-        or "/" in text
-        or "\\" in text
-        or text.lower().endswith(CHECKPOINT_SUFFIXES)
-        or Path(text).is_file()
-    )
+def _load_cached(entry: Entry, device: torch.device | str, dtype: torch.dtype) -> Generator:
+    from gouache.generators.loading import load_checkpoint
+    from gouache.weights.cache import check_sum, obtain
+
+    if entry.kind != "generator":
+        raise ModelError(f"{entry.name} is a perceptor; give it as such, or choose a generator")
+    model = load_checkpoint(obtain(entry), device, dtype, name=entry.name)
+    check_sum(entry.name, model.fingerprint)
+    return model
+
+
+def _looks_like_path(name: str) -> bool:
+    return "/" in name or "\\" in name or name.lower().endswith(CHECKPOINT_SUFFIXES)
 
 
 __all__ = ["generators", "load_generator"]

@@ -11,15 +11,27 @@ import torch
 import yaml
 
 from gouache.errors import ModelError
+from gouache.generators.diffusers import (
+    as_convolutions,
+    from_diffusers,
+    is_diffusers,
+    taming_names,
+)
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.weights import shipped
+from gouache.weights.cache import Converted
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.safe import load_state, read_checkpoint
+from gouache.weights.saving import save_model
 
 MAX_YAML_BYTES = 1 << 20
-# A transformer trained on a VQGAN carries it under this prefix (taming-transformers' Net2Net).
+# A transformer trained on a VQGAN carries it under this prefix (taming-transformers' Net2Net), and
+# so does a latent diffusion model.
 FIRST_STAGE = "first_stage_model."
 TRAINING_ONLY = ("loss.", "discriminator.", "model_ema.", "colorize")
+# Where a folder in diffusers' layout has the VQGAN and its weights.
+_SUBFOLDERS = ("", "vqvae", "vqgan", "movq")
+_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
 def load_pocket(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> VQGAN:
@@ -35,32 +47,43 @@ def load_checkpoint(
 ) -> VQGAN:
     """The VQGAN in `path`: frozen, in evaluation mode, channels last; named after the file.
 
-    The configuration is the one inside the file, or else a taming-transformers YAML beside it (see
-    `yaml_beside`). Whatever does not fit raises `ModelError`.
+    The configuration is the one inside the file, or else the one beside it (see `config_beside`).
+    Whatever does not fit raises `ModelError`.
     """
-    path = Path(path)
-    found = read_checkpoint(path, _select)
-    config = _configuration(path, found.config)
-    # Keys tell the quantiser better than the YAML's target, which people edit.
-    config = dataclasses.replace(config, gumbel="quantize.embed.weight" in found.tensors)
-    with torch.device("meta"):
-        model = VQGAN(config, name or path.stem)
-    prior = torch.full((config.n_embed,), 1 / config.n_embed)
-    load_state(model, {"code_prior": prior, **found.tensors}, path)
+    path = _weights_of(Path(path))
+    model = _read(path, None, name or path.stem)
     model.fingerprint = fingerprint(path)
     model.eval().requires_grad_(False).set_precision(dtype)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
 
-def yaml_beside(path: Path) -> Path:
-    """The YAML that describes the checkpoint `path`, by the places where people keep it.
+def convert(path: Path, config: Path | None, target: Path) -> Converted:
+    """Writes the published VQGAN in `path` to `target` as ours; a `weights.cache.Converter`.
 
-    Its own name with another suffix, `config.yaml` or `model.yaml` in its folder, or
-    `../configs/model.yaml`, the layout of taming-transformers' logs. None there: `ModelError`.
+    `config` is its YAML or JSON, where that does not lie beside it. Raises `ModelError` where the
+    two are not a VQGAN, `OutputError` where `target` cannot be written.
+    """
+    model = _read(_weights_of(path), config, "")
+    values = model.config.to_dict()
+    save_model(target, model.state_dict(), values)
+    facts = {
+        "downsampling": model.downsampling,
+        "codebook_size": model.config.n_embed,
+        "native_size": model.native_size,
+    }
+    return Converted(facts, values)
+
+
+def config_beside(path: Path) -> Path:
+    """The file that describes the checkpoint `path`, by the places where people keep it.
+
+    Its own name with another suffix; `config.yaml`, `model.yaml` or (as in diffusers) `config.json`
+    in its folder; or `../configs/model.yaml`, the layout of taming-transformers' logs. None there:
+    `ModelError`.
     """
     own = [path.with_suffix(suffix) for suffix in (".yaml", ".yml")]
-    shared = [path.parent / name for name in ("config.yaml", "model.yaml")]
+    shared = [path.parent / name for name in ("config.yaml", "model.yaml", "config.json")]
     for place in (*own, *shared, path.parent.parent / "configs" / "model.yaml"):
         if place.is_file():
             return place
@@ -69,17 +92,49 @@ def yaml_beside(path: Path) -> Path:
     )
 
 
-def _configuration(path: Path, inside: Mapping[str, Any] | None) -> VQGANConfig:
-    source = path if inside is not None else yaml_beside(path)
+def _read(path: Path, config_path: Path | None, name: str) -> VQGAN:
+    found = read_checkpoint(path, _select)
+    config = _configuration(path, found.config, config_path)
+    # Keys tell the quantiser better than the YAML's target, which people edit.
+    config = dataclasses.replace(config, gumbel="quantize.embed.weight" in found.tensors)
+    with torch.device("meta"):
+        model = VQGAN(config, name)
+    prior = torch.full((config.n_embed,), 1 / config.n_embed)
+    state = {"code_prior": prior, **as_convolutions(found.tensors)}
+    found.tensors.clear()
+    load_state(model, state, path, take=True)
+    return model
+
+
+def _weights_of(path: Path) -> Path:
+    """`path`, or the file of weights where it is a folder in diffusers' layout."""
+    if not path.is_dir():
+        return path
+    for folder in (path / name for name in _SUBFOLDERS):
+        for weights in (folder / name for name in _WEIGHTS):
+            if (folder / "config.json").is_file() and weights.is_file():
+                return weights
+    raise ModelError(
+        f"{path} is a folder without a VQModel of diffusers; expected config.json and "
+        f"{_WEIGHTS[0]}, or name the file of weights inside it"
+    )
+
+
+def _configuration(path: Path, inside: Mapping[str, Any] | None, given: Path | None) -> VQGANConfig:
+    source = path if inside is not None else given or config_beside(path)
     try:
         if inside is not None:
             return VQGANConfig.from_dict(inside)
-        return VQGANConfig.from_taming(_read_yaml(source))
+        values = _read_yaml(source)
+        if "_class_name" in values:
+            return from_diffusers(values)
+        return VQGANConfig.from_taming(values)
     except ModelError as error:
         raise ModelError(f"{source}: {error}") from None
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
+    """YAML or JSON, which is YAML too."""
     try:
         with path.open("rb") as file:
             values = yaml.safe_load(file.read(MAX_YAML_BYTES))
@@ -94,9 +149,11 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 
 def _select(names: Collection[str]) -> dict[str, str]:
     """The generator's own tensors: nothing of losses, discriminators or transformers is read."""
+    if is_diffusers(names):
+        return taming_names(names)
     prefix = FIRST_STAGE if any(name.startswith(FIRST_STAGE) for name in names) else ""
     own = {name: name.removeprefix(prefix) for name in names if name.startswith(prefix)}
     return {name: short for name, short in own.items() if not short.startswith(TRAINING_ONLY)}
 
 
-__all__ = ["load_checkpoint", "load_pocket", "yaml_beside"]
+__all__ = ["config_beside", "convert", "load_checkpoint", "load_pocket"]

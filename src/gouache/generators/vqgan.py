@@ -114,8 +114,9 @@ class VQGANConfig:
     def from_taming(cls, values: Mapping[str, Any]) -> VQGANConfig:
         """Reads the mapping of a taming-transformers YAML file (its root or its `model` section).
 
-        `VQModel` and `GumbelVQ` are told apart by `target`; of a transformer that was trained on a
-        VQGAN its `first_stage_config` is read. Anything else raises `ModelError`.
+        `VQModel` and `GumbelVQ` are told apart by `target`; of a transformer or a latent diffusion
+        model that was trained on a VQGAN its `first_stage_config` is read. Anything else raises
+        `ModelError`.
         """
         model = _section(values, "model") if "model" in values else values
         params = _section(model, "params")
@@ -135,8 +136,16 @@ class VQGANConfig:
                 "the configuration has double_z or resampling without convolutions; "
                 "no VQGAN that gouache reads has either"
             )
+        attention = shape.get("attn_type", "vanilla")  # latent-diffusion's addition
+        if attention not in ("vanilla", "none"):
+            raise ModelError(
+                f"the configuration has attention of type {attention!r:.40}; "
+                "expected vanilla or none"
+            )
         known = {field.name for field in dataclasses.fields(cls)} - set(_OUR_OPTIONS)
         found = {key: value for key, value in {**shape, **params}.items() if key in known}
+        if attention == "none":
+            found |= {"attn_resolutions": [], "mid_attention": False}
         required = known - {"gumbel", "dropout"}
         if missing := sorted(required - set(found)):
             raise ModelError(f"the configuration lacks {', '.join(missing)}; is the YAML complete?")
@@ -144,7 +153,12 @@ class VQGANConfig:
 
 
 _LIMITS = {"n_embed": MAX_CODES, "num_res_blocks": MAX_BLOCKS}
-_TAMING_MODELS = {"VQModel": False, "VQNoDiscModel": False, "GumbelVQ": True}  # -> gumbel
+_TAMING_MODELS = {  # -> gumbel
+    "VQModel": False,
+    "VQNoDiscModel": False,
+    "VQModelInterface": False,
+    "GumbelVQ": True,
+}
 _OUR_OPTIONS = ("patch_size", "norm_groups", "mid_attention")
 
 

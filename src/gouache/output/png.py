@@ -18,9 +18,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from gouache._version import __version__
+from gouache.atomic import atomic_path
 from gouache.errors import ImageError, OutputError
 from gouache.ops.images import open_image
-from gouache.output.atomic import atomic_path
 from gouache.prompts import one_line
 
 KEY = "gouache"

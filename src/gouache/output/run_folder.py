@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from gouache.atomic import atomic_path, output_errors, remove_leftovers, write_bytes
 from gouache.errors import OutputError, StateError
-from gouache.output.atomic import atomic_path, output_errors, remove_leftovers, write_bytes
 from gouache.output.png import dump_json, save_picture
 from gouache.output.state import load_state, save_state
 from gouache.prompts import one_line

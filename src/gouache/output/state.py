@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gouache.atomic import write_bytes
 from gouache.errors import StateError
-from gouache.output.atomic import write_bytes
 from gouache.prompts import one_line
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import GifImagePlugin, Image
 
+from gouache.atomic import atomic_path
 from gouache.errors import OutputError
 from gouache.ops.images import fit
-from gouache.output.atomic import atomic_path
 from gouache.prompts import one_line
 
 MAX_GIF_FPS = 50.0  # players slow faster ones down

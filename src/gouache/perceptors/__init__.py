@@ -24,19 +24,24 @@ perceptors.add("pocket", "gouache.perceptors.loading:shipped_pocket")
 perceptors.add("referee", "gouache.perceptors.loading:shipped_referee")
 
 
-def load_perceptor(name: str, device: torch.device | str = "cpu") -> Perceptor:
-    """A frozen perceptor, by registered name or by the path of a file that gouache exported.
+def load_perceptor(name: str | Path, device: torch.device | str = "cpu") -> Perceptor:
+    """A frozen perceptor, in evaluation mode.
 
-    Unknown names, missing and damaged files raise `ModelError`.
+    `name` is a registered name; one of the catalogue or of a model that was added (fetched first,
+    if need be); the path of a file or folder, whose contents tell what it is; OWNER/REPOSITORY on
+    the Hugging Face hub; or "open_clip:MODEL/WEIGHTS". Unknown names, missing and damaged files,
+    missing packages and what cannot be fetched raise `ModelError`.
     """
     import torch
 
     target = torch.device(device)
-    if name not in perceptors.names() and Path(name).suffix == ".safetensors":
-        from gouache.perceptors.loading import load_pocket
+    if isinstance(name, str) and name in perceptors.names():
+        return perceptors.get(name)(target)
+    from gouache.perceptors.resolve import load_path, resolve
 
-        return load_pocket(Path(name), target)
-    return perceptors.get(name)(target)
+    if isinstance(name, Path):
+        return load_path(name, target)
+    return resolve(name, perceptors.names(), target)
 
 
 __all__ = ["load_perceptor", "perceptors"]

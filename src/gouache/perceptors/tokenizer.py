@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from gouache.errors import ModelError
-
-
-class TruncationWarning(UserWarning):
-    """A prompt was longer than the perceptor reads."""
+from gouache.perceptors.truncation import TruncationWarning, warn_truncated
 
 
 def spell_symbols(text: str) -> str:
@@ -57,18 +53,14 @@ class PocketTokenizer:
             spelled, self._tokenizer.encode_batch(spelled, add_special_tokens=False), strict=True
         ):
             if len(encoding.ids) > self.context and warn:
-                kept, cut = text[: encoding.offsets[self.context - 1][1]], text
-                cut = cut[len(kept) :].strip()
-                shown = cut if len(cut) <= 60 else cut[:57] + "..."
-                warnings.warn(
-                    f"the perceptor reads {self.context} tokens of {len(encoding.ids)}; "
-                    f"cut off: {shown!r}",
-                    TruncationWarning,
-                    stacklevel=3,
-                )
+                cut = text[encoding.offsets[self.context - 1][1] :]
+                warn_truncated(cut, self.context, len(encoding.ids))
             # A text of symbols without a name still needs one token to attend to.
             rows.append(encoding.ids[: self.context] or [self._unknown])
         tokens = torch.zeros(len(rows), max(1, *map(len, rows)), dtype=torch.long)
         for index, row in enumerate(rows):
             tokens[index, : len(row)] = torch.tensor(row, dtype=torch.long)
         return tokens
+
+
+__all__ = ["PocketTokenizer", "TruncationWarning", "spell_symbols"]

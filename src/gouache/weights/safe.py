@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from gouache.weights.saving import SCALE
 Select = Callable[[Collection[str]], Mapping[str, str]]
 """Given all names in a file: which to read, and what to call them."""
 
+PIECE = 16 << 20  # bytes that are read from a mapped file before it is opened anew
+
 # Training frameworks leave objects of these beside the weights (callbacks, hyperparameters). They
 # are replaced by `_StandIn`: nothing is imported or run. Objects of anything else are refused.
 _BOOKKEEPING = {"pytorch_lightning", "lightning", "lightning_fabric", "omegaconf", "numpy"}
@@ -33,7 +36,7 @@ _BOOKKEEPING_NAMES = {"typing.Any", "argparse.Namespace", "collections.defaultdi
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds. The tensors may be windows onto the file; `load_state` copies them.
+    """What a file holds. The tensors are copies in memory: the file may change or go.
 
     `config` is None unless the file was written by `save_model`.
     """
@@ -88,11 +91,15 @@ def _unpacked(tensors: Mapping[str, Tensor], path: str | Path) -> dict[str, Tens
     return plain
 
 
-def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+def load_state(
+    module: nn.Module, state: Mapping[str, Tensor], source: str | Path, *, take: bool = False
+) -> None:
     """Gives `module` (on the meta device, as a rule) copies of the tensors in `state`, on the CPU.
 
     Names and shapes must be exactly those of the module, values finite; precision becomes the
-    module's. `source` is the path for the `ModelError` otherwise.
+    module's. `source` is the path for the `ModelError` otherwise. With `take` the tensors
+    themselves are taken out of `state`, a dict that the caller gives up: a large model is then
+    never in memory twice.
     """
     expected = module.state_dict()
     if missing := [name for name in expected if name not in state]:
@@ -105,24 +112,29 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], source: str | Pat
             f"{source} holds {len(surplus)} tensors that the model has no place for, "
             f"first {surplus[0]!r:.80}; it belongs to another model"
         )
-    copies: dict[str, Tensor] = {}
+    placed: dict[str, Tensor] = {}
     for name, place in expected.items():
-        if state[name].shape != place.shape:
+        tensor = state.pop(name) if take and isinstance(state, dict) else state[name]
+        if tensor.shape != place.shape:
             raise ModelError(
-                f"{source}: {name} has shape {tuple(state[name].shape)}, expected "
+                f"{source}: {name} has shape {tuple(tensor.shape)}, expected "
                 f"{tuple(place.shape)}; weights and configuration do not belong together"
             )
-        copies[name] = state[name].detach().to("cpu", place.dtype, copy=True)
-        if not copies[name].isfinite().all():
+        placed[name] = tensor.detach().to("cpu", place.dtype, copy=not take)
+        if not placed[name].isfinite().all():
             raise ModelError(f"{source}: {name} holds NaN or infinite values; the file is damaged")
-    module.load_state_dict(copies, assign=True)
+    module.load_state_dict(placed, assign=True)
 
 
 def _read_safetensors(path: Path, select: Select) -> Checkpoint:
+    tensors: dict[str, Tensor] = {}
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {new: file.get_tensor(name) for name, new in select(file.keys()).items()}
+            wanted = list(select(file.keys()).items())
+        while wanted:
+            with safe_open(str(path), framework="pt") as file:
+                wanted = _copy_piece(wanted, file.get_tensor, tensors)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is damaged or incomplete ({_line(error)})") from None
     if "config" not in metadata:
@@ -136,6 +148,23 @@ def _read_safetensors(path: Path, select: Select) -> Checkpoint:
     return Checkpoint(tensors, config)
 
 
+def _copy_piece(
+    wanted: list[tuple[str, str]], get: Callable[[str], Tensor], into: dict[str, Tensor]
+) -> list[tuple[str, str]]:
+    """Copies the first tensors of `wanted` out of a mapped file; returns those still to be read.
+
+    Pages of a mapped file count as memory of the process until it is unmapped. So large files are
+    opened anew for every `PIECE` bytes: at no time more than that is in memory twice.
+    """
+    copied = 0
+    for number, (name, new) in enumerate(wanted):
+        if copied >= PIECE:
+            return wanted[number:]
+        into[new] = get(name).detach().clone()
+        copied += into[new].nbytes
+    return []
+
+
 class _StandIn:
     """Takes the place of an object of a training framework and ignores what it is given."""
 
@@ -147,29 +176,45 @@ class _StandIn:
 
 
 def _read_pickle(path: Path, select: Select) -> dict[str, Tensor]:
-    content = _unpickle(path)
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise ModelError(f"{path} holds no state_dict; expected a checkpoint of named tensors")
-    wanted = select([name for name in state if isinstance(name, str)])
-    tensors = {new: state[name] for name, new in wanted.items()}
-    for name, tensor in tensors.items():
-        # A few bytes can claim any shape by strides of zero: copying those would fill the memory.
-        if (
-            not isinstance(tensor, Tensor)
-            or type(tensor) not in (Tensor, nn.Parameter)
-            or tensor.layout != torch.strided
-            or tensor.device.type != "cpu"
-            or not tensor.is_floating_point()
-            or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
-        ):
-            raise ModelError(
-                f"{path}: {name!r:.80} is not a plain tensor of floating-point numbers"
-            )
+    state, mapped = _read_state(path)
+    wanted = list(select([name for name in state if isinstance(name, str)]).items())
+    if not mapped:
+        return {new: _plain(path, state, name) for name, new in wanted}
+    tensors: dict[str, Tensor] = {}
+    while wanted:
+        wanted = _copy_piece(wanted, partial(_plain, path, state), tensors)
+        state.clear()  # which unmaps the file
+        if wanted:
+            state, _ = _read_state(path)
     return tensors
 
 
-def _unpickle(path: Path) -> Any:
+def _read_state(path: Path) -> tuple[dict[Any, Any], bool]:
+    """The named tensors (and what else is there), and whether they are windows onto the file."""
+    content, mapped = _unpickle(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise ModelError(f"{path} holds no state_dict; expected a checkpoint of named tensors")
+    return state, mapped
+
+
+def _plain(path: Path, state: Mapping[Any, Any], name: str) -> Tensor:
+    """The tensor of that name, if it is one that can be copied without surprise."""
+    tensor = state.get(name)
+    # A few bytes can claim any shape by strides of zero: copying those would fill the memory.
+    if (
+        not isinstance(tensor, Tensor)
+        or type(tensor) not in (Tensor, nn.Parameter)
+        or tensor.layout != torch.strided
+        or tensor.device.type != "cpu"
+        or not tensor.is_floating_point()
+        or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
+    ):
+        raise ModelError(f"{path}: {name!r:.80} is not a plain tensor of floating-point numbers")
+    return tensor
+
+
+def _unpickle(path: Path) -> tuple[Any, bool]:
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except Exception:
@@ -190,13 +235,14 @@ def _unpickle(path: Path) -> Any:
         ) from None
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> tuple[Any, bool]:
+    """What the file holds, and whether its tensors are windows onto it."""
     with path.open("rb") as file:
         # Only zip archives can be mapped, and only by a name from which torch guesses nothing else.
         if file.read(2) == b"PK" and path.suffix != ".safetensors":
-            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True), True
         file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True), False
 
 
 def _line(error: Exception) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
+from gouache.atomic import atomic_path, output_errors
 from gouache.errors import OutputError
 
 SCALE = ":scale"  # ends the name of a packed tensor's scales
@@ -41,17 +41,14 @@ def save_model(
         else:
             tensors[name] = _stored(tensor, half)
     # One metadata key only: safetensors writes several in random order.
-    content = save(tensors, metadata={"config": json.dumps(dict(config), sort_keys=True)})
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
+    metadata = {"config": json.dumps(dict(config), sort_keys=True)}
+    with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=metadata)  # straight from the tensors' memory
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from None
 
 
 def _packed(tensor: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,11 @@ _PANELS = {
     "guidance": "Guidance",
 }
 # Where a list is given by repeating an option, the option is in the singular.
-_SINGULAR = {"image_prompts": "image_prompt", "noise_prompts": "noise_prompt"}
+_SINGULAR = {
+    "image_prompts": "image_prompt",
+    "noise_prompts": "noise_prompt",
+    "perceptor": "perceptor",
+}
 # Given as positional argument.
 _POSITIONAL = ("prompt",)
 

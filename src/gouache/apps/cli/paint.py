@@ -109,11 +109,13 @@ def paint_and_report(
 ) -> int:
     """Checks the outputs before anything slow is imported, then paints."""
     outputs.check()
+    from gouache.apps.fetching import fetch_missing
     from gouache.apps.runner import paint_run
     from gouache.engine import validate
 
     validate(settings)
-
+    fetch_missing([("generator", settings.generator)], quiet)
+    fetch_missing([("perceptor", name) for name, _ in settings.guides], quiet)
     return paint_run(settings, outputs, quiet=quiet, json=json, expected=expected)
 
 

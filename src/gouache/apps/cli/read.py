@@ -64,4 +64,6 @@ def describe(metadata: dict[str, Any]) -> list[str]:
 
 
 def _model(model: dict[str, Any]) -> str:
-    return f"{model.get('name')} (sha256 {str(model.get('fingerprint'))[:12]})"
+    weight = model.get("weight", 1)
+    share = "" if weight == 1 else f", weight {weight:g}"
+    return f"{model.get('name')} (sha256 {str(model.get('fingerprint'))[:12]}{share})"

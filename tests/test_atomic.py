@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from gouache.errors import OutputError
-from gouache.output.atomic import (
+from gouache.atomic import (
     TEMP_PREFIX,
     atomic_path,
     check_writable,
     remove_leftovers,
     write_bytes,
 )
+from gouache.errors import OutputError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
 

@@ -1,0 +1,121 @@
+"""Downloads as the command line shows them: a bar on a terminal, a few lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from gouache.weights.catalogue import Kind
+from gouache.weights.watch import human_size
+
+LINES = 10  # about so many for a file, where there is no terminal
+
+
+class QuietWatch:
+    """Says only what is about to be fetched, or that it must wait: that may take long."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def note(self, message: str) -> None:
+        print(f"gouache: {message}", file=sys.stderr, flush=True)
+
+    def progress(self, label: str, done: int, total: int | None) -> None:
+        return None
+
+
+class LineWatch(QuietWatch):
+    """A line now and then, for log files."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def progress(self, label: str, done: int, total: int | None) -> None:
+        step = max(1 << 20, (total or 0) // LINES)
+        if done < self._next.setdefault(label, step):
+            return
+        self._next[label] = done + step
+        print(f"{label}: {human_size(done)} of {human_size(total)}", file=sys.stderr, flush=True)
+
+
+class BarWatch(QuietWatch):
+    """A rich progress bar per file."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> BarWatch:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def note(self, message: str) -> None:
+        self._bar.console.print(f"gouache: {message}", markup=False, highlight=False)
+
+    def progress(self, label: str, done: int, total: int | None) -> None:
+        if label not in self._tasks:
+            self._tasks[label] = self._bar.add_task(label, total=total)
+        self._bar.update(self._tasks[label], completed=done, total=total)
+
+
+def fetch_missing(models: Iterable[tuple[Kind, str]], quiet: bool) -> None:
+    """Fetches those of `models` that are published, of that kind, and not in the cache yet.
+
+    For what is about to paint: loading would fetch them too, but without a bar.
+    """
+    from gouache.generators import generators
+    from gouache.perceptors import perceptors
+
+    registered = {*generators.names(), *perceptors.names()}
+    wanted = [(kind, name) for kind, name in models if name not in registered]
+    if not wanted:
+        return
+    from gouache.weights import catalogue
+    from gouache.weights.cache import cached, obtain
+
+    for kind, name in wanted:
+        entry = catalogue.find(name)
+        if entry is not None and entry.kind == kind and cached(entry) is None:
+            with make_watch(quiet) as watch:
+                obtain(entry, watch)
+
+
+def make_watch(quiet: bool) -> QuietWatch:
+    """A bar, lines or nearly nothing, as fits where stderr goes."""
+    if quiet:
+        return QuietWatch()
+    return BarWatch() if sys.stderr.isatty() else LineWatch()
+
+
+__all__ = ["fetch_missing", "make_watch"]

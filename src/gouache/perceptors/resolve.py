@@ -1,0 +1,126 @@
+"""From what the user calls a perceptor to the code that loads it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gouache.errors import ModelError
+from gouache.registry import nearest
+from gouache.weights import catalogue
+from gouache.weights.cache import obtain
+from gouache.weights.catalogue import Entry
+from gouache.weights.recognise import recognise
+
+if TYPE_CHECKING:
+    import torch
+
+    from gouache.protocols import Perceptor
+
+OPEN_CLIP = "open_clip:"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".gz", ".json")
+
+
+def resolve(name: str, registered: list[str], device: torch.device) -> Perceptor:
+    """The perceptor that `name`, no registered one, means.
+
+    In this order: open_clip's "open_clip:MODEL/WEIGHTS"; a model of the catalogue or one that was
+    added; a file or folder; OWNER/REPOSITORY on the Hugging Face hub. Raises `ModelError`.
+    """
+    if name.startswith(OPEN_CLIP):
+        from gouache.perceptors.openclip import load_open_clip
+
+        return load_open_clip(name.removeprefix(OPEN_CLIP), device)
+    entry = catalogue.find(name) if "/" not in name else None
+    if entry is None and _exists(name):
+        return load_path(Path(name).expanduser(), device, name)
+    if entry is None and _may_be_on_hub(name):
+        entry = catalogue.find(name) or catalogue.from_hub(name)
+    if entry is not None:
+        return _load_entry(entry, device, name)
+    if _looks_like_path(name):
+        raise ModelError(f"there is no perceptor {name!r:.200}; check the path")
+    known = sorted({*registered, *catalogue.names("perceptor")})
+    raise ModelError(
+        f"no perceptor is called {name!r:.80}; {nearest(name, known)} Also possible: a path, "
+        f"OWNER/REPOSITORY on the Hugging Face hub, {OPEN_CLIP}MODEL/WEIGHTS"
+    )
+
+
+def load_path(
+    path: Path, device: torch.device | str = "cpu", name: str = "", family: str = ""
+) -> Perceptor:
+    """The perceptor in a file or folder; its contents tell which kind unless `family` does.
+
+    Raises `ModelError`.
+    """
+    name = name or str(path)
+    if not family:
+        found = recognise(path)
+        if found.kind != "perceptor":
+            raise ModelError(f"{path} is a generator; give it as such, or choose a perceptor")
+        family = found.family
+    if family == "open_clip" and not _holds_open_clip(path):
+        family = "transformers"  # the repository has both, and this is what was fetched
+    if family == "open_clip":
+        from gouache.perceptors.clip_loading import load_open_clip_folder
+        from gouache.perceptors.openclip import load_open_clip_local
+
+        native = load_open_clip_folder(path, device, name)
+        return native if native is not None else load_open_clip_local(path, device, name)
+    if family == "transformers":
+        from gouache.perceptors.huggingface import load_transformers
+
+        return load_transformers(path, device, name)
+    if family == "pocket":
+        from gouache.perceptors.loading import load_pocket
+
+        return load_pocket(path, device, name)
+    if family == "openai":
+        from gouache.perceptors.clip_loading import load_clip
+
+        return load_clip(path, device, name)
+    raise ModelError(f"{name} is of the family {family!r:.40}, which gouache cannot load")
+
+
+def _load_entry(entry: Entry, device: torch.device, name: str) -> Perceptor:
+    if entry.kind != "perceptor":
+        raise ModelError(f"{entry.name} is a generator; give it as such, or choose a perceptor")
+    path = obtain(entry)
+    # What lies there decides: a repository may have been published in either format.
+    family = "" if path.is_dir() else entry.family
+    return load_path(path, device, name, family)
+
+
+def _holds_open_clip(folder: Path) -> bool:
+    from gouache.perceptors.clip_loading import OPEN_CLIP_WEIGHTS
+
+    if any((folder / name).is_file() for name in OPEN_CLIP_WEIGHTS):
+        return True
+    return not (folder / "config.json").is_file()
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(name.strip()) and Path(name).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, an unknown home, a NUL
+        return False
+
+
+def _looks_like_path(name: str) -> bool:
+    separators = {"/", os.sep, "\\"}
+    return any(mark in name for mark in separators) or name.lower().endswith(SUFFIXES)
+
+
+def _may_be_on_hub(name: str) -> bool:
+    """OWNER/REPOSITORY and nothing that looks more like a path."""
+    return (
+        name.count("/") == 1
+        and not name.startswith((".", "~", "/"))
+        and "\\" not in name
+        and not name.lower().endswith(SUFFIXES)
+    )
+
+
+__all__ = ["load_path", "resolve"]

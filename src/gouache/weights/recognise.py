@@ -1,0 +1,105 @@
+"""What kind of model a local file or folder holds, told by its contents alone."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gouache.errors import ModelError
+from gouache.weights.catalogue import Kind
+from gouache.weights.safe import read_checkpoint
+
+MAX_JSON_BYTES = 1 << 20
+_DIFFUSERS = ("_class_name", "_diffusers_version")
+_CODEBOOKS = ("quantize.embedding.weight", "quantize.embed.weight")
+# Names of tensors by which other families are known; all of a line must be there.
+_PERCEPTORS = {
+    "openai": ("token_embedding.weight", "text_projection"),
+    "pocket": ("image_tower.", "text_tower."),
+}
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """`family` is that of `catalogue.Entry`, or "openai" or "pocket" for a perceptor in a file."""
+
+    kind: Kind
+    family: str
+
+
+def recognise(path: Path) -> Recognised:
+    """Generator or perceptor, and of which family; `ModelError` where it is neither."""
+    if path.is_dir():
+        return _folder(path)
+    if _is_torchscript(path):
+        return Recognised("perceptor", "openai")  # CLIP as OpenAI publishes it
+    names: list[str] = []
+
+    def see(found: Collection[str]) -> Mapping[str, str]:
+        names.extend(found)
+        return {}  # the tensors are not needed
+
+    read_checkpoint(path, see)
+    if any(name.endswith(_CODEBOOKS) for name in names):
+        return Recognised("generator", "vqgan")
+    for family, marks in _PERCEPTORS.items():
+        if all(any(mark in name for name in names) for mark in marks):
+            return Recognised("perceptor", family)
+    first = f", first {min(names)!r:.60}" if names else ""
+    raise ModelError(
+        f"{path} is neither a VQGAN nor a CLIP: none of its {len(names)} tensors{first} is a "
+        "codebook or a text encoder's"
+    )
+
+
+def _folder(path: Path) -> Recognised:
+    if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
+        return Recognised("perceptor", "open_clip")
+    if (path / "model_index.json").is_file():  # a whole diffusers pipeline: its VQGAN is meant
+        return Recognised("generator", "vqgan")
+    values = _json(path / "config.json")
+    if any(key in values for key in _DIFFUSERS):
+        return Recognised("generator", "vqgan")
+    if "model_type" in values:
+        return Recognised("perceptor", "transformers")
+    raise ModelError(
+        f"{path / 'config.json'} tells neither _class_name (diffusers) nor model_type "
+        "(transformers); name the file of weights instead of the folder"
+    )
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            values = json.loads(file.read(MAX_JSON_BYTES))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path.parent} has no {path.name}; expected a folder of diffusers or transformers, "
+            "or the path of a file of weights"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        raise ModelError(f"{path} is not JSON; expected the configuration of a model") from None
+    if not isinstance(values, Mapping):
+        raise ModelError(f"{path} holds no settings; expected the configuration of a model")
+    return values
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                return False
+            file.seek(0)
+            names = zipfile.ZipFile(file).namelist()
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return False  # `read_checkpoint` says what is wrong
+    return any(name.endswith("/constants.pkl") for name in names)
+
+
+__all__ = ["Recognised", "recognise"]
