@@ -75,10 +75,8 @@ def test_entities_and_spaces_are_cleaned(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_cut_off_and_shown(tmp_path: Path) -> None:
     own = ClipTokenizer(read_tokenizer(write_merges(tmp_path), VOCABULARY), 5, VOCABULARY, tmp_path)
-    with pytest.warns(
-        TruncationWarning, match=r"reads 3 tokens of 5; cut off: 'white Lighthouse'$"
-    ):
-        row = own(["red apple on white Lighthouse"])[0]
+    with pytest.warns(TruncationWarning, match=r"reads 3 tokens of 5; cut off: 'white Dusk'$"):
+        row = own(["red apple on white Dusk"])[0]
     assert row.tolist() == [598, *own(["red apple on"])[0, 1:4].tolist(), 599]
     with pytest.warns(TruncationWarning) as seen:
         own(["red apple on " + "lighthouse dusk " * 40])

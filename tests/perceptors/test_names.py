@@ -12,6 +12,7 @@ from gouache.errors import ModelError
 from gouache.perceptors import load_perceptor, resolve
 from gouache.perceptors.clip import ClipPerceptor
 from gouache.perceptors.clip_loading import load_clip, save_clip
+from gouache.perceptors.pocket import PocketPerceptor
 from gouache.weights import cache
 from gouache.weights.catalogue import Entry
 from gouache.weights.shipped import PERCEPTOR
@@ -51,7 +52,7 @@ def test_registered_names_come_first(clip: Path, monkeypatch: pytest.MonkeyPatch
     """A command keeps its meaning whatever lies in the folder it is given in."""
     monkeypatch.chdir(clip.parent)
     clip.rename(clip.with_name("pocket"))
-    assert load_perceptor("pocket").name == "pocket"
+    assert isinstance(load_perceptor("pocket"), PocketPerceptor)
 
 
 def test_added_models_by_their_name(clip: Path, own_cache: Path) -> None:

@@ -198,3 +198,16 @@ def test_compressed_entries_are_refused(tmp_path: Path) -> None:
             new.writestr(name, old.read(name))
     with pytest.raises(ModelError, match="compressed"):
         read_torchscript(target)
+
+
+def test_one_tensor_in_countless_places_is_refused(tmp_path: Path) -> None:
+    """Each place would become a copy."""
+    entry = TENSOR % (b"M\x00\x10", b"K\x00", b"M\x00\x10", b"K\x01")
+    names = b"".join(b"X\x04\x00\x00\x00%04d" % number + b"h\x07" for number in range(2000))
+    path = rewrite(
+        archive("vit"),
+        tmp_path / "hand.pt",
+        data__pkl=stream(b"}(X\x01\x00\x00\x00w", entry, b"q\x07", names, b"u"),
+    )
+    with pytest.raises(ModelError, match="many times as large as the file"):
+        read_torchscript(path)

@@ -134,7 +134,7 @@ def _build(
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any] | None]:
     if is_torchscript(path):
-        return read_torchscript(path, _select), None
+        return read_torchscript(path, _select, torch.float32), None
     found = read_checkpoint(path, _select)
     return found.tensors, found.config
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from gouache.errors import ModelError
 from gouache.weights.safe import Select
 
 MAX_TREE_BYTES = 64 << 20  # of data.pkl: descriptions of tensors, not the tensors
-PIECE = 16 << 20  # bytes that are copied at a time
+PIECE = 1 << 20  # bytes that are copied at a time
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000
+MAX_SHARING = 4  # times that the bytes of the file may appear in tensors
 _DTYPES = {
     "torch DoubleStorage": torch.float64,
     "torch FloatStorage": torch.float32,
@@ -66,12 +66,19 @@ class _Described:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        return torch.Size(self.shape).numel() * self.dtype.itemsize
 
-def read_torchscript(path: str | Path, select: Select | None = None) -> dict[str, Tensor]:
-    """Parameters and buffers of the archive by their names, on the CPU, as they were stored.
 
-    What `select` does not name is not read. `ModelError` where the file is missing, damaged, or
-    mentions anything but modules and tensors.
+def read_torchscript(
+    path: str | Path, select: Select | None = None, dtype: torch.dtype | None = None
+) -> dict[str, Tensor]:
+    """Parameters and buffers of the archive by their names, on the CPU.
+
+    What `select` does not name is not read. Floating-point numbers become `dtype` as they are read,
+    so that the model is never in memory twice; None leaves them as they were stored. `ModelError`
+    where the file is missing, damaged, or mentions anything but modules and tensors.
     """
     path = Path(path)
     try:
@@ -79,12 +86,26 @@ def read_torchscript(path: str | Path, select: Select | None = None) -> dict[str
             folder = _folder(archive)
             described = _tensors(_tree(_small_file(archive, f"{folder}data.pkl")))
             wanted = {name: name for name in described} if select is None else select(described)
-            storages: dict[str, Tensor] = {}
-            bytes_of = partial(_bytes, archive, limit=path.stat().st_size)
-            return {
-                new: _read(bytes_of, folder, described[name], storages)
-                for name, new in wanted.items()
-            }
+            limit = path.stat().st_size
+            total = sum(described[name].nbytes for name in wanted)
+            if total > MAX_SHARING * limit:
+                raise ValueError("its tensors are many times as large as the file")
+            uses = Counter(described[name].storage for name in wanted)
+            storages: dict[str, Tensor] = {}  # of those that several tensors share
+            tensors = {}
+            for name, new in wanted.items():
+                leaf = described[name]
+                values = storages.pop(leaf.storage, None)
+                if values is None:
+                    values = _bytes(archive, f"{folder}data/{leaf.storage}", limit)
+                uses[leaf.storage] -= 1
+                if uses[leaf.storage]:
+                    storages[leaf.storage] = values
+                tensor = _shaped(values, leaf)
+                tensors[new] = (
+                    tensor.to(dtype or leaf.dtype) if leaf.dtype.is_floating_point else tensor
+                )
+            return tensors
     except _Refused as error:
         raise ModelError(f"{path}: {error}; refused, as it could run code") from None
     except FileNotFoundError:
@@ -255,15 +276,7 @@ def _tensors(tree: Any) -> dict[str, _Described]:
     return found
 
 
-def _read(
-    bytes_of: Callable[[str], Tensor],
-    folder: str,
-    described: _Described,
-    storages: dict[str, Tensor],
-) -> Tensor:
-    if described.storage not in storages:
-        storages[described.storage] = bytes_of(f"{folder}data/{described.storage}")
-    values = storages[described.storage]
+def _shaped(values: Tensor, described: _Described) -> Tensor:
     size = described.dtype.itemsize
     length = described.length
     if length < 0 or values.numel() < length * size:
