@@ -180,6 +180,12 @@ def test_folders_of_open_clip_need_no_package(tmp_path: Path) -> None:
     assert not torch.allclose(exact.image_features(pixels), model.image_features(pixels))
 
 
+def test_a_second_configuration_does_not_matter(tmp_path: Path) -> None:
+    folder = open_clip_folder(tmp_path, quick_gelu=True)
+    (folder / "config.json").write_text('{"model_type": "clip"}')
+    assert_features(load_perceptor(str(folder)), "vit")
+
+
 def test_other_layers_of_open_clip_need_the_package(tmp_path: Path) -> None:
     folder = open_clip_folder(tmp_path, custom_text=True)
     with pytest.raises(ModelError, match="pip install open_clip_torch"):

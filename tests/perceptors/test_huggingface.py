@@ -98,6 +98,14 @@ def test_frozen_with_a_gradient_to_the_pixels(folder: Path) -> None:
     assert (image.grad.abs().amax(1) > 0).float().mean() > 0.99
 
 
+def test_repositories_in_two_formats_are_read_by_the_weights_they_hold(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["clip"], tmp_path / "both"))
+    (folder / "open_clip_config.json").write_text("{}")
+    assert isinstance(load_perceptor(str(folder)), TransformersPerceptor)
+
+
 def test_identity(folders: dict[str, Path]) -> None:
     model = load_perceptor(str(folders["clip"]))
     assert model.name == str(folders["clip"])

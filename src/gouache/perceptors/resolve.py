@@ -61,8 +61,8 @@ def load_path(
         if found.kind != "perceptor":
             raise ModelError(f"{path} is a generator; give it as such, or choose a perceptor")
         family = found.family
-    if family == "open_clip" and not _holds_open_clip(path):
-        family = "transformers"  # the repository has both, and this is what was fetched
+    if family in ("open_clip", "transformers") and path.is_dir():
+        family = _format_of(path, family)
     if family == "open_clip":
         from gouache.perceptors.clip_loading import load_open_clip_folder
         from gouache.perceptors.openclip import load_open_clip_local
@@ -93,12 +93,18 @@ def _load_entry(entry: Entry, device: torch.device, name: str) -> Perceptor:
     return load_path(path, device, name, family)
 
 
-def _holds_open_clip(folder: Path) -> bool:
-    from gouache.perceptors.clip_loading import OPEN_CLIP_WEIGHTS
+def _format_of(folder: Path, family: str) -> str:
+    """Repositories often have both configurations: what decides is whose weights lie there."""
+    from gouache.perceptors.clip_loading import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
+    from gouache.perceptors.huggingface import WEIGHTS
 
-    if any((folder / name).is_file() for name in OPEN_CLIP_WEIGHTS):
-        return True
-    return not (folder / "config.json").is_file()
+    own = any(any(folder.glob(pattern)) for pattern in WEIGHTS[:2])
+    if (folder / "config.json").is_file() and own:
+        return "transformers"
+    if (folder / OPEN_CLIP_CONFIG).is_file():
+        found = any((folder / name).is_file() for name in OPEN_CLIP_WEIGHTS)
+        return "open_clip" if found else family
+    return family
 
 
 def _exists(name: str) -> bool:
