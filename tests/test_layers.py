@@ -25,6 +25,7 @@ LEVELS = {
     "priors": 4,
     "engine": 5,
     "editing": 6,
+    "bench": 6,
     "apps": 7,
     "figures": 7,
 }

@@ -47,11 +47,11 @@ def world(**settings: Any) -> tuple[PaintConfig, Models, Canvas, StagePlan]:
     return config, models, canvas, plan_stages(config, models)[0]
 
 
-def chosen(rehearse: Rehearse | None = None, **settings: Any) -> Tensor:
+def chosen(rehearse: Rehearse | None = None, together: int = 1, **settings: Any) -> Tensor:
     """`choose_start` with a given rehearsal."""
     config, models, canvas, stage = world(**settings)
     rngs = picture_rngs(config.seed, config.count)
-    return choose_start(config, models, canvas, stage, rngs, rehearse or unwanted)
+    return choose_start(config, models, canvas, stage, rngs, rehearse or unwanted, together)
 
 
 def unwanted(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:
@@ -97,6 +97,22 @@ def test_what_is_rehearsed_is_what_is_painted_on(marked: list[Tensor]) -> None:
     assert (chosen(rehearse, start_tries=2, start_steps=5) == 1.25).all()
     assert [start for start, _ in calls] == [0, 1]
     assert calls[0][1] != calls[1][1]  # other cutouts for each try
+
+
+def test_tries_are_painted_in_groups(marked: list[Tensor]) -> None:
+    marked += [torch.zeros(2)] * 4 + [torch.ones(2)]
+    groups: list[list[float]] = []
+    seeds: list[int] = []
+
+    def rehearse(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:
+        groups.append(start[:, 0, 0, 0].tolist())
+        seeds.extend(rng.initial_seed() for rng in rngs)
+        return start + 0.25
+
+    start = chosen(rehearse, together=3, count=2, start_tries=5, start_steps=1)
+    assert groups == [[0, 10, 1, 11, 2, 12], [3, 13, 4, 14]]
+    assert len(set(seeds)) == 10  # each try of each picture has a chance of its own
+    assert start[:, 0, 0, 0].tolist() == [4.25, 14.25]
 
 
 def test_one_try_is_not_scored(marked: list[Tensor]) -> None:

@@ -190,3 +190,22 @@ def test_other_layers_of_open_clip_need_the_package(tmp_path: Path) -> None:
     folder = open_clip_folder(tmp_path, custom_text=True)
     with pytest.raises(ModelError, match="pip install open_clip_torch"):
         load_perceptor(str(folder))
+
+
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+def test_ready_for_painting_it_sees_the_same(kind: str) -> None:
+    model = features_only(archive(kind))
+    model.prepare(torch.float32)
+    model.prepare(torch.float32)  # once is enough
+    assert_features(model, kind)
+    views = torch.rand(
+        2, 3, model.image_size, model.image_size, generator=torch.Generator().manual_seed(0)
+    )
+    exact = model.embed_image(views)
+    model.prepare(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.embed_image(views)
+    assert found.dtype == torch.float32
+    assert (found * exact).sum(1).min() > 0.999
+    words = model.text_features(expected(kind)["tokens"])
+    torch.testing.assert_close(words, expected(kind)["text_features"], rtol=1e-3, atol=1e-5)

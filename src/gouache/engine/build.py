@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+TRIES_TOGETHER = 6  # tries of a start in one batch: more are hardly faster, and take memory
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads."""
@@ -66,7 +69,9 @@ def prepare(
         return Parts(config, models, canvas, stages, rngs, start, pull_target, tuple(losses))
     nothing = torch.zeros(0)
     parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
-    start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts))
+    # Losses that a caller brings may know the number of pictures.
+    together = 1 if losses else TRIES_TOGETHER
+    start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
     return replace(parts, start=start)
 
 
@@ -101,7 +106,10 @@ def _rehearsal(parts: Parts) -> Rehearse:
 
         # Losses that a caller brings may know the picture's size: they wait for the real thing.
         losses = parts.losses if canvas == parts.canvas else ()
-        session = Session(replace(parts, start=start, rngs=rngs, canvas=canvas, losses=losses))
+        config = replace(parts.config, count=len(start))
+        session = Session(
+            replace(parts, config=config, start=start, rngs=rngs, canvas=canvas, losses=losses)
+        )
         steps = min(parts.config.latents.start_steps, parts.stages[0].steps)
         for _ in itertools.islice(session, steps):
             pass

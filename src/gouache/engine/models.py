@@ -55,6 +55,7 @@ class Models:
 
             device = resolve_device(config.device)
             generator = load_generator(config.generator, device)
+            prepare(generator, autocast_dtype(config.precision, device))
         else:
             device = generator.codebook.device
         dtype = autocast_dtype(config.precision, device)
@@ -62,6 +63,8 @@ class Models:
             from gouache.perceptors import load_perceptor
 
             perceptor = [Guide(load_perceptor(n, device), weight) for n, weight in config.guides]
+            for guide in perceptor:
+                prepare(guide.perceptor, dtype)
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
@@ -104,4 +107,14 @@ class Models:
         return self.embed(perceptor, views, batch)
 
 
-__all__ = ["Guide", "Models"]
+def prepare(model: object, dtype: torch.dtype | None) -> None:
+    """Lets a model get its weights ready for painting in `dtype` (None: float32), where it can.
+
+    For models that nobody else holds: their weights change.
+    """
+    ready = getattr(model, "prepare", None)
+    if ready is not None:
+        ready(dtype or torch.float32)
+
+
+__all__ = ["Guide", "Models", "prepare"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _REFUSED = {
     "Muon": "it is for matrices",
     "Adafactor": "it is for matrices",
 }
+_UNCOMPILED = "__dynamo_disable"
 # Memory of where to go, rather than of how large gradients are.
 _DIRECTIONS = frozenset({"exp_avg", "momentum_buffer", "prev", "grad_avg"})
 
@@ -31,8 +33,38 @@ def optimizer_names() -> list[str]:
 
 def build_optimizer(name: str, parameters: Iterable[Tensor], lr: float) -> Optimizer:
     """An optimiser of torch.optim by its name (see `find_optimizer`), with torch's defaults."""
+    _leave_compiler_out()
     optimizer: Optimizer = find_optimizer(name)(list(parameters), lr=lr)
     return optimizer
+
+
+@torch.no_grad()
+def take_step(optimizer: Optimizer) -> None:
+    """One update from the gradients, which are then dropped.
+
+    `optimizer.step` itself would import torch's compiler, more than half a second, only to tell it
+    to keep away; the function inside does the arithmetic. Hooks on steps are not called.
+    """
+    inspect.unwrap(type(optimizer).step)(optimizer)
+    drop_gradients(optimizer)
+
+
+def drop_gradients(optimizer: Optimizer) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
+def _leave_compiler_out() -> None:
+    """Makes building, saving and loading an optimiser not import torch's compiler.
+
+    The attribute is where torch (2.6 to 2.13) keeps the function once the compiler is imported;
+    where a later torch does without it, setting it does nothing.
+    """
+    for method in (Optimizer.add_param_group, Optimizer.state_dict, Optimizer.load_state_dict):
+        inner = getattr(method, "__wrapped__", None)
+        if inner is not None and not hasattr(inner, _UNCOMPILED):
+            setattr(inner, _UNCOMPILED, inner)
 
 
 def find_optimizer(name: str) -> Callable[..., Optimizer]:
@@ -144,6 +176,7 @@ def _classes() -> dict[str, Any]:
 __all__ = [
     "build_optimizer",
     "clip_per_picture",
+    "drop_gradients",
     "find_optimizer",
     "forget_cells",
     "load_optimizer_state",
@@ -151,4 +184,5 @@ __all__ = [
     "optimizer_state",
     "restart",
     "set_learning_rate",
+    "take_step",
 ]

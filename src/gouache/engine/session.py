@@ -18,11 +18,13 @@ from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
     build_optimizer,
     clip_per_picture,
+    drop_gradients,
     forget_cells,
     load_optimizer_state,
     optimizer_state,
     restart,
     set_learning_rate,
+    take_step,
 )
 from gouache.engine.schedule import learning_rate, stage_at
 from gouache.engine.seeding import rng_states, set_rng_states
@@ -167,8 +169,7 @@ class Session:
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         set_learning_rate(self._optimizer, self.learning_rate)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        take_step(self._optimizer)
         self._latent.after_step()
         step = Step(
             index=self._index,
@@ -278,7 +279,7 @@ class Session:
         self._latent.load_state_dict(latent)
         load_optimizer_state(self._optimizer, tensors, numbers)
         set_rng_states(self._rngs, rngs)
-        self._optimizer.zero_grad(set_to_none=True)
+        drop_gradients(self._optimizer)
 
     def state_dict(self) -> SessionState:
         """Everything that the rest of the run depends on: `tensors`, and `meta` fit for JSON.

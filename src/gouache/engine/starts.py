@@ -16,7 +16,7 @@ from gouache.engine.targets import StagePlan
 from gouache.ops.images import noise_image
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
-"""(start, chance, canvas) -> the latent after a few steps from there."""
+"""(starts, chance, canvas) -> their latents after a few steps from there, each with its chance."""
 
 
 @torch.no_grad()
@@ -27,13 +27,14 @@ def choose_start(
     stage: StagePlan,
     rngs: Sequence[torch.Generator],
     rehearse: Rehearse,
+    together: int,
 ) -> Tensor:
     """The start of every picture, (B,code_dim,h,w): the best of `start_tries`.
 
     Each try is painted for `start_steps` steps at `start_scale` of the size, and scored by the
     guides against the first stage's prompts. What is small is enlarged and encoded: large shapes
     are found faster in small pictures. A picture's tries depend on its own chance alone, so it is
-    the same in any batch.
+    the same in any batch. At most `together` tries are painted at once.
     """
     tries, scale = config.latents.start_tries, config.latents.start_scale
     small = canvas
@@ -42,7 +43,7 @@ def choose_start(
         small = Canvas(width, height, canvas.cell)
     starts = _draw(config, models, small, stage, rngs, tries)
     if config.latents.start_steps:
-        starts = [rehearse(start, [_child(rng) for rng in rngs], small) for start in starts]
+        starts = _rehearsed(starts, rngs, small, rehearse, together)
     if tries == 1 and small == canvas:
         return starts[0]
     pictures = [models.decode(models.generator.quantize(start)[0], small) for start in starts]
@@ -54,6 +55,21 @@ def choose_start(
     size = (canvas.height, canvas.width)
     large = F.interpolate(chosen, size, mode="bicubic", align_corners=False)
     return models.encode(large.clamp(0, 1), canvas)
+
+
+def _rehearsed(
+    starts: Sequence[Tensor],
+    rngs: Sequence[torch.Generator],
+    canvas: Canvas,
+    rehearse: Rehearse,
+    together: int,
+) -> list[Tensor]:
+    painted: list[Tensor] = []
+    for first in range(0, len(starts), together):
+        group = starts[first : first + together]
+        chance = [_child(rng) for _ in group for rng in rngs]
+        painted += rehearse(torch.cat(list(group)), chance, canvas).chunk(len(group))
+    return painted
 
 
 def _draw(

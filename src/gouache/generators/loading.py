@@ -19,6 +19,7 @@ from gouache.generators.diffusers import (
 )
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.weights import shipped
+from gouache.weights.blank import blank
 from gouache.weights.cache import Converted
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.safe import load_state, read_checkpoint
@@ -97,7 +98,7 @@ def _read(path: Path, config_path: Path | None, name: str) -> VQGAN:
     config = _configuration(path, found.config, config_path)
     # Keys tell the quantiser better than the YAML's target, which people edit.
     config = dataclasses.replace(config, gumbel="quantize.embed.weight" in found.tensors)
-    with torch.device("meta"):
+    with blank():
         model = VQGAN(config, name)
     prior = torch.full((config.n_embed,), 1 / config.n_embed)
     state = {"code_prior": prior, **as_convolutions(found.tensors)}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gouache.errors import ImageError, ModelError
 from gouache.generators.vqgan_blocks import Decoder, Encoder
 from gouache.ops.codes import nearest_codes, squared_norms
+from gouache.ops.precision import cast_products
 
 # Far beyond any published model: what exceeds these comes from a damaged file.
 MAX_VALUE, MAX_CODES, MAX_LEVELS, MAX_BLOCKS = 16384, 1 << 24, 12, 64
@@ -308,6 +309,11 @@ class VQGAN(nn.Module):
         if isinstance(self.quantize, GumbelCode):
             self.quantize.proj.to(dtype)
         return self
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Keeps the weights that `decode` needs at every step in `dtype`, in place."""
+        cast_products(self.post_quant_conv, dtype)
+        cast_products(self.decoder, dtype)
 
 
 def _to_patches(x: Tensor, size: int) -> Tensor:  # (B,C,H,W) -> (B,C*size^2,H/size,W/size)

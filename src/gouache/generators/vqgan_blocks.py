@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gouache.ops.attention import attend
+from gouache.ops.norm import norm_silu
+
 
 def _norm(channels: int, groups: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, eps=1e-6)
@@ -32,8 +35,8 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.conv1(F.silu(self.norm1(x)))
-        hidden = self.conv2(self.dropout(F.silu(self.norm2(hidden))))
+        hidden = self.conv1(norm_silu(self.norm1, x))
+        hidden = self.conv2(self.dropout(norm_silu(self.norm2, hidden)))
         out: Tensor = hidden + (x if self.nin_shortcut is None else self.nin_shortcut(x))
         return out
 
@@ -56,7 +59,7 @@ class Attention(nn.Module):
             layer(normed).flatten(2).transpose(1, 2).unsqueeze(1)
             for layer in (self.q, self.k, self.v)
         )
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         mixed = mixed.squeeze(1).transpose(1, 2).reshape(x.shape)
         projected: Tensor = self.proj_out(mixed)
         return x + projected
@@ -176,7 +179,7 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        out: Tensor = self.conv_out(norm_silu(self.norm_out, self.mid(x)))
         return out
 
 
@@ -222,7 +225,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
             x = level(x)
-        out: Tensor = self.conv_out(F.silu(self.norm_out(x)))
+        out: Tensor = self.conv_out(norm_silu(self.norm_out, x))
         return out
 
 

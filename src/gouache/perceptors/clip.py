@@ -72,6 +72,10 @@ class ClipPerceptor(nn.Module):
     def device(self) -> torch.device:
         return self.positional_embedding.device
 
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Keeps the image tower's weights, folded, in `dtype`, in place; for painting only."""
+        self.visual.prepare(dtype)
+
     def image_features(self, pixels: Tensor) -> Tensor:
         """Normalised pictures (N,3,S,S) -> (N,D), not of unit length. Differentiable."""
         return self.visual(pixels)  # type: ignore[no-any-return]

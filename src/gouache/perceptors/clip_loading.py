@@ -17,6 +17,7 @@ from gouache.perceptors.clip_tokenizer import find_tokenizer
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing, Resample
 from gouache.perceptors.torchscript import is_torchscript, read_torchscript
+from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.safe import load_state, read_checkpoint
 from gouache.weights.saving import save_model
@@ -116,7 +117,7 @@ def _build(
     vocabulary: bool,
 ) -> ClipPerceptor:
     try:
-        with torch.device("meta"):
+        with blank():
             model = ClipPerceptor(config, preprocessing)
     except (TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:100]

@@ -10,6 +10,7 @@ from gouache.errors import ModelError
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
+from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.safe import load_state, read_checkpoint, read_model
 from gouache.weights.shipped import PERCEPTOR, REFEREE, TOKENIZER, shipped
@@ -31,7 +32,7 @@ def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") 
         config = PocketConfig.from_dict(values)
         tokenizer_path = path.with_name(TOKENIZER.name)
         tokenizer = PocketTokenizer(tokenizer_path, config.context)
-        with torch.device("meta"):
+        with blank():
             model = PocketPerceptor(config, tokenizer, bank_size=bank_size)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:100]

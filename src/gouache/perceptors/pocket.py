@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gouache.ops.precision import cast_products
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import ImageTower, PocketConfig, TextTower
 
@@ -56,6 +57,10 @@ class PocketPerceptor(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.text_tower.position.device
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Keeps the image tower's weights in `dtype`, in place; for painting only."""
+        cast_products(self.image_tower, dtype)
 
     def embed_image(self, image: Tensor) -> Tensor:
         """(N,3,S,S) in [0,1] -> (N,D) unit vectors, float32. Differentiable."""

@@ -81,7 +81,7 @@ class ImageTower(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """The output of every stage, (N,C_k,S/2^k,S/2^k): the perceptual loss compares these."""
-        x = (image - 0.5) * 3.0
+        x = ((image - 0.5) * 3.0).to(self.attend.weight.dtype)
         outputs = []
         for stage in self.stages:
             x = stage(x)
@@ -135,7 +135,8 @@ class TextTower(nn.Module):
         self.register_buffer("table", torch.zeros(shape, dtype=torch.int8))
         self.register_buffer("table_scale", torch.ones(config.vocabulary))
         self.into = nn.Linear(config.table_dim, width)
-        self.position = nn.Parameter(0.02 * torch.randn(config.context, width))
+        self.position = nn.Parameter(torch.empty(config.context, width))
+        nn.init.normal_(self.position, std=0.02)
         self.layers = nn.ModuleList(
             TextBlock(width, config.text_heads) for _ in range(config.text_layers)
         )

@@ -15,6 +15,7 @@ from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.priors.sampling import sample
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
 from gouache.protocols import Generator
+from gouache.weights.blank import blank
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import PERCEPTOR, PRIOR, TOKENIZER, shipped
 
@@ -35,7 +36,7 @@ class Proposer:
         try:
             learned_on = str(values.pop("generator"))
             config = TokenPriorConfig.from_dict(values)
-            with torch.device("meta"):
+            with blank():
                 self.prior = TokenPrior(config)
         except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
             reason = " ".join(str(error).split())[:100]

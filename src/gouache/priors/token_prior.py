@@ -84,9 +84,11 @@ class TokenPrior(nn.Module):
         nn.init.normal_(self.codes.weight, std=0.2)
         self.into = nn.Linear(per_patch, config.width)
         side = config.grid // config.patch
-        self.position = nn.Parameter(0.02 * torch.randn(side * side, config.width))
+        self.position = nn.Parameter(torch.empty(side * side, config.width))
+        nn.init.normal_(self.position, std=0.02)
         self.word = nn.Linear(config.table_dim, config.width)
-        self.word_position = nn.Parameter(0.02 * torch.randn(config.context + 1, config.width))
+        self.word_position = nn.Parameter(torch.empty(config.context + 1, config.width))
+        nn.init.normal_(self.word_position, std=0.02)
         self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.out = nn.Linear(config.width, per_patch)

@@ -1,0 +1,96 @@
+"""`gouache bench`: how fast the loop is, beside the published one and beside its arithmetic."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gouache.errors import ConfigError
+
+_PEAK = (
+    "import sys; from gouache.bench.compare import peak_memory; "
+    "print(peak_memory(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))"
+)
+
+
+def bench(
+    networks: Annotated[
+        str,
+        typer.Option("--networks", help="pocket (shipped) or full (f16-16384, ViT-B/32, random)."),
+    ] = "pocket",
+    size: Annotated[
+        int | None, typer.Option("--size", help="Side in pixels [128; full: 256].", min=32)
+    ] = None,
+    num_cutouts: Annotated[
+        int | None, typer.Option("--num-cutouts", help="Cutouts [12; full: 32].", min=1)
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="fp32, bf16, or both: fp32,bf16.")
+    ] = "fp32,bf16",
+    rounds: Annotated[int, typer.Option("--rounds", help="Steps of each loop.", min=1)] = 7,
+    naive: Annotated[
+        bool, typer.Option("--naive/--no-naive", help="Compare with the published loop (kornia).")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the tables to this Markdown file.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one machine-readable line.")] = False,
+) -> int:
+    """Measure seconds a step, memory, and where the time goes, on this machine."""
+    precisions = [part.strip() for part in precision.split(",")]
+    if unknown := [part for part in precisions if part not in ("fp32", "bf16")]:
+        raise ConfigError(f"precision is {unknown[0]!r:.60}; write fp32, bf16 or fp32,bf16")
+    if networks not in ("pocket", "full"):
+        raise ConfigError(f"networks is {networks!r:.60}; choose from pocket, full")
+    size = size or (128 if networks == "pocket" else 256)
+    if size % 16:
+        raise ConfigError(f"size is {size}; the published loop needs a multiple of 16")
+    num_cutouts = num_cutouts or (12 if networks == "pocket" else 32)
+    from gouache.atomic import write_bytes
+    from gouache.bench.compare import compare
+    from gouache.bench.report import machine, stage_table, table
+
+    found = compare(networks, size, num_cutouts, precisions, rounds, naive=naive)
+    memory = {one.name: _peak(networks, size, num_cutouts, one.name) for one in found}
+    if json:
+        rows = [
+            {
+                "loop": one.name,
+                "seconds": one.seconds,
+                "median": one.median,
+                "floor": one.floor or None,
+                "stages": one.stages,
+                "memory_gb": memory[one.name],
+            }
+            for one in found
+        ]
+        typer.echo(jsonlib.dumps({"machine": machine(), "loops": rows}))
+        return 0
+    lines = [
+        f"`gouache bench --networks {networks} --size {size} --num-cutouts {num_cutouts} "
+        f"--rounds {rounds}` with {machine()}:",
+        "",
+        *table(found, memory),
+        "",
+        *stage_table(found),
+    ]
+    typer.echo("\n".join(lines))
+    if out is not None:
+        write_bytes(out, "\n".join(["# Benchmark", "", *lines, ""]).encode())
+    return 0
+
+
+def _peak(networks: str, size: int, num_cutouts: int, name: str) -> float:
+    """Measured in a process of its own, as a peak never goes down."""
+    loop = "naive" if name.startswith("naive") else name.rpartition(" ")[2]
+    command = [sys.executable, "-c", _PEAK, networks, str(size), str(num_cutouts), loop]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+__all__ = ["bench"]

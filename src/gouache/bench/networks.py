@@ -1,0 +1,65 @@
+"""The networks that are measured: the shipped ones, or the published shapes with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.generators import load_generator
+from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.perceptors import load_perceptor
+from gouache.perceptors.clip import ClipPerceptor
+from gouache.perceptors.clip_towers import ClipConfig
+from gouache.perceptors.preprocessing import Preprocessing
+from gouache.protocols import Generator, Perceptor
+
+KINDS = ("pocket", "full")
+
+
+class RandomClip(ClipPerceptor):
+    """OpenAI's ViT-B/32 in shape. It has no vocabulary: a text is as good as its length."""
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        rng = torch.Generator().manual_seed(sum(map(len, texts)))
+        return F.normalize(torch.randn(len(texts), self.embed_dim, generator=rng), dim=-1)
+
+
+def networks(kind: str) -> tuple[Generator, Perceptor]:
+    """ "pocket" or "full" (f16 with 16384 codes, ViT-B/32), fresh and frozen: nobody else's."""
+    if kind == "pocket":
+        return load_generator("pocket"), load_perceptor("pocket")
+    return random_vqgan(), random_clip()
+
+
+def random_vqgan() -> VQGAN:
+    """The published f16 generator with 16384 codes, with random weights."""
+    torch.manual_seed(0)
+    config = VQGANConfig(
+        ch=128, ch_mult=(1, 1, 2, 2, 4), num_res_blocks=2, attn_resolutions=(16,), resolution=256,
+        z_channels=256, in_channels=3, out_ch=3, dropout=0.0, embed_dim=256, n_embed=16384,
+    )  # fmt: skip
+    model = VQGAN(config, "random-f16-16384").eval().requires_grad_(False)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def random_clip() -> RandomClip:
+    """ViT-B/32 with random weights."""
+    rng = torch.Generator().manual_seed(0)
+    config = ClipConfig(
+        embed_dim=512, image_size=224, vision_layers=(12,), vision_width=768, vision_heads=12,
+        patch_size=32, context=77, vocabulary=49408, text_width=512, text_layers=1, text_heads=8,
+    )  # fmt: skip
+    model = RandomClip(config, Preprocessing(config.image_size)).eval().requires_grad_(False)
+    for name, value in model.named_parameters():
+        if value.ndim > 1:
+            value.normal_(std=0.02, generator=rng)
+        else:
+            value.fill_(1.0 if name.endswith("weight") or not value.ndim else 0.0)
+    return model
+
+
+__all__ = ["KINDS", "RandomClip", "networks", "random_clip", "random_vqgan"]

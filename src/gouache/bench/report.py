@@ -1,0 +1,59 @@
+"""The table of a comparison, as Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from gouache.bench.compare import Measured
+from gouache.bench.stages import STAGES
+
+NETWORKS = ("decode", "decode, back", "embed", "embed, back")
+
+
+def table(found: Sequence[Measured], memory: Mapping[str, float]) -> list[str]:
+    """One row per loop: time, spread, speed beside the first one, floor, memory."""
+    lines = [
+        "| loop | s a step | fastest to slowest | speed | times its floor | peak memory, GB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found:
+        spread = f"{min(one.seconds):.3f} to {max(one.seconds):.3f}"
+        floor = f"{one.median / one.floor:.2f}" if one.floor else ""
+        peak = f"{memory[one.name]:.2f}" if one.name in memory else ""
+        speed = f"{found[0].median / one.median:.2f}x"
+        lines.append(f"| {one.name} | {one.median:.3f} | {spread} | {speed} | {floor} | {peak} |")
+    return lines
+
+
+def stage_table(found: Sequence[Measured]) -> list[str]:
+    """Milliseconds of each stage of ours, and the share of what is not the two networks."""
+    ours = [one for one in found if one.stages]
+    lines = [
+        "| stage, ms | " + " | ".join(one.name for one in ours) + " |",
+        "| --- |" + " --- |" * len(ours),
+    ]
+    for stage in STAGES:
+        cells = " | ".join(f"{1000 * one.stages[stage]:.1f}" for one in ours)
+        lines.append(f"| {stage} | {cells} |")
+    shares = []
+    for one in ours:
+        total = sum(one.stages.values())
+        rest = total - sum(one.stages[name] for name in NETWORKS)
+        shares.append(f"{100 * rest / total:.1f} %")
+    lines.append("| all but the networks | " + " | ".join(shares) + " |")
+    return lines
+
+
+def machine() -> str:
+    """What it was measured on."""
+    return (
+        f"{os.cpu_count()} processors ({platform.machine()}), {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, Python {platform.python_version()}"
+    )
+
+
+__all__ = ["machine", "stage_table", "table"]

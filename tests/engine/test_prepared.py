@@ -1,0 +1,61 @@
+"""Weights made ready for painting give what the untouched ones give."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+
+import torch
+
+from gouache.config import PaintConfig
+from gouache.engine.models import Models
+from gouache.generators import load_generator
+from gouache.perceptors import load_perceptor
+
+
+def picture(size: int, count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_generator_in_bf16_decodes_as_under_autocast() -> None:
+    plain = load_generator("pocket")
+    ready = copy.deepcopy(plain)
+    ready.prepare(torch.bfloat16)  # type: ignore[attr-defined]
+    codes = plain.quantize(plain.encode(picture(64)))[0]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ready.decode(codes), plain.decode(codes))
+    assert torch.equal(ready.encode(picture(64)), plain.encode(picture(64)))  # full precision
+
+
+def test_the_shipped_perceptor_in_bf16_sees_as_under_autocast() -> None:
+    plain = load_perceptor("pocket")
+    ready = copy.deepcopy(plain)
+    ready.prepare(torch.bfloat16)  # type: ignore[attr-defined]
+    views = picture(plain.image_size)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ready.embed_image(views), plain.embed_image(views))
+    with torch.no_grad():
+        assert torch.equal(ready.embed_text(["a cat"]), plain.embed_text(["a cat"]))
+
+
+def test_models_by_name_are_prepared_and_given_ones_are_not() -> None:
+    config = PaintConfig(prompt="a cat", precision="bf16")
+    loaded = Models.load(config)
+    decoder = loaded.generator.decoder  # type: ignore[attr-defined]
+    assert decoder.conv_out.weight.dtype == torch.bfloat16
+    assert decoder.norm_out.weight.dtype == torch.float32
+    mine, eyes = load_generator("pocket"), load_perceptor("pocket")
+    Models.load(config, mine, eyes)
+    for model in (mine, eyes):
+        assert {p.dtype for p in model.parameters()} == {torch.float32}  # type: ignore[attr-defined]
+
+
+def test_painting_does_not_import_the_compiler() -> None:
+    code = (
+        "import sys, gouache; config = gouache.PaintConfig(prompt='a cat', size=(32, 32)); "
+        "session = gouache.Session.build(config); next(session); session.state_dict(); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,79 @@
+"""Laws of the fast normalisation: it is torch's, forward and backward, as exact as bf16 allows."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gouache.ops import norm as module
+from gouache.ops.norm import norm_silu
+
+
+@pytest.fixture(autouse=True)
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIN_NUMBERS", 0)
+
+
+def layer(channels: int, groups: int) -> nn.GroupNorm:
+    rng = torch.Generator().manual_seed(1)
+    norm = nn.GroupNorm(groups, channels, eps=1e-6).requires_grad_(False)
+    norm.weight.copy_(torch.rand(channels, generator=rng) + 0.5)
+    norm.bias.copy_(torch.randn(channels, generator=rng))
+    return norm
+
+
+def both(norm: nn.GroupNorm, x: Tensor, pull: Tensor, *, fast: bool) -> tuple[Tensor, Tensor]:
+    x = x.detach().requires_grad_()
+    out = norm_silu(norm, x) if fast else F.silu(norm(x))
+    return out.detach(), torch.autograd.grad(out, x, pull)[0]
+
+
+def error(found: Tensor, true: Tensor) -> float:
+    return float((found.double() - true).norm() / true.norm())
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])  # a mean far from zero must not eat the digits
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize(("batch", "channels", "groups"), [(1, 32, 8), (3, 48, 16), (2, 8, 8)])
+def test_as_exact_as_the_original(
+    batch: int, channels: int, groups: int, channels_last: bool, offset: float
+) -> None:
+    rng = torch.Generator().manual_seed(0)
+    shape = (batch, channels, 12, 20)
+    x = (torch.randn(shape, generator=rng) * 2 + offset).bfloat16()
+    pull = torch.randn(shape, generator=rng).bfloat16()
+    if channels_last:
+        x, pull = (t.contiguous(memory_format=torch.channels_last) for t in (x, pull))
+    norm = layer(channels, groups)
+    true = both(copy.deepcopy(norm).double(), x.double(), pull.double(), fast=False)
+    found = both(norm, x, pull, fast=True)
+    assert found[0].dtype == found[1].dtype == torch.bfloat16
+    assert found[0].shape == found[1].shape == x.shape
+    for got, wanted in zip(found, true, strict=True):
+        assert error(got, wanted) < 6e-3  # bf16 itself has 2e-3 per rounding
+
+
+def test_pictures_do_not_mix() -> None:
+    x = torch.randn(3, 16, 10, 10, generator=torch.Generator().manual_seed(2)).bfloat16()
+    norm = layer(16, 4)
+    pull = torch.ones_like(x)
+    batch = both(norm, x, pull, fast=True)
+    alone = both(norm, x[1:2], pull[1:2], fast=True)
+    assert torch.equal(batch[0][1:2], alone[0])
+    assert torch.equal(batch[1][1:2], alone[1])
+
+
+@pytest.mark.parametrize("case", ["float32", "trained"])
+def test_elsewhere_it_is_the_original(case: str) -> None:
+    norm = layer(8, 4)
+    x = torch.randn(1, 8, 6, 6, generator=torch.Generator().manual_seed(3))
+    if case == "trained":
+        norm.requires_grad_(True)
+        norm, x = norm.bfloat16(), x.bfloat16()
+    out = norm_silu(norm, x)
+    assert torch.equal(out, F.silu(norm(x)))
+    assert out.requires_grad == (case == "trained")
