@@ -54,6 +54,7 @@ class Objective:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The latent's picture (B,3,H,W) in [0,1] and its losses, (B,) each, all with gradient."""
         canvas, models = self._canvas, self._models
+        latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
         batch = len(image)
         params = cutouts.sample(self._config.cutouts, batch, (canvas.height, canvas.width), rngs)
