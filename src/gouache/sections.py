@@ -114,7 +114,7 @@ class LatentConfig:
         0.2, "temperature of codebook sampling at the last step", above=0.0, high=100.0
     )
     sampling_spread: float = setting(
-        1.0,
+        4.0,
         "standard deviation of codebook sampling's first logits; more keeps more of the start",
         above=0.0,
         high=100.0,
@@ -143,6 +143,12 @@ class OptimizerConfig:
 class GuidanceConfig:
     """What the perceptor is asked."""
 
+    combine: str = setting(
+        "loss",
+        "how several prompts are added: loss (one loss each) or embedding (one loss, towards the "
+        "weighted mean of their directions)",
+        choices=("loss", "embedding"),
+    )
     contrast_weight: float = setting(
         0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
     )

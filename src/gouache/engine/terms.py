@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gouache.config import PaintConfig
 from gouache.engine.models import Guide
-from gouache.engine.targets import Target
+from gouache.engine.targets import Target, add_up
 from gouache.latents import latents
 from gouache.losses import (
     ContrastLoss,
@@ -52,13 +52,14 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
 
 
 def _terms(targets: Sequence[Target], number: int, guide: Guide, config: PaintConfig) -> list[Loss]:
+    aims = add_up(targets) if config.guidance.combine == "embedding" else targets
     terms: list[Loss] = [
         PromptLoss(t.name, t.embeddings[number], guide.weight * t.prompt.weight, t.prompt.stop)
-        for t in targets
+        for t in aims
         if t.prompt.weight
     ]
-    wanted = [t for t in targets if t.prompt.weight > 0]
-    asked = [t for t in wanted if t.prompt.kind == "text"]
+    wanted = [t for t in (*targets, *aims) if t.prompt.weight > 0]
+    asked = [t for t in aims if t.prompt.weight > 0 and t.prompt.kind == "text"]
     bank = guide.perceptor.bank
     if bank is None or not asked or not config.guidance.contrast_weight:
         return terms
