@@ -210,9 +210,8 @@ def test_an_init_image_is_where_painting_starts(kind: str) -> None:
     picture = torch.zeros(3, 24, 32)
     picture[0] = 0.9
     settings = {**KINDS[kind], "steps": (1,), "learning_rate": 1e-4, "sampling_spread": 50.0}
-    from tiny import tiny_config
-
     from gouache.engine.session import Session
+    from tiny import tiny_config
 
     session = Session.build(
         tiny_config(**settings),

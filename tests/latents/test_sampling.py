@@ -40,9 +40,7 @@ def logits(latent: SamplingLatent) -> Tensor:
 def test_codes_come_as_often_as_their_probabilities_say(
     noise: str, progress: float, temperature: float
 ) -> None:
-    latent = built(
-        sampling_noise=noise, sampling_temperature=1.5, sampling_temperature_final=0.375
-    )
+    latent = built(sampling_noise=noise, sampling_temperature=1.5, sampling_temperature_final=0.375)
     latent.draw(chance(0), progress)
     counts = torch.bincount(drawn(latent).flatten(), minlength=len(CODES)).double()
     expected = (logits(latent)[0, :, 0, 0].detach().double() / temperature).softmax(0)
