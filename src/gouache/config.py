@@ -202,7 +202,8 @@ LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
 def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     """Settings from a preset, overridden by `values` (flat names).
 
-    A latent with defaults of its own (`LATENT_DEFAULTS`) brings them. "auto" takes the preset of the first perceptor's name where there is one, else "paper".
+    "auto" takes the preset of the first perceptor's name where there is one, else "paper". A latent
+    with defaults of its own (`LATENT_DEFAULTS`) brings them.
     """
     if preset == "auto":
         perceptor = values.get("perceptor", PaintConfig.perceptor)

@@ -53,7 +53,7 @@ class Painters:
             )
         self.world = WORDS[world]
         self.tries = tries
-        self._given = {**self.world.defaults, **given}
+        self._given = dict(given)
         own_guide = self.config(Cell("x"), 0).guides
         default = self.world.judge if self.world.judge not in dict(own_guide) else ""
         self.judge_name = default if judge is None else judge
@@ -63,7 +63,7 @@ class Painters:
 
     def config(self, cell: Cell, seed: int) -> PaintConfig:
         """All settings of a cell that gouache paints."""
-        settings = {**self._given, **cell.settings}
+        settings = {**self.world.defaults, **cell.defaults, **self._given, **cell.settings}
         return make_config(self.world.preset, **settings, prompt=cell.prompt, seed=seed)
 
     def tells(self, cell: Cell, seed: int) -> dict[str, Any]:

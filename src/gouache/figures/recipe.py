@@ -22,7 +22,8 @@ class Cell:
         prompt: what is painted.
         row: heading of its row, "" without one.
         column: heading of its column.
-        settings: what differs from the figure's settings, by flat names.
+        settings: what makes this cell what it is, by flat names; nobody can change it.
+        defaults: what suits the figure, unless it is given.
         system: who paints: `OURS` or a name of `gouache.figures.systems`.
         asked: what judges compare the picture with, the prompt where it is "".
         source: column of the same row whose picture is handed to `change`.
@@ -34,6 +35,7 @@ class Cell:
     row: str = ""
     column: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     system: str = OURS
     asked: str = ""
     source: str = ""

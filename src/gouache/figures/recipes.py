@@ -66,7 +66,8 @@ def _augmentations(order: Order) -> list[Cell]:
     world = WORDS[order.world]
     kinds = {"none": (), **{name: (name,) for name in world.augment}, "all": world.augment}
     return [
-        Cell(prompt, prompt, kind, {"augment": names})
+        # Whole views are hardly bent: with many of them every column would look the same.
+        Cell(prompt, prompt, kind, {"augment": names}, {"whole_share": 0.1})
         for prompt in order.prompts or world.augmentations
         for kind, names in kinds.items()
     ]

@@ -1,7 +1,7 @@
 """The prompts of the paper's figures, and their like inside the world of the shipped models.
 
-The shipped models know single things, colours, scenes and styles of clip art (docs/models/pocket.md),
-so that the paper's own prompts would show what they have never seen.
+The shipped models know single things, colours, scenes and styles of clip art
+(docs/models/pocket.md); the paper's own prompts would ask for what they have never seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all latents share: one tensor per picture's grid, a moving average of it, and their state."""
+"""What all latents share: one free tensor, a moving average of it, and their state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FreeLatent(ABC):
         """The one leaf tensor."""
         yield self._z
 
-    def draw(self, rngs: Sequence[torch.Generator], progress: float) -> None:
+    def draw(self, rngs: Sequence[torch.Generator], progress: float) -> None:  # noqa: B027
         """Nothing is left to chance here."""
 
     @torch.no_grad()

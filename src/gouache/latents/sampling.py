@@ -26,9 +26,10 @@ class SamplingLatent(FreeLatent):
 
     A latent becomes logits by its squared distances to the codes, negative and scaled per cell to
     mean 0 and standard deviation `config.sampling_spread`: with 1 nearly every code is possible at
-    first, as with the original's N(0,1) logits; the larger, the more of a start, an init image or an
-    edit is kept. The temperature goes from `sampling_temperature` to `sampling_temperature_final` over the
-    run, by equal factors. The moving average is one of logits.
+    first, as with the original's N(0,1) logits; the larger, the more of a start, an init image or
+    an edit is kept. The temperature goes from `sampling_temperature` to
+    `sampling_temperature_final` over the run, by equal factors. The moving average is one of
+    logits.
 
     No pull on the latent applies: the grid commits to codes early, before a pull could say anything
     (appendix G.1), and logits have no zero to be pulled to.

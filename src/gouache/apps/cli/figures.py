@@ -71,12 +71,11 @@ def figures(
 
     recipe = recipes.get(name)
     order = Order(world, _read_prompts(prompts), _names(systems))
-    settings = {**WORDS[world].defaults, **given}
-    _check(recipe.cells(order), settings, WORDS[world].preset)
+    _check(recipe.cells(order), {**WORDS[world].defaults, **given}, WORDS[world].preset)
     from gouache.figures.making import make
     from gouache.figures.painters import Painters
 
-    _fetch(settings, quiet)
+    _fetch({**WORDS[world].defaults, **given}, quiet)
     painters = Painters(world, given, judge, tries)
 
     def tell(line: str) -> None:
