@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _tiny_models(monkeypatch: pytest.MonkeyPatch) -> None:
     generators.names(), perceptors.names()  # scanned, so that nothing is added later
-    monkeypatch.setitem(generators._references, "tiny", lambda device: TinyGenerator())
+    monkeypatch.setitem(generators._references, "tiny", lambda device, dtype: TinyGenerator())
     monkeypatch.setitem(perceptors._references, "tiny", lambda device: TinyPerceptor())
     monkeypatch.setitem(perceptors._references, "other", lambda device: TinyPerceptor(seed=9))
 

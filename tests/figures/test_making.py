@@ -20,8 +20,8 @@ from gouache.output.png import read_metadata
 
 Make = Callable[..., Made]
 CELLS = [
-    Cell("a red apple", row, column, {"latent": latent})
-    for row in ("first", "second")
+    Cell(prompt, row, column, {"latent": latent})
+    for row, prompt in (("first", "a red apple"), ("second", "a green pear"))
     for column, latent in (("left", "quantized"), ("right", "continuous"))
 ]
 GRID = Recipe("15", "a test", lambda order: CELLS)
@@ -133,12 +133,23 @@ def test_an_interrupted_second_call_forgets_nothing(painted: Make) -> None:
 def test_seeds_are_rows_of_their_own(painted: Make) -> None:
     made = painted(GRID, seeds=(4, 2))
     assert [entry["seed"] for entry in record(made)["pictures"]] == [4, 4, 2, 2, 4, 4, 2, 2]
-    assert len({path.read_bytes() for path in made.pictures}) == 4  # both rows are alike
+    assert len({path.read_bytes() for path in made.pictures}) == 8
+    height = Image.open(made.grid).height
     single = painted(GRID, seeds=(4,))
     assert single.painted == 0
+    assert Image.open(single.grid).height < height
     for seeds in ((), (1, 1)):
         with pytest.raises(ConfigError, match="at least one seed"):
             painted(GRID, seeds=seeds)
+
+
+def test_the_same_picture_is_painted_once(painted: Make) -> None:
+    cells = [Cell("a style", row, "left") for row in ("first", "second")]
+    made = painted(Recipe("17", "twice", lambda order: cells))
+    assert made.painted == 1
+    assert made.pictures[0] == made.pictures[1]
+    assert [entry["row"] for entry in record(made)["pictures"]] == ["first", "second"]
+    assert painted(Recipe("17", "twice", lambda order: cells)).painted == 0
 
 
 def test_captions_follow_one_another(painted: Make) -> None:

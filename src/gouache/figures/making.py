@@ -43,7 +43,7 @@ class Made:
     grid: Path
     record: Path
     pictures: tuple[Path, ...]
-    painted: int  # of the pictures; the others were there already
+    painted: int  # of the pictures; the others were there already or are the same
 
 
 def make(
@@ -95,6 +95,7 @@ def make(
                     "sha256": _sum(file),
                 }
                 picture, painted = load_image(file), painted + 1
+                before[key] = entry  # cells that are the same (a style alone) are painted once
             # Headings are no part of what decides a picture.
             entry = {**entry, "row": cell.row, "column": cell.column, "prompt": cell.prompt}
             pictures[index, seed] = picture

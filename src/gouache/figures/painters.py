@@ -150,15 +150,14 @@ class Painters:
     def _load(self, config: PaintConfig) -> Models:
         key = (config.generator, config.perceptor, config.device, config.precision)
         if key not in self._models:
-            self._models[key] = Models.load(config)
+            models = Models.load(config)
+            self._models[key] = models
+            for (name, _), guide in zip(config.guides, models.guides, strict=True):
+                self._perceptors.setdefault(name, guide.perceptor)
         return self._models[key]
 
     def _guide(self, config: PaintConfig) -> Perceptor:
         """The first guide, which also chooses among other systems' pictures."""
-        for models in self._models.values():
-            for guide in models.guides:
-                if guide.perceptor.name == config.guides[0][0]:
-                    return guide.perceptor
         return self._perceptor(config.guides[0][0])
 
     def _perceptor(self, name: str) -> Perceptor:
