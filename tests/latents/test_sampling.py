@@ -149,3 +149,21 @@ def test_the_stepwise_pull_leads_to_zero_or_to_the_init_image() -> None:
     assert pull.target is not None
     assert torch.equal(pull.target, TinyGenerator().encode(picture[None]))
     assert float(next(session).losses["latent"]) == 0.0  # it is there already
+
+
+def test_a_session_draws_in_every_step_and_cools_down() -> None:
+    def pictures(last: float) -> Tensor:
+        session = tiny_session(
+            latent="codebook-sampling",
+            learning_rate=1e-6,
+            sampling_temperature_final=last,
+            steps=(12,),
+        )
+        likely = session.picture()
+        shown = torch.stack([step.image for step in session])
+        return (shown - likely).abs().flatten(1).mean(1)
+
+    warm, cold = pictures(1.0), pictures(1e-3)
+    assert bool((warm > 0.01).all())
+    assert len(warm.unique()) == len(warm)
+    assert float(cold[-1]) < 0.3 * float(warm[-1])

@@ -56,20 +56,33 @@ def available() -> list[str]:
     return [name for name, (module, _) in NEEDS.items() if importlib.util.find_spec(module)]
 
 
+def check(name: str) -> None:
+    """Raises `ModelError` for an unknown system, or one whose package is not installed."""
+    if name not in NEEDS:
+        systems.get(name)
+    elif not importlib.util.find_spec(NEEDS[name][0]):
+        raise _missing(name)
+
+
 def need(name: str, module: str = "") -> ModuleType:
     """The package of a system, or `module` of it; `ModelError` where it cannot be imported."""
     import torch
 
-    package, install = NEEDS[name]
+    package, _ = NEEDS[name]
     try:
         # Some of these packages switch gradients off for the whole process as they are imported.
         with torch.set_grad_enabled(torch.is_grad_enabled()):
             return importlib.import_module(module or package)
     except ImportError as error:
-        missing = f" ({error})" if importlib.util.find_spec(package) else ""
-        raise ModelError(
-            f"{name} needs the package {package}, which cannot be imported{missing}; {install}"
-        ) from None
+        reason = f" ({error})" if importlib.util.find_spec(package) else ""
+        raise _missing(name, reason) from None
 
 
-__all__ = ["NEEDS", "Builder", "System", "available", "need", "systems"]
+def _missing(name: str, reason: str = "") -> ModelError:
+    package, install = NEEDS[name]
+    return ModelError(
+        f"{name} needs the package {package}, which cannot be imported{reason}; {install}"
+    )
+
+
+__all__ = ["NEEDS", "Builder", "System", "available", "check", "need", "systems"]

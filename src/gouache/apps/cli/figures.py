@@ -66,16 +66,18 @@ def figures(
         return _cutouts(folder, world, image, " ".join(words or ()), chosen[0], dict(given))
     if words or image:
         raise ConfigError(f"figure {name:.40} takes no prompt or image here; give --prompts FILE")
-    from gouache.figures.recipe import Order
+    from gouache.figures.recipe import OURS, Order
     from gouache.figures.recipes import recipes
 
     recipe = recipes.get(name)
     order = Order(world, _read_prompts(prompts), _names(systems))
-    _check(recipe.cells(order), {**WORDS[world].defaults, **given}, WORDS[world].preset)
+    cells = recipe.cells(order)
+    _check(cells, {**WORDS[world].defaults, **given}, WORDS[world].preset)
     from gouache.figures.making import make
     from gouache.figures.painters import Painters
 
-    _fetch({**WORDS[world].defaults, **given}, quiet)
+    ours = any(cell.system == OURS for cell in cells)
+    _fetch({**WORDS[world].defaults, **given}, quiet, generator=ours)
     painters = Painters(world, given, judge, tries)
 
     def tell(line: str) -> None:
@@ -101,7 +103,7 @@ def _list() -> int:
 def _check(cells: list[Any], settings: Mapping[str, Any], preset: str) -> None:
     """Mistakes in settings and prompts come before any model is loaded."""
     from gouache.figures.recipe import OURS
-    from gouache.figures.systems import systems
+    from gouache.figures.systems import check
     from gouache.prompts import parse_prompts
 
     for cell in cells:
@@ -111,7 +113,7 @@ def _check(cells: list[Any], settings: Mapping[str, Any], preset: str) -> None:
             make_config(preset, **own, prompt=cell.prompt)
             parse_prompts(cell.prompt)
         else:
-            systems.get(cell.system)
+            check(cell.system)
 
 
 def _cutouts(
@@ -151,11 +153,12 @@ def _cutouts(
     return 0
 
 
-def _fetch(settings: Mapping[str, Any], quiet: bool) -> None:
+def _fetch(settings: Mapping[str, Any], quiet: bool, generator: bool = True) -> None:
     from gouache.apps.fetching import fetch_missing
 
     config = make_config("pocket", **{k: settings[k] for k in ("generator", "perceptor")})
-    fetch_missing([("generator", config.generator)], quiet)
+    if generator:
+        fetch_missing([("generator", config.generator)], quiet)
     fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
 
 
