@@ -192,10 +192,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# What a latent wants otherwise than a point does, unless it is given. Logits are not on the
+# codebook's scale; see docs/paper.md for how this was chosen.
+LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
+    "codebook-sampling": {"learning_rate": 0.2},
+}
+
+
 def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     """Settings from a preset, overridden by `values` (flat names).
 
-    "auto" takes the preset of the first perceptor's name where there is one, else "paper".
+    "auto" takes the preset of the first perceptor's name where there is one, else "paper". A latent
+    with defaults of its own (`LATENT_DEFAULTS`) brings them.
     """
     if preset == "auto":
         perceptor = values.get("perceptor", PaintConfig.perceptor)
@@ -204,7 +212,9 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
         preset = name if name in PRESETS else "paper"
     if preset not in PRESETS:
         raise ConfigError(f"no preset is called {preset!r}; {nearest(preset, sorted(PRESETS))}")
-    return PaintConfig().updated(**{**PRESETS[preset], **values})
+    chosen = {**PRESETS[preset], **values}
+    own = LATENT_DEFAULTS.get(str(chosen.get("latent", PaintConfig().latents.latent)), {})
+    return PaintConfig().updated(**{**PRESETS[preset], **own, **values})
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -336,6 +346,7 @@ def _type_name(kind: Any) -> str:
 
 __all__ = [
     "AUGMENTATIONS",
+    "LATENT_DEFAULTS",
     "MAX_PIXELS",
     "MAX_PROMPT_CHARS",
     "MAX_SIDE",

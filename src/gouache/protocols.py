@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -102,6 +103,14 @@ class Latent(Protocol):
 
     def parameters(self) -> Iterator[Tensor]:
         """The leaf tensors that the optimiser updates."""
+        ...
+
+    def draw(self, rngs: Sequence[torch.Generator], progress: float) -> None:
+        """Called before each step: takes what chance that step needs, picture b's from `rngs[b]`.
+
+        `progress` is the share of the run that is done, in [0,1). Nothing drawn is part of the
+        state: a step that is done again draws the same again.
+        """
         ...
 
     def __call__(self) -> Tensor:

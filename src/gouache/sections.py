@@ -59,7 +59,10 @@ class CutoutConfig:
 class LatentConfig:
     """What is optimised, and what keeps it near the codes (paper, section 2.4 and G.1)."""
 
-    latent: str = setting("multiscale", "latent parameterisation")
+    latent: str = setting(
+        "multiscale",
+        "latent parameterisation: quantized, continuous, multiscale or codebook-sampling",
+    )
     start: str = setting(
         "prior",
         "what the picture starts from when there is no init image",
@@ -80,7 +83,9 @@ class LatentConfig:
         "init latent, by latent_drop every latent_drop_every steps), off",
         choices=("decay", "stepwise", "off"),
     )
-    latent_weight: float = setting(0.1, "weight of the pull on the latent", low=0.0, high=1000.0)
+    latent_weight: float = setting(
+        0.1, "weight of the pull on the latent (none with codebook-sampling)", low=0.0, high=1000.0
+    )
     latent_decay: float = setting(
         0.005, "relative decrease of that weight per step (decay)", low=0.0, high=1.0
     )
@@ -95,6 +100,24 @@ class LatentConfig:
         "decay of the moving average that the final picture is decoded from; 0 is off",
         low=0.0,
         high=0.9999,
+    )
+    sampling_noise: str = setting(
+        "multinomial",
+        "how codebook sampling draws: multinomial (gradient to the probabilities) or gumbel "
+        "(gradient to the noisy ones)",
+        choices=("multinomial", "gumbel"),
+    )
+    sampling_temperature: float = setting(
+        1.0, "temperature of codebook sampling at the first step", above=0.0, high=100.0
+    )
+    sampling_temperature_final: float = setting(
+        0.2, "temperature of codebook sampling at the last step", above=0.0, high=100.0
+    )
+    sampling_spread: float = setting(
+        4.0,
+        "standard deviation of codebook sampling's first logits; more keeps more of the start",
+        above=0.0,
+        high=100.0,
     )
 
 
@@ -120,6 +143,12 @@ class OptimizerConfig:
 class GuidanceConfig:
     """What the perceptor is asked."""
 
+    combine: str = setting(
+        "loss",
+        "how several prompts are added: loss (one loss each) or embedding (one loss, towards the "
+        "weighted mean of their directions)",
+        choices=("loss", "embedding"),
+    )
     contrast_weight: float = setting(
         0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
     )

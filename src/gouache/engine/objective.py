@@ -11,7 +11,7 @@ from gouache import cutouts
 from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
-from gouache.engine.targets import StagePlan, Target
+from gouache.engine.targets import StagePlan, Target, add_up
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
@@ -54,6 +54,7 @@ class Objective:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The latent's picture (B,3,H,W) in [0,1] and its losses, (B,) each, all with gradient."""
         canvas, models = self._canvas, self._models
+        latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
         batch = len(image)
         params = cutouts.sample(self._config.cutouts, batch, (canvas.height, canvas.width), rngs)
@@ -125,8 +126,11 @@ def score(
 ) -> Tensor:
     """Mean cosine of pictures (B,3,H,W) with prompts, by their weights: (B,) in [-1,1].
 
-    The cutouts are the same for all pictures and calls. 0 where nothing is asked.
+    The cutouts are the same for all pictures and calls. 0 where nothing is asked. Prompts that are
+    added up as embeddings are one prompt here too.
     """
+    if config.guidance.combine == "embedding":
+        targets = add_up(targets)
     total = torch.zeros(len(picture), device=picture.device)
     shares = sum(guide.weight for guide in models.guides)
     weights = sum(abs(target.prompt.weight) for target in targets)

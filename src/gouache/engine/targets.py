@@ -17,7 +17,13 @@ from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
 from gouache.errors import PromptError
 from gouache.ops.images import load_image, to_tensor
-from gouache.prompts import Prompt, parse_image_prompt, parse_noise_prompt, parse_prompts
+from gouache.prompts import (
+    MAX_NUMBER,
+    Prompt,
+    parse_image_prompt,
+    parse_noise_prompt,
+    parse_prompts,
+)
 from gouache.protocols import Perceptor
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ TEMPLATES = (
     "an illustration of {}",
 )
 IMAGE_PROMPT_SIDE = 512  # longer sides are reduced first: no perceptor sees more in a whole picture
+CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
 
@@ -104,6 +111,41 @@ def encode_prompts(
     return tuple(targets)
 
 
+def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Targets -> one, "prompt/sum", towards the mean of their directions (paper, appendix H.1).
+
+    Each direction counts by its weight, and negative weights subtract. The sum weighs as much as
+    all that is wished for. Where nothing is wished for, it pushes away from the mean instead, with
+    all that is unwanted. Its stop is the mean of the wished prompts' stops by weight, so that one
+    prompt without a stop means none; stops of what is subtracted are not used. A lone target stays
+    as it is, and those of weight 0 drop out. Raises `PromptError` where directions cancel out.
+    """
+    asked = [target for target in targets if target.prompt.weight]
+    if len(asked) < 2:
+        return tuple(asked)
+    wished = [target for target in asked if target.prompt.weight > 0]
+    leading = wished or asked
+    weight = sum(abs(target.prompt.weight) for target in leading)
+    sign = 1.0 if wished else -1.0
+    stop = sum(abs(t.prompt.weight) / weight * t.prompt.stop for t in leading)
+    embeddings = []
+    for number in range(len(asked[0].embeddings)):
+        total = torch.stack([sign * t.prompt.weight * t.embeddings[number] for t in asked]).sum(0)
+        if float(total.norm()) < CANCELS * weight:
+            raise PromptError(
+                "the prompts cancel each other out; change a weight, or set combine to loss"
+            )
+        embeddings.append(F.normalize(total, dim=-1))
+    kind = "text" if any(t.prompt.kind == "text" for t in leading) else leading[0].prompt.kind
+    summed = Prompt(
+        kind=kind,
+        text=" + ".join(str(target.prompt) for target in asked),
+        weight=sign * min(weight, MAX_NUMBER),
+        stop=stop,
+    )
+    return (Target("prompt/sum", summed, tuple(embeddings)),)
+
+
 @torch.no_grad()
 def _encode(
     prompt: Prompt, perceptor: Perceptor, image: Image | None, config: PaintConfig, models: Models
@@ -124,4 +166,4 @@ def _encode(
     return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device)
 
 
-__all__ = ["TEMPLATES", "StagePlan", "Target", "encode_prompts", "plan_stages"]
+__all__ = ["TEMPLATES", "StagePlan", "Target", "add_up", "encode_prompts", "plan_stages"]

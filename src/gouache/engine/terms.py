@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gouache.config import PaintConfig
 from gouache.engine.models import Guide
-from gouache.engine.targets import Target
+from gouache.engine.targets import Target, add_up
+from gouache.latents import latents
 from gouache.losses import (
     ContrastLoss,
     DecayingLoss,
@@ -29,15 +30,20 @@ def guide_terms(
 
 
 def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]:
-    """The losses that ask no guide: the pull on the latent and the total variation."""
+    """The losses that ask no guide: the pull on the latent and the total variation.
+
+    Latents that are no points to be pulled (codebook sampling; paper, appendix G.1) are not.
+    """
     terms: list[Loss] = []
-    latents = config.latents
-    if latents.latent_weight and latents.latent_rule == "decay":
-        terms.append(DecayingLoss(latents.latent_weight, latents.latent_decay))
-    if latents.latent_weight and latents.latent_rule == "stepwise":
+    chosen = config.latents
+    can_be_pulled = getattr(latents.get(chosen.latent), "can_be_pulled", True)
+    rule = chosen.latent_rule if chosen.latent_weight and can_be_pulled else "off"
+    if rule == "decay":
+        terms.append(DecayingLoss(chosen.latent_weight, chosen.latent_decay))
+    if rule == "stepwise":
         terms.append(
             SteppedLoss(
-                latents.latent_weight, latents.latent_drop, latents.latent_drop_every, pull_target
+                chosen.latent_weight, chosen.latent_drop, chosen.latent_drop_every, pull_target
             )
         )
     if config.guidance.tv_weight:
@@ -46,13 +52,14 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
 
 
 def _terms(targets: Sequence[Target], number: int, guide: Guide, config: PaintConfig) -> list[Loss]:
+    aims = add_up(targets) if config.guidance.combine == "embedding" else targets
     terms: list[Loss] = [
         PromptLoss(t.name, t.embeddings[number], guide.weight * t.prompt.weight, t.prompt.stop)
-        for t in targets
+        for t in aims
         if t.prompt.weight
     ]
-    wanted = [t for t in targets if t.prompt.weight > 0]
-    asked = [t for t in wanted if t.prompt.kind == "text"]
+    wanted = [t for t in (*targets, *aims) if t.prompt.weight > 0]
+    asked = [t for t in aims if t.prompt.weight > 0 and t.prompt.kind == "text"]
     bank = guide.perceptor.bank
     if bank is None or not asked or not config.guidance.contrast_weight:
         return terms

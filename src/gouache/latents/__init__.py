@@ -2,7 +2,8 @@
 
 A builder is called as `builder(generator, start, config)` with `start` (B,code_dim,h,w), the latent
 that the picture starts from, and `config` the `LatentConfig`; it returns a
-`gouache.protocols.Latent`.
+`gouache.protocols.Latent`. A builder with a false attribute `can_be_pulled` makes latents that the
+pull of the settings (`latent_weight`) leaves alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ LatentBuilder = Callable[[Generator, "Tensor", LatentConfig], Latent]
 
 latents: Registry[LatentBuilder] = Registry("latent", "gouache.latents")
 latents.add("quantized", "gouache.latents.quantized:QuantizedLatent")
+latents.add("continuous", "gouache.latents.unquantized:UnquantizedLatent")
+latents.add("codebook-sampling", "gouache.latents.sampling:SamplingLatent")
 latents.add("multiscale", "gouache.latents.multiscale:MultiscaleLatent")
 
 __all__ = ["LatentBuilder", "latents"]

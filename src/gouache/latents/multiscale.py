@@ -44,7 +44,7 @@ class MultiscaleLatent(QuantizedLatent):
         yield self._z
         yield from self._coarse
 
-    def continuous(self) -> Tensor:
+    def _whole(self) -> Tensor:
         """The sum of all levels, with gradient."""
         total = self._z
         for level in self._coarse:
@@ -53,8 +53,8 @@ class MultiscaleLatent(QuantizedLatent):
             )
         return total
 
-    def _place(self, latent: Tensor) -> None:
-        self._z += latent - self.continuous()
+    def _place(self, whole: Tensor) -> None:
+        self._z += whole - self._whole()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of all levels and of the average."""

@@ -1,0 +1,202 @@
+"""`gouache figures`: the paper's figures, painted again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gouache.apps.cli.options import with_settings
+from gouache.config import make_config
+from gouache.errors import ConfigError, PromptError
+from gouache.registry import nearest
+
+MAX_PROMPTS = 1000
+
+
+@with_settings
+def figures(
+    name: Annotated[
+        str, typer.Argument(metavar="FIGURE", help="list, a figure's number, or cutouts.")
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROMPT]", help="Of cutouts: what to paint.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for pictures, grid and record.")
+    ] = None,
+    world: Annotated[
+        str,
+        typer.Option("--world", help="pocket: the shipped models; paper: published ones."),
+    ] = "pocket",
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="File with prompts, one per line.")
+    ] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, for example 0,1,2.")] = "0",
+    systems: Annotated[
+        str, typer.Option("--systems", help="Who paints: gouache and others, comma-separated.")
+    ] = "",
+    tries: Annotated[
+        int, typer.Option("--tries", help="Pictures of another system per shown one.", min=1)
+    ] = 5,
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", help="Perceptor that scores and never guides; '' for none."),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", help="Of cutouts: a picture instead of a prompt.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
+    *,
+    given: Mapping[str, Any],
+) -> int:
+    """Paint a figure of the paper again, or `list` them; a second call goes on with the first."""
+    if name == "list":
+        return _list()
+    from gouache.figures.words import WORDS
+
+    if world not in WORDS:
+        raise ConfigError(f"no world is called {world!r:.40}; {nearest(world, sorted(WORDS))}")
+    folder = out or Path("figures") / f"{name}-{world}"
+    chosen = _numbers(seeds)
+    if name == "cutouts":
+        return _cutouts(folder, world, image, " ".join(words or ()), chosen[0], dict(given))
+    if words or image:
+        raise ConfigError(f"figure {name:.40} takes no prompt or image here; give --prompts FILE")
+    from gouache.figures.recipe import OURS, Order
+    from gouache.figures.recipes import recipes
+
+    recipe = recipes.get(name)
+    order = Order(world, _read_prompts(prompts), _names(systems))
+    cells = recipe.cells(order)
+    _check(cells, {**WORDS[world].defaults, **given}, WORDS[world].preset)
+    from gouache.figures.making import make
+    from gouache.figures.painters import Painters
+
+    ours = any(cell.system == OURS for cell in cells)
+    _fetch({**WORDS[world].defaults, **given}, quiet, generator=ours)
+    painters = Painters(world, given, judge, tries)
+
+    def tell(line: str) -> None:
+        if not quiet:
+            print(f"gouache: {line}", file=sys.stderr, flush=True)
+
+    made = make(recipe, order, painters, folder, chosen, tell)
+    print(made.grid)
+    return 0
+
+
+def _list() -> int:
+    from gouache.figures.recipes import recipes
+
+    for name in sorted(
+        recipes.names(), key=lambda n: (not n.isdigit(), int(n) if n.isdigit() else 0)
+    ):
+        print(f"{name:8} {recipes.get(name).title}")
+    print("cutouts  what the perceptor is shown of a picture, by augmentation")
+    return 0
+
+
+def _check(cells: list[Any], settings: Mapping[str, Any], preset: str) -> None:
+    """Mistakes in settings and prompts come before any model is loaded."""
+    from gouache.figures.recipe import OURS
+    from gouache.figures.systems import check
+    from gouache.prompts import parse_prompts
+
+    for cell in cells:
+        if cell.system == OURS:
+            own = {**settings, **cell.settings}
+            own = {name: own[name] for name in own if name not in ("seed", "count")}
+            make_config(preset, **own, prompt=cell.prompt)
+            parse_prompts(cell.prompt)
+        else:
+            check(cell.system)
+
+
+def _cutouts(
+    folder: Path, world: str, image: Path | None, prompt: str, seed: int, given: dict[str, Any]
+) -> int:
+    from gouache.figures.words import WORDS
+
+    own = WORDS[world]
+    config = make_config(own.preset, **{**own.defaults, **given, "seed": seed})
+    if image is not None and prompt:
+        raise ConfigError("give a prompt or --image, not both")
+    from gouache.atomic import output_errors, write_bytes
+    from gouache.figures.cutouts import strip
+    from gouache.ops.images import load_image
+    from gouache.output.png import dump_json, save_picture
+
+    prompt = prompt or own.augmentations[0]
+    record: dict[str, Any] = {"figure": "cutouts", "seed": seed}
+    if image is not None:
+        picture = load_image(image)
+        record |= {"image": str(image), "config": config.to_dict()}
+    else:
+        from gouache.figures.painters import Painters
+        from gouache.figures.recipe import Cell
+
+        _fetch({**own.defaults, **given}, quiet=True)
+        done = Painters(world, given, "").paint(Cell(prompt), seed, None)
+        picture = done.picture
+        record |= {"prompt": prompt, "seconds": done.seconds, **done.record}
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    save_picture(picture, folder / "picture.png", record, prompt if image is None else "")
+    grid = folder / "grid.png"
+    save_picture(strip(picture, config.cutouts, seed), grid)
+    write_bytes(folder / "figure.json", (dump_json(record, indent=1) + "\n").encode())
+    print(grid)
+    return 0
+
+
+def _fetch(settings: Mapping[str, Any], quiet: bool, generator: bool = True) -> None:
+    from gouache.apps.fetching import fetch_missing
+
+    config = make_config("pocket", **{k: settings[k] for k in ("generator", "perceptor")})
+    if generator:
+        fetch_missing([("generator", config.generator)], quiet)
+    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"seeds is {text!r:.60}; write whole numbers: 0,1,2") from None
+    if min(found) < 0 or len(set(found)) != len(found):
+        raise ConfigError(f"seeds is {text!r:.60}; expected numbers from 0, each once")
+    return found
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if len(set(names)) != len(names):
+        raise ConfigError(f"a system is named twice in {text!r:.80}; once is enough")
+    return names
+
+
+def _read_prompts(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PromptError(f"the prompts in {path} cannot be read: {reason}") from None
+    except UnicodeDecodeError:
+        raise PromptError(f"the prompts in {path} are not UTF-8 text") from None
+    found = tuple(line.strip() for line in lines if line.strip())
+    if not 0 < len(found) <= MAX_PROMPTS:
+        raise PromptError(
+            f"{path} holds {len(found)} prompts; expected one per line, at most {MAX_PROMPTS}"
+        )
+    if len(set(found)) != len(found):
+        raise PromptError(f"{path} holds a prompt twice; once is enough")
+    return found
+
+
+__all__ = ["figures"]

@@ -1,0 +1,77 @@
+"""minDALL-E (Kakao Brain 2021), and min-dalle, a port of DALL-E Mini that goes by the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gouache.figures.systems import need
+from gouache.ops.images import to_pil
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class KakaoMinDalle:
+    """The system of figure 9: 1.3 billion parameters, 256 x 256 pixels.
+
+    Its package fetches the weights (about 5 GB) when it is first used.
+    """
+
+    def __init__(self, device: str) -> None:
+        models = need("mindalle", "dalle.models")
+        self._device = device
+        self._model = models.Dalle.from_pretrained("minDALL-E/1.3B").to(device=device)
+        self._top_k = 256
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {"model": "minDALL-E/1.3B", "top_k": self._top_k, "temperature": 1.0}
+
+    def paint(self, prompt: str, seed: int) -> Image:
+        with torch.random.fork_rng(), torch.no_grad():  # it draws from the global stream
+            torch.manual_seed(seed)
+            pictures = self._model.sampling(
+                prompt=prompt,
+                top_k=self._top_k,
+                top_p=None,
+                softmax_temperature=1.0,
+                num_candidates=1,
+                device=self._device,
+            )
+        return to_pil(pictures[0])  # (3,256,256) in [0,1]
+
+
+class MinDallePort:
+    """DALL-E Mega by the package min-dalle: another model than the paper's, but easy to install.
+
+    The weights (about 2 GB) are fetched into the cache folder when it is first used.
+    """
+
+    def __init__(self, device: str) -> None:
+        package = need("min-dalle")
+        from gouache.weights.records import cache_folder
+
+        self._model = package.MinDalle(
+            models_root=str(cache_folder() / "systems" / "min-dalle"),
+            device=device,
+            is_mega=True,
+            is_reusable=True,
+            is_verbose=False,
+        )
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {"model": "dalle-mega"}
+
+    def paint(self, prompt: str, seed: int) -> Image:
+        with torch.random.fork_rng(), torch.no_grad():
+            picture: Image = self._model.generate_image(
+                prompt, seed=seed, grid_size=1, is_verbose=False
+            )
+        return picture.convert("RGB")
+
+
+__all__ = ["KakaoMinDalle", "MinDallePort"]

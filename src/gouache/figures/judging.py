@@ -1,0 +1,31 @@
+"""What a perceptor says of a finished picture, whoever painted it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gouache import cutouts
+from gouache.config import CutoutConfig
+from gouache.ops.images import to_tensor
+from gouache.protocols import Perceptor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+WHOLE = CutoutConfig(num_cutouts=1, whole_share=1.0, augment=())
+
+
+@torch.no_grad()
+def similarity(perceptor: Perceptor, picture: Image, text: str, device: torch.device) -> float:
+    """Cosine of the whole picture, its aspect kept, with a text: in [-1,1], higher fits better."""
+    pixels = to_tensor(picture).to(device)
+    rng = torch.Generator().manual_seed(0)
+    params = cutouts.sample(WHOLE, 1, (pixels.shape[2], pixels.shape[3]), [rng])
+    seen = perceptor.embed_image(cutouts.apply(pixels, params, perceptor.image_size))
+    told = perceptor.embed_text([text]).to(seen.device)
+    return float((seen.float() * told.float()).sum())
+
+
+__all__ = ["similarity"]

@@ -1,0 +1,255 @@
+"""Runs a recipe: single pictures, one labelled grid, and a record of everything.
+
+    OUT/01-castle-at-night.png ...   single pictures, with their settings inside
+    OUT/grid.png                     all of them, labelled
+    OUT/figure.json                  settings, seeds, times, scores
+
+A picture is recorded as soon as it is finished. What was finished is used again where everything
+that decided it is still the same and its file is untouched; anything else is painted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from gouache._version import __version__
+from gouache.atomic import output_errors, write_bytes
+from gouache.errors import ConfigError, ImageError, OutputError
+from gouache.figures.painters import Painters
+from gouache.figures.recipe import OURS, Cell, Order, Recipe
+from gouache.figures.sheet import sheet
+from gouache.ops.images import load_image
+from gouache.output.png import dump_json, save_picture
+from gouache.prompts import one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a recipe wrote."""
+
+    grid: Path
+    record: Path
+    pictures: tuple[Path, ...]
+    painted: int  # of the pictures; the others were there already or are the same
+
+
+def make(
+    recipe: Recipe,
+    order: Order,
+    painters: Painters,
+    out: Path,
+    seeds: Sequence[int] = (0,),
+    tell: Callable[[str], object] = lambda line: None,
+) -> Made:
+    """Paints what is missing of a figure into the folder `out` and draws its grid.
+
+    Raises `OutputError` if the folder cannot be written, is being written to by another process, or
+    holds another figure; and what painting raises. Whatever stops it, what was finished stays.
+    """
+    cells = recipe.cells(order)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ConfigError("give at least one seed, each once: 0,1,2")
+    jobs = _jobs(cells, seeds, recipe.captions)
+    with _locked(out):
+        before = _read(out, recipe)
+        entries: list[dict[str, Any]] = []
+        pictures: dict[tuple[int, int], Image] = {}
+        keys: dict[tuple[int, int], str] = {}
+        painted = 0
+        for number, (index, seed) in enumerate(jobs, 1):
+            cell = cells[index]
+            origin = _source(cells, index)
+            tells = painters.tells(cell, seed) | {"format": FORMAT}
+            if origin is not None:
+                tells["source"] = keys[origin, seed]
+            key = hashlib.sha256(dump_json(tells).encode()).hexdigest()
+            keys[index, seed] = key
+            entry = before.get(key)
+            picture = None if entry is None else _finished(out, entry)
+            if entry is None or picture is None:
+                tell(f"figure {recipe.name}: {number} of {len(jobs)}: {_named(cell, seed)}")
+                source = None if origin is None else pictures[origin, seed]
+                done = painters.paint(cell, seed, source)
+                file = out / f"{number:02}-{_slug(cell)}-{seed}.png"
+                save_picture(done.picture, file, done.record, cell.prompt)
+                entry = {
+                    "key": key,
+                    "seed": seed,
+                    "scores": done.scores,
+                    "seconds": done.seconds,
+                    "tells": tells,
+                    "file": file.name,
+                    "sha256": _sum(file),
+                }
+                picture, painted = load_image(file), painted + 1
+                before[key] = entry  # cells that are the same (a style alone) are painted once
+            # Headings are no part of what decides a picture.
+            entry = {**entry, "row": cell.row, "column": cell.column, "prompt": cell.prompt}
+            pictures[index, seed] = picture
+            entries.append(entry)
+            # What an interrupted call has not come to yet stays known.
+            kept = [one for known, one in before.items() if known not in set(keys.values())]
+            _write(out, recipe, order, painters, [*entries, *kept])
+        _write(out, recipe, order, painters, entries)
+        grid = out / "grid.png"
+        save_picture(_draw(recipe, cells, seeds, jobs, pictures), grid)
+    files = tuple(out / entry["file"] for entry in entries)
+    return Made(grid, out / "figure.json", files, painted)
+
+
+def _jobs(cells: Sequence[Cell], seeds: Sequence[int], captions: bool) -> list[tuple[int, int]]:
+    """(cell, seed) in the order of the grid: seed by seed, or within a grid row by row."""
+    if captions:
+        return [(index, seed) for seed in seeds for index in range(len(cells))]
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    return [
+        (index, seed)
+        for row in rows
+        for seed in seeds
+        for index, cell in enumerate(cells)
+        if cell.row == row
+    ]
+
+
+def _source(cells: Sequence[Cell], index: int) -> int | None:
+    cell = cells[index]
+    if cell.change is None:
+        return None
+    for number, other in enumerate(cells[:index]):
+        if other.row == cell.row and other.column == cell.source:
+            return number
+    raise ConfigError(f"no picture called {cell.source!r} comes before {cell.column!r} in its row")
+
+
+def _draw(
+    recipe: Recipe,
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    jobs: Sequence[tuple[int, int]],
+    pictures: Mapping[tuple[int, int], Image],
+) -> Image:
+    several = len(seeds) > 1
+    title = f"Figure {recipe.name}: {recipe.title}" if recipe.name.isdigit() else recipe.title
+    if recipe.captions:
+        painters = {cell.system for cell in cells}
+        texts = []
+        for index, seed in jobs:
+            notes = [cells[index].system] if len(painters) > 1 else []
+            notes += [f"seed {seed}"] if several else []
+            note = f" ({', '.join(notes)})" if notes else ""
+            texts.append(cells[index].prompt + note)
+        width = min(recipe.columns, len(jobs))
+        places = range(0, len(jobs), width)
+        return sheet(
+            [[pictures[job] for job in jobs[k : k + width]] for k in places],
+            captions=[texts[k : k + width] for k in places],
+            title=title,
+        )
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    # Where each row has headings of its own (titles by artists do not), they stay with the row.
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    grid: list[list[Image | None]] = []
+    names = []
+    for row in rows:
+        for seed in seeds:
+            placed = {
+                cell.column: pictures[index, seed]
+                for index, cell in enumerate(cells)
+                if cell.row == row
+            }
+            grid.append([placed.get(column) for column in columns])
+            names.append(f"{row} (seed {seed})" if several else row)
+    return sheet(grid, names, columns, title=title)
+
+
+def _named(cell: Cell, seed: int) -> str:
+    parts = [cell.row, cell.column] if cell.row or cell.column else [cell.prompt]
+    who = [] if cell.system in (OURS, cell.row) else [cell.system]
+    return one_line(", ".join([*dict.fromkeys(filter(None, parts)), *who, f"seed {seed}"]))
+
+
+def _slug(cell: Cell) -> str:
+    parts = [cell.row, cell.column] if cell.row or cell.column else [cell.prompt]
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in "-".join(parts).lower())
+    return "-".join(part for part in plain.split("-") if part)[:60].strip("-") or "picture"
+
+
+def _finished(out: Path, entry: Mapping[str, Any]) -> Image | None:
+    """The picture of an entry, if its file is there as it was written."""
+    file = out / str(entry.get("file"))
+    try:
+        if file.parent != out or _sum(file) != entry.get("sha256"):
+            return None
+        return load_image(file)
+    except (OSError, ImageError):
+        return None
+
+
+def _sum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _read(out: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """What the folder's record tells, by key; nothing where there is none or it is damaged."""
+    path = out / "figure.json"
+    if not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        name, entries = document["figure"], document["pictures"]
+        found = {str(entry["key"]): dict(entry) for entry in entries}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    if name != recipe.name:
+        raise OutputError(
+            f"{one_line(out)} holds figure {name!s:.20}, not {recipe.name}; choose another folder"
+        )
+    return found
+
+
+def _write(
+    out: Path, recipe: Recipe, order: Order, painters: Painters, entries: Sequence[Any]
+) -> None:
+    document = {
+        "figure": recipe.name,
+        "title": recipe.title,
+        "world": order.world,
+        "version": __version__,
+        "judge": painters.judge_name or None,
+        "tries_of_other_systems": painters.tries,
+        "pictures": list(entries),
+    }
+    write_bytes(out / "figure.json", (dump_json(document, indent=1) + "\n").encode())
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"{one_line(out)} is being written to by another process; choose another folder"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+__all__ = ["Made", "make"]

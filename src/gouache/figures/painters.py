@@ -1,0 +1,175 @@
+"""Who paints the cells of a figure: gouache, the systems beside it, and changes of other cells."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gouache.config import PaintConfig, make_config
+from gouache.engine import Session, picture_record
+from gouache.engine.devices import resolve_device
+from gouache.engine.models import Models
+from gouache.errors import ConfigError
+from gouache.figures.judging import similarity
+from gouache.figures.recipe import OURS, Cell
+from gouache.figures.systems import System, systems
+from gouache.figures.words import WORDS
+from gouache.ops.images import to_pil
+from gouache.perceptors import load_perceptor
+from gouache.protocols import Perceptor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A finished cell. `record` is what its file carries, `seconds` what it took."""
+
+    picture: Image
+    scores: dict[str, float]
+    seconds: float
+    record: dict[str, Any]
+
+
+class Painters:
+    """Makes the pictures of a figure; models are loaded when they are first needed, and kept.
+
+    `given` are settings by flat names that hold for every cell, `judge` names a perceptor that
+    scores and never guides ("" for none), `tries` is how many pictures another system paints for
+    each one that is shown: the one that the guide likes best (appendix E and F: best of five).
+    """
+
+    def __init__(
+        self, world: str, given: Mapping[str, Any], judge: str | None = None, tries: int = 5
+    ) -> None:
+        if bad := sorted({"prompt", "seed", "count"} & set(given)):
+            raise ConfigError(
+                f"{bad[0]} is no setting of a figure: it has seeds and prompts of its own"
+            )
+        self.world = WORDS[world]
+        self.tries = tries
+        self._given = dict(given)
+        own_guide = self.config(Cell("x"), 0).guides
+        default = self.world.judge if self.world.judge not in dict(own_guide) else ""
+        self.judge_name = default if judge is None else judge
+        self._perceptors: dict[str, Perceptor] = {}
+        self._models: dict[tuple[Any, ...], Models] = {}
+        self._systems: dict[str, System] = {}
+
+    def config(self, cell: Cell, seed: int) -> PaintConfig:
+        """All settings of a cell that gouache paints."""
+        settings = {**self.world.defaults, **cell.defaults, **self._given, **cell.settings}
+        return make_config(self.world.preset, **settings, prompt=cell.prompt, seed=seed)
+
+    def tells(self, cell: Cell, seed: int) -> dict[str, Any]:
+        """All that decides the picture and its scores, as JSON; equal means it need not be made
+        again. Loads the models, as their weights are part of it."""
+        found: dict[str, Any] = {
+            "system": cell.system,
+            "prompt": cell.prompt,
+            "asked": cell.asked or cell.prompt,
+            "seed": seed,
+            "judge": self.judge_name and self._perceptor(self.judge_name).fingerprint,
+        }
+        config = self.config(cell, seed)
+        if cell.change is not None:
+            found |= {"change": dict(cell.tells)}
+        elif cell.system == OURS:
+            models = self._load(config)
+            settings = {key: value for key, value in config.to_dict().items() if key != "device"}
+            found |= {
+                "settings": settings,
+                "generator": models.generator.fingerprint,
+                "guides": [guide.perceptor.fingerprint for guide in models.guides],
+            }
+        else:
+            found |= {
+                "settings": dict(self._system(cell.system).settings),
+                "tries": self.tries,
+                "guide": self._guide(config).fingerprint,
+            }
+        return found
+
+    def paint(self, cell: Cell, seed: int, source: Image | None) -> Painted:
+        """Makes the picture of a cell; `source` is the cell's that it changes, if it does."""
+        begun = time.monotonic()
+        if cell.change is not None:
+            assert source is not None
+            picture, record = cell.change(source, seed), {"change": dict(cell.tells)}
+        elif cell.system == OURS:
+            picture, record = self._paint_ours(cell, seed)
+        else:
+            picture, record = self._best_of(cell, seed)
+        seconds = time.monotonic() - begun
+        return Painted(picture, self._scores(cell, picture), round(seconds, 2), record)
+
+    def _paint_ours(self, cell: Cell, seed: int) -> tuple[Image, dict[str, Any]]:
+        config = self.config(cell, seed)
+        models = self._load(config)
+        session = Session.build(config, generator=models.generator, perceptor=models.guides)
+        losses: Mapping[str, torch.Tensor] = {}
+        for step in session:
+            losses = step.losses
+        return to_pil(session.picture()[0]), picture_record(session, losses, 0)
+
+    def _best_of(self, cell: Cell, seed: int) -> tuple[Image, dict[str, Any]]:
+        system, guide = self._system(cell.system), self._guide(self.config(cell, seed))
+        seeds = [seed * self.tries + number for number in range(self.tries)]
+        pictures = [system.paint(cell.prompt, each).convert("RGB") for each in seeds]
+        liked = [
+            similarity(guide, picture, cell.asked or cell.prompt, self._device)
+            for picture in pictures
+        ]
+        best = max(range(self.tries), key=liked.__getitem__)
+        record = {
+            "system": cell.system,
+            "settings": dict(system.settings),
+            "seed": seeds[best],
+            "best_of": self.tries,
+        }
+        return pictures[best], record
+
+    def _scores(self, cell: Cell, picture: Image) -> dict[str, float]:
+        asked = cell.asked or cell.prompt
+        guide = self._guide(self.config(cell, 0))
+        scores = {"guide": round(similarity(guide, picture, asked, self._device), 4)}
+        if self.judge_name:
+            judge = self._perceptor(self.judge_name)
+            scores["judge"] = round(similarity(judge, picture, asked, self._device), 4)
+        return scores
+
+    @property
+    def _device(self) -> torch.device:
+        return resolve_device(self.config(Cell("x"), 0).device)
+
+    def _load(self, config: PaintConfig) -> Models:
+        key = (config.generator, config.perceptor, config.device, config.precision)
+        if key not in self._models:
+            models = Models.load(config)
+            self._models[key] = models
+            for (name, _), guide in zip(config.guides, models.guides, strict=True):
+                self._perceptors.setdefault(name, guide.perceptor)
+        return self._models[key]
+
+    def _guide(self, config: PaintConfig) -> Perceptor:
+        """The first guide, which also chooses among other systems' pictures."""
+        return self._perceptor(config.guides[0][0])
+
+    def _perceptor(self, name: str) -> Perceptor:
+        if name not in self._perceptors:
+            self._perceptors[name] = load_perceptor(name, self._device)
+        return self._perceptors[name]
+
+    def _system(self, name: str) -> System:
+        if name not in self._systems:
+            build: Callable[[str], System] = systems.get(name)
+            self._systems[name] = build(str(self._device))
+        return self._systems[name]
+
+
+__all__ = ["Painted", "Painters"]

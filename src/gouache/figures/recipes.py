@@ -1,0 +1,127 @@
+"""One recipe per figure of the paper's appendix (Crowson et al. 2022, arXiv 2204.08583)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from gouache.errors import ConfigError
+from gouache.figures.recipe import OURS, Cell, Order, Recipe, parts_of
+from gouache.figures.systems import available
+from gouache.figures.words import WORDS, World
+from gouache.registry import Registry
+
+Prompts = Callable[[World], tuple[str, ...]]
+
+
+def _sheet_of(default: str) -> Callable[[Order], list[Cell]]:
+    """The twelve prompts, by one system."""
+
+    def cells(order: Order) -> list[Cell]:
+        painters = order.systems or (default,)
+        prompts = order.prompts or WORDS[order.world].twelve
+        return [Cell(prompt, system=painter) for painter in painters for prompt in prompts]
+
+    return cells
+
+
+def _systems_beside(number: int) -> Callable[[Order], list[Cell]]:
+    """Titles by artists: a row per system, ours last. Systems that are not installed are left out
+    unless they are named."""
+
+    def cells(order: Order) -> list[Cell]:
+        prompts = order.prompts or WORDS[order.world].artists[number]
+        painters = order.systems
+        if not painters:
+            found = available() if order.world == "paper" else []
+            painters = (*found, OURS)
+        return [
+            Cell(prompt, painter, prompt, system=painter)
+            for painter in painters
+            for prompt in prompts
+        ]
+
+    return cells
+
+
+def _latents(order: Order) -> list[Cell]:
+    kinds: dict[str, dict[str, object]] = {
+        "codebook sampling": {"latent": "codebook-sampling"},
+        "z-quantize": {"latent": "quantized", "latent_weight": 0.0},
+        "z-quantize + L2": {
+            "latent": "quantized",
+            "latent_rule": "decay",
+            "latent_weight": 0.1,
+        },
+    }
+    prompts = order.prompts or WORDS[order.world].latents
+    return [
+        Cell(prompt, kind, prompt, settings)
+        for kind, settings in kinds.items()
+        for prompt in prompts
+    ]
+
+
+def _augmentations(order: Order) -> list[Cell]:
+    world = WORDS[order.world]
+    kinds = {"none": (), **{name: (name,) for name in world.augment}, "all": world.augment}
+    return [
+        # Whole views are hardly bent: with many of them every column would look the same.
+        Cell(prompt, prompt, kind, {"augment": names}, {"whole_share": 0.1})
+        for prompt in order.prompts or world.augmentations
+        for kind, names in kinds.items()
+    ]
+
+
+def _additions(order: Order) -> list[Cell]:
+    triples = WORDS[order.world].additions
+    if order.prompts:
+        triples = tuple(map(_content_and_style, order.prompts))
+    found = []
+    for content, style, both in triples:
+        escaped = [part.replace("|", "\\|") for part in (content, style)]
+        added = " | ".join(escaped)
+        found += [
+            Cell(escaped[0], both, "content", asked=content),
+            Cell(both, both, "one sentence"),
+            Cell(added, both, "content + style, losses", {"combine": "loss"}, asked=both),
+            Cell(added, both, "content + style, embeddings", {"combine": "embedding"}, asked=both),
+            Cell(escaped[1], both, "style", asked=style),
+        ]
+    return found
+
+
+def _content_and_style(line: str) -> tuple[str, str, str]:
+    parts = parts_of(line)
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ConfigError(
+            "figure 17 wants lines 'content | style' or 'content | style | both in one sentence', "
+            f"got {line!r:.80}"
+        )
+    content, style = parts[:2]
+    return content, style, parts[2] if len(parts) == 3 else f"{style} of {content}"
+
+
+recipes: Registry[Recipe] = Registry("figure", "gouache.figures")
+for _number, _who, _default in (
+    ("9", "minDALL-E", "mindalle"),
+    ("10", "GLIDE, guided by CLIP", "glide-clip"),
+    ("11", "GLIDE, classifier-free", "glide-free"),
+    ("12", "VQGAN-CLIP", OURS),
+):
+    _title = f"twelve prompts by {_who}" if _default == OURS else f"the same prompts by {_who}"
+    recipes.add(_number, Recipe(_number, _title, _sheet_of(_default), captions=True))
+recipes.add("13", Recipe("13", "titles and who is to have painted them", _systems_beside(0)))
+recipes.add("14", Recipe("14", "more of figure 13", _systems_beside(1)))
+recipes.add("15", Recipe("15", "codebook sampling, z-quantize, z-quantize + L2", _latents))
+recipes.add("16", Recipe("16", "no augmentation, each one alone, all", _augmentations))
+recipes.add("17", Recipe("17", "prompt addition: content, sentence, sums, style", _additions))
+try:
+    # Masked editing brings the two functions that figure 18 is made with.
+    _editing = importlib.import_module("gouache.editing.figure")
+except ImportError:
+    pass
+else:
+    recipes.add("18", _editing.RECIPE)
+
+__all__ = ["recipes"]

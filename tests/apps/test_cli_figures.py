@@ -1,0 +1,97 @@
+"""`gouache figures` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from small import SMALL
+
+
+def test_list_names_every_figure(gouache):
+    result = gouache("figures", "list")
+    assert result.code == 0
+    names = [line.split()[0] for line in result.out.splitlines()]
+    assert names[:3] == ["9", "10", "11"]
+    assert names[-1] == "cutouts"
+    assert {"12", "13", "14", "15", "16", "17"} <= set(names)
+
+
+def test_a_figure_of_ones_own_prompts(gouache):
+    Path("lines.txt").write_text("a fish | a mosaic\n\n")
+    result = gouache("figures", "17", "--prompts", "lines.txt", "--out", "f", *SMALL)
+    assert result.code == 0
+    assert result.out.strip() == str(Path("f/grid.png"))
+    assert "5 of 5" in result.err
+    document = json.loads(Path("f/figure.json").read_text())
+    assert document["pictures"][0]["column"] == "content"
+    assert all(set(entry["scores"]) == {"guide", "judge"} for entry in document["pictures"])
+    again = gouache("figures", "17", "--prompts", "lines.txt", "--out", "f", *SMALL)
+    assert again.err == ""
+
+
+def test_a_picture_of_a_figure_can_be_replayed(gouache):
+    Path("lines.txt").write_text("a fish\n")
+    gouache("figures", "12", "--prompts", "lines.txt", "--out", "f", "-q", "--judge", "", *SMALL)
+    (picture,) = Path("f").glob("01-*.png")
+    assert gouache("replay", picture, "--out", "again.png", "-q").code == 0
+    assert Image.open(picture).tobytes() == Image.open("again.png").tobytes()
+
+
+def test_cutouts_of_a_picture(gouache):
+    Image.effect_noise((60, 40), 80).convert("RGB").save("p.png")
+    result = gouache("figures", "cutouts", "--image", "p.png", "--out", "c", "--num-cutouts", "3")
+    assert result.code == 0
+    assert sorted(path.name for path in Path("c").iterdir()) == [
+        "figure.json",
+        "grid.png",
+        "picture.png",
+    ]
+    document = json.loads(Path("c/figure.json").read_text())
+    assert document["config"]["cutouts"]["num_cutouts"] == 3
+    assert Image.open("c/grid.png").height > 8 * 96
+
+
+def test_cutouts_of_a_prompt(gouache):
+    result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *SMALL)
+    assert result.code == 0
+    assert json.loads(Path("c/figure.json").read_text())["prompt"] == "a red fish"
+    assert Image.open("c/picture.png").size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["21"], "no figure is called '21'"),
+        (["15", "--world", "moon"], "no world is called 'moon'"),
+        (["15", "--seed", "3"], "seed is no setting of a figure"),
+        (["15", "--count", "3"], "count is no setting of a figure"),
+        (["15", "--seeds", "1,x"], "write whole numbers"),
+        (["15", "--seeds", "1,1"], "each once"),
+        (["15", "--seeds", "-1"], "numbers from 0"),
+        (["15", "a", "fish"], "takes no prompt"),
+        (["15", "--prompts", "none.txt"], "cannot be read"),
+        (["15", "--prompts", "empty.txt"], "holds 0 prompts"),
+        (["15", "--prompts", "twice.txt"], "twice"),
+        (["15", "--prompts", "bad.txt"], "a part of the prompt is empty"),
+        (["15", "--learning-rate", "-1"], "learning_rate is -1"),
+        (["12", "--systems", "gluide"], "no system is called 'gluide'"),
+        (["12", "--systems", "gouache,gouache"], "twice"),
+        (["9"], "needs the package dalle"),
+        (["cutouts", "x", "--image", "p.png"], "not both"),
+        (["cutouts", "--image", "none.png"], "no picture at none.png"),
+    ],
+)
+def test_mistakes_are_one_line(gouache, arguments, message):
+    Path("empty.txt").write_text("\n")
+    Path("twice.txt").write_text("a\na\n")
+    Path("bad.txt").write_text("a |\n")
+    Image.new("RGB", (8, 8)).save("p.png")
+    result = gouache("figures", *arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert not Path("figures/15-pocket/grid.png").exists()

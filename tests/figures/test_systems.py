@@ -1,0 +1,250 @@
+"""Systems beside ours: best of five, missing packages, and what the adapters ask of theirs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gouache.errors import ModelError
+from gouache.figures.judging import similarity
+from gouache.figures.making import Made
+from gouache.figures.recipe import OURS, Cell, Recipe
+from gouache.figures.systems import NEEDS, System, available, systems
+from tiny import TinyPerceptor
+
+CPU = torch.device("cpu")
+
+
+class Fake:
+    """Paints flat colours that its seed decides."""
+
+    def __init__(self, device: str) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "flat"}
+
+    def paint(self, prompt: str, seed: int) -> Image.Image:
+        self.asked.append((prompt, seed))
+        color = torch.randint(256, (3,), generator=torch.Generator().manual_seed(seed)).tolist()
+        return Image.new("RGB", (40, 40), tuple(color))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    one = Fake("cpu")
+    systems.names()
+    monkeypatch.setitem(systems._references, "fake", lambda device: one)
+    return one
+
+
+def test_a_fake_keeps_the_protocol(fake: Fake) -> None:
+    assert isinstance(fake, System)
+
+
+def test_the_best_of_five_by_the_guide_is_shown(painted: Callable[..., Made], fake: Fake) -> None:
+    cells = [Cell("an owl", "fake", system="fake"), Cell("an owl", OURS)]
+    recipe = Recipe("13", "t", lambda order: cells)
+    made = painted(recipe, seeds=(2,))
+    assert fake.asked == [("an owl", seed) for seed in (10, 11, 12, 13, 14)]
+    liked = [
+        similarity(TinyPerceptor(), Fake("").paint("an owl", seed), "an owl", CPU)
+        for seed in range(10, 15)
+    ]
+    entry = json.loads(made.record.read_text())["pictures"][0]
+    assert entry["scores"]["guide"] == round(max(liked), 4)
+    best = 10 + liked.index(max(liked))
+    assert Image.open(made.pictures[0]).tobytes() == Fake("").paint("", best).tobytes()
+    assert painted(recipe, seeds=(2,)).painted == 0
+    assert painted(recipe, seeds=(2,), tries=1).painted == 1  # ours is not picked from several
+
+
+def test_similarity_is_the_cosine_of_the_whole_picture() -> None:
+    perceptor = TinyPerceptor()
+    picture = Image.effect_noise((8, 8), 90).convert("RGB")
+    pixels = torch.tensor(np.array(picture)).float().view(1, 8, 8, 3).movedim(-1, 1) / 255
+    expected = perceptor.embed_image(pixels) @ perceptor.embed_text(["an owl"]).T
+    assert similarity(perceptor, picture, "an owl", CPU) == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS))
+def test_a_missing_package_is_one_clear_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, install = NEEDS[name]
+    for module in [package, *[m for m in sys.modules if m.startswith(f"{package}.")]]:
+        monkeypatch.setitem(sys.modules, module, None)  # type: ignore[arg-type]
+    monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
+    with pytest.raises(ModelError) as caught:
+        systems.get(name)("cpu")
+    message = str(caught.value)
+    assert f"needs the package {package}" in message
+    assert install in message
+    assert "\n" not in message
+    assert available() == []
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """pretend("a.b", name=value): such modules can be imported."""
+
+    def add(path: str, **names: Any) -> None:
+        parts = path.split(".")
+        for end in range(1, len(parts) + 1):
+            module = ModuleType(".".join(parts[:end]))
+            module.__path__ = []  # type: ignore[attr-defined]
+            if module.__name__ not in sys.modules:
+                monkeypatch.setitem(sys.modules, module.__name__, module)
+        for name, value in names.items():
+            setattr(sys.modules[path], name, value)
+
+    return add
+
+
+@pytest.fixture(autouse=True)
+def _global_stream_untouched() -> Iterator[None]:
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.is_grad_enabled()
+
+
+def test_mindalle_is_asked_for_one_picture(pretend: Callable[..., None]) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Dalle:
+        @classmethod
+        def from_pretrained(cls, name: str) -> Dalle:
+            assert name == "minDALL-E/1.3B"
+            return cls()
+
+        def to(self, device: str) -> Dalle:
+            return self
+
+        def sampling(self, **told: Any) -> torch.Tensor:
+            asked.append(told)
+            return torch.rand(1, 3, 16, 16)
+
+    pretend("dalle.models", Dalle=Dalle)
+    system = systems.get("mindalle")("cpu")
+    first, again, other = (system.paint("an owl", seed) for seed in (1, 1, 2))
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+    assert asked[0]["prompt"] == "an owl"
+    assert asked[0]["num_candidates"] == 1
+    assert isinstance(system, System)
+
+
+def test_the_port_of_dalle_mega_keeps_its_weights_in_the_cache(
+    pretend: Callable[..., None],
+) -> None:
+    built: list[dict[str, Any]] = []
+
+    class MinDalle:
+        def __init__(self, **told: Any) -> None:
+            built.append(told)
+
+        def generate_image(self, text: str, seed: int, grid_size: int, is_verbose: bool) -> Any:
+            assert (text, grid_size) == ("an owl", 1)
+            return Image.new("RGBA", (8, 8), (seed, 0, 0, 255))
+
+    pretend("min_dalle", MinDalle=MinDalle)
+    picture = systems.get("min-dalle")("cpu").paint("an owl", 7)
+    assert picture.getpixel((0, 0)) == (7, 0, 0)
+    assert picture.mode == "RGB"
+    assert built[0]["models_root"].endswith("min-dalle")
+    assert built[0]["is_mega"] is True
+
+
+class GlideModel(torch.nn.Module):
+    """Says what it is told: the noise is the first token, the variance 5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokenizer = SimpleNamespace(
+            encode=lambda prompt: [len(prompt)],
+            padded_tokens_and_mask=lambda tokens, length: (
+                (tokens + [0] * length)[:length],
+                ([True] * len(tokens) + [False] * length)[:length],
+            ),
+        )
+
+    def forward(self, x: torch.Tensor, times: torch.Tensor, **told: torch.Tensor) -> torch.Tensor:
+        noise = told["tokens"][:, 0].float().view(-1, 1, 1, 1).expand_as(x)
+        return torch.cat([noise, torch.full_like(x, 5.0)], 1)
+
+    def load_state_dict(self, state: Any, *_: Any, **__: Any) -> Any:
+        self.loaded = state
+
+    def del_cache(self) -> None: ...
+
+
+class Diffusion:
+    def __init__(self, log: list[dict[str, Any]]) -> None:
+        self.log = log
+
+    def p_sample_loop(self, model: Any, shape: tuple[int, ...], **told: Any) -> torch.Tensor:
+        x = torch.randn(shape)
+        out = model(x, torch.zeros(len(x)), **told["model_kwargs"])
+        self.log.append({"kind": "small", "shape": shape, "out": out, **told})
+        return x.clamp(-1, 1)
+
+    def ddim_sample_loop(self, model: Any, shape: tuple[int, ...], **told: Any) -> torch.Tensor:
+        self.log.append({"kind": "large", "shape": shape, **told})
+        return torch.nn.functional.interpolate(told["model_kwargs"]["low_res"], shape[-2:])
+
+
+@pytest.mark.parametrize("guidance", ["clip", "free"])
+def test_glide_paints_small_then_enlarges(pretend: Callable[..., None], guidance: str) -> None:
+    log: list[dict[str, Any]] = []
+    loaded: list[str] = []
+
+    def load(name: str, device: Any) -> str:
+        loaded.append(name)
+        return name
+
+    def options(side: int) -> dict[str, Any]:
+        return {"image_size": side, "text_ctx": 4, "use_fp16": True, "timestep_respacing": ""}
+
+    def create(**given: Any) -> tuple[GlideModel, Diffusion]:
+        assert given["use_fp16"] is False
+        return GlideModel(), Diffusion(log)
+
+    pretend(
+        "glide_text2im.model_creation",
+        create_model_and_diffusion=create,
+        model_and_diffusion_defaults=lambda: options(8),
+        model_and_diffusion_defaults_upsampler=lambda: options(32),
+    )
+    pretend("glide_text2im.download", load_checkpoint=load)
+    clip = SimpleNamespace(
+        image_encoder=GlideModel(),
+        text_encoder=GlideModel(),
+        cond_fn=lambda prompts, scale: ("guide", prompts, scale),
+    )
+    pretend("glide_text2im.clip.model_creation", create_clip_model=lambda device: clip)
+    system = systems.get(f"glide-{guidance}")("cpu")
+    assert isinstance(system, System)
+    first, again, other = (system.paint("an owl", seed) for seed in (1, 1, 2))
+    assert first.size == (32, 32)
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+    small, large = log[:2]
+    assert (small["kind"], large["kind"]) == ("small", "large")
+    assert large["model_kwargs"]["tokens"].tolist() == [[6, 0, 0, 0]]
+    if guidance == "clip":
+        assert loaded == ["base", "upsample", "clip/image-enc", "clip/text-enc"]
+        assert small["cond_fn"] == ("guide", ["an owl"], 3.0)
+        assert small["shape"][0] == 1
+    else:
+        assert loaded == ["base", "upsample"]
+        assert small["cond_fn"] is None
+        assert small["shape"][0] == 2
+        # away from the wordless noise 0, three times the noise 6 of the words
+        assert small["out"][:, :3].unique().tolist() == [18.0]
+        assert small["out"][:, 3:].unique().tolist() == [5.0]
