@@ -61,6 +61,7 @@ def prepare(
     models = Models.load(config, generator, perceptor)
     stages = plan_stages(config, models)
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
+    models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
     if init_image is None and config.init_image:
         init_image = load_image(Path(config.init_image))
     if init_image is not None:
@@ -85,6 +86,7 @@ def prepare_blank(
     """Parts of a session that a state is about to be loaded into: no prompt or picture is read."""
     models = Models.load(config, generator, perceptor)
     canvas = _canvas(config, models)
+    models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     rngs = picture_rngs(config.seed, config.count)
     return Parts(config, models, canvas, (), rngs, start, None, tuple(losses))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from gouache import cutouts
 from gouache.config import CutoutConfig, PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.devices import autocast_dtype, resolve_device
+from gouache.engine.memory import MemoryPlan, free_memory, make_plan
 from gouache.engine.seeding import picture_rngs
 from gouache.errors import ConfigError
 from gouache.ops.codes import clamp_with_grad
@@ -38,6 +39,7 @@ class Models:
     guides: tuple[Guide, ...]
     device: torch.device
     dtype: torch.dtype | None
+    memory: MemoryPlan = field(default_factory=MemoryPlan)
 
     @classmethod
     def load(
@@ -82,13 +84,38 @@ class Models:
     def decode(self, codes: Tensor, canvas: Canvas) -> Tensor:
         """Codes (B,code_dim,h,w) -> picture (B,3,H,W) in [0,1], float32. Differentiable."""
         with self.autocast():
-            whole = self.generator.decode(codes)
+            whole = self._decode(codes)
         return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        lean = getattr(self.generator, "decode_lean", None) if self.memory.recompute else None
+        return self.generator.decode(codes) if lean is None else lean(codes)
+
+    def plan_memory(self, canvas: Canvas, count: int, num_cutouts: int) -> None:
+        """Decides how `count` pictures with `num_cutouts` each fit into the memory there is."""
+        cells = count * canvas.grid[0] * canvas.grid[1]
+        found = make_plan(
+            self._probe(self.generator.decode),
+            self.generator.codebook[:1].detach().float()[..., None, None],
+            cells,
+            [(self._probe(g.perceptor.embed_image), g.perceptor.image_size) for g in self.guides],
+            num_cutouts * count,
+            free_memory(self.device),
+            cells * canvas.cell**2,
+        )
+        self.memory.chunk, self.memory.recompute = found.chunk, found.recompute
+
+    def _probe(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def probe(x: Tensor) -> Tensor:
+            with self.autocast():
+                return function(x)
+
+        return probe
 
     def embed(self, perceptor: Perceptor, pictures: Tensor, batch: int) -> Tensor:
         """Cutouts (N*B,3,S,S) -> unit vectors (N,B,D), float32. Differentiable."""
         with self.autocast():
-            embeddings = perceptor.embed_image(pictures)
+            embeddings = self.memory.embed(perceptor.embed_image, pictures)
         # In half precision unit vectors are a little off; in float32 this changes nothing that
         # matters.
         return F.normalize(embeddings.float(), dim=-1).view(-1, batch, embeddings.shape[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,19 @@ class Session:
         """Does one step. A loss or gradient that is not finite raises `DivergedError`."""
         if self.finished:
             raise StopIteration
+        while True:
+            try:
+                return self._try_step()
+            except torch.OutOfMemoryError:
+                num = self.config.cutouts.num_cutouts * self.config.count
+                if not self.models.memory.lower(num):
+                    raise
+            torch.cuda.empty_cache()
+            warnings.warn(
+                "the memory is full; going on with less of it, a little slower", stacklevel=2
+            )
+
+    def _try_step(self) -> Step:
         before = self._memory()
         place = self._index, self._shown, self._picture
         try:

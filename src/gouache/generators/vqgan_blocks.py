@@ -7,10 +7,12 @@ network was trained at, is in `attn_resolutions`; the side of the picture at han
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gouache.ops.attention import attend
 from gouache.ops.norm import norm_silu
@@ -125,14 +127,14 @@ class Level(nn.Module):
         self.downsample = Downsample(width) if downsample else None
         self.upsample = Upsample(width) if upsample else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, recompute: bool = False) -> Tensor:
         for number, block in enumerate(self.block):
-            x = block(x)
+            x = _run(block, x, recompute)
             if self.attn:
-                x = self.attn[number](x)
+                x = _run(self.attn[number], x, recompute)
         if self.downsample is not None:
             x = self.downsample(x)
-        return x if self.upsample is None else self.upsample(x)
+        return x if self.upsample is None else _run(self.upsample, x, recompute)
 
 
 class Encoder(nn.Module):
@@ -221,12 +223,23 @@ class Decoder(nn.Module):
         self.norm_out = _norm(channels[0], groups)
         self.conv_out = nn.Conv2d(channels[0], out_channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x))
+    def forward(self, x: Tensor, recompute: bool = False) -> Tensor:
+        x = _run(self.mid, self.conv_in(x), recompute)
         for level in reversed(self.up):
-            x = level(x)
+            x = level(x, recompute)
+        return _run(self._finish, x, recompute)
+
+    def _finish(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv_out(norm_silu(self.norm_out, x))
         return out
+
+
+def _run(part: Callable[[Tensor], Tensor], x: Tensor, recompute: bool) -> Tensor:
+    """`part(x)`; with `recompute` only x is kept, and the rest made again in the backward pass."""
+    if not (recompute and x.requires_grad and torch.is_grad_enabled()):
+        return part(x)
+    out: Tensor = checkpoint(part, x, use_reentrant=False, preserve_rng_state=False)
+    return out
 
 
 __all__ = ["Decoder", "Encoder"]
