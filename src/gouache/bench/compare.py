@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import cycle, islice
+from pathlib import Path
 
 import torch
 
@@ -101,8 +102,17 @@ def peak_memory(kind: str, size: int, num_cutouts: int, loop: str) -> float:
     else:
         session = session_of(kind, size, num_cutouts, loop)
         next(session), next(session)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**3 if sys.platform == "darwin" else 1024**2)
+    return _peak_resident()
+
+
+def _peak_resident() -> float:
+    try:
+        # Linux hands `ru_maxrss` down to children, so it may be the parent's; this is our own.
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024**2
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024**3 if sys.platform == "darwin" else 1024**2)
 
 
 __all__ = ["Measured", "compare", "peak_memory", "session_of", "settings"]
