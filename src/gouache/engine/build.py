@@ -17,6 +17,7 @@ from gouache.engine.devices import autocast_dtype, resolve_device
 from gouache.engine.models import Guide, Models
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
+from gouache.engine.source import Source
 from gouache.engine.seeding import picture_rngs
 from gouache.engine.starts import Rehearse, choose_start
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
@@ -40,6 +41,7 @@ class Parts:
     start: Tensor  # (B,code_dim,h,w)
     pull_target: Tensor | None
     losses: tuple[Loss, ...] = ()  # besides those that the settings ask for
+    source: Source | None = None  # the picture of an edit
 
 
 def prepare(
