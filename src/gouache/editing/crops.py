@@ -17,6 +17,7 @@ SCALES = (0.3, 0.42, 0.6, 0.8)  # sides of the crops, as shares of the picture's
 STRIDE = 0.2  # between crops, as a share of their side
 WINDOW = 0.12  # a crop speaks for a Gaussian about its centre, this share of its side wide
 INVERSE_TEMPERATURE = 20.0
+DOUBT = 0.1  # weight of the lowest score, against the median of the crops' own
 _MOST = 48  # crops along a side at one scale
 _BATCH = 64
 
@@ -97,11 +98,12 @@ def to_pixels(crops: Crops, scores: Tensor, window: float = WINDOW) -> Tensor:
         away = (place - (start + side / 2)[:, None]) / spread
         return torch.exp(-away.square() / 2)
 
-    # Beyond the outermost centres all weights are small; this keeps their ratio finite.
-    rows = along(height, top).clamp_min(1e-30)
-    columns = along(width, left).clamp_min(1e-30)
-    above = torch.einsum("nh,nw->hw", rows * scores.double()[:, None], columns)
-    return (above / torch.einsum("nh,nw->hw", rows, columns)).float()
+    rows, columns = along(height, top), along(width, left)
+    low = scores.min()
+    above = torch.einsum("nh,nw->hw", rows * (scores - low).double()[:, None], columns)
+    weight = torch.einsum("nh,nw->hw", rows, columns)
+    # At the border no crop has its centre, and the nearest one would speak for all of it.
+    return (above / (weight + DOUBT * weight.median())).float() + low
 
 
 def _places(length: int, side: int) -> list[int]:
