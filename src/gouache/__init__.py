@@ -15,6 +15,7 @@ from gouache._version import __version__
 
 if TYPE_CHECKING:
     from gouache.config import PaintConfig, make_config
+    from gouache.editing import EditConfig, edit, find_mask
     from gouache.engine import Painting, Session, resume_session, save_session
     from gouache.engine.paint import paint
     from gouache.errors import GouacheError
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from gouache.protocols import Step
 
 _HOMES = {
+    "EditConfig": "gouache.editing.config",
     "GouacheError": "gouache.errors",
     "PaintConfig": "gouache.config",
     "Painting": "gouache.engine",
     "Session": "gouache.engine",
     "Step": "gouache.protocols",
+    "edit": "gouache.editing",
+    "find_mask": "gouache.editing",
     "load_generator": "gouache.generators",
     "load_perceptor": "gouache.perceptors",
     "make_config": "gouache.config",
@@ -48,12 +52,15 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "EditConfig",
     "GouacheError",
     "PaintConfig",
     "Painting",
     "Session",
     "Step",
     "__version__",
+    "edit",
+    "find_mask",
     "load_generator",
     "load_perceptor",
     "make_config",

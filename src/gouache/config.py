@@ -252,6 +252,16 @@ def parse_perceptor(text: str) -> tuple[str, float]:
     return name.strip(), weight
 
 
+def check_setting(setting: Setting, value: Any) -> None:
+    """Raises `ConfigError` for a value of the wrong type or out of the setting's range."""
+    _check(setting, value)
+
+
+def coerce_setting(setting: Setting, value: Any) -> Any:
+    """What people and files write, as the setting's type."""
+    return _coerce(setting, value)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -357,6 +367,8 @@ __all__ = [
     "OptimizerConfig",
     "PaintConfig",
     "Setting",
+    "check_setting",
+    "coerce_setting",
     "flatten",
     "make_config",
     "parse_perceptor",

@@ -139,6 +139,14 @@ class Latent(Protocol):
 
 
 @dataclass(frozen=True)
+class SourceViews:
+    """What a step's cutouts show of the picture that is edited; no gradient."""
+
+    embeddings: Tensor  # (N,B,D) unit vectors of the same cutouts of the source
+    inside: Tensor  # (N,B) in [0,1], the share of each cutout that may be repainted
+
+
+@dataclass(frozen=True)
 class LossContext:
     """What a loss may look at in one step."""
 
@@ -148,6 +156,7 @@ class LossContext:
     embeddings: Tensor  # (N,B,D) unit vectors
     step: int  # of the whole run
     num_steps: int
+    source: SourceViews | None = None  # in edits only
 
 
 class Loss(Protocol):
@@ -183,4 +192,4 @@ class Step:
         return [to_pil(picture) for picture in self.image]
 
 
-__all__ = ["Generator", "Latent", "Loss", "LossContext", "Perceptor", "Step"]
+__all__ = ["Generator", "Latent", "Loss", "LossContext", "Perceptor", "SourceViews", "Step"]

@@ -5,24 +5,29 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from PIL.Image import Image as Picture
+
 from gouache.apps.outputs import Outputs
 from gouache.apps.progress import Progress, make_progress
 from gouache.config import PaintConfig
+from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError, StateError
 from gouache.ops.images import grid_pil, to_pil
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
-from gouache.output.video import timelapse
+from gouache.output.video import timelapse as open_film
 from gouache.prompts import one_line
 from gouache.protocols import Step
+
+Touch = Callable[[Picture], Picture]
 
 FRAMES = 120  # a timelapse has about this many
 
@@ -72,15 +77,22 @@ class Stop:
 
 
 def run_session(
-    session: Session, outputs: Outputs, folder: RunFolder | None, progress: Progress
+    session: Session,
+    outputs: Outputs,
+    folder: RunFolder | None,
+    progress: Progress,
+    touch: Touch | None = None,
 ) -> Result:
-    """Paints to the end or to Ctrl-C and writes pictures, film, losses and state."""
+    """Paints to the end or to Ctrl-C and writes pictures, film, losses and state.
+
+    `touch` is what an edit does to its pictures in the end; edits cannot be resumed.
+    """
     begun = time.monotonic()
     stop, last = Stop(), None
     every = max(1, session.num_steps // FRAMES)
     with ExitStack() as stack:
         stack.enter_context(stop.listening())
-        film = stack.enter_context(timelapse(outputs.timelapse)) if outputs.timelapse else None
+        film = stack.enter_context(open_film(outputs.timelapse)) if outputs.timelapse else None
         stack.enter_context(progress)
         if folder is not None and session.step_index == 0:
             save_session(session, folder.state_path)
@@ -99,9 +111,9 @@ def run_session(
             raise
         if film is not None and session.finished:
             film.add(_as_frame(session.picture(), outputs))
-        paths, grid = _write_pictures(session, outputs, last, session.picture())
+        paths, grid = _write_pictures(session, outputs, last, session.picture(), touch)
         resume = None
-        if not session.finished:
+        if not session.finished and touch is None:
             resume = _save_interrupted(session, outputs, folder)
     return Result(
         out=paths,
@@ -152,10 +164,16 @@ def run_settings(config: PaintConfig, outputs: Outputs) -> dict[str, Any]:
 
 
 def _write_pictures(
-    session: Session, outputs: Outputs, last: Step | None, pictures: Any
+    session: Session,
+    outputs: Outputs,
+    last: Step | None,
+    pictures: Any,
+    touch: Touch | None = None,
 ) -> tuple[list[Path], Path | None]:
     losses = {} if last is None else last.losses
     images = [to_pil(picture) for picture in pictures]
+    if touch is not None:
+        images = [touch(image) for image in images]
     chosen = list(range(len(images))) if outputs.only is None else [outputs.only]
     paths = outputs.picture_paths(len(images))
     prompt = session.config.prompt
@@ -198,6 +216,34 @@ def paint_run(
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
         result = run_session(session, outputs, folder, make_progress(quiet or json))
     return report(config, result, json=json)
+
+
+def edit_run(
+    plan: EditPlan,
+    config: PaintConfig,
+    outputs: Outputs,
+    *,
+    sized: bool,
+    overlay: Path | None,
+    quiet: bool,
+    json: bool,
+) -> int:
+    """Edits a picture; returns the exit code."""
+    editing = start(plan, config, sized=sized)
+    session, mask = editing.session, editing.mask
+    if overlay is not None and mask is not None:
+        save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
+    progress = make_progress(quiet or json)
+    result = run_session(session, outputs, None, progress, editing.finish_pil)
+    code = report(session.config, result, json=json)
+    if not session.finished:
+        print(
+            f"gouache: stopped after step {result.step} of {result.num_steps}; "
+            "the picture is as it was then",
+            file=sys.stderr,
+        )
+        return 130
+    return code
 
 
 def resume_run(run_dir: Path, *, quiet: bool, json: bool) -> int:

@@ -18,6 +18,7 @@ from gouache.engine.models import Guide, Models
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.seeding import picture_rngs
+from gouache.engine.source import Source
 from gouache.engine.starts import Rehearse, choose_start
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
 from gouache.latents import latents
@@ -43,6 +44,7 @@ class Parts:
     start: Tensor  # (B,code_dim,h,w)
     pull_target: Tensor | None
     losses: tuple[Loss, ...] = ()  # besides those that the settings ask for
+    source: Source | None = None  # the picture of an edit
 
 
 def prepare(

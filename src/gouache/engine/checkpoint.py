@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gouache.config import PaintConfig
-from gouache.engine.build import prepare_blank
+from gouache.engine.build import Parts, prepare_blank
 from gouache.engine.models import Guide
 from gouache.engine.session import Session
 from gouache.engine.state import SessionState
@@ -29,13 +29,15 @@ def resume_session(
     generator: Generator | None = None,
     perceptor: Perceptor | Sequence[Guide] | None = None,
     losses: Sequence[Loss] = (),
+    edit: Callable[[Parts], Parts] | None = None,
 ) -> Session:
     """The session that `save_session` wrote, ready for its next step.
 
     It needs the models, and neither prompts nor picture files: what was encoded of them is in the
     state. On the same machine the run ends in the same pixels as without the interruption; `device`
     and `precision` may be changed and then change it a little. `losses` that were given as objects
-    have to be given again. Damage, or other weights than the run's, raise `StateError`.
+    have to be given again, and `edit` puts the picture of an edit back into the parts. Damage, or
+    other weights than the run's, raise `StateError`.
     """
     tensors, meta = load_state(path)
     changes = {"device": device, "precision": precision}
@@ -48,6 +50,8 @@ def resume_session(
         ) from None
     config = config.updated(**{name: value for name, value in changes.items() if value is not None})
     parts = prepare_blank(config, generator=generator, perceptor=perceptor, losses=losses)
+    if edit is not None:
+        parts = edit(parts)
     session = Session(parts)
     session.load_state_dict(SessionState(tensors, meta))
     return session

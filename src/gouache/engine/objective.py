@@ -11,6 +11,7 @@ from gouache import cutouts
 from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
+from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target, add_up
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
@@ -22,7 +23,7 @@ class Objective:
     """The losses of a run. Immutable: a change of prompts makes another one.
 
     `pull_target` (B,code_dim,h,w) is where the stepwise pull on the latent leads, None for zero;
-    `extra` are losses besides those that the settings ask for.
+    `extra` are losses besides those that the settings ask for; `source` is the picture of an edit.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Objective:
         stages: Sequence[StagePlan],
         pull_target: Tensor | None,
         extra: Sequence[Loss],
+        source: Source | None = None,
     ) -> None:
         self.stages = tuple(stages)
         self.pull_target = pull_target
@@ -40,7 +42,16 @@ class Objective:
         self._models = models
         self._canvas = canvas
         self._of_picture = [*picture_terms(config, pull_target), *extra]
+        self._source = source
         self._of_guides = [guide_terms(stage.targets, models.guides, config) for stage in stages]
+        if source is not None:
+            kept: list[list[list[Loss]]] = [
+                [[] for _ in terms] if source.only else terms for terms in self._of_guides
+            ]
+            self._of_guides = [
+                [[*terms, *more] for terms, more in zip(guides, source.losses, strict=True)]
+                for guides in kept
+            ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             raise ConfigError("every prompt has weight 0, so there is nothing to paint; raise one")
 
@@ -57,7 +68,11 @@ class Objective:
         latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
         batch = len(image)
-        params = cutouts.sample(self._config.cutouts, batch, (canvas.height, canvas.width), rngs)
+        size = (canvas.height, canvas.width)
+        if self._source is None:
+            params = cutouts.sample(self._config.cutouts, batch, size, rngs)
+        else:
+            params = self._source.draw(self._config.cutouts, size, rngs)
         losses: dict[str, Tensor] = {}
         for number, guide in enumerate(models.guides):
             views = cutouts.apply(image, params, guide.perceptor.image_size)
@@ -68,6 +83,9 @@ class Objective:
                 embeddings=models.embed(guide.perceptor, views, batch),
                 step=step,
                 num_steps=num_steps,
+                source=None
+                if self._source is None
+                else self._source.views(models, guide.perceptor, params),
             )
             terms = [*self._of_guides[stage][number]]
             if number == 0:

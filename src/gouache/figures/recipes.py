@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 
 from gouache.errors import ConfigError
+from gouache.figures.masked import MASKED_EDITING
 from gouache.figures.recipe import OURS, Cell, Order, Recipe, parts_of
 from gouache.figures.systems import available
 from gouache.figures.words import WORDS, World
@@ -116,12 +116,6 @@ recipes.add("14", Recipe("14", "more of figure 13", _systems_beside(1)))
 recipes.add("15", Recipe("15", "codebook sampling, z-quantize, z-quantize + L2", _latents))
 recipes.add("16", Recipe("16", "no augmentation, each one alone, all", _augmentations))
 recipes.add("17", Recipe("17", "prompt addition: content, sentence, sums, style", _additions))
-try:
-    # Masked editing brings the two functions that figure 18 is made with.
-    _editing = importlib.import_module("gouache.editing.figure")
-except ImportError:
-    pass
-else:
-    recipes.add("18", _editing.RECIPE)
+recipes.add("18", MASKED_EDITING)
 
 __all__ = ["recipes"]

@@ -7,13 +7,16 @@ together stay independent of one another.
 from gouache.losses.contrast import ContrastLoss, rivals
 from gouache.losses.latent import DecayingLoss, SteppedLoss
 from gouache.losses.prompt import PromptLoss, spherical_distance
+from gouache.losses.structure import DirectionLoss, StructureLoss
 from gouache.losses.tv import TotalVariationLoss
 
 __all__ = [
     "ContrastLoss",
     "DecayingLoss",
+    "DirectionLoss",
     "PromptLoss",
     "SteppedLoss",
+    "StructureLoss",
     "TotalVariationLoss",
     "rivals",
     "spherical_distance",

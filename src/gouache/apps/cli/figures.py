@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import with_settings
+from gouache.apps.cli.options import PAINT, with_settings
 from gouache.config import make_config
 from gouache.errors import ConfigError, PromptError
 from gouache.registry import nearest
@@ -17,7 +17,7 @@ from gouache.registry import nearest
 MAX_PROMPTS = 1000
 
 
-@with_settings
+@with_settings(PAINT)
 def figures(
     name: Annotated[
         str, typer.Argument(metavar="FIGURE", help="list, a figure's number, or cutouts.")

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from gouache._version import __version__
-from gouache.apps.cli import bench, figures, models, paint, read, train
+from gouache.apps.cli import bench, edit, figures, models, paint, read, train
 from gouache.errors import GouacheError, PromptError
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
@@ -48,6 +48,8 @@ app = typer.Typer(
     "A prompt that is also a command's name needs paint before it.",
 )
 app.command("paint")(paint.paint)
+app.command("edit")(edit.edit)
+app.command("mask")(edit.mask)
 app.command("resume")(paint.resume)
 app.command("replay")(paint.replay)
 app.command("info")(read.info)

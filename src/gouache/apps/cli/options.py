@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from gouache.config import AUGMENTATIONS, PRESETS, Setting, settings
+from gouache.editing.config import MASK_SETTINGS, edit_settings
 
 _PANELS = {
     "": "Picture",
@@ -22,6 +23,7 @@ _PANELS = {
     "latents": "Latent",
     "optimization": "Optimiser",
     "guidance": "Guidance",
+    "edit": "Edit",
 }
 # Where a list is given by repeating an option, the option is in the singular.
 _SINGULAR = {
@@ -77,9 +79,18 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     )
 
 
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds an option for every setting; the given ones reach `command` as the mapping `given`."""
-    extra = {p.name: p for p in map(_parameter, settings()) if p.name not in _POSITIONAL}
+PAINT = tuple(settings())
+EDIT = (*edit_settings(), *settings())
+MASK = tuple(setting for setting in edit_settings() if setting.name in MASK_SETTINGS)
+
+
+def with_settings(chosen: Sequence[Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds an option for each setting; the given ones reach the command as the mapping `given`."""
+    return functools.partial(_with_settings, chosen)
+
+
+def _with_settings(chosen: Sequence[Setting], command: Callable[..., Any]) -> Callable[..., Any]:
+    extra = {p.name: p for p in map(_parameter, chosen) if p.name not in _POSITIONAL}
     plural = {singular: name for name, singular in _SINGULAR.items()}
     hints = typing.get_type_hints(command, include_extras=True)
     own = [

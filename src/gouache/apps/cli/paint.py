@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import PRESET_HELP, with_settings
+from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.outputs import Outputs, default_out
 from gouache.config import PaintConfig, flatten, make_config
 from gouache.errors import ConfigError, StateError
@@ -24,7 +24,7 @@ Timelapse = Annotated[
 ]
 
 
-@with_settings
+@with_settings(PAINT)
 def paint(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT", help="What to paint.")
@@ -90,6 +90,11 @@ def replay(
     from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
+    if any("edit" in edit for edit in metadata.get("edits") or ()):
+        raise StateError(
+            f"{picture} is an edit of another picture, which its file does not hold; "
+            "use gouache edit with that picture again"
+        )
     try:
         settings = PaintConfig.from_dict(metadata["config"])
         index = metadata.get("picture")

@@ -1,0 +1,97 @@
+"""Settings of masks and edits, beside those of `gouache.config`. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gouache.config import Setting, check_setting, coerce_setting
+from gouache.sections import setting
+
+
+@dataclass(frozen=True)
+class EditConfig:
+    """What is masked, what is kept, and how strongly (paper, appendix H.2)."""
+
+    strength: float = setting(
+        1.0, "how far the picture moves towards the words", above=0.0, high=100.0
+    )
+    structure_weight: float = setting(
+        1.0,
+        "weight of each cutout's distance to the same cutout of the source",
+        low=0.0,
+        high=1000.0,
+    )
+    focus_share: float = setting(0.75, "share of cutouts taken around the mask", low=0.0, high=1.0)
+    focus_margin: float = setting(
+        1.3, "side of that surrounding, in sides of the mask's box", low=1.0, high=100.0
+    )
+    threshold: str = setting(
+        "auto",
+        "where the mask ends: auto (Otsu on how much likelier the phrase is than other captions, "
+        "then colours), paper (mean less deviations)",
+        choices=("auto", "paper"),
+    )
+    deviations: float = setting(
+        2.0, "standard deviations below the mean (paper)", low=-100.0, high=100.0
+    )
+    colors: bool = setting(True, "follow the picture's colours to the thing's outline (auto)")
+    grow: int = setting(0, "pixels by which the mask grows", low=0, high=4096)
+    feather: int = setting(
+        4, "pixels over which a composite fades from painted to source", low=0, high=4096
+    )
+    invert: bool = setting(False, "mask what is not the phrase")
+    min_area: float = setting(
+        0.002, "patches smaller than this share of the picture are left out", low=0.0, high=1.0
+    )
+    min_score: float = setting(
+        0.01,
+        "how much of the phrase, against all other captions, some crop must show",
+        low=0.0,
+        high=1.0,
+    )
+    composite: bool = setting(
+        False, "lay the painted part over the source, at the source's size and untouched outside"
+    )
+
+    def __post_init__(self) -> None:
+        for item in edit_settings():
+            check_setting(item, getattr(self, item.name))
+
+    def updated(self, **values: Any) -> EditConfig:
+        """A copy with other values; wrong ones raise `ConfigError`."""
+        known = {item.name: item for item in edit_settings()}
+        return dataclasses.replace(
+            self, **{name: coerce_setting(known[name], value) for name, value in values.items()}
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain names and values; `EditConfig().updated(**these)` reads them back."""
+        return dataclasses.asdict(self)
+
+
+def edit_settings() -> tuple[Setting, ...]:
+    """The fields as the command line shows them."""
+    hints = typing.get_type_hints(EditConfig)
+    return tuple(
+        Setting(item.name, "edit", hints[item.name], item.default, item.metadata)
+        for item in dataclasses.fields(EditConfig)
+    )
+
+
+MASK_SETTINGS = (
+    *("threshold", "deviations", "colors", "grow", "feather", "invert", "min_area", "min_score"),
+)
+
+
+def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Flat names -> those of `EditConfig` and all others."""
+    names = {item.name for item in edit_settings()}
+    mine = {name: value for name, value in values.items() if name in names}
+    return mine, {name: value for name, value in values.items() if name not in names}
+
+
+__all__ = ["MASK_SETTINGS", "EditConfig", "edit_settings", "split"]

@@ -1,0 +1,313 @@
+"""Edits of a whole picture or of a masked part of it (paper, appendix H.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from gouache.config import PaintConfig, make_config
+from gouache.editing import crops, shapes
+from gouache.editing.config import EditConfig, split
+from gouache.editing.mask import (
+    Mask,
+    check_phrase,
+    read_mask,
+    read_source,
+    require_some,
+    score,
+    tinted,
+)
+from gouache.engine import Guide, Painting, Session, finish
+from gouache.engine.build import Parts, prepare
+from gouache.engine.canvas import Canvas
+from gouache.engine.models import Models
+from gouache.engine.source import Source
+from gouache.errors import ConfigError
+from gouache.losses import DirectionLoss, StructureLoss
+from gouache.protocols import Generator, Loss, Perceptor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+DEFAULTS: dict[str, Any] = {"latent": "quantized"}  # coarse levels would move all of the picture
+LONGEST = 1024
+
+
+@dataclass(frozen=True)
+class EditPlan:
+    """What is edited and how: everything besides the settings of painting.
+
+    `replace` names what is masked, `mask_image` is a mask of one's own; without either the whole
+    picture is edited. `old` is the phrase that the prompt is relative to. `path` is where the
+    picture came from, for the record.
+    """
+
+    source: Picture = field(repr=False)
+    config: EditConfig = field(default_factory=EditConfig)
+    replace: str = ""
+    old: str = ""
+    mask_image: Picture | None = field(default=None, repr=False)
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if self.replace and self.old:
+            raise ConfigError("give either what to replace or what to move away from, not both")
+        if self.replace:
+            check_phrase(self.replace)
+        if self.old:
+            check_phrase(self.old)
+        if self.config.composite and not self.masked:
+            raise ConfigError("a composite needs a mask; say what to replace or give a mask")
+
+    @property
+    def masked(self) -> bool:
+        return bool(self.replace) or self.mask_image is not None
+
+    def record(self, mask: Mask | None) -> dict[str, Any]:
+        """What a picture's file tells of its edit; `replay` reads it."""
+        return {
+            "step": 0,
+            "edit": "replace" if self.masked else "edit",
+            "source": self.path,
+            "source_sha256": pixels_sha256(self.source),
+            "replace": self.replace,
+            "from": self.old,
+            "mask_file": self.mask_image is not None,
+            "mask_share": None if mask is None else round(mask.share, 4),
+            "settings": self.config.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class EditSession:
+    """A session that edits, and what turns its pictures into the result."""
+
+    session: Session
+    plan: EditPlan
+    mask: Mask | None
+
+    def finish_pil(self, image: Picture) -> Picture:
+        """A painted picture -> the result: itself, or laid over the source."""
+        if not self.plan.config.composite or self.mask is None:
+            return image
+        return composite(self.plan.source, image, self.mask)
+
+
+@dataclass(frozen=True)
+class EditResult(Painting):
+    """Like `Painting`, with the source and the mask beside the pictures."""
+
+    source: Picture | None = field(default=None, repr=False)
+    mask: Mask | None = field(default=None, repr=False)
+
+    def overlay(self) -> Picture:
+        """The source with the mask tinted; the source itself where nothing was masked."""
+        assert self.source is not None
+        return self.source if self.mask is None else tinted(self.source, self.mask.selected)
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Writes the pictures with their settings in them, as `Painting.save` does."""
+        return super().save(path)
+
+
+def edit(
+    image: Picture | str | os.PathLike[str],
+    prompt: str,
+    *,
+    old: str = "",
+    replace: str = "",
+    mask: Picture | str | os.PathLike[str] | None = None,
+    preset: str = "auto",
+    generator: str | Generator | None = None,
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None = None,
+    **settings: Any,
+) -> EditResult:
+    """Changes a picture to fit `prompt`: `edit("a.png", "at night").save("b.png")`.
+
+    Without more the whole picture changes and keeps its structure, by the distance of each cutout
+    to the same cutout of the source. With `old` the prompt is relative to it ("a red apple" -> "a
+    green apple"). With `replace` (a phrase) or `mask` (a picture, light where to paint) only that
+    part changes. `settings` are those of `EditConfig` and `PaintConfig`; the size is the picture's
+    own aspect at the generator's native size unless `size` is given. Everything that can be wrong
+    raises a `GouacheError` with one line.
+    """
+    names: dict[str, Any] = {}
+    if isinstance(generator, str):
+        names["generator"], generator = generator, None
+    if isinstance(perceptor, str) or (
+        isinstance(perceptor, Sequence) and all(isinstance(one, str) for one in perceptor)
+    ):
+        names["perceptor"], perceptor = perceptor, None
+    mine, others = split(settings)
+    config = make_config(preset, **{**DEFAULTS, "prompt": prompt, **names, **others})
+    plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
+    editing = start(
+        plan,
+        config,
+        sized="size" in others,
+        generator=generator,
+        perceptor=perceptor,  # type: ignore[arg-type]
+    )
+    painting = finish(editing.session)
+    images = tuple(editing.finish_pil(one) for one in painting.images)
+    values = {item.name: getattr(painting, item.name) for item in dataclasses.fields(painting)}
+    return EditResult(**{**values, "images": images}, source=plan.source, mask=editing.mask)
+
+
+def replace(
+    image: Picture | str | os.PathLike[str], old: str, new: str, **settings: Any
+) -> EditResult:
+    """Replaces what `old` names by `new` (the paper's figure 18); arguments as for `edit`.
+
+    The result's `source`, `overlay()` and `image` are the figure's three panels.
+    """
+    return edit(image, new, replace=old, **settings)
+
+
+def make_plan(
+    image: Picture | str | os.PathLike[str],
+    config: EditConfig,
+    *,
+    replace: str = "",
+    old: str = "",
+    mask: Picture | str | os.PathLike[str] | None = None,
+) -> EditPlan:
+    """Reads the files and checks the phrases; no model is loaded."""
+    source = read_source(image)
+    mask_image: Picture | None = None
+    if mask is not None:
+        found = read_mask(mask, source.size, config)  # refused now rather than after loading
+        mask_image = Image.fromarray((found.scores * 255).round().byte().numpy())
+    path = "" if isinstance(image, Image.Image) else str(Path(image).absolute())
+    return EditPlan(source, config, replace, old, mask_image, path)
+
+
+def start(
+    plan: EditPlan,
+    config: PaintConfig,
+    *,
+    sized: bool,
+    generator: Generator | None = None,
+    perceptor: Perceptor | Sequence[Guide] | None = None,
+) -> EditSession:
+    """Loads the models, finds the mask, and encodes the picture as the session's start."""
+    models = Models.load(config, generator, perceptor)
+    if not sized:
+        config = config.updated(size=natural_size(plan.source.size, models.generator))
+    mask = find(plan, models)
+    canvas = Canvas(*config.size, models.generator.downsampling)
+    parts = prepare(
+        config,
+        generator=models.generator,
+        perceptor=models.guides,
+        init_image=canvas.read(plan.source),
+    )
+    session = Session(with_source(parts, plan, mask))
+    session.edits.append(plan.record(mask))
+    return EditSession(session, plan, mask)
+
+
+def find(plan: EditPlan, models: Models) -> Mask | None:
+    """The plan's mask at the source's size, None where all may change."""
+    if plan.mask_image is not None:
+        return read_mask(plan.mask_image, plan.source.size, plan.config)
+    if not plan.replace:
+        return None
+    mask = score(plan.source, plan.replace, models.guides[0].perceptor, plan.config)
+    require_some(mask)
+    return mask
+
+
+def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
+    """Parts with the edit's source, losses, mask and focus. Also puts them back on resuming."""
+    config, models, canvas = plan.config, parts.models, parts.canvas
+    image = canvas.read(plan.source)
+    encoded = models.encode(image, canvas).expand(parts.config.count, -1, -1, -1).contiguous()
+    parts = dataclasses.replace(parts, start=encoded)
+    losses = tuple(tuple(_terms(plan, parts.config, guide)) for guide in models.guides)
+    if mask is None:
+        source = Source(image, losses, only=bool(plan.old))
+        return dataclasses.replace(parts, source=source)
+    grey = Image.fromarray(mask.selected.numpy().astype(np.uint8) * 255)
+    pixels = canvas.read(grey.convert("RGB"))[:, :1] > 0.5
+    if not bool(pixels.any()):  # thinner than a pixel of the canvas
+        pixels = canvas.read(grey.convert("RGB"))[:, :1] > 0
+    left, top, right, bottom = shapes.bounding_box(pixels[0, 0])
+    longest = max(canvas.width, canvas.height)
+    side = min(longest, config.focus_margin * max(right - left, bottom - top, canvas.cell * 2))
+    source = Source(
+        image,
+        losses,
+        mask=pixels.float(),
+        cells=canvas.cells(pixels).to(models.device),
+        focus=((left + right) / 2, (top + bottom) / 2, side),
+        focus_share=config.focus_share,
+    )
+    return dataclasses.replace(parts, source=source)
+
+
+def _terms(plan: EditPlan, config: PaintConfig, guide: Guide) -> list[Loss]:
+    edit = plan.config
+    if plan.old:
+        new = crops.embed_phrase(config.prompt, guide.perceptor)
+        old = crops.embed_phrase(plan.old, guide.perceptor)
+        direction = (new - old).to(next(_devices(guide.perceptor), torch.device("cpu")))
+        return [DirectionLoss(direction, edit.strength, guide.weight)]
+    weight = guide.weight * edit.structure_weight / edit.strength
+    return [StructureLoss(weight, plan.masked)] if weight else []
+
+
+def _devices(perceptor: Perceptor) -> Any:
+    return (tensor.device for tensor in (perceptor.bank,) if tensor is not None)
+
+
+def natural_size(source: tuple[int, int], generator: Generator) -> tuple[int, int]:
+    """Width and height of the source's aspect, the short side the generator's native size."""
+    short = min(source)
+    longest = max(generator.native_size, LONGEST)
+    scale = min(generator.native_size / short, longest / max(source))
+    width, height = (max(generator.downsampling, round(side * scale)) for side in source)
+    return width, height
+
+
+def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
+    """The painted picture over the source where the feathered mask is; all else is the source."""
+    width, height = source.size
+    below = np.asarray(source)
+    above = painted.resize((width, height), Image.Resampling.LANCZOS)
+    share = shapes.feathered(mask.selected, mask.config.feather).numpy()[..., None]
+    blend = below + share * (np.asarray(above, np.float32) - below)
+    out = np.where(share > 0, np.rint(blend.clip(0, 255)).astype(np.uint8), below)
+    return Image.fromarray(out)
+
+
+def pixels_sha256(source: Picture) -> str:
+    """Of the size and the RGB values: the same picture in another format has the same."""
+    width, height = source.size
+    return hashlib.sha256(f"{width}x{height}".encode() + source.tobytes()).hexdigest()
+
+
+__all__ = [
+    "DEFAULTS",
+    "EditPlan",
+    "EditResult",
+    "EditSession",
+    "composite",
+    "edit",
+    "find",
+    "make_plan",
+    "natural_size",
+    "pixels_sha256",
+    "replace",
+    "start",
+    "with_source",
+]
