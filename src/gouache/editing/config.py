@@ -48,7 +48,7 @@ class EditConfig:
         0.002, "patches smaller than this share of the picture are left out", low=0.0, high=1.0
     )
     min_score: float = setting(
-        0.01,
+        0.02,
         "how much of the phrase, against all other captions, some crop must show",
         low=0.0,
         high=1.0,
