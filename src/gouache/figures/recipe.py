@@ -89,7 +89,7 @@ def editing_recipe(
         if order.prompts:
             asked = tuple(_three_parts(line) for line in order.prompts)
         for prompt, source, target in asked:
-            row = f"{source} \N{RIGHTWARDS ARROW} {target}"
+            row = f"{source} -> {target}"
             found += [
                 Cell(prompt, row, "picture"),
                 Cell(
