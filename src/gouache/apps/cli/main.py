@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from gouache._version import __version__
-from gouache.apps.cli import bench, edit, figures, models, paint, read, train
+from gouache.apps.cli import bench, edit, figures, models, paint, read, studio, train
 from gouache.errors import GouacheError, PromptError
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
@@ -55,6 +55,7 @@ app.command("replay")(paint.replay)
 app.command("info")(read.info)
 app.command("bench")(bench.bench)
 app.command("figures")(figures.figures)
+app.command("studio")(studio.studio)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
 

@@ -1,0 +1,1 @@
+"""The studio: a page in the browser to paint together on, and the HTTP interface behind it."""

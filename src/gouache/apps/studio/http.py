@@ -1,0 +1,371 @@
+"""The studio's HTTP interface (docs/studio.md): JSON in and out, one line for each mistake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gouache._version import __version__
+from gouache.apps.outputs import slug
+from gouache.apps.studio.guard import Guard
+from gouache.apps.studio.orders import (
+    flat_settings,
+    installed_models,
+    read_id,
+    read_order,
+    settings_table,
+)
+from gouache.apps.studio.runs import Run
+from gouache.apps.studio.uploads import Uploads, check_strokes
+from gouache.apps.studio.worker import QueueFullError, Studio, make_film
+from gouache.editing.mask import find_mask
+from gouache.errors import ConfigError, GouacheError, PromptError
+from gouache.prompts import parse_prompts
+
+PAGE = Path(__file__).parent / "page"
+JSON_BYTES = 2**20
+POLL = 0.05  # seconds between two looks for news
+_ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
+
+
+class TooLargeError(ConfigError):
+    """More bytes than are taken."""
+
+
+class NotFoundError(ConfigError):
+    """Nothing of that name belongs to this visitor."""
+
+
+class Interface:
+    """The endpoints. All that takes time runs in a thread of its own."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.uploads = Uploads(studio.root, studio.limits)
+        self.models = installed_models()
+        self._looking = threading.Lock()  # one search for a mask at a time
+
+    async def info(self, request: Request) -> Response:
+        """What the studio can do, for pages and clients."""
+        limits = vars(self.studio.limits)
+        document = {"version": __version__, "limits": limits, "models": self.models}
+        return JSONResponse({**document, "settings": settings_table()})
+
+    async def prompt(self, request: Request) -> Response:
+        """Reads a prompt: stages of parts with text, weight and stop."""
+        body = await self._json(request)
+        text = body.get("prompt") if isinstance(body, dict) else None
+        if not isinstance(text, str):
+            raise ConfigError('send {"prompt": "text"}')
+        stages = [
+            [
+                {
+                    "text": part.text,
+                    "weight": part.weight,
+                    "stop": part.stop if abs(part.stop) < 1e9 else None,
+                    "source": _bare(part),
+                }
+                for part in stage
+            ]
+            for stage in parse_prompts(text)
+        ]
+        return JSONResponse({"stages": stages})
+
+    async def add_image(self, request: Request) -> Response:
+        """Takes a picture file as the body; gives its id."""
+        data = await self._body(request, self.studio.limits.upload_bytes)
+        name, picture = await run_in_threadpool(self.uploads.add, data, _owner(request))
+        return JSONResponse({"id": name, "width": picture.width, "height": picture.height}, 201)
+
+    async def image(self, request: Request) -> Response:
+        name = read_id(request.path_params["name"], "the picture's id")
+        try:
+            return FileResponse(self.uploads.path(name, _owner(request)))
+        except ConfigError as error:
+            raise NotFoundError(str(error)) from None
+
+    async def mask(self, request: Request) -> Response:
+        """Finds what a phrase names: {image, phrase} -> the id of a mask, its share, its score."""
+        body = await self._json(request)
+        if not isinstance(body, dict) or not isinstance(body.get("phrase"), str):
+            raise ConfigError('send {"image": ID, "phrase": "a red apple"}')
+        path = self._find_image(_owner(request))(_picture_name(body.get("image")))
+        found = await run_in_threadpool(self._look, path, body["phrase"])
+        name = await run_in_threadpool(
+            self.uploads.keep, found.to_pil().convert("RGB"), _owner(request)
+        )
+        told = {"id": name, "share": round(found.share, 4), "score": round(found.seen, 4)}
+        return JSONResponse(told, 201)
+
+    async def submit(self, request: Request) -> Response:
+        """Queues a run."""
+        document, owner = await self._json(request), _owner(request)
+        find = self._find_image(owner)
+
+        def work() -> Run:
+            order = read_order(document, self.studio.limits, find, self.models)
+            return self.studio.submit(order, owner)
+
+        return JSONResponse(self._public(await run_in_threadpool(work)), 201)
+
+    async def runs(self, request: Request) -> Response:
+        """All runs of this visitor, oldest first."""
+        own = [run for run in list(self.studio.runs.values()) if run.owner == _owner(request)]
+        return JSONResponse({"runs": [self._public(run) for run in own]})
+
+    async def run(self, request: Request) -> Response:
+        run = self._run(request)
+        details = {"settings": flat_settings(run.config), "losses": list(run.totals)}
+        return JSONResponse(self._public(run) | details)
+
+    async def delete(self, request: Request) -> Response:
+        await run_in_threadpool(self.studio.delete, self._run(request))
+        return JSONResponse({"deleted": True})
+
+    async def act(self, request: Request) -> Response:
+        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw."""
+        run, action = self._run(request), request.path_params["action"]
+        studio = self.studio
+        if action == "pause":
+            await run_in_threadpool(studio.pause, run)
+        elif action in ("stop", "cancel"):
+            await run_in_threadpool(studio.stop, run)
+        elif action == "continue":
+            body = await self._json(request, empty={})
+            prompt = body.get("prompt") if isinstance(body, dict) else body
+            if prompt is not None and not isinstance(prompt, str):
+                raise ConfigError('send nothing, or {"prompt": "text"}')
+            await run_in_threadpool(studio.go_on, run, prompt)
+        elif action == "draw":
+            data = await self._body(request, studio.limits.upload_bytes)
+            await run_in_threadpool(lambda: studio.draw(run, check_strokes(data)))
+        else:
+            raise NotFoundError(f"a run cannot {action!r:.40}")
+        return JSONResponse(self._public(run))
+
+    async def events(self, request: Request) -> Response:
+        """Server-sent events: the run as it changes, until it has ended."""
+        return StreamingResponse(
+            self._news(request, self._run(request)), media_type="text/event-stream"
+        )
+
+    async def _news(self, request: Request, run: Run) -> AsyncIterator[str]:
+        seen: tuple[int, int] | None = None
+        sent, silent = 0, 0.0
+        while not await request.is_disconnected():
+            now = run.version, self.studio.position(run)
+            if now != seen:
+                seen, silent = now, 0.0
+                ended = run.ended  # before what is sent, so that the last state is sent
+                losses = run.totals[sent:]
+                news = self._public(run) | {"losses": losses, "losses_from": sent}
+                sent += len(losses)
+                yield f"data: {json.dumps(news)}\n\n"
+                if ended:
+                    return
+            elif silent > _ABOUT_EVERY:
+                silent = 0.0
+                yield ": still here\n\n"
+            await asyncio.sleep(POLL)
+            silent += POLL
+
+    async def frame(self, request: Request) -> Response:
+        """What is to be seen now, JPEG."""
+        run = self._run(request)
+        if run.frame:
+            return Response(run.frame, media_type="image/jpeg")
+        if newest := run.newest_picture():
+            return FileResponse(newest)
+        raise NotFoundError("nothing is painted yet")
+
+    async def picture(self, request: Request) -> Response:
+        run = self._run(request)
+        path = run.newest_picture() if run.ended else run.picture_path
+        return self._file(run, path, "png")
+
+    async def node(self, request: Request) -> Response:
+        run = self._run(request)
+        return self._file(run, run.path / "nodes" / f"{request.path_params['node']}.png", "png")
+
+    async def settings(self, request: Request) -> Response:
+        """The settings as a file: what `--config` of the command line reads."""
+        run = self._run(request)
+        document = {"prompt": run.config.prompt, **flat_settings(run.config)}
+        headers = {"content-disposition": f'attachment; filename="{slug(run.config.prompt)}.json"'}
+        return JSONResponse(document, headers=headers)
+
+    async def film(self, request: Request) -> Response:
+        run, kind = self._run(request), request.path_params["kind"]
+        if kind not in ("mp4", "gif"):
+            raise NotFoundError(f"a timelapse is mp4 or gif, not {kind!r:.20}")
+        return self._file(run, await run_in_threadpool(make_film, run, kind), kind)
+
+    def _file(self, run: Run, path: Path | None, kind: str) -> Response:
+        if path is None or not path.exists():
+            raise NotFoundError("that is not painted yet")
+        return FileResponse(
+            path,
+            filename=f"{slug(run.config.prompt)}.{kind}",
+            content_disposition_type="inline",
+        )
+
+    def _look(self, path: Path, phrase: str) -> Any:
+        with self._looking:
+            return find_mask(path, phrase)
+
+    def _public(self, run: Run) -> dict[str, Any]:
+        return run.public() | {"position": self.studio.position(run)}
+
+    def _run(self, request: Request) -> Run:
+        name = request.path_params["run"]
+        run = self.studio.runs.get(name)
+        if run is None or run.owner != _owner(request):
+            raise NotFoundError(f"there is no run {name!r:.40} of yours")
+        return run
+
+    def _find_image(self, owner: str) -> Callable[[str], Path]:
+        """What turns an id into this visitor's file: an upload's, or RUN/NODE."""
+
+        def find(name: str) -> Path:
+            name, _, node = name.partition("/")
+            if not node:
+                return self.uploads.path(name, owner)
+            run = self.studio.runs.get(name)
+            path = None if run is None else run.path / "nodes" / f"{int(node)}.png"
+            if run is None or run.owner != owner or path is None or not path.exists():
+                raise ConfigError(f"there is no picture {name}/{node} of yours")
+            return path
+
+        return find
+
+    async def _body(self, request: Request, most: int) -> bytes:
+        data = bytearray()
+        async for piece in request.stream():
+            data += piece
+            if len(data) > most:
+                raise TooLargeError(f"the request has more than {most:,} bytes; send less")
+        return bytes(data)
+
+    async def _json(self, request: Request, empty: Any = None) -> Any:
+        data = await self._body(request, JSON_BYTES)
+        if not data and empty is not None:
+            return empty
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind != "application/json":  # other pages cannot send this without being asked
+            raise ConfigError(f"content-type is {kind!r:.40}; expected application/json")
+        try:
+            return json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"the request is not JSON ({error!s:.60})") from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _bare(part: Any) -> str:
+    """A prompt's text with its escapes, without weight and stop."""
+    import dataclasses
+    import math
+
+    return str(dataclasses.replace(part, weight=1.0, stop=-math.inf))
+
+
+def _picture_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ConfigError("image must be the id of an upload, or RUN/NODE")
+    first, mark, node = name.partition("/")
+    if mark and not (node.isascii() and node.isdigit() and len(node) <= 6):
+        raise ConfigError(f"image is {name!r:.60}; expected the id of an upload, or RUN/NODE")
+    read_id(first, "image")
+    return name
+
+
+def _owner(request: Request) -> str:
+    return str(request.state.owner)
+
+
+def _status(error: Exception) -> int:
+    known: dict[type, int] = {TooLargeError: 413, NotFoundError: 404, QueueFullError: 429}
+    return known.get(type(error), 400)
+
+
+async def _own_error(request: Request, error: Exception) -> Response:
+    told: dict[str, Any] = {"error": " ".join(str(error).split())}
+    if isinstance(error, PromptError):
+        told["position"] = error.position
+    return JSONResponse(told, _status(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+async def _index(request: Request) -> Response:
+    return FileResponse(PAGE / "index.html")
+
+
+def make_app(
+    studio: Studio, hosts: tuple[str, ...] | None = None, auth: str | None = None
+) -> Starlette:
+    """The ASGI application; `hosts` and `auth` as for `Guard`. Closes the studio when it ends."""
+    api = Interface(studio)
+    Endpoint = Callable[[Request], Awaitable[Response]]
+    table: list[tuple[str, str, Endpoint]] = [
+        ("GET", "/api/info", api.info),
+        ("POST", "/api/prompts", api.prompt),
+        ("POST", "/api/images", api.add_image),
+        ("GET", "/api/images/{name}", api.image),
+        ("POST", "/api/masks", api.mask),
+        ("POST", "/api/runs", api.submit),
+        ("GET", "/api/runs", api.runs),
+        ("GET", "/api/runs/{run}", api.run),
+        ("DELETE", "/api/runs/{run}", api.delete),
+        ("GET", "/api/runs/{run}/events", api.events),
+        ("GET", "/api/runs/{run}/frame.jpg", api.frame),
+        ("GET", "/api/runs/{run}/picture.png", api.picture),
+        ("GET", "/api/runs/{run}/nodes/{node:int}.png", api.node),
+        ("GET", "/api/runs/{run}/settings.json", api.settings),
+        ("GET", "/api/runs/{run}/timelapse.{kind}", api.film),
+        ("POST", "/api/runs/{run}/{action}", api.act),
+        ("GET", "/", _index),
+    ]
+    routes = [Route(path, end, methods=[method]) for method, path, end in table]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(studio.close)
+
+    return Starlette(
+        routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
+        middleware=[Middleware(Guard, hosts=hosts, auth=auth)],
+        exception_handlers={
+            GouacheError: _own_error,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+        },
+        lifespan=lifespan,
+    )
+
+
+__all__ = ["make_app"]

@@ -1,0 +1,229 @@
+"""What somebody may ask of the studio: checked, and within limits, before anything is queued."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gouache.config import PaintConfig, make_config, settings
+from gouache.editing.config import EditConfig, edit_settings
+from gouache.errors import ConfigError
+from gouache.prompts import parse_prompts
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run
+# Settings that name files, or that only the owner of the machine decides.
+_NOT_SET = {"prompt", "image_prompts", "init_image", "device", "precision", "count"}
+_KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent")
+_EDIT_KEYS = ("replace", "from", "mask", "settings")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for, and how many may wait."""
+
+    pixels: int = 1024 * 1024
+    steps: int = 2000
+    cutouts: int = 256
+    queue: int = 20
+    upload_bytes: int = 20 * 2**20
+    uploads: int = 500  # pictures kept for one visitor
+
+
+@dataclass(frozen=True)
+class EditOrder:
+    """An edit of the picture instead of a painting from it."""
+
+    replace: str = ""
+    old: str = ""
+    mask: Path | None = None
+    config: EditConfig = field(default_factory=EditConfig)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A checked request: settings, what to start from or to edit, and where it comes from."""
+
+    config: PaintConfig
+    image: Path | None = None
+    edit: EditOrder | None = None
+    parent: str = ""
+    sized: bool = False
+
+
+def read_order(
+    document: Any,
+    limits: Limits,
+    find_image: Callable[[str], Path],
+    models: Mapping[str, Sequence[str]],
+    preset: str = "auto",
+) -> Order:
+    """A JSON document -> an order; `GouacheError` with one line for whatever is wrong with it.
+
+    `find_image` turns the id of an upload, or "RUN/NODE", into a file, for this visitor only.
+    `models` names what may be painted with: a name never becomes a path or a download here.
+    """
+    body = _mapping(document, "the request", _KEYS)
+    prompt = _text(body.get("prompt", ""), "prompt")
+    given = dict(_mapping(body.get("settings", {}), "settings", None))
+    for name in given:
+        if name in _NOT_SET:
+            raise ConfigError(f"{name!r:.60} is not a setting of the studio; leave it out")
+    for kind, allowed in models.items():
+        _check_models(kind, given.get(kind), allowed)
+    image = _image(body.get("image"), "image", find_image)
+    prompts = body.get("image_prompts", [])
+    if not _is_list(prompts) or len(prompts) > 8:
+        raise ConfigError("image_prompts must be a list of at most 8 entries {image, weight}")
+    given["image_prompts"] = [_image_prompt(one, find_image) for one in prompts]
+    edit = None
+    if body.get("edit") is not None:
+        edit = _read_edit(body["edit"], find_image)
+        if image is None:
+            raise ConfigError("an edit needs a picture: give image")
+        given = {"latent": "quantized", **given}
+    config = make_config(preset, **{**given, "prompt": prompt})
+    if prompt or not config.image_prompts:
+        parse_prompts(prompt)
+    _check_limits(config, limits)
+    parent = _text(body.get("parent", ""), "parent")
+    if parent and not _PICTURE.fullmatch(parent):
+        raise ConfigError(f"parent is {parent!r:.60}; expected the id of a run, or ID/NODE")
+    return Order(config, image, edit, parent, "size" in given)
+
+
+def installed_models() -> dict[str, list[str]]:
+    """Names of generators and perceptors that need no download."""
+    from gouache.weights import cache, catalogue
+
+    found: dict[str, list[str]] = {}
+    for kind in ("generator", "perceptor"):
+        names = ["pocket"]
+        for name in catalogue.names(kind):
+            entry = catalogue.find(name)
+            if name not in names and entry is not None and cache.cached(entry) is not None:
+                names.append(name)
+        found[kind] = names
+    return found
+
+
+def flat_settings(config: PaintConfig) -> dict[str, Any]:
+    """Settings by name, without those that the studio does not take: fit for another order."""
+    values = {item.name: item.get(config) for item in settings() if item.name not in _NOT_SET}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def read_id(text: Any, what: str) -> str:
+    """An id as the studio gives them out; anything else (a path, say) is refused."""
+    if not isinstance(text, str) or not _ID.fullmatch(text):
+        raise ConfigError(f"{what} is {text!r:.60}; expected 32 hexadecimal digits")
+    return text
+
+
+def settings_table() -> list[dict[str, Any]]:
+    """Name, help, default and range of each setting, as the page and other clients want them."""
+    table = []
+    for item in (*settings(), *edit_settings()):
+        if item.name in _NOT_SET:
+            continue
+        meta = {key: value for key, value in item.meta.items() if key != "help"}
+        default = list(item.default) if isinstance(item.default, tuple) else item.default
+        table.append(
+            {"name": item.name, "section": item.section, "help": item.help, "default": default}
+            | {key: list(v) if isinstance(v, tuple) else v for key, v in meta.items()}
+        )
+    return table
+
+
+def _check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
+    names = [given] if isinstance(given, str) else [] if given is None else given
+    if not _is_list(names):
+        raise ConfigError(f"{kind} is {given!r:.60}; expected the name of a model")
+    for name in names:
+        if not isinstance(name, str) or name.partition(":")[0] not in allowed:
+            raise ConfigError(f"{kind} is {name!r:.60}; this studio has {', '.join(allowed)}")
+
+
+def _check_limits(config: PaintConfig, limits: Limits) -> None:
+    width, height = config.size
+    if width * height > limits.pixels:
+        raise ConfigError(
+            f"size is {width}x{height}; this studio paints at most {limits.pixels:,} pixels"
+        )
+    if sum(config.steps) > limits.steps:
+        raise ConfigError(
+            f"{sum(config.steps)} steps are asked for; this studio does at most {limits.steps}"
+        )
+    cutouts = config.cutouts.num_cutouts
+    if cutouts > limits.cutouts:
+        raise ConfigError(f"num_cutouts is {cutouts}; at most {limits.cutouts} here")
+    tries = config.latents.start_tries
+    if tries > 64:
+        raise ConfigError(f"start_tries is {tries}; at most 64 here")
+
+
+def _read_edit(document: Any, find_image: Callable[[str], Path]) -> EditOrder:
+    body = _mapping(document, "edit", _EDIT_KEYS)
+    names = [item.name for item in edit_settings()]
+    given = _mapping(body.get("settings", {}), "edit.settings", names)
+    return EditOrder(
+        replace=_text(body.get("replace", ""), "edit.replace"),
+        old=_text(body.get("from", ""), "edit.from"),
+        mask=_image(body.get("mask"), "edit.mask", find_image),
+        config=EditConfig().updated(**given),
+    )
+
+
+def _image_prompt(document: Any, find_image: Callable[[str], Path]) -> str:
+    body = _mapping(document, "an image prompt", ("image", "weight"))
+    weight = body.get("weight", 1.0)
+    number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    if not number or not math.isfinite(weight) or abs(weight) > 1000:
+        raise ConfigError(f"an image prompt's weight is {weight!r:.40}; expected -1000 to 1000")
+    path = _image(body.get("image"), "an image prompt's image", find_image)
+    if path is None:
+        raise ConfigError("an image prompt needs the id of an uploaded image")
+    return f"{path}:{weight}"
+
+
+def _image(given: Any, what: str, find_image: Callable[[str], Path]) -> Path | None:
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str) or not _PICTURE.fullmatch(given):
+        raise ConfigError(f"{what} is {given!r:.60}; expected the id of an upload, or RUN/NODE")
+    return find_image(given)
+
+
+def _mapping(value: Any, what: str, names: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{what} must be a JSON object, got {value!r:.60}")
+    for key in value:
+        if names is not None and key not in names:
+            raise ConfigError(f"{what} has no {key!r:.60}; possible are {', '.join(names)}")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{what} is {value!r:.60}; expected text")
+    return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+__all__ = [
+    "EditOrder",
+    "Limits",
+    "Order",
+    "flat_settings",
+    "installed_models",
+    "read_id",
+    "read_order",
+    "settings_table",
+]

@@ -1,0 +1,173 @@
+"""Runs as the studio keeps them: a run folder each, which is the whole database."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gouache.atomic import write_bytes
+from gouache.config import PaintConfig
+from gouache.errors import GouacheError
+from gouache.output.png import dump_json
+
+if TYPE_CHECKING:
+    from gouache.apps.studio.orders import Order
+    from gouache.editing.editor import EditSession
+    from gouache.engine import Session
+    from gouache.output.run_folder import RunFolder
+
+ENDED = ("done", "stopped", "failed", "cancelled", "interrupted")
+ABOUT = "studio.json"  # beside settings.json: whose run it is, where it came from, how it went
+
+
+@dataclass
+class Run:
+    """One painting. Only the worker touches `session` and `folder`; the rest under `lock`.
+
+    status: queued, starting, painting, paused; or how it ended: done, stopped (by hand, the picture
+    is there), failed, cancelled (before it began), interrupted (the server ended; can go on).
+    """
+
+    id: str
+    owner: str
+    path: Path
+    config: PaintConfig
+    parent: str = ""
+    kind: str = "paint"
+    created: float = 0.0
+    status: str = "queued"
+    step: int = 0
+    num_steps: int = 0
+    error: str = ""
+    totals: list[float] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    seconds_left: float | None = None
+    order: Order | None = field(default=None, repr=False)
+    session: Session | None = field(default=None, repr=False)
+    editing: EditSession | None = field(default=None, repr=False)
+    folder: RunFolder | None = field(default=None, repr=False)
+    frame: bytes = field(default=b"", repr=False)  # JPEG
+    version: int = 0  # counts what is to be seen
+    wish: str = ""  # "", pause or stop: the worker looks between two steps
+    drawings: list[bytes] = field(default_factory=list, repr=False)  # PNG with alpha
+    prompt: str | None = None  # a new one, from the next step on
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def new(cls, root: Path, owner: str, order: Order) -> Run:
+        """A run with a new folder's name; nothing is written yet."""
+        name = secrets.token_hex(16)
+        return cls(
+            id=name,
+            owner=owner,
+            path=root / "runs" / name,
+            config=order.config,
+            parent=order.parent,
+            kind="edit" if order.edit else "paint",
+            created=time.time(),
+            num_steps=sum(order.config.steps),
+            order=order,
+        )
+
+    @property
+    def picture_path(self) -> Path:
+        return self.path / "picture.png"
+
+    def newest_picture(self) -> Path | None:
+        """The file that shows it best now, None before anything was painted."""
+        steps, nodes = sorted(self.path.glob("steps/*.png")), self.path.glob("nodes/*.png")
+        newest = sorted(nodes, key=lambda path: int(path.stem))
+        for path in [self.picture_path, *steps[-1:], *newest[-1:]]:
+            if path.exists():
+                return path
+        return None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    def changed(self, **values: Any) -> None:
+        """Sets attributes and lets watchers know."""
+        with self.lock:
+            for name, value in values.items():
+                setattr(self, name, value)
+            self.version += 1
+
+    def save_about(self) -> None:
+        """Writes what the run folder itself does not tell."""
+        about = {
+            "owner": self.owner,
+            "parent": self.parent,
+            "kind": self.kind,
+            "created": self.created,
+            "status": self.status,
+            "step": self.step,
+            "num_steps": self.num_steps,
+            "error": self.error,
+            "nodes": self.nodes,
+        }
+        write_bytes(self.path / ABOUT, dump_json(about).encode())
+
+    def public(self) -> dict[str, Any]:
+        """What its owner may see of it, without the settings."""
+        with self.lock:
+            return {
+                "id": self.id,
+                "prompt": self.config.prompt,
+                "kind": self.kind,
+                "parent": self.parent,
+                "created": self.created,
+                "status": self.status,
+                "step": self.step,
+                "num_steps": self.num_steps,
+                "seconds_left": self.seconds_left,
+                "seed": self.config.seed,
+                "size": list(self.config.size),
+                "nodes": [dict(node) for node in self.nodes],
+                "error": self.error,
+                "version": self.version,
+                "picture": self.picture_path.exists(),
+            }
+
+
+def load_runs(root: Path) -> list[Run]:
+    """The runs of earlier servers, oldest first; folders that cannot be read are left alone.
+
+    A run that was under way when its server ended is `interrupted` and can go on from its state.
+    """
+    found = []
+    for path in sorted((root / "runs").glob("*")):
+        try:
+            about = json.loads((path / ABOUT).read_bytes())
+            settings = json.loads((path / "settings.json").read_bytes())
+            run = Run(
+                id=path.name,
+                owner=str(about["owner"]),
+                path=path,
+                config=PaintConfig.from_dict(settings["config"]),
+                parent=str(about["parent"]),
+                kind=str(about["kind"]),
+                created=float(about["created"]),
+                status=str(about["status"]),
+                step=int(about["step"]),
+                num_steps=int(about["num_steps"]),
+                error=str(about["error"]),
+                nodes=[dict(node) for node in about["nodes"]],
+            )
+        except (OSError, ValueError, KeyError, TypeError, GouacheError):
+            continue
+        if not run.ended:
+            run.status = "interrupted" if (path / "state.safetensors").exists() else "failed"
+            run.error = "" if run.status == "interrupted" else "the server ended before it began"
+            steps = sorted(path.glob("steps/*.png"))
+            run.step = int(steps[-1].stem) if steps else run.step
+        found.append(run)
+    return sorted(found, key=lambda run: run.created)
+
+
+__all__ = ["ABOUT", "ENDED", "Run", "load_runs"]
