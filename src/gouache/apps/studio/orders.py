@@ -97,10 +97,11 @@ def read_order(
 
 
 def installed_models() -> dict[str, list[str]]:
-    """Names of generators and perceptors that need no download."""
+    """Names of generators and perceptors that need no download, and of latents."""
+    from gouache.latents import latents
     from gouache.weights import cache, catalogue
 
-    found: dict[str, list[str]] = {}
+    found = {"latent": list(latents.names())}
     for kind in ("generator", "perceptor"):
         names = ["pocket"]
         for name in catalogue.names(kind):

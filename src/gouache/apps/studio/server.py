@@ -48,6 +48,7 @@ def serve(
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(128)  # now, so that whoever reads the address can connect
         except (OSError, OverflowError) as error:
             raise ConfigError(
                 f"cannot listen on {host}:{port} ({one_line(error, 60)}); give another --port"
