@@ -20,6 +20,7 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
+from gouache.output.png import read_metadata
 from studio_server import Server
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -135,7 +136,7 @@ def test_events_tell_each_state_until_the_end(client: TestClient) -> None:
     assert len(losses) == 6
 
 
-def test_pause_draw_and_continue(app: Any, slow: Slow) -> None:
+def test_pause_draw_and_continue(app: Any, slow: Slow, tmp_path: Path) -> None:
     client = TestClient(app)
     run = submit(client)
     wait(client, run, "painting")
@@ -157,6 +158,10 @@ def test_pause_draw_and_continue(app: Any, slow: Slow) -> None:
     assert done["prompt"] == "a blue pear"
     drawn = _pixels(client.get(f"/api/runs/{run}/nodes/1.png").content)
     assert np.abs(drawn[:, :12] - (16, 48, 224)).max() <= 2
+    result = tmp_path / "result.png"
+    result.write_bytes(client.get(f"/api/runs/{run}/picture.png").content)
+    record = read_metadata(result)
+    assert [edit["edit"] for edit in record["edits"]] == ["image", "prompts"]
     assert np.abs(drawn[:, 20:] - before[:, 20:]).mean() < 12  # JPEG; the other half was left
 
 
@@ -318,7 +323,7 @@ def malformed(image: str, run: str) -> list[tuple[str, str, dict[str, Any]]]:
     found.append(("POST", "/api/runs", {"content": b'{"prompt": "a"}'}))  # no content type
     found.append(("POST", "/api/runs", {"content": b" " * 2_000_000, **plain}))
     whole = png()
-    broken = [b"", b"GIF89a", whole[:40], whole[:-20], b"\x00" * 1000, b"<svg/>", b"%PDF-1.7"]
+    broken = [b"", b"GIF89a", whole[:40], whole[:-40], b"\x00" * 1000, b"<svg/>", b"%PDF-1.7"]
     for data in [*broken, b"\x89PNG" + b"\x00" * 300_000]:
         found.append(("POST", "/api/images", {"content": data}))
         found.append(("POST", f"/api/runs/{run}/draw", {"content": data}))
