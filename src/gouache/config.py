@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from gouache import html
 from gouache.errors import ConfigError
 from gouache.registry import nearest
 from gouache.sections import (
@@ -94,6 +95,15 @@ class PaintConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain nested mapping of lists, numbers and strings; `from_dict` reads it back."""
         return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+
+    def _repr_html_(self) -> str:
+        given = [(item.name, item.get(self)) for item in settings()]
+        changed = [
+            (name, value)
+            for item, (name, value) in zip(settings(), given, strict=True)
+            if value != item.default
+        ]
+        return html.table(changed) + html.details("all settings", html.table(given))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PaintConfig:

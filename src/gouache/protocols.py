@@ -191,5 +191,12 @@ class Step:
 
         return [to_pil(picture) for picture in self.image]
 
+    def _repr_png_(self) -> bytes:
+        import io
+
+        file = io.BytesIO()
+        self.to_pil()[0].save(file, "PNG")
+        return file.getvalue()
+
 
 __all__ = ["Generator", "Latent", "Loss", "LossContext", "Perceptor", "SourceViews", "Step"]

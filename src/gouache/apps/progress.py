@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -106,8 +107,14 @@ class Bar(Silent):
         self._bar.update(self._task, completed=step.index + 1, rate=f"{rate:.1f} steps/s", **shown)
 
 
-def make_progress(quiet: bool) -> Progress:
-    """Nothing, a bar or lines, as fits where stderr goes."""
+def make_progress(quiet: bool, preview: bool = False) -> Progress:
+    """Nothing, the picture, a bar or lines, as fits where stderr goes."""
+    if preview and sys.stderr.isatty():
+        from gouache.apps.preview import Preview
+
+        return Preview()
+    if preview:
+        warnings.warn("a preview needs a terminal; there is none, so none is shown", stacklevel=2)
     if quiet:
         return Silent()
     return Bar() if sys.stderr.isatty() else Lines()

@@ -203,6 +203,7 @@ def paint_run(
     *,
     quiet: bool,
     json: bool,
+    preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Builds the session and runs it; returns the exit code."""
@@ -214,7 +215,7 @@ def paint_run(
         if outputs.run_dir is not None:
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
-        result = run_session(session, outputs, folder, make_progress(quiet or json))
+        result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
     return report(config, result, json=json)
 
 
@@ -227,13 +228,14 @@ def edit_run(
     overlay: Path | None,
     quiet: bool,
     json: bool,
+    preview: bool = False,
 ) -> int:
     """Edits a picture; returns the exit code."""
     editing = start(plan, config, sized=sized)
     session, mask = editing.session, editing.mask
     if overlay is not None and mask is not None:
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
-    progress = make_progress(quiet or json)
+    progress = make_progress(quiet or json, preview)
     result = run_session(session, outputs, None, progress, editing.finish_pil)
     code = report(session.config, result, json=json)
     if not session.finished:
@@ -246,14 +248,14 @@ def edit_run(
     return code
 
 
-def resume_run(run_dir: Path, *, quiet: bool, json: bool) -> int:
+def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False) -> int:
     """Continues the run in `run_dir`; returns the exit code."""
     with RunFolder.open(run_dir) as folder:
         outputs = _stored_outputs(folder)
         outputs.check()
         session = resume_session(folder.state_path)
         folder.truncate_losses(session.step_index)
-        result = run_session(session, outputs, folder, make_progress(quiet or json))
+        result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
     return report(session.config, result, json=json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,11 @@ class Mask:
         """Writes `to_pil` with the phrase and settings in it; `OutputError` where that fails."""
         save_picture(self.to_pil(), path, self.record(), self.phrase)
         return Path(path)
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.to_pil().save(file, "PNG")
+        return file.getvalue()
 
     def record(self) -> dict[str, Any]:
         """What the file tells of how it was made."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from gouache import html
 from gouache.config import PaintConfig, make_config
 from gouache.engine.models import Guide
 from gouache.engine.record import picture_record
 from gouache.engine.session import Session
 from gouache.errors import ConfigError
-from gouache.ops.images import to_pil
+from gouache.ops.images import grid_pil, to_pil
 from gouache.output.png import save_picture
 from gouache.protocols import Generator, Perceptor, Step
 
@@ -65,9 +66,27 @@ class Painting:
         return paths
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.image.save(file, "PNG")
-        return file.getvalue()
+        return _png(self.image)
+
+    def _repr_html_(self) -> str:
+        shown = html.image(_png(self.images[0] if len(self.images) == 1 else grid_pil(self.images)))
+        totals = torch.stack([torch.nan_to_num(one) for one in self.losses.values()] or [_NONE])
+        rows = [
+            ("prompt", self.settings.prompt),
+            ("seed", self.settings.seed),
+            ("score", [round(score, 3) for score in self.scores]),
+        ]
+        losses = totals.sum(0).mean(1).tolist()
+        return shown + html.table(rows) + html.plot(losses) + self.settings._repr_html_()
+
+
+_NONE = torch.zeros(0, 1)  # the losses of a run without steps
+
+
+def _png(image: Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 def paint(

@@ -14,6 +14,7 @@ from torch import Tensor
 from gouache.config import PaintConfig
 from gouache.engine import edits, state
 from gouache.engine.build import Parts, prepare
+from gouache.engine.display import session_html, session_png
 from gouache.engine.models import Guide
 from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
@@ -292,6 +293,9 @@ class Session:
     def stages(self) -> tuple[StagePlan, ...]:
         """The plan: for how many steps what is asked."""
         return self._objective.stages
+
+    _repr_html_ = session_html
+    _repr_png_ = session_png
 
     def _aim_at(self, stages: Sequence[StagePlan], pull_target: Tensor | None) -> None:
         self._objective = Objective(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
-from gouache.apps.cli.paint import Json, Out, Quiet, Timelapse
+from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
 from gouache.apps.outputs import Outputs, default_out, slug
 from gouache.config import make_config
 from gouache.errors import ConfigError
@@ -93,6 +93,7 @@ def edit(
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
     timelapse: Timelapse = None,
+    preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
     *,
@@ -125,7 +126,14 @@ def edit(
     fetch_missing([("generator", config.generator)], quiet)
     fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
     return edit_run(
-        plan, config, outputs, sized="size" in others, overlay=overlay, quiet=quiet, json=json
+        plan,
+        config,
+        outputs,
+        sized="size" in others,
+        overlay=overlay,
+        quiet=quiet,
+        json=json,
+        preview=preview,
     )
 
 

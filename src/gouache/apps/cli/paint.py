@@ -15,6 +15,9 @@ from gouache.config import PaintConfig, flatten, make_config
 from gouache.errors import ConfigError, StateError
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Show the picture in the terminal while it is painted.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON about the result.")]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Picture to write: .png, .jpg, .webp.")
@@ -44,6 +47,7 @@ def paint(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the settings and stop.")
     ] = False,
+    preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
     *,
@@ -65,24 +69,26 @@ def paint(
         save_every=save_every,
         timelapse=timelapse,
     )
-    return paint_and_report(settings, outputs, quiet=quiet, json=json)
+    return paint_and_report(settings, outputs, quiet=quiet, json=json, preview=preview)
 
 
 def resume(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run folder.")],
+    preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
     """Go on with an interrupted run; the picture goes where the first call said."""
     from gouache.apps.runner import resume_run
 
-    return resume_run(run_dir, quiet=quiet, json=json)
+    return resume_run(run_dir, quiet=quiet, json=json, preview=preview)
 
 
 def replay(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
     out: Out = None,
     timelapse: Timelapse = None,
+    preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -101,7 +107,9 @@ def replay(
     except (KeyError, TypeError) as error:
         raise StateError(f"{picture} lacks settings ({error}); it cannot be replayed") from None
     outputs = Outputs(out=out or default_out(settings.prompt), timelapse=timelapse, only=index)
-    return paint_and_report(settings, outputs, quiet=quiet, json=json, expected=metadata)
+    return paint_and_report(
+        settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
+    )
 
 
 def paint_and_report(
@@ -110,6 +118,7 @@ def paint_and_report(
     *,
     quiet: bool,
     json: bool,
+    preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Checks the outputs before anything slow is imported, then paints."""
@@ -121,7 +130,7 @@ def paint_and_report(
     validate(settings)
     fetch_missing([("generator", settings.generator)], quiet)
     fetch_missing([("perceptor", name) for name, _ in settings.guides], quiet)
-    return paint_run(settings, outputs, quiet=quiet, json=json, expected=expected)
+    return paint_run(settings, outputs, quiet=quiet, json=json, preview=preview, expected=expected)
 
 
 def check_prompts(settings: PaintConfig) -> None:

@@ -1,0 +1,38 @@
+"""How a session looks in a notebook."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from gouache import html
+from gouache.ops.images import grid_pil, to_pil
+
+if TYPE_CHECKING:
+    from gouache.engine.session import Session
+
+
+def session_png(session: Session) -> bytes:
+    """The picture as it is now; of a batch all in a grid."""
+    images = [to_pil(picture) for picture in session.picture()]
+    file = io.BytesIO()
+    (images[0] if len(images) == 1 else grid_pil(images)).save(file, "PNG")
+    return file.getvalue()
+
+
+def session_html(session: Session) -> str:
+    """The picture, what it is painted from, and how far it is."""
+    config = session.config
+    rows: list[tuple[str, object]] = [
+        ("prompts", "  |  ".join(map(str, session.prompts))),
+        ("step", f"{session.step_index} of {session.num_steps}"),
+        ("size", "x".join(map(str, config.size))),
+        ("seed", config.seed),
+        ("generator", config.generator),
+        ("perceptor", config.perceptor),
+        ("device", f"{session.models.device}, {session.models.dtype or 'float32'}"),
+    ]
+    return html.image(session_png(session), 256) + html.table(rows)
+
+
+__all__ = ["session_html", "session_png"]
