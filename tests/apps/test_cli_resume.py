@@ -57,7 +57,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(gouache, whole, monkeypatch, run_dir
     show = runner.make_progress
 
     class Interrupting:
-        def __init__(self, quiet):
+        def __init__(self, quiet, preview):
             self.inner = show(quiet)
 
         def __enter__(self):

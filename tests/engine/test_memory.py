@@ -96,8 +96,15 @@ def test_a_full_card_lowers_step_by_step() -> None:
     assert plan == MemoryPlan(None, recompute=True)
     chunks = []
     while plan.lower(8):
-        chunks.append(plan.chunk)
-    assert chunks == [4, 2, 1]
+        chunks.append((plan.chunk, plan.tiled))
+    assert chunks == [(4, False), (2, False), (1, False), (1, True)]
+
+
+def test_pictures_beyond_memory_are_decoded_in_strips() -> None:
+    least = [plan(free) for free in (1 << 40, 1_000_000, 100_000)]
+    assert [one.tiled for one in least] == [False, False, True]
+    assert least[2].recompute
+    assert least[2].chunk == 1
 
 
 def test_a_step_that_runs_out_of_memory_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Fitting a step into the memory there is: cutouts in chunks, the decoder recomputed going back.
 
-Both are exact up to rounding and cost time, so they are used only where a step would not fit. What
+Both are exact up to rounding and cost time, so they are used only where a step would not fit.
+Pictures that are still too large are decoded in strips: the same picture, the gradient nearly. What
 a network keeps for its backward pass is measured on a small input, not guessed from its name.
 """
 
@@ -22,6 +23,8 @@ SHARE = 0.6
 SMALL_CUTOUTS = 32 * 112 * 112  # pixels of all cutouts
 SMALL_PICTURES = 384 * 384  # pixels of all pictures
 _PROBE_CELLS = 8
+# What is left of the decoder's memory when its blocks are recomputed, or it is decoded in strips.
+_LEAN, _TILED = 3, 10
 
 
 @dataclass
@@ -30,6 +33,7 @@ class MemoryPlan:
 
     chunk: int | None = None
     recompute: bool = False  # the decoder's activations, in the backward pass
+    tiled: bool = False  # the decoder's upper levels in strips, where the generator can
 
     def lower(self, num: int) -> bool:
         """Takes less memory for `num` cutouts, where that is possible; whether it was."""
@@ -37,6 +41,9 @@ class MemoryPlan:
             self.recompute = True
             return True
         now = num if self.chunk is None else min(self.chunk, num)
+        if now == 1 and not self.tiled:
+            self.tiled = True
+            return True
         self.chunk = max(1, now // 2)
         return now > 1
 
@@ -136,7 +143,9 @@ def make_plan(
     if for_decoder + each * num > room:
         # Recomputing keeps about one level's input instead of all that happens inside.
         plan.recompute = for_decoder > room / 2
-        left = room - (for_decoder / 4 if plan.recompute else for_decoder)
+        plan.tiled = for_decoder / _LEAN > room
+        share = _TILED if plan.tiled else _LEAN if plan.recompute else 1
+        left = room - for_decoder / share
         fitting = int(max(left, room / 8) / max(each, 1))
         plan.chunk = max(1, fitting) if fitting < num else None
     return plan

@@ -88,8 +88,12 @@ class Models:
         return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
 
     def _decode(self, codes: Tensor) -> Tensor:
-        lean = getattr(self.generator, "decode_lean", None) if self.memory.recompute else None
-        return self.generator.decode(codes) if lean is None else lean(codes)
+        names = ["decode_tiled"] * self.memory.tiled + ["decode_lean"] * self.memory.recompute
+        for name in names:
+            if (frugal := getattr(self.generator, name, None)) is not None:
+                picture: Tensor = frugal(codes)
+                return picture
+        return self.generator.decode(codes)
 
     def plan_memory(self, canvas: Canvas, count: int, num_cutouts: int) -> None:
         """Decides how `count` pictures with `num_cutouts` each fit into the memory there is."""
@@ -104,6 +108,7 @@ class Models:
             cells * canvas.cell**2,
         )
         self.memory.chunk, self.memory.recompute = found.chunk, found.recompute
+        self.memory.tiled = found.tiled
 
     def _probe(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def probe(x: Tensor) -> Tensor:

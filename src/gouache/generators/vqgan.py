@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gouache.errors import ImageError, ModelError
 from gouache.generators.vqgan_blocks import Decoder, Encoder
+from gouache.generators.vqgan_tiled import decode_tiled
 from gouache.ops.codes import nearest_codes, squared_norms
 from gouache.ops.precision import cast_products
 
@@ -307,10 +308,22 @@ class VQGAN(nn.Module):
         """
         return self._decode(quantized, recompute=True)
 
+    def decode_tiled(self, quantized: Tensor) -> Tensor:
+        """The same picture in strips, for pictures beyond memory: `vqgan_tiled` has the details.
+
+        Its gradient leaves out a pixel's part in the normalisations' statistics.
+        """
+        return self._pixels(decode_tiled(self.decoder, self._codes(quantized)))
+
     def _decode(self, quantized: Tensor, recompute: bool) -> Tensor:
-        x = self.post_quant_conv(quantized.to(self.post_quant_conv.weight.dtype))
-        pixels: Tensor = _from_patches(self.decoder(x, recompute), self.config.patch_size)
-        return (pixels.float() + 1) / 2
+        return self._pixels(self.decoder(self._codes(quantized), recompute))
+
+    def _codes(self, quantized: Tensor) -> Tensor:
+        codes: Tensor = self.post_quant_conv(quantized.to(self.post_quant_conv.weight.dtype))
+        return codes
+
+    def _pixels(self, features: Tensor) -> Tensor:
+        return (_from_patches(features, self.config.patch_size).float() + 1) / 2
 
     def set_precision(self, dtype: torch.dtype) -> VQGAN:
         """Runs the networks in `dtype`; the codebook and its prior stay float32. Returns itself."""

@@ -224,12 +224,18 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(channels[0], out_channels, 3, padding=1)
 
     def forward(self, x: Tensor, recompute: bool = False) -> Tensor:
-        x = _run(self.mid, self.conv_in(x), recompute)
-        for level in reversed(self.up):
-            x = level(x, recompute)
-        return _run(self._finish, x, recompute)
+        levels: list[Level] = list(reversed(self.up))  # type: ignore[arg-type]
+        return _run(self.finish, self.begin(x, levels, recompute), recompute)
 
-    def _finish(self, x: Tensor) -> Tensor:
+    def begin(self, x: Tensor, levels: Sequence[Level], recompute: bool) -> Tensor:
+        """The middle and the first levels."""
+        x = _run(self.mid, self.conv_in(x), recompute)
+        for level in levels:
+            x = level(x, recompute)
+        return x
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What comes after the last level."""
         out: Tensor = self.conv_out(norm_silu(self.norm_out, x))
         return out
 
