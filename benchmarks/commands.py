@@ -63,7 +63,9 @@ def main() -> None:
             spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
             lines.append(f"| {name} | {statistics.median(seconds):.2f} | {spread} | {memory:.0f} |")
             print(lines[-1], flush=True)
-    given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    old = given.out.read_text(encoding="utf-8") if given.out.exists() else ""
+    _, heading, rest = old.partition("\n## ")  # what other benchmarks and people wrote
+    given.out.write_text("\n".join(lines) + "\n" + heading + rest, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -102,10 +102,10 @@ def peak_memory(kind: str, size: int, num_cutouts: int, loop: str) -> float:
     else:
         session = session_of(kind, size, num_cutouts, loop)
         next(session), next(session)
-    return _peak_resident()
+    return peak_resident()
 
 
-def _peak_resident() -> float:
+def peak_resident() -> float:
     try:
         # Linux hands `ru_maxrss` down to children, so it may be the parent's; this is our own.
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -115,4 +115,4 @@ def _peak_resident() -> float:
         return peak / (1024**3 if sys.platform == "darwin" else 1024**2)
 
 
-__all__ = ["Measured", "compare", "peak_memory", "session_of", "settings"]
+__all__ = ["Measured", "compare", "peak_memory", "peak_resident", "session_of", "settings"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,13 +42,6 @@ def studio(
     from gouache.apps.studio.server import serve
 
     local = host in _LOCAL
-    if not local:
-        safety = "without a password (see --auth)" if auth is None else "unencrypted"
-        print(
-            f"gouache: warning: bound to {host}: others on the network can reach this studio, "
-            f"{safety}",
-            file=sys.stderr,
-        )
     from gouache.apps.studio.orders import Limits
 
     limits = Limits(pixels=max_pixels, steps=max_steps, queue=max_queue)

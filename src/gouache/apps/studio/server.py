@@ -54,6 +54,13 @@ def serve(
                 f"cannot listen on {host}:{port} ({one_line(error, 60)}); give another --port"
             ) from None
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        if not local:
+            safety = "without a password (see --auth)" if auth is None else "unencrypted"
+            print(
+                f"gouache: warning: bound to {host}: others on the network can reach this studio, "
+                f"{safety}",
+                file=sys.stderr,
+            )
         hosts = ("127.0.0.1", "localhost", "[::1]") if local else None
         app = make_app(Studio(root, limits), hosts, auth)
         config = uvicorn.Config(

@@ -1,0 +1,104 @@
+"""The loop beside the published one: tables and a plot into docs/performance.md.
+
+    python benchmarks/loop.py
+
+Shipped and full-size networks, `gouache bench`'s measurements. Replaces its own
+part of the page; `commands.py` writes the part before it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+HEADING = "## The loop"
+NOTES = "## Beyond memory"  # written by hand, and kept
+STAGES = {"decode": "#2c5aa0", "embed": "#c8432b", "cutouts": "#3d8a4a", "rest": "#a89e90"}
+
+
+def bench(*options: str) -> str:
+    command = [sys.executable, "-m", "gouache", "bench", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all lines of all tables."""
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def plot(text: str) -> str:
+    """Bars of a step's seconds; ours in stages."""
+    table = {cells[0]: cells[1:] for cells in rows(text)}
+    loops = [name for name in table if name.startswith(("naive", "gouache"))]
+    seconds = {name: float(table[name][0]) for name in loops}
+    ours = [name for name in loops if name.startswith("gouache")]
+    scale, parts = 420 / max(seconds.values()), []
+    for number, name in enumerate(loops):
+        y, x = 8 + 34 * number, 120.0
+        parts.append(f"<text x='0' y='{y + 16}'>{name}</text>")
+        pieces = {"rest": seconds[name]}
+        if name in ours:
+            column = ours.index(name)
+            stages = {
+                stage: float(cells[column]) / 1000
+                for stage, cells in table.items()
+                if stage
+                in ("decode", "decode, back", "embed", "embed, back", "cutouts", "cutouts, back")
+            }
+            share = {
+                kind: sum(v for k, v in stages.items() if k.startswith(kind))
+                for kind in ("decode", "embed", "cutouts")
+            }
+            pieces = {**share, "rest": max(0.0, seconds[name] - sum(share.values()))}
+        for kind, value in pieces.items():
+            parts.append(
+                f"<rect x='{x:.1f}' y='{y}' width='{value * scale:.1f}' height='22' "
+                f"fill='{STAGES[kind]}'><title>{kind} {value:.3f} s</title></rect>"
+            )
+            x += value * scale
+        parts.append(f"<text x='{x + 6:.1f}' y='{y + 16}'>{seconds[name]:.3f} s</text>")
+    legend = 22 + 34 * len(loops)
+    for number, (kind, color) in enumerate(STAGES.items()):
+        x = 120 + 95 * number
+        parts.append(f"<rect x='{x}' y='{legend - 10}' width='12' height='12' fill='{color}'/>")
+        parts.append(f"<text x='{x + 16}' y='{legend}'>{kind}</text>")
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 640 {legend + 10}' "
+        f"font-family='sans-serif' font-size='13' fill='#555'>{''.join(parts)}</svg>\n"
+    )
+
+
+def main() -> None:
+    sections = {
+        "Shipped models": ("pocket", bench("--rounds", "15")),
+        "Full size (f16-16384 and ViT-B/32, random weights)": (
+            "full",
+            bench("--networks", "full", "--rounds", "7"),
+        ),
+    }
+    page = DOCS / "performance.md"
+    before, _, after = page.read_text(encoding="utf-8").partition(HEADING)
+    before, notes = before.rstrip(), after.partition(NOTES)[2]
+    lines = [
+        before,
+        "",
+        HEADING,
+        "",
+        "Ours beside the published loop written plainly (crops one by one, a chain of kornia's "
+        "augmentations, float32), in one process and in turns. The floor is a step's arithmetic "
+        "at the rate of matrix products measured in the same run. `python benchmarks/loop.py`",
+        "",
+    ]
+    for title, (name, text) in sections.items():
+        (DOCS / "images" / f"loop-{name}.svg").write_text(plot(text), encoding="utf-8")
+        lines += [f"### {title}", "", text, "", f"![A step in stages](images/loop-{name}.svg)", ""]
+    if notes:
+        lines += [NOTES + notes.rstrip(), ""]
+    page.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
