@@ -20,6 +20,7 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
+from gouache.errors import OutputError
 from gouache.output.png import read_metadata
 from studio_server import Server
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
@@ -366,6 +367,20 @@ def test_malformed_requests_get_one_line_and_a_good_one_follows(client: TestClie
     assert mistakes == []
     wait(client, submit(client), "done")
     assert len(client.get("/api/runs").json()["runs"]) == 2
+
+
+def test_a_full_disk_is_one_line_without_a_path(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise OutputError(f"cannot write {path}: no space is left on the disk")
+
+    monkeypatch.setattr("gouache.apps.studio.runs.write_bytes", full)
+    answer = client.post("/api/runs", json={"prompt": "a", "settings": SMALL})
+    assert answer.status_code == 507
+    assert answer.json()["error"].startswith("cannot write the studio's folder/runs/")
+    monkeypatch.undo()
+    wait(client, submit(client), "done")
 
 
 def test_the_password_the_host_and_other_pages(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from gouache.apps.studio.runs import Run
 from gouache.apps.studio.uploads import Uploads, check_strokes
 from gouache.apps.studio.worker import QueueFullError, Studio, make_film
 from gouache.editing.mask import find_mask
-from gouache.errors import ConfigError, GouacheError, PromptError
+from gouache.errors import ConfigError, GouacheError, OutputError, PromptError
 from gouache.prompts import parse_prompts
 
 PAGE = Path(__file__).parent / "page"
@@ -300,12 +300,19 @@ def _owner(request: Request) -> str:
 
 
 def _status(error: Exception) -> int:
-    known: dict[type, int] = {TooLargeError: 413, NotFoundError: 404, QueueFullError: 429}
+    known: dict[type, int] = {
+        OutputError: 507,
+        TooLargeError: 413,
+        NotFoundError: 404,
+        QueueFullError: 429,
+    }
     return known.get(type(error), 400)
 
 
 async def _own_error(request: Request, error: Exception) -> Response:
-    told: dict[str, Any] = {"error": " ".join(str(error).split())}
+    # Where the studio keeps its files is nobody's business but its owner's.
+    message = str(error).replace(str(request.app.state.root), "the studio's folder")
+    told: dict[str, Any] = {"error": " ".join(message.split())}
     if isinstance(error, PromptError):
         told["position"] = error.position
     return JSONResponse(told, _status(error))
@@ -356,7 +363,7 @@ def make_app(
         yield
         await run_in_threadpool(studio.close)
 
-    return Starlette(
+    app = Starlette(
         routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
         middleware=[Middleware(Guard, hosts=hosts, auth=auth)],
         exception_handlers={
@@ -366,6 +373,8 @@ def make_app(
         },
         lifespan=lifespan,
     )
+    app.state.root = studio.root
+    return app
 
 
 __all__ = ["make_app"]

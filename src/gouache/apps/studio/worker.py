@@ -159,7 +159,8 @@ class Studio:
                 self._failed(run, f"this run failed unexpectedly ({one_line(error, 120)})")
 
     def _failed(self, run: Run, message: str) -> None:
-        run.changed(status="failed", error=message)
+        shown = message.replace(str(self.root), "the studio's folder")
+        run.changed(status="failed", error=shown)
         self._release(run)
         try:
             run.save_about()
