@@ -203,6 +203,39 @@ def test_stop_keeps_the_picture_also_of_a_paused_run(app: Any, slow: Slow) -> No
     assert client.get("/api/runs").json()["runs"] == []
 
 
+def test_paused_runs_leave_the_memory_and_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gouache.apps.studio.worker.PARKED", 1)
+    studio = Studio(tmp_path / "runs")
+    client = TestClient(make_app(studio))
+    settings = {"size": "64x64", "steps": 200, "start_tries": 1}
+    runs = []
+    for _ in range(3):
+        runs.append(submit(client, settings=settings))
+        wait(client, runs[-1], "painting")
+        client.post(f"/api/runs/{runs[-1]}/pause")
+        wait(client, runs[-1], "paused")
+    deadline = time.monotonic() + 30
+    while studio.runs[runs[1]].session is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [studio.runs[run].session is None for run in runs] == [True, True, False]
+    stroke = png(mode="RGBA")
+    assert client.post(f"/api/runs/{runs[0]}/draw", content=stroke).status_code == 200
+    for run in runs[:1]:
+        client.post(f"/api/runs/{run}/continue")
+    client.post(f"/api/runs/{runs[1]}/stop")
+    stopped = wait(client, runs[1], "stopped")
+    assert stopped["picture"]
+    done = wait(client, runs[0], "done")
+    assert len(done["losses"]) == 200
+    assert [node["kind"] for node in done["nodes"]] == ["start", "drawn", "end"]
+    client.post(f"/api/runs/{runs[2]}/stop")
+    wait(client, runs[2], "stopped")
+    studio.close()
+
+
 def test_branches_start_from_nodes_and_uploads(client: TestClient) -> None:
     run = submit(client)
     wait(client, run, "done")

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from gouache.protocols import Step
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
 FRAME_SECONDS = 0.1  # more frames than this nobody sees
+PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 FILM_FRAMES = 120  # of a timelapse, about
 Build = Callable[[Order], Session]
 
@@ -40,7 +42,7 @@ Build = Callable[[Order], Session]
 class Studio:
     """All runs and the thread that paints them. Methods may be called from any thread.
 
-    Paused runs keep their place in memory and the others are painted meanwhile.
+    While a run is paused the others are painted.
     """
 
     def __init__(self, root: Path, limits: Limits | None = None, build: Build | None = None):
@@ -52,6 +54,7 @@ class Studio:
         self._queue: deque[str] = deque()
         self._news = threading.Condition()
         self._closing = False
+        self._parked: deque[str] = deque()  # paused, in memory; the painter's own
         self._thread = threading.Thread(target=self._work, name="painter", daemon=True)
         self._thread.start()
 
@@ -85,7 +88,7 @@ class Studio:
         with self._news:
             if run.id in self._queue:
                 self._queue.remove(run.id)
-                if run.session is None:
+                if run.session is None and run.order is not None:  # never begun
                     run.changed(status="cancelled")
                     run.save_about()
                     return
@@ -214,7 +217,18 @@ class Studio:
             status = "interrupted" if self._closing else "paused"
             picture = to_pil(session.picture()[0])
             run.changed(status=status, frame=_jpeg(picture), wish="")
+            self._park(run)
         run.save_about()
+
+    def _park(self, run: Run) -> None:
+        """Keeps a paused run in memory, and lets go of the one that is paused longest."""
+        with suppress(ValueError):
+            self._parked.remove(run.id)
+        self._parked.append(run.id)
+        while len(self._parked) > PARKED:
+            old = self.runs.get(self._parked.popleft())
+            if old is not None and old.status == "paused":
+                self._release(old)
 
     def _open(self, run: Run) -> None:
         """A new session, or that of an interrupted run."""
