@@ -192,11 +192,9 @@ class Step:
         return [to_pil(picture) for picture in self.image]
 
     def _repr_png_(self) -> bytes:
-        import io
+        from gouache.ops.images import encode
 
-        file = io.BytesIO()
-        self.to_pil()[0].save(file, "PNG")
-        return file.getvalue()
+        return encode(self.to_pil()[0])
 
 
 __all__ = ["Generator", "Latent", "Loss", "LossContext", "Perceptor", "SourceViews", "Step"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import threading
 import time
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gouache import html
 from gouache.apps.progress import Lines
 from gouache.engine import Session
 from gouache.errors import ConfigError
-from gouache.ops.images import grid_pil, to_pil
+from gouache.ops.images import encode, to_pil, together
 from gouache.protocols import Step
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Live:
             assert self._shown is not None or not self.session.step_index
             if self._shown is not None:
                 return self._shown
-        return _grid([to_pil(one) for one in self.session.picture()])
+        return together([to_pil(one) for one in self.session.picture()])
 
     def go_on(self) -> Live:
         """Paints on in the background, or to the end where there are no widgets."""
@@ -134,12 +134,12 @@ class Live:
             self._face.tell(f"failed: {' '.join(str(error).split())[:300]}", self)
             return
         if newest is not None:
-            self._shown = _grid([to_pil(one) for one in self.session.picture()])
+            self._shown = together([to_pil(one) for one in self.session.picture()])
             self._face.picture(self._shown, newest)
         self._tell("done" if self.session.finished else "stopped" if self._stopped else "paused")
 
     def _show(self, step: Step) -> None:
-        self._shown = _grid(step.to_pil())
+        self._shown = together(step.to_pil())
         self._face.picture(self._shown, step)
         self._tell("painting")
 
@@ -148,7 +148,7 @@ class Live:
         self._face.tell(f"{status}, step {done} of {of}", self)
 
     def _repr_png_(self) -> bytes:
-        return _encoded(self.image, "PNG")
+        return encode(self.image, "PNG")
 
     def __repr__(self) -> str:
         state = "painting" if self.painting else "finished" if self.finished else "paused"
@@ -181,11 +181,9 @@ class _Display(_Plain):
         self._image = ""
 
     def picture(self, image: Image, step: Step) -> None:
-        self._image = html.image(_encoded(image, "PNG"), self._width)
+        self._image = html.image(encode(image, "PNG"), self._width)
 
     def tell(self, status: str, view: Live) -> None:
-        from html import escape
-
         text = f"{self._image}<div>{escape(status)}</div>{html.plot(view.losses)}"
         self._place.update(self._html(text))
 
@@ -209,7 +207,7 @@ class _Widgets:
         buttons = ipywidgets.HBox([self._pause, self._go_on, self._stop])
         below = ipywidgets.HBox([self._bar, self._status])
         self.box = ipywidgets.VBox([self._image, below, buttons, self._plot])
-        self._image.value = _encoded(view.image, "JPEG")
+        self._image.value = encode(view.image, "JPEG")
         display(self.box)
 
     def _button(self, ipywidgets: Any, name: str, action: Callable[[], object]) -> Any:
@@ -218,11 +216,9 @@ class _Widgets:
         return button
 
     def picture(self, image: Image, step: Step) -> None:
-        self._image.value = _encoded(image, "JPEG")
+        self._image.value = encode(image, "JPEG")
 
     def tell(self, status: str, view: Live) -> None:
-        from html import escape
-
         self._bar.value = view.session.step_index
         self._status.value = escape(status)
         self._plot.value = html.plot(view.losses)
@@ -249,16 +245,6 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")
-
-
-def _grid(images: list[Image]) -> Image:
-    return images[0] if len(images) == 1 else grid_pil(images)
-
-
-def _encoded(image: Image, kind: str) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **({"quality": 92, "subsampling": 0} if kind == "JPEG" else {}))
-    return file.getvalue()
 
 
 __all__ = ["Live", "live"]

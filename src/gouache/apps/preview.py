@@ -8,7 +8,6 @@ inline images (iTerm2, WezTerm). All others get half blocks, two pixels a charac
 from __future__ import annotations
 
 import base64
-import io
 import math
 import os
 import shutil
@@ -20,7 +19,7 @@ from typing import Any, TextIO
 from PIL import Image
 
 from gouache.apps.progress import Silent, describe
-from gouache.ops.images import grid_pil
+from gouache.ops.images import encode, together
 from gouache.protocols import Step
 
 PER_SECOND = 4.0  # frames; more would cost steps
@@ -88,7 +87,7 @@ def _of_256(pixel: tuple[int, int, int]) -> str:
 
 def kitty(picture: Image.Image, columns: int, rows: int) -> str:
     """Replaces picture 1 of the terminal; the cursor stays where it is."""
-    data = base64.b64encode(_png(picture)).decode()
+    data = base64.b64encode(encode(picture, compress_level=1)).decode()
     pieces = [data[k : k + _CHUNK] for k in range(0, len(data), _CHUNK)]
     return "".join(_kitty_pieces(pieces, columns, rows))
 
@@ -102,15 +101,9 @@ def _kitty_pieces(pieces: list[str], columns: int, rows: int) -> Iterator[str]:
 
 def iterm(picture: Image.Image, columns: int, rows: int) -> str:
     """An inline image; the cursor may move, so it is put back by whoever prints it."""
-    data = base64.b64encode(_png(picture)).decode()
+    data = base64.b64encode(encode(picture, compress_level=1)).decode()
     how = f"inline=1;width={columns};height={rows};preserveAspectRatio=0"
     return f"\x1b7\x1b]1337;File={how}:{data}\x07\x1b8"
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 class Preview(Silent):
@@ -141,8 +134,7 @@ class Preview(Silent):
         elif now - self._drawn < 1 / PER_SECOND and not last:
             return
         self._drawn = now
-        images = step.to_pil()
-        picture = images[0] if len(images) == 1 else grid_pil(images)
+        picture = together(step.to_pil())
         left = (step.num_steps - step.index - 1) * (now - self._begun)
         left /= max(1, step.index - self._first)
         told = f"step {step.index + 1}/{step.num_steps}  {describe(step)}  {left:.0f} s left"

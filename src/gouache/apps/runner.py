@@ -20,7 +20,7 @@ from gouache.config import PaintConfig
 from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError, StateError
-from gouache.ops.images import grid_pil, to_pil
+from gouache.ops.images import grid_pil, to_pil, together
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
@@ -194,7 +194,7 @@ def _as_frame(pictures: Any, outputs: Outputs) -> Any:
     images = [to_pil(picture) for picture in pictures]
     if outputs.only is not None:
         return images[outputs.only]
-    return images[0] if len(images) == 1 else grid_pil(images)
+    return together(images)
 
 
 def paint_run(

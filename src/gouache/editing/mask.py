@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 from gouache.editing import crops, shapes
 from gouache.editing.config import EditConfig
 from gouache.errors import ImageError, PromptError
-from gouache.ops.images import load_image, to_tensor
+from gouache.ops.images import encode, load_image, to_tensor
 from gouache.output.png import save_picture
 from gouache.prompts import one_line, parse_prompts
 from gouache.protocols import Perceptor
@@ -78,9 +77,7 @@ class Mask:
         return Path(path)
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.to_pil().save(file, "PNG")
-        return file.getvalue()
+        return encode(self.to_pil())
 
     def record(self) -> dict[str, Any]:
         """What the file tells of how it was made."""

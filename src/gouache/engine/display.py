@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from gouache import html
-from gouache.ops.images import grid_pil, to_pil
+from gouache.ops.images import encode, to_pil, together
 
 if TYPE_CHECKING:
     from gouache.engine.session import Session
@@ -14,10 +13,7 @@ if TYPE_CHECKING:
 
 def session_png(session: Session) -> bytes:
     """The picture as it is now; of a batch all in a grid."""
-    images = [to_pil(picture) for picture in session.picture()]
-    file = io.BytesIO()
-    (images[0] if len(images) == 1 else grid_pil(images)).save(file, "PNG")
-    return file.getvalue()
+    return encode(together([to_pil(picture) for picture in session.picture()]))
 
 
 def session_html(session: Session) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from gouache.engine.models import Guide
 from gouache.engine.record import picture_record
 from gouache.engine.session import Session
 from gouache.errors import ConfigError
-from gouache.ops.images import grid_pil, to_pil
+from gouache.ops.images import encode, to_pil, together
 from gouache.output.png import save_picture
 from gouache.protocols import Generator, Perceptor, Step
 
@@ -66,10 +65,10 @@ class Painting:
         return paths
 
     def _repr_png_(self) -> bytes:
-        return _png(self.image)
+        return encode(self.image)
 
     def _repr_html_(self) -> str:
-        shown = html.image(_png(self.images[0] if len(self.images) == 1 else grid_pil(self.images)))
+        shown = html.image(encode(together(self.images)))
         totals = torch.stack([torch.nan_to_num(one) for one in self.losses.values()] or [_NONE])
         rows = [
             ("prompt", self.settings.prompt),
@@ -81,12 +80,6 @@ class Painting:
 
 
 _NONE = torch.zeros(0, 1)  # the losses of a run without steps
-
-
-def _png(image: Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 def paint(

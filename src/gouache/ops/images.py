@@ -7,6 +7,7 @@ imported by the functions that need it, so that reading a picture's metadata doe
 from __future__ import annotations
 
 import errno
+import io
 import math
 import stat
 import warnings
@@ -154,6 +155,20 @@ def grid_pil(
     return sheet
 
 
+def together(images_pil: Sequence[Image.Image]) -> Image.Image:
+    """One picture as it is, several as a grid."""
+    return images_pil[0] if len(images_pil) == 1 else grid_pil(images_pil)
+
+
+def encode(image_pil: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """The bytes of a file, PNG or JPEG (fine: quality 92, colours at full size); for showing."""
+    if kind == "JPEG":
+        options = {"quality": 92, "subsampling": 0, **options}
+    file = io.BytesIO()
+    image_pil.save(file, kind, **options)
+    return file.getvalue()
+
+
 def noise_image(
     kind: str, size: tuple[int, int], batch: int, rngs: Sequence[torch.Generator]
 ) -> Tensor:
@@ -277,6 +292,7 @@ def _draw_label(
 __all__ = [
     "MAX_INPUT_PIXELS",
     "NOISE_KINDS",
+    "encode",
     "fit",
     "grid_pil",
     "load_image",
@@ -284,4 +300,5 @@ __all__ = [
     "open_image",
     "to_pil",
     "to_tensor",
+    "together",
 ]

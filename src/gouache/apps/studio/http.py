@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -279,9 +281,6 @@ def _refuse(name: str) -> None:
 
 def _bare(part: Any) -> str:
     """A prompt's text with its escapes, without weight and stop."""
-    import dataclasses
-    import math
-
     return str(dataclasses.replace(part, weight=1.0, stop=-math.inf))
 
 

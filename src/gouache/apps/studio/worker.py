@@ -25,7 +25,7 @@ from gouache.editing.config import EditConfig
 from gouache.editing.editor import EditPlan, EditSession, find, make_plan, start, with_source
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import ConfigError, GouacheError, OutputError, StateError
-from gouache.ops.images import load_image, to_pil
+from gouache.ops.images import encode, load_image, to_pil
 from gouache.output.png import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse
@@ -190,7 +190,7 @@ class Studio:
             frame = run.frame
             filmed = step.index % max(1, session.num_steps // FILM_FRAMES) == 0
             if filmed or session.finished or time.monotonic() - shown >= FRAME_SECONDS:
-                frame, shown = _jpeg(self._finished(run, step)), time.monotonic()
+                frame, shown = encode(self._finished(run, step), "JPEG"), time.monotonic()
             with run.lock:
                 run.totals.append(round(float(step.total.mean()), 4))
             run.changed(step=session.step_index, seconds_left=left, frame=frame)
@@ -210,13 +210,13 @@ class Studio:
             self._node(run, "end", picture)
             self._save(run, session, folder)
             status = "done" if session.finished else "stopped"
-            run.changed(status=status, frame=_jpeg(picture), seconds_left=None, wish="")
+            run.changed(status=status, frame=encode(picture, "JPEG"), seconds_left=None, wish="")
             self._release(run)
         else:
             self._save(run, session, folder)
             status = "interrupted" if self._closing else "paused"
             picture = to_pil(session.picture()[0])
-            run.changed(status=status, frame=_jpeg(picture), wish="")
+            run.changed(status=status, frame=encode(picture, "JPEG"), wish="")
             self._park(run)
         run.save_about()
 
@@ -278,7 +278,7 @@ class Studio:
             changed = strokes.getchannel("A").point(lambda value: 255 * (value > 8))
             session.set_image(above, changed)
             self._node(run, "drawn", above)
-            run.changed(frame=_jpeg(above))
+            run.changed(frame=encode(above, "JPEG"))
         if prompt is not None and prompt != run.config.prompt:
             session.set_prompt(prompt)
             run.config = run.config.updated(prompt=prompt)
@@ -372,12 +372,6 @@ def make_film(run: Run, kind: str) -> Path:
     if not path.exists():
         raise OutputError("there is nothing to show yet; wait for the first step")
     return path
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=92, subsampling=0)
-    return file.getvalue()
 
 
 __all__ = ["QueueFullError", "Studio", "make_film"]

@@ -55,21 +55,11 @@ export class Settings {
     label.classList.toggle("changed", name in this.changed());
   }
 
-  changed() {
+  /** What differs from the defaults: settings of painting, or of an edit. */
+  changed(ofEdits = false) {
     const values = {};
     for (const [name, { input, initial, boolean, setting }] of this.inputs) {
-      if (setting.section === "edit") continue;
-      const value = this.value(name);
-      const same = boolean ? value === setting.default : input.value.trim() === initial;
-      if (!same) values[name] = value;
-    }
-    return values;
-  }
-
-  edits() {
-    const values = {};
-    for (const [name, { input, initial, boolean, setting }] of this.inputs) {
-      if (setting.section !== "edit") continue;
+      if ((setting.section === "edit") !== ofEdits) continue;
       const value = this.value(name);
       const same = boolean ? value === setting.default : input.value.trim() === initial;
       if (!same) values[name] = value;

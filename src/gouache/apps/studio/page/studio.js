@@ -249,7 +249,7 @@ const repaint = doing(async () => {
   if (!$("replace").value.trim()) throw new Error("Say what it becomes.");
   const parent = origin();
   const image = await seen();
-  const edit = { settings: settings.edits() };
+  const edit = { settings: settings.changed(true) };
   if (!mask.empty) edit.mask = (await send("/api/images", await maskBlob())).id;
   const { size, ...others } = settings.changed();
   await order({ prompt: $("replace").value, image, edit, parent, settings: others });
