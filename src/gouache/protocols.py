@@ -160,7 +160,12 @@ class LossContext:
 
 
 class Loss(Protocol):
-    """A named term: returns one value per picture, (B,), weight included."""
+    """A named term: returns one value per picture, (B,), weight included.
+
+    A class may say with an attribute `scope` what it looks at, which saves memory: "picture" for
+    the image and the latent only; "cutouts" for a mean over cutouts of something that each cutout's
+    embedding (and its view of the source) decides by itself. Without it all is there at once.
+    """
 
     @property
     def name(self) -> str: ...

@@ -13,6 +13,7 @@ from gouache.engine.memory import MemoryPlan, free_memory, kept_bytes, make_plan
 from gouache.generators import load_generator
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors import load_perceptor
+from gouache.protocols import Loss, LossContext, Step
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 
@@ -53,7 +54,10 @@ def test_the_lean_decoder_paints_the_same_and_keeps_less() -> None:
         found.append((out.detach(), torch.autograd.grad(out.square().sum(), leaf)[0]))
     for plain, lean in zip(*found, strict=True):
         assert torch.equal(plain, lean)
-    assert kept_bytes(model.decode_lean, codes) < 0.5 * kept_bytes(model.decode, codes)
+    kept = {decode: kept_bytes(decode, codes) for decode in (model.decode, model.decode_lean)}
+    assert kept[model.decode_lean] < 0.7 * kept[model.decode]
+    model.decoder.requires_grad_(True)  # as in training: torch keeps every convolution's input
+    assert kept[model.decode] < 0.7 * kept_bytes(model.decode, codes)
 
 
 def plan(free: int | None, **changes: Any) -> MemoryPlan:
@@ -82,6 +86,13 @@ def test_what_is_small_is_not_even_measured() -> None:
     assert plan(1, decode=wrong, num=4, embeds=[(wrong, 48)], pixels=128 * 128) == MemoryPlan()
 
 
+def test_a_comfortable_chunk_is_taken_where_all_would_fit() -> None:
+    each = 4 * 4 * 3 * 64 * 64  # bytes that the perceptor keeps of a cutout
+    assert plan(1 << 40, comfortable=10 * each).chunk == 10
+    assert plan(1 << 40, comfortable=400 * each).chunk is None
+    assert plan(1_000_000, comfortable=10 * each).chunk == 1  # unless not even that fits
+
+
 def test_less_memory_makes_smaller_chunks() -> None:
     sizes = [plan(free).chunk for free in (60_000_000, 30_000_000, 1_000_000)]
     chunks = [size for size in sizes if size is not None]
@@ -101,7 +112,7 @@ def test_a_full_card_lowers_step_by_step() -> None:
 
 
 def test_pictures_beyond_memory_are_decoded_in_strips() -> None:
-    least = [plan(free) for free in (1 << 40, 1_000_000, 100_000)]
+    least = [plan(free) for free in (1 << 40, 2_000_000, 100_000)]
     assert [one.tiled for one in least] == [False, False, True]
     assert least[2].recompute
     assert least[2].chunk == 1
@@ -148,3 +159,62 @@ def test_weights_are_not_counted() -> None:
     layer = torch.nn.Linear(1000, 1000).requires_grad_(False)
     kept = kept_bytes(lambda x: torch.relu(layer(x)), torch.ones(1, 1000))
     assert kept <= 4 * 1000 * 2
+
+
+class Counting(TinyPerceptor):
+    """Notes how many cutouts it is shown at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[int] = []
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        if image.requires_grad:
+            self.shown.append(len(image))
+        return super().embed_image(image)
+
+
+def one_step(chunk: int | None, losses: tuple[Loss, ...] = ()) -> tuple[Session, Counting, Step]:
+    perceptor = Counting()
+    config = tiny_config(
+        prompt="one:2 | two:-0.5:-9", count=2, num_cutouts=7, tv_weight=0.3, latent_weight=0.5
+    )
+    session = Session.build(
+        config, generator=TinyGenerator(), perceptor=perceptor, losses=list(losses)
+    )
+    session.models.memory.chunk = chunk
+    perceptor.shown.clear()
+    return session, perceptor, next(session)
+
+
+def test_a_step_in_chunks_is_the_same_step() -> None:
+    whole, parts = one_step(None), one_step(6)
+    assert whole[2].losses.keys() == parts[2].losses.keys()
+    for name, value in whole[2].losses.items():
+        torch.testing.assert_close(parts[2].losses[name], value, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(parts[0].latent(), whole[0].latent(), atol=1e-5, rtol=1e-5)
+
+
+def test_nothing_is_embedded_twice() -> None:
+    """Equal chunks of whole cutouts, two pictures each; the perceptor sees each view once."""
+    assert one_step(None)[1].shown == [14]
+    assert one_step(6)[1].shown == [6, 6, 2]
+    assert one_step(1)[1].shown[-1] == 1  # not even one cutout of both pictures: again going back
+    assert len(set(one_step(10)[1].shown)) <= 2
+
+
+class Spread:
+    """Looks at all embeddings at once, as a loss from elsewhere may."""
+
+    name = "spread"
+
+    def __call__(self, context: LossContext) -> Tensor:
+        return -context.embeddings.std(0).sum(-1)
+
+
+def test_a_loss_that_looks_at_everything_gets_everything() -> None:
+    losses: tuple[Loss, ...] = (Spread(),)
+    whole, parts = one_step(None, losses), one_step(6, losses)
+    torch.testing.assert_close(parts[2].losses["spread"], whole[2].losses["spread"])
+    assert float(whole[2].losses["spread"].abs().min()) > 0
+    torch.testing.assert_close(parts[0].latent(), whole[0].latent(), atol=1e-5, rtol=1e-5)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gouache.engine.memory import kept_bytes
 from gouache.ops import norm as module
 from gouache.ops.norm import norm_silu
 
@@ -67,7 +68,45 @@ def test_pictures_do_not_mix() -> None:
     assert torch.equal(batch[1][1:2], alone[1])
 
 
-@pytest.mark.parametrize("case", ["float32", "trained"])
+@pytest.mark.parametrize("least", [0, 1 << 30], ids=["large", "small"])
+def test_in_float32_it_is_the_original(monkeypatch: pytest.MonkeyPatch, least: int) -> None:
+    monkeypatch.setattr(module, "MIN_NUMBERS", least)
+    rng = torch.Generator().manual_seed(4)
+    x, pull = (torch.randn(2, 16, 9, 7, generator=rng) for _ in range(2))
+    norm = layer(16, 4)
+    for got, wanted in zip(
+        both(norm, x, pull, fast=True), both(norm, x, pull, fast=False), strict=True
+    ):
+        torch.testing.assert_close(got, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_small_pictures_in_bf16_are_at_least_as_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIN_NUMBERS", 1 << 30)
+    rng = torch.Generator().manual_seed(5)
+    x, pull = (torch.randn(2, 16, 9, 7, generator=rng).bfloat16() for _ in range(2))
+    norm = layer(16, 4)
+    true = both(copy.deepcopy(norm).double(), x.double(), pull.double(), fast=False)
+    for got, wanted in zip(both(norm, x, pull, fast=True), true, strict=True):
+        assert error(got, wanted) < 6e-3
+
+
+def test_large_pictures_keep_their_input_only() -> None:
+    norm, x = layer(16, 4), torch.randn(1, 16, 32, 32)
+    assert kept_bytes(lambda y: norm_silu(norm, y * 2), x) < 1.1 * x.nbytes
+    assert kept_bytes(lambda y: F.silu(norm(y * 2)), x) > 1.9 * x.nbytes
+
+
+def test_backward_twice_over_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is kept is overwritten going back."""
+    x = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    for least in (0, 1 << 30):
+        monkeypatch.setattr(module, "MIN_NUMBERS", least)
+        out = norm_silu(layer(16, 4), x).square().sum()
+        first = torch.autograd.grad(out, x, retain_graph=True)[0]
+        assert torch.equal(torch.autograd.grad(out, x)[0], first)
+
+
+@pytest.mark.parametrize("case", ["no gradient", "trained"])
 def test_elsewhere_it_is_the_original(case: str) -> None:
     norm = layer(8, 4)
     x = torch.randn(1, 8, 6, 6, generator=torch.Generator().manual_seed(3))

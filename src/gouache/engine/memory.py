@@ -23,8 +23,13 @@ SHARE = 0.6
 SMALL_CUTOUTS = 32 * 112 * 112  # pixels of all cutouts
 SMALL_PICTURES = 384 * 384  # pixels of all pictures
 _PROBE_CELLS = 8
-# What is left of the decoder's memory when its blocks are recomputed, or it is decoded in strips.
-_LEAN, _TILED = 3, 10
+# A chunk of cutouts that keeps about this much is no slower than all at once on a CPU: nothing is
+# computed twice, and its activations stay nearer.
+COMFORTABLE = 200 << 20
+# The decoder's peak beside what it keeps: a block at the highest resolution, going back.
+_WORK = 1.5
+# What is left of that peak when blocks are recomputed, or the picture is decoded in strips.
+_LEAN, _TILED = 1 / 1.4, 1 / 4
 
 
 @dataclass
@@ -125,12 +130,13 @@ def make_plan(
     num: int,
     free: int | None,
     pixels: int,
+    comfortable: int | None = None,
 ) -> MemoryPlan:
     """A plan for `cells` latent cells (all pictures) and `num` cutouts of each guide.
 
     `code` is one cell's code (1,code_dim,1,1); `embeds` holds each guide's function from
     (N,3,S,S) to embeddings, and S; `pixels` is the area of all pictures; `free` as `free_memory`
-    has it.
+    has it. `comfortable` is what a chunk of cutouts may keep even where there is room for more.
     """
     plan = MemoryPlan()
     seen = max(side for _, side in embeds) ** 2 * num
@@ -138,16 +144,18 @@ def make_plan(
         return plan
     room = SHARE * free
     probe = code.expand(-1, -1, _PROBE_CELLS, _PROBE_CELLS).contiguous()
-    for_decoder = kept_bytes(decode, probe) / _PROBE_CELLS**2 * cells
-    each = sum(kept_bytes(f, code.new_zeros(2, 3, s, s)) / 2 for f, s in embeds)
+    for_decoder = _WORK * kept_bytes(decode, probe) / _PROBE_CELLS**2 * cells
+    each = max(kept_bytes(f, code.new_zeros(2, 3, s, s)) / 2 for f, s in embeds)
+    if comfortable is not None and each * num > comfortable:
+        plan.chunk = max(1, int(comfortable / each))
+        num = min(num, plan.chunk)
     if for_decoder + each * num > room:
-        # Recomputing keeps about one level's input instead of all that happens inside.
         plan.recompute = for_decoder > room / 2
-        plan.tiled = for_decoder / _LEAN > room
+        plan.tiled = for_decoder * _LEAN > room
         share = _TILED if plan.tiled else _LEAN if plan.recompute else 1
-        left = room - for_decoder / share
+        left = room - for_decoder * share
         fitting = int(max(left, room / 8) / max(each, 1))
-        plan.chunk = max(1, fitting) if fitting < num else None
+        plan.chunk = max(1, fitting) if fitting < num else plan.chunk
     return plan
 
 

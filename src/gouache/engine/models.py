@@ -14,9 +14,10 @@ from gouache import cutouts
 from gouache.config import CutoutConfig, PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.devices import autocast_dtype, resolve_device
-from gouache.engine.memory import MemoryPlan, free_memory, make_plan
+from gouache.engine.memory import COMFORTABLE, MemoryPlan, free_memory, make_plan
 from gouache.engine.seeding import picture_rngs
 from gouache.errors import ConfigError
+from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.protocols import Generator, Perceptor
 
@@ -70,6 +71,8 @@ class Models:
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
+        if device.type == "cpu" and keep_freed():
+            give_back()  # what loading left behind
         return cls(generator, guides, device, dtype)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -106,6 +109,7 @@ class Models:
             num_cutouts * count,
             free_memory(self.device),
             cells * canvas.cell**2,
+            COMFORTABLE if self.device.type == "cpu" else None,
         )
         self.memory.chunk, self.memory.recompute = found.chunk, found.recompute
         self.memory.tiled = found.tiled

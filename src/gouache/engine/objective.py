@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -10,13 +11,32 @@ from torch import Tensor
 from gouache import cutouts
 from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
-from gouache.engine.models import Models
+from gouache.engine.models import Guide, Models
 from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target, add_up
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
-from gouache.protocols import Latent, Loss, LossContext
+from gouache.protocols import Latent, Loss, LossContext, SourceViews
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One step's picture and losses.
+
+    image: (B,3,H,W) in [0,1], with gradient.
+    losses: (B,) each, for showing: they may have no gradient.
+    pulls: tensors and the gradient at each, of all losses together: what to go back from.
+    """
+
+    image: Tensor = field(repr=False)
+    losses: dict[str, Tensor]
+    pulls: list[tuple[Tensor, Tensor]] = field(repr=False)
+
+    def gradients(self, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Of the sum of all losses, at `parameters`. Once only: the graph is used up."""
+        outputs, gradients = zip(*self.pulls, strict=True)
+        return torch.autograd.grad(outputs, parameters, gradients)
 
 
 class Objective:
@@ -62,8 +82,9 @@ class Objective:
         step: int,
         num_steps: int,
         stage: int,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The latent's picture (B,3,H,W) in [0,1] and its losses, (B,) each, all with gradient."""
+        scale: float = 1.0,
+    ) -> Evaluation:
+        """The latent's picture, its losses, and `scale` times their gradients."""
         canvas, models = self._canvas, self._models
         latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
@@ -73,14 +94,16 @@ class Objective:
             params = cutouts.sample(self._config.cutouts, batch, size, rngs)
         else:
             params = self._source.draw(self._config.cutouts, size, rngs)
-        losses: dict[str, Tensor] = {}
+        found: list[tuple[str, Tensor]] = []
+        direct: list[Tensor] = []
+        pulls: list[tuple[Tensor, Tensor]] = []
         for number, guide in enumerate(models.guides):
             views = cutouts.apply(image, params, guide.perceptor.image_size)
             context = LossContext(
                 image=image,
                 latent=latent.continuous(),
                 cutouts=views,
-                embeddings=models.embed(guide.perceptor, views, batch),
+                embeddings=views.new_empty(0),
                 step=step,
                 num_steps=num_steps,
                 source=None
@@ -90,10 +113,26 @@ class Objective:
             terms = [*self._of_guides[stage][number]]
             if number == 0:
                 terms += self._of_picture  # they ask no guide, so once is enough
+            scopes = [getattr(term, "scope", "everything") for term in terms]
+            if "everything" in scopes:
+                embeddings = models.embed(guide.perceptor, views, batch)
+                context = replace(context, embeddings=embeddings)
+            else:
+                apart = [t for t, scope in zip(terms, scopes, strict=True) if scope == "cutouts"]
+                terms = [t for t, scope in zip(terms, scopes, strict=True) if scope != "cutouts"]
+                values, gradient = in_chunks(models, guide, context, apart, scale)
+                found += values
+                pulls.append((views, gradient))
             for term in terms:
-                value = term(context)
-                losses[term.name] = losses[term.name] + value if term.name in losses else value
-        return image, losses
+                direct.append(term(context))
+                found.append((term.name, direct[-1]))
+        if direct:
+            total = torch.stack(direct).sum()
+            pulls.append((total, torch.full_like(total, scale)))
+        losses: dict[str, Tensor] = {}
+        for name, value in found:
+            losses[name] = losses[name] + value if name in losses else value
+        return Evaluation(image, losses, pulls)
 
     def restarts_at(self, step: int) -> bool:
         """Whether the optimiser starts anew at `step`, as the stepwise pull is lowered."""
@@ -138,6 +177,38 @@ class Objective:
         )
 
 
+def in_chunks(
+    models: Models, guide: Guide, context: LossContext, terms: Sequence[Loss], scale: float
+) -> tuple[list[tuple[str, Tensor]], Tensor]:
+    """Losses that are means over cutouts: names and values (B,), `scale` times their gradient.
+
+    The gradient is that of their sum, at the cutouts (N*B,3,S,S). Each chunk of cutouts is embedded
+    and gone back from before the next: one chunk at a time is in memory, and nothing is computed
+    twice.
+    """
+    views, batch = context.cutouts, len(context.image)
+    num = len(views) // batch
+    most = num if models.memory.chunk is None else max(1, models.memory.chunk // batch)
+    chunk = -(-num // -(-num // most))  # equal ones, as the last would be inefficiently small
+    gradients: list[Tensor] = []
+    sums = [torch.zeros(batch, device=views.device) for _ in terms]
+    for first in range(0, num if terms else 0, chunk):
+        last = min(first + chunk, num)
+        part = views[first * batch : last * batch].detach().requires_grad_()
+        source = context.source
+        if source is not None:
+            source = SourceViews(source.embeddings[first:last], source.inside[first:last])
+        embeddings = models.embed(guide.perceptor, part, batch)
+        seen = replace(context, cutouts=part, embeddings=embeddings, source=source)
+        values = torch.stack([term(seen) for term in terms]) * ((last - first) / num)
+        gradients += torch.autograd.grad(values.sum() * scale, part)
+        for total, value in zip(sums, values.detach(), strict=True):
+            total += value
+    names = [term.name for term in terms]
+    gradient = torch.cat(gradients) if gradients else torch.zeros_like(views)
+    return list(zip(names, sums, strict=True)), gradient
+
+
 @torch.no_grad()
 def score(
     config: PaintConfig, models: Models, targets: Sequence[Target], picture: Tensor
@@ -160,4 +231,4 @@ def score(
     return total
 
 
-__all__ = ["Objective", "score"]
+__all__ = ["Evaluation", "Objective", "score"]

@@ -34,6 +34,7 @@ from gouache.engine.state import SessionState
 from gouache.engine.targets import StagePlan, encode_prompts
 from gouache.errors import PromptError, StateError
 from gouache.latents import latents
+from gouache.ops.allocator import give_back
 from gouache.prompts import Prompt, one_line, parse_prompts
 from gouache.protocols import Generator, Loss, Perceptor, Step
 
@@ -145,6 +146,8 @@ class Session:
     def __next__(self) -> Step:
         """Does one step. A loss or gradient that is not finite raises `DivergedError`."""
         if self.finished:
+            if self.models.device.type == "cpu":
+                give_back()
             raise StopIteration
         while True:
             try:
@@ -172,13 +175,13 @@ class Session:
 
     def _advance(self) -> Step:
         stage, objective = self.stage, self._objective
-        image, losses = objective.evaluate(
-            self._latent, self._rngs, self._index, self.num_steps, stage
-        )
         scale = _FP16_SCALE if self.models.dtype is torch.float16 else 1.0
-        total = torch.stack(list(losses.values())).sum() * scale
+        found = objective.evaluate(
+            self._latent, self._rngs, self._index, self.num_steps, stage, scale
+        )
+        image, losses = found.image, found.losses
         parameters = list(self._latent.parameters())
-        gradients = [gradient / scale for gradient in torch.autograd.grad(total, parameters)]
+        gradients = [gradient / scale for gradient in found.gradients(parameters)]
         last_good = image if self._shown is None else self._shown
         objective.require_finite(losses, gradients, self._index, last_good)
         gradients = [self._in_mask(gradient) for gradient in gradients]

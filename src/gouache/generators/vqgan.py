@@ -19,6 +19,7 @@ from gouache.errors import ImageError, ModelError
 from gouache.generators.vqgan_blocks import Decoder, Encoder
 from gouache.generators.vqgan_tiled import decode_tiled
 from gouache.ops.codes import nearest_codes, squared_norms
+from gouache.ops.frozen import conv
 from gouache.ops.precision import cast_products
 
 # Far beyond any published model: what exceeds these comes from a damaged file.
@@ -302,7 +303,7 @@ class VQGAN(nn.Module):
         return self._decode(quantized, recompute=False)
 
     def decode_lean(self, quantized: Tensor) -> Tensor:
-        """The same picture and gradient as `decode`, in a third of the memory and 1.3 of the time.
+        """The same picture and gradient as `decode`, in 0.7 of the memory and 1.3 of the time.
 
         Each block keeps its input only and is computed again in the backward pass.
         """
@@ -319,8 +320,7 @@ class VQGAN(nn.Module):
         return self._pixels(self.decoder(self._codes(quantized), recompute))
 
     def _codes(self, quantized: Tensor) -> Tensor:
-        codes: Tensor = self.post_quant_conv(quantized.to(self.post_quant_conv.weight.dtype))
-        return codes
+        return conv(self.post_quant_conv, quantized.to(self.post_quant_conv.weight.dtype))
 
     def _pixels(self, features: Tensor) -> Tensor:
         return (_from_patches(features, self.config.patch_size).float() + 1) / 2

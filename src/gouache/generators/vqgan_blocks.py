@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gouache.ops.attention import attend
+from gouache.ops.frozen import conv
 from gouache.ops.norm import norm_silu
 
 
@@ -37,10 +38,9 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.conv1(norm_silu(self.norm1, x))
-        hidden = self.conv2(self.dropout(norm_silu(self.norm2, hidden)))
-        out: Tensor = hidden + (x if self.nin_shortcut is None else self.nin_shortcut(x))
-        return out
+        hidden = conv(self.conv1, norm_silu(self.norm1, x))
+        hidden = conv(self.conv2, self.dropout(norm_silu(self.norm2, hidden)))
+        return hidden + (x if self.nin_shortcut is None else conv(self.nin_shortcut, x))
 
 
 class Attention(nn.Module):
@@ -58,13 +58,12 @@ class Attention(nn.Module):
         normed = self.norm(x)
         # (B,C,H,W) -> (B,1,H*W,C), contiguous for free in channels_last
         query, key, value = (
-            layer(normed).flatten(2).transpose(1, 2).unsqueeze(1)
+            conv(layer, normed).flatten(2).transpose(1, 2).unsqueeze(1)
             for layer in (self.q, self.k, self.v)
         )
         mixed = attend(query, key, value)
         mixed = mixed.squeeze(1).transpose(1, 2).reshape(x.shape)
-        projected: Tensor = self.proj_out(mixed)
-        return x + projected
+        return x + conv(self.proj_out, mixed)
 
 
 class Downsample(nn.Module):
@@ -87,8 +86,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return out
+        return conv(self.conv, F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class Middle(nn.Module):
@@ -229,15 +227,14 @@ class Decoder(nn.Module):
 
     def begin(self, x: Tensor, levels: Sequence[Level], recompute: bool) -> Tensor:
         """The middle and the first levels."""
-        x = _run(self.mid, self.conv_in(x), recompute)
+        x = _run(self.mid, conv(self.conv_in, x), recompute)
         for level in levels:
             x = level(x, recompute)
         return x
 
     def finish(self, x: Tensor) -> Tensor:
         """What comes after the last level."""
-        out: Tensor = self.conv_out(norm_silu(self.norm_out, x))
-        return out
+        return conv(self.conv_out, norm_silu(self.norm_out, x))
 
 
 def _run(part: Callable[[Tensor], Tensor], x: Tensor, recompute: bool) -> Tensor:

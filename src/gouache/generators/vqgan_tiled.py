@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gouache.generators.vqgan_blocks import Decoder, Level, ResBlock
+from gouache.ops.frozen import conv
 
 STRIP = 64  # rows at the tail's input that are decoded at once
 WHOLE = 512  # levels whose shorter side is at most this many rows are not cut
@@ -144,19 +145,16 @@ def _run_tail(decoder: Decoder, tail: list[Level], x: Tensor, norms: list[Affine
             x = _joined(block, next(left), hidden, x)
         if level.upsample is not None:
             x = level.upsample(x)
-    out: Tensor = decoder.conv_out(next(left).silu(x))
-    return out
+    return conv(decoder.conv_out, next(left).silu(x))
 
 
 def _joined(block: ResBlock, norm: Affine, hidden: Tensor, x: Tensor) -> Tensor:
-    short = x if block.nin_shortcut is None else block.nin_shortcut(x)
-    out: Tensor = block.conv2(norm.silu(hidden)) + short
-    return out
+    short = x if block.nin_shortcut is None else conv(block.nin_shortcut, x)
+    return conv(block.conv2, norm.silu(hidden)) + short
 
 
 def _inner(block: ResBlock, norm: Affine, x: Tensor) -> Tensor:
-    out: Tensor = block.conv1(norm.silu(x))
-    return out
+    return conv(block.conv1, norm.silu(x))
 
 
 def _stream(part: Callable[..., Tensor], *maps: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class ContrastLoss:
     `embedding` is (1,D) or (B,D), `rivals` (R,D). Cutouts for which the prompt's own loss has
     reached `stop` give no gradient here either, or the stop would not hold.
     """
+
+    scope: ClassVar[str] = "cutouts"
 
     name: str
     embedding: Tensor = field(repr=False)

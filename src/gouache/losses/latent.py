@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from gouache.protocols import LossContext
 @dataclass(frozen=True)
 class DecayingLoss:
     """`weight * (1 - decay)^step * mean(z^2)`: strong while shapes form, weak when details do."""
+
+    scope: ClassVar[str] = "picture"
 
     weight: float
     decay: float
@@ -30,6 +33,8 @@ class SteppedLoss:
     `target` (B,code_dim,h,w) is the init image's latent, so that an init image is not forgotten;
     without one it is None, meaning 0. The variant of the public notebooks.
     """
+
+    scope: ClassVar[str] = "picture"
 
     weight: float
     drop: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ class PromptLoss:
     for each cutout, so one that is near enough (or, with a negative weight, far enough) rests.
     `embedding` is (1,D), or (B,D) with a prompt of its own for each picture.
     """
+
+    scope: ClassVar[str] = "cutouts"
 
     name: str
     embedding: Tensor = field(repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,6 +22,8 @@ class StructureLoss:
     mask all count alike. The sum is divided by the number of cutouts, not by these shares: with
     nothing but mask in view there is nothing to keep.
     """
+
+    scope: ClassVar[str] = "cutouts"
 
     weight: float
     masked: bool = False
@@ -44,6 +47,8 @@ class DirectionLoss:
     `strength` its factor: the relative edit of Open-Edit (Liu et al. 2020, arXiv 2008.01576). What
     the two phrases have in common cancels out, so only their difference moves the picture.
     """
+
+    scope: ClassVar[str] = "cutouts"
 
     direction: Tensor = field(repr=False)
     strength: float = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from gouache.protocols import LossContext
 @dataclass(frozen=True)
 class TotalVariationLoss:
     """`weight` * mean absolute difference to the right and lower neighbour; smooths the picture."""
+
+    scope: ClassVar[str] = "picture"
 
     weight: float
     name: str = "tv"
