@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
 from gouache.engine.source import Source
-from gouache.engine.targets import StagePlan, Target, add_up, groups
+from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
@@ -55,9 +54,9 @@ class Objective:
             ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             raise ConfigError("every prompt has weight 0, so there is nothing to paint; raise one")
-        if not extra and (unasked := _unasked(stages, config.count)):
+        if not extra and (idle := unasked(stages, config.count)):
             raise ConfigError(
-                f"every prompt of picture {unasked[0] + 1} has weight 0, so there is nothing to "
+                f"every prompt of picture {idle[0] + 1} has weight 0, so there is nothing to "
                 "paint; raise one"
             )
 
@@ -110,7 +109,8 @@ class Objective:
         for name, value in losses.items():
             of = [
                 getattr(term, "pictures", None)
-                for term in (*chain(*self._of_guides[stage]), *self._of_picture)
+                for terms in (*self._of_guides[stage], self._of_picture)
+                for term in terms
                 if term.name == name
             ]
             some = [pictures for pictures in of if pictures is not None]
@@ -186,17 +186,6 @@ def score(
                 cosine = (views[:, at] * target.embeddings[number]).sum(-1).mean(0)
                 total[at] += guide.weight / shares * target.prompt.weight / weights * cosine
     return total
-
-
-def _unasked(stages: Sequence[StagePlan], count: int) -> list[int]:
-    """Pictures that are asked nothing in some stage, where others are."""
-    return [
-        picture
-        for stage in stages
-        for whose, own in groups(stage.targets, count)
-        for picture in whose or ()
-        if not any(target.prompt.weight for target in own)
-    ]
 
 
 __all__ = ["Objective", "score"]

@@ -169,6 +169,17 @@ def groups(
     return [(tuple(whose), tuple(targets[n] for n in own)) for own, whose in found.items()]
 
 
+def unasked(stages: Sequence[StagePlan], count: int) -> list[int]:
+    """Pictures that are asked nothing in some stage, where others are."""
+    return [
+        picture
+        for stage in stages
+        for whose, own in groups(stage.targets, count)
+        for picture in whose or ()
+        if not any(target.prompt.weight for target in own)
+    ]
+
+
 def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Targets -> one, "prompt/sum", towards the mean of their directions (paper, appendix H.1).
 
@@ -233,4 +244,5 @@ __all__ = [
     "groups",
     "parse_stages",
     "plan_stages",
+    "unasked",
 ]
