@@ -3,6 +3,7 @@ r"""The prompt grammar: laws by hypothesis, and an example for each rule."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from gouache.prompts import (
     format_prompt,
     format_prompts,
     one_line,
+    parse_each,
     parse_image_prompt,
     parse_noise_prompt,
     parse_prompts,
@@ -274,3 +276,32 @@ def test_one_line_is_one_short_line(text: str, width: int) -> None:
     line = one_line(text, width)
     assert line.isprintable()
     assert len(line) <= width
+
+
+def test_prompts_of_several_pictures_are_read_alike() -> None:
+    found = parse_each(["a | b:2 ^ c", "d ^ e | f"])
+    assert found == (parse_prompts("a | b:2 ^ c"), parse_prompts("d ^ e | f"))
+    assert parse_each([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "message", "position"),
+    [
+        (["a", "b", "c | d:nan"], "prompt 3: the weight is 'nan'", 6),
+        (["a", " "], "prompt 2: the prompt is empty", 0),
+        (["", "a"], "prompt 1: the prompt is empty", 0),
+        (["a", "b ^ c"], "prompt 2 has 2 stages and prompt 1 has 1 stage;", 2),
+        (["a ^ b", "c", "d"], "prompt 2 has 1 stage and prompt 1 has 2 stages;", 1),
+        (
+            ["a ^ b", "c ^ d", r"x\^y ^ z ^ w"],
+            "prompt 3 has 3 stages and prompt 1 has 2 stages;",
+            9,
+        ),
+    ],
+)
+def test_a_mistake_says_which_prompt(texts: list[str], message: str, position: int) -> None:
+    with pytest.raises(PromptError, match=re.escape(message)) as error:
+        parse_each(texts)
+    number = int(message.split()[1].strip(":"))
+    assert (error.value.text, error.value.position) == (texts[number - 1], position)
+    assert "\n" not in str(error.value)

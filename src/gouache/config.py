@@ -20,6 +20,7 @@ from typing import Any
 
 from gouache import html
 from gouache.errors import ConfigError
+from gouache.presets import LATENT_DEFAULTS, PRESETS
 from gouache.registry import nearest
 from gouache.sections import (
     AUGMENTATIONS,
@@ -33,6 +34,7 @@ from gouache.sections import setting as _setting
 MAX_SIDE = 8192
 MAX_PIXELS = 4096 * 4096
 MAX_PROMPT_CHARS = 20_000
+MAX_COUNT = 256
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class PaintConfig:
     """All that decides a picture; `config.updated(steps=300)` is a changed copy."""
 
     prompt: str = _setting("", "what to paint: 'text:weight:stop | text ^ next stage'")
+    prompts: tuple[str, ...] = _setting(
+        (), "prompts of the single pictures of a batch, in turn; instead of prompt"
+    )
     image_prompts: tuple[str, ...] = _setting((), "pictures to resemble, PATH:WEIGHT:STOP")
     noise_prompts: tuple[str, ...] = _setting((), "random directions, SEED:WEIGHT:STOP")
     init_image: str = _setting("", "picture to start from")
@@ -48,7 +53,9 @@ class PaintConfig:
         (80,), "optimisation steps; one number per stage or one for all"
     )
     seed: int = _setting(0, "seed of everything random", low=0, high=2**63 - 1)
-    count: int = _setting(1, "pictures painted together", low=1, high=256)
+    count: int = _setting(
+        1, "pictures painted together, one per prompt or more", low=1, high=MAX_COUNT
+    )
     generator: str = _setting("pocket", "picture generator (VQGAN)")
     perceptor: tuple[str, ...] = _setting(
         ("pocket",), "joint text-image encoder, NAME or NAME:WEIGHT; several guide together"
@@ -70,11 +77,27 @@ class PaintConfig:
             raise ConfigError(
                 f"size is {width}x{height}; at most {MAX_PIXELS:,} pixels are possible"
             )
+        if self.prompt and self.prompts:
+            raise ConfigError("both prompt and prompts are given; give one of them")
+        if self.count < len(self.prompts):
+            raise ConfigError(
+                f"count is {self.count} and there are {len(self.prompts)} prompts, one picture "
+                "each; leave count out, or raise it"
+            )
 
     @property
     def guides(self) -> tuple[tuple[str, float], ...]:
         """Name and weight of each perceptor."""
         return tuple(map(parse_perceptor, self.perceptor))
+
+    @property
+    def title(self) -> str:
+        """What is painted, in one line: the prompt, or those of the single pictures."""
+        return " / ".join(self.prompts) if self.prompts else self.prompt
+
+    def prompt_of(self, picture: int) -> str:
+        """The prompt of one picture of the batch."""
+        return self.prompts[picture % len(self.prompts)] if self.prompts else self.prompt
 
     def updated(self, **values: Any) -> PaintConfig:
         """A copy with settings of any section replaced by their flat names."""
@@ -170,50 +193,12 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-# What differs from the defaults (those of the shipped models) for other models. "paper" follows the
-# public notebooks for ImageNet VQGANs guided by CLIP (facts: sections 1 and G.2 of the appendix).
-PRESETS: dict[str, dict[str, Any]] = {
-    "pocket": {},
-    "paper": {
-        "size": (256, 256),
-        "steps": (400,),
-        "num_cutouts": 32,
-        "latent": "quantized",
-        "start": "random",
-        "start_tries": 1,
-        "start_steps": 0,
-        "start_scale": 1.0,
-        "whole_share": 0.1,
-        "cut_min": 0.45,
-        "cut_pow": 1.0,
-        "affine_degrees": 15.0,
-        "affine_translate": 0.1,
-        "perspective_scale": 0.4,
-        "perspective_probability": 0.7,
-        "noise_strength": 0.1,
-        "erase_probability": 0.0,
-        "learning_rate": 0.15,
-        "lr_schedule": "constant",
-        "lr_warmup": 0,
-        "contrast_weight": 0.0,
-        "templates": False,
-        "latent_weight": 0.1,
-    },
-}
-
-
-# What a latent wants otherwise than a point does, unless it is given. Logits are not on the
-# codebook's scale; see docs/paper.md for how this was chosen.
-LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
-    "codebook-sampling": {"learning_rate": 0.2},
-}
-
-
 def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     """Settings from a preset, overridden by `values` (flat names).
 
     "auto" takes the preset of the first perceptor's name where there is one, else "paper". A latent
-    with defaults of its own (`LATENT_DEFAULTS`) brings them.
+    with defaults of its own (`LATENT_DEFAULTS`) brings them. Without `count`, `prompts` are one
+    picture each.
     """
     if preset == "auto":
         perceptor = values.get("perceptor", PaintConfig.perceptor)
@@ -222,6 +207,8 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
         preset = name if name in PRESETS else "paper"
     if preset not in PRESETS:
         raise ConfigError(f"no preset is called {preset!r}; {nearest(preset, sorted(PRESETS))}")
+    if isinstance(values.get("prompts"), (list, tuple)) and values["prompts"]:
+        values = {**values, "count": values.get("count", len(values["prompts"]))}
     chosen = {**PRESETS[preset], **values}
     own = LATENT_DEFAULTS.get(str(chosen.get("latent", PaintConfig().latents.latent)), {})
     return PaintConfig().updated(**{**PRESETS[preset], **own, **values})
@@ -321,10 +308,14 @@ def _check(setting: Setting, value: Any) -> None:
             raise ConfigError("the list of perceptors is empty; give at least one")
         if twice := [item for item in names if names.count(item) > 1]:
             raise ConfigError(f"the perceptor {twice[0]!r:.80} is given twice; once is enough")
-    if name == "prompt" and len(value) > MAX_PROMPT_CHARS:
-        raise ConfigError(
-            f"the prompt has {len(value):,} characters; at most {MAX_PROMPT_CHARS:,} are possible"
-        )
+    if name == "prompts" and len(value) > MAX_COUNT:
+        raise ConfigError(f"{len(value)} prompts are given; at most {MAX_COUNT} are possible")
+    for number, text in enumerate({"prompt": (value,), "prompts": value}.get(name, ()), 1):
+        if len(text) > MAX_PROMPT_CHARS:
+            which = "the prompt" if name == "prompt" else f"prompt {number}"
+            raise ConfigError(
+                f"{which} has {len(text):,} characters; at most {MAX_PROMPT_CHARS:,} are possible"
+            )
     if choices := meta.get("choices"):
         for item in value if isinstance(value, tuple) else (value,):
             if item not in choices:
@@ -367,6 +358,7 @@ def _type_name(kind: Any) -> str:
 __all__ = [
     "AUGMENTATIONS",
     "LATENT_DEFAULTS",
+    "MAX_COUNT",
     "MAX_PIXELS",
     "MAX_PROMPT_CHARS",
     "MAX_SIDE",

@@ -104,6 +104,29 @@ def parse_prompts(text: str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def parse_each(texts: Sequence[str]) -> tuple[tuple[Stage, ...], ...]:
+    """Reads the prompts of several pictures, which must have the same number of stages.
+
+    Raises `PromptError` as `parse_prompts` does; the message says which prompt is meant.
+    """
+    found: list[tuple[Stage, ...]] = []
+    for number, text in enumerate(texts, 1):
+        try:
+            stages = parse_prompts(text)
+        except PromptError as error:
+            raise PromptError(f"prompt {number}: {error}", error.text, error.position) from None
+        if found and len(stages) != len(found[0]):
+            ends = [end for _, end in _split(_unescape(text), "^", len(text))]
+            raise PromptError(
+                f"prompt {number} has {_stages(len(stages))} and prompt 1 has "
+                f"{_stages(len(found[0]))}; give all the same number ('^' separates stages)",
+                text,
+                ends[min(len(stages), len(found[0])) - 1],  # the mark too many, or the end
+            )
+        found.append(stages)
+    return tuple(found)
+
+
 def parse_image_prompt(text: str) -> Prompt:
     r"""Reads "PATH:WEIGHT:STOP"; raises `PromptError`. The file need not exist.
 
@@ -176,6 +199,10 @@ def one_line(text: object, width: int = 160) -> str:
     """Any text (a path, user input) on one printable line of at most `width`, for messages."""
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
     return line if len(line) <= width else f"{line[: width - 3]}..."
+
+
+def _stages(number: int) -> str:
+    return f"{number} stage{'s' if number > 1 else ''}"
 
 
 def _unescape(text: str) -> list[_Char]:
@@ -315,6 +342,7 @@ __all__ = [
     "format_prompt",
     "format_prompts",
     "one_line",
+    "parse_each",
     "parse_image_prompt",
     "parse_noise_prompt",
     "parse_prompts",

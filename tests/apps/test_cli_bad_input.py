@@ -58,6 +58,16 @@ BAD = {
     "info of nothing": ["info", "nowhere.png"],
     "resume of nothing": ["resume", "nowhere"],
     "resume of a damaged run": ["resume", "damaged"],
+    "one of the prompts is empty": ["a fish", "", "a tree"],
+    "one of the prompts is blank": ["a fish", " "],
+    "a mistake in the third prompt": ["a fish", "a tree", "a house | night:nan"],
+    "one of the prompts is too long": ["a fish", "tree " * 5000],
+    "prompts of other numbers of stages": ["a fish", "a tree ^ snow"],
+    "more prompts than pictures": ["a fish", "a tree", "a house", "--count", "2"],
+    "more prompts than are possible": ["a fish"] * 257,
+    "a prompt without weight": ["a fish", "a tree:0"],
+    "prompt and prompts": ["--config", "both.yaml"],
+    "prompts are numbers": ["--config", "numbers.yaml"],
     "negative learning rate": ["x", "--learning-rate=-1"],
     "learning rate nan": ["x", "--learning-rate", "nan"],
 }
@@ -68,6 +78,8 @@ def files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "unknown.yaml").write_text("stepz: 3")
+    (tmp_path / "both.yaml").write_text("prompt: a\nprompts: [b, c]")
+    (tmp_path / "numbers.yaml").write_text("prompts: [1, 2]")
     (tmp_path / "list.yaml").write_text("- 3")
     (tmp_path / "broken.yaml").write_text("a: [")
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "plain.png")
@@ -106,6 +118,14 @@ def test_nearest_names_are_offered(gouache, files):
 def test_a_caret_points_at_the_mistake(gouache):
     lines = gouache("apple | pear:nan").err.splitlines()
     assert lines[1][lines[2].index("^") :].startswith(("nan", "pear"))
+
+
+def test_a_caret_points_into_the_prompt_with_the_mistake(gouache):
+    message, text, caret = gouache("a fish", "a tree", "a house | night:nan").err.splitlines()
+    assert message.startswith("gouache: prompt 3: ")
+    assert text == "a house | night:nan"
+    assert text[caret.index("^") :] == "nan"
+    assert gouache("a fish", "a house | night:nan", "--dry-run").code == 2  # before anything slow
 
 
 def test_1000_random_prompts(gouache):

@@ -139,8 +139,10 @@ def test_every_setting_reaches_the_command_line(gouache):
     shown = gouache("paint", "--help").out
     for setting in settings():
         name = setting.name.removesuffix("s") if "prompts" in setting.name else setting.name
-        if name != "prompt":
+        if setting.name not in ("prompt", "prompts"):
             assert f"--{name.replace('_', '-')}" in shown
+    assert "[PROMPT]..." in shown  # both, by how many there are
+    assert "--prompt" not in shown
 
 
 def test_config_files(gouache):

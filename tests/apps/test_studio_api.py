@@ -122,6 +122,7 @@ def test_a_run_from_order_to_film(client: TestClient) -> None:
     assert b"ftyp" in client.get(f"/api/runs/{run}/timelapse.mp4").content[:12]
     settings = client.get(f"/api/runs/{run}/settings.json").json()
     assert settings["prompt"] == "a red apple"
+    assert "prompts" not in settings  # a run of the studio is one picture
     assert not any("image" in name for name in settings)  # no path of this machine is told
 
 
@@ -336,6 +337,7 @@ def malformed(image: str, run: str) -> list[tuple[str, str, dict[str, Any]]]:
         "image_prompts": [["/etc/passwd"]],
         "device": ["cuda", "cpu"],
         "count": [2, 10**6],
+        "prompts": [["a"], ["a", "b"], "a", []],
         "start_tries": [10**6, 0],
         "nothing": [1],
     }

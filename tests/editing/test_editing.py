@@ -207,3 +207,8 @@ def test_mistakes_get_one_line(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_an_edit_has_one_prompt() -> None:
+    with pytest.raises(ConfigError, match="an edit has one prompt"):
+        edit(SCENE, "", prompts=["a red apple", "a green apple"], **FAST)

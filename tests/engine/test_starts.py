@@ -405,3 +405,20 @@ def test_what_is_asked_for_is_said_heaviest_first() -> None:
     prompt = "a boat:0.5 | rain:-2 | a red apple:2 | a cup ^ a tree:9"
     stage = world(prompt=prompt, noise_prompts=("3:5",), steps=(2, 2))[-1]
     assert asked_for(stage) == "a red apple, a cup, a boat"
+
+
+def test_each_picture_is_proposed_by_its_own_words(proposer: type[FakeProposer]) -> None:
+    prompts = ("a red apple", "rain:-1", "a cup:0.5 | a boat | rain:-1", "fog:-1")
+    settings: dict[str, Any] = {"start": "prior", "size": (16, 16), "start_tries": 3}
+    batch = start_of(prompt="", prompts=prompts, count=5, seed=6, **settings)
+    (made,) = proposer.made
+    assert made.texts == ["a red apple", "a boat, a cup", "a red apple"] * 3
+    for number in range(5):
+        own = {**settings, "prompt": prompts[number % 4], "seed": 6 + number}
+        torch.testing.assert_close(batch[number], start_of(**own)[0], atol=1e-4, rtol=1e-4)
+
+
+def test_as_many_pictures_as_the_settings_allow_can_be_tried_at_once() -> None:
+    """Tries are painted in one batch, which is no larger than a batch of pictures may be."""
+    settings: dict[str, Any] = {"size": (4, 4), "num_cutouts": 1, "start_tries": 6}
+    assert len(start_of(count=100, start_steps=1, **settings)) == 100

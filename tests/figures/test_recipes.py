@@ -110,6 +110,6 @@ def test_figure_13_has_a_row_per_system() -> None:
 
 
 def test_seeds_and_prompts_belong_to_the_figure() -> None:
-    for name in ("seed", "count", "prompt"):
+    for name in ("seed", "count", "prompt", "prompts"):
         with pytest.raises(ConfigError, match=f"{name} is no setting of a figure"):
             Painters("pocket", {name: 1})

@@ -14,6 +14,7 @@ from gouache.losses import (
     SteppedLoss,
     TotalVariationLoss,
     rivals,
+    shared_rivals,
     spherical_distance,
 )
 from gouache.protocols import LossContext
@@ -156,6 +157,59 @@ def test_total_variation() -> None:
     found = TotalVariationLoss(2.0)(context(image=stripes))
     assert found.tolist() == pytest.approx([2 * 12 / 16] * 2)
     assert torch.isfinite(TotalVariationLoss(1.0)(context(image=torch.rand(1, 3, 1, 1)))).all()
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_losses_of_some_pictures_are_those_of_the_pictures_alone(rows: int) -> None:
+    embeddings = unit(5, 4, 8).requires_grad_()
+    targets, others = unit(rows, 8, seed=2), unit(6, 8, seed=4)
+    pictures = torch.tensor([1, 3])
+    for make in (
+        lambda target, whose: PromptLoss("p", target, 0.7, 1.0, whose),
+        lambda target, whose: ContrastLoss("c", target, others, 0.7, 9.0, 1.0, whose),
+    ):
+        found = make(targets, pictures)(context(embeddings))
+        assert found.shape == (4,)
+        assert found[[0, 2]].tolist() == [0, 0]
+        (gradient,) = torch.autograd.grad(found.sum(), embeddings)
+        assert not gradient[:, [0, 2]].any()
+        for row, picture in enumerate(pictures.tolist()):
+            own = make(targets[row % rows][None], None)(context(embeddings[:, picture, None]))
+            torch.testing.assert_close(found[picture], own[0])
+            (expected,) = torch.autograd.grad(own.sum(), embeddings)
+            torch.testing.assert_close(gradient[:, picture], expected[:, picture])
+
+
+def test_rivals_of_several_pictures_share_a_table() -> None:
+    bank = torch.stack([at_angle(angle) for angle in (0.1, 1.0, 2.0, 3.0)])
+    none = torch.zeros(0, 2)
+    asked = [
+        (at_angle(0.0)[None], at_angle(0.2)[None]),
+        (at_angle(1.0)[None], none),
+        (torch.stack([at_angle(2.0), at_angle(0.9)]), at_angle(2.5)[None]),
+    ]
+    table, absent = shared_rivals(bank, asked)
+    assert absent is not None
+    for row, own in zip(absent, asked, strict=True):
+        assert torch.equal(table[~row], rivals(bank, *own))
+    wanted = torch.cat([at_angle(0.1)[None], at_angle(1.0)[None]])
+    table, absent = shared_rivals(bank, [(wanted, none), (wanted, none)])
+    assert absent is None  # the same for all: what nobody has is not in the table
+    assert torch.equal(table, bank[2:])
+
+
+def test_absent_rivals_play_no_part() -> None:
+    target, others = unit(1, 8, seed=3), unit(6, 8, seed=4)
+    absent = torch.zeros(2, 6, dtype=torch.bool)
+    absent[0, 2:] = absent[1, :] = True
+    embeddings = unit(5, 2, 8).requires_grad_()
+    loss = ContrastLoss("c", target, others, absent=absent)(context(embeddings))
+    first = ContrastLoss("c", target, others[:2])(context(embeddings))
+    torch.testing.assert_close(loss[0], first[0])
+    assert loss[1] == 0  # nothing to be told apart from
+    (gradient,) = torch.autograd.grad(loss.sum(), embeddings)
+    assert torch.isfinite(gradient).all()
+    assert not gradient[:, 1].any()
 
 
 def test_pictures_do_not_feel_one_another() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -231,3 +232,18 @@ def test_settings_that_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyP
         RunFolder.create(path, SETTINGS)
     monkeypatch.undo()
     RunFolder.create(path, SETTINGS).close()  # nothing half-made is in the way
+
+
+def test_a_loss_that_a_picture_does_not_have_is_an_empty_cell(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", SETTINGS) as run:
+        run.record(0, {"prompt/0": [0.5, 0.25], "prompt/1": [math.nan, 0.125]})
+        lines = run.losses_path.read_text().splitlines()
+        assert lines == ["step,picture,prompt/0,prompt/1", "0,0,0.5,", "0,1,0.25,0.125"]
+        assert [row.get("prompt/1") for row in run.read_losses()] == [None, 0.125]
+
+
+def test_each_saved_picture_has_its_own_description(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", SETTINGS) as run:
+        pictures = [Image.new("RGB", (4, 4))] * 2
+        paths = run.save_step(5, pictures, None, ["an apple", "a boat"])
+    assert [Image.open(path).info["Description"] for path in paths] == ["an apple", "a boat"]

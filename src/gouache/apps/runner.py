@@ -115,6 +115,7 @@ def run_session(
         resume = None
         if not session.finished and touch is None:
             resume = _save_interrupted(session, outputs, folder)
+    losses = {} if last is None else last.losses
     return Result(
         out=paths,
         grid=grid,
@@ -122,16 +123,18 @@ def run_session(
         num_steps=session.num_steps,
         seconds=time.monotonic() - begun,
         scores=[round(value, 4) for value in session.scores().tolist()],
-        losses={} if last is None else {k: v.tolist() for k, v in last.losses.items()},
+        losses={k: v.tolist() for k, v in session.own_losses(losses).items()},
         resume=resume,
     )
 
 
 def _record(folder: RunFolder, session: Session, step: Step, save_every: int) -> None:
-    folder.record(step.index, {name: value.tolist() for name, value in step.losses.items()})
+    losses = session.own_losses(step.losses)
+    folder.record(step.index, {name: value.tolist() for name, value in losses.items()})
     if session.step_index % save_every == 0 or session.finished:
         images = [to_pil(picture) for picture in step.image]
-        folder.save_step(session.step_index, images, None, session.config.prompt)
+        prompts = [session.config.prompt_of(k) for k in range(len(images))]
+        folder.save_step(session.step_index, images, None, prompts)
         save_session(session, folder.state_path)
 
 
@@ -176,13 +179,15 @@ def _write_pictures(
         images = [touch(image) for image in images]
     chosen = list(range(len(images))) if outputs.only is None else [outputs.only]
     paths = outputs.picture_paths(len(images))
-    prompt = session.config.prompt
     for path, k in zip(paths, chosen, strict=True):
-        save_picture(images[k], path, picture_record(session, losses, k), prompt)
+        record = picture_record(session, losses, k)
+        save_picture(images[k], path, record, record["prompt"])
     if len(paths) == 1:
         return paths, None
-    record = picture_record(session, losses, 0) | {"picture": None}
-    save_picture(grid_pil(images), outputs.out, record, prompt)
+    title, changes = session.config.title, [dict(edit) for edit in session.edits]
+    record = picture_record(session, losses, 0)
+    record |= {"picture": None, "prompt": title, "edits": changes}
+    save_picture(grid_pil(images), outputs.out, record, title)
     return paths, outputs.out
 
 
@@ -301,6 +306,7 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
                     "out": [str(path) for path in result.out],
                     "grid": None if result.grid is None else str(result.grid),
                     "prompt": config.prompt,
+                    "prompts": list(config.prompts),
                     "seed": config.seed,
                     "step": result.step,
                     "num_steps": result.num_steps,

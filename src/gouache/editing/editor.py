@@ -200,6 +200,8 @@ def start(
     perceptor: Perceptor | Sequence[Guide] | None = None,
 ) -> EditSession:
     """Loads the models, finds the mask, and encodes the picture as the session's start."""
+    if config.prompts:
+        raise ConfigError("an edit has one prompt, for all pictures; leave prompts out")
     models = Models.load(config, generator, perceptor)
     if not sized:
         config = config.updated(size=natural_size(plan.source.size, models.generator))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gouache.config import PaintConfig
+from gouache.config import MAX_COUNT, PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.devices import autocast_dtype, resolve_device
 from gouache.engine.models import Guide, Models
@@ -73,7 +73,7 @@ def prepare(
     nothing = torch.zeros(0)
     parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
     # Losses that a caller brings may know the number of pictures.
-    together = 1 if losses else TRIES_TOGETHER
+    together = 1 if losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
     start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
     return replace(parts, start=start)
 
@@ -110,10 +110,18 @@ def _rehearsal(parts: Parts) -> Rehearse:
 
         # Losses that a caller brings may know the picture's size: they wait for the real thing.
         losses = parts.losses if canvas == parts.canvas else ()
-        config = replace(parts.config, count=len(start))
-        session = Session(
-            replace(parts, config=config, start=start, rngs=rngs, canvas=canvas, losses=losses)
+        count = parts.config.count
+        stages = tuple(stage.repeated(count, len(start) // count) for stage in parts.stages)
+        together = replace(
+            parts,
+            config=replace(parts.config, count=len(start)),
+            canvas=canvas,
+            stages=stages,
+            rngs=rngs,
+            start=start,
+            losses=losses,
         )
+        session = Session(together)
         steps = min(parts.config.latents.start_steps, parts.stages[0].steps)
         for _ in itertools.islice(session, steps):
             pass

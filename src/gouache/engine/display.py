@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gouache import html
+from gouache.engine.targets import groups
 from gouache.ops.images import encode, to_pil, together
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def session_html(session: Session) -> str:
     """The picture, what it is painted from, and how far it is."""
     config = session.config
     rows: list[tuple[str, object]] = [
-        ("prompts", "  |  ".join(map(str, session.prompts))),
+        *_prompts(session),
         ("step", f"{session.step_index} of {session.num_steps}"),
         ("size", "x".join(map(str, config.size))),
         ("seed", config.seed),
@@ -29,6 +30,15 @@ def session_html(session: Session) -> str:
         ("device", f"{session.models.device}, {session.models.dtype or 'float32'}"),
     ]
     return html.image(session_png(session), 256) + html.table(rows)
+
+
+def _prompts(session: Session) -> list[tuple[str, object]]:
+    """What is asked now; where pictures are asked different things, who what."""
+    rows: list[tuple[str, object]] = []
+    for whose, own in groups(session.stages[session.stage].targets, session.config.count):
+        name = "prompts" if whose is None else f"picture {', '.join(str(k + 1) for k in whose)}"
+        rows.append((name, "  |  ".join(str(target.prompt) for target in own)))
+    return rows
 
 
 __all__ = ["session_html", "session_png"]

@@ -13,7 +13,7 @@ from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Guide, Models
 from gouache.engine.source import Source
-from gouache.engine.targets import StagePlan, Target, add_up
+from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
@@ -74,6 +74,11 @@ class Objective:
             ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             raise ConfigError("every prompt has weight 0, so there is nothing to paint; raise one")
+        if not extra and (idle := unasked(stages, config.count)):
+            raise ConfigError(
+                f"every prompt of picture {idle[0] + 1} has weight 0, so there is nothing to "
+                "paint; raise one"
+            )
 
     def evaluate(
         self,
@@ -133,6 +138,26 @@ class Objective:
         for name, value in found:
             losses[name] = losses[name] + value if name in losses else value
         return Evaluation(image, losses, pulls)
+
+    def own_losses(self, losses: Mapping[str, Tensor], stage: int) -> dict[str, Tensor]:
+        """Losses (B,) of a step, NaN for pictures that have no such loss: no prompt in its place.
+
+        In the sum of a step these are 0.
+        """
+        found = dict(losses)
+        for name, value in losses.items():
+            of = [
+                getattr(term, "pictures", None)
+                for terms in (*self._of_guides[stage], self._of_picture)
+                for term in terms
+                if term.name == name
+            ]
+            some = [pictures for pictures in of if pictures is not None]
+            if some and len(some) == len(of):
+                has = torch.zeros(len(value), dtype=torch.bool, device=value.device)
+                has[torch.cat(some)] = True
+                found[name] = value.where(has, torch.nan)
+        return found
 
     def restarts_at(self, step: int) -> bool:
         """Whether the optimiser starts anew at `step`, as the stepwise pull is lowered."""
@@ -213,21 +238,24 @@ def in_chunks(
 def score(
     config: PaintConfig, models: Models, targets: Sequence[Target], picture: Tensor
 ) -> Tensor:
-    """Mean cosine of pictures (B,3,H,W) with prompts, by their weights: (B,) in [-1,1].
+    """Mean cosine of pictures (B,3,H,W) with their prompts, by weight: (B,) in [-1,1].
 
     The cutouts are the same for all pictures and calls. 0 where nothing is asked. Prompts that are
     added up as embeddings are one prompt here too.
     """
+    asked = groups(targets, len(picture))
     if config.guidance.combine == "embedding":
-        targets = add_up(targets)
+        asked = [(whose, add_up(own)) for whose, own in asked]
     total = torch.zeros(len(picture), device=picture.device)
     shares = sum(guide.weight for guide in models.guides)
-    weights = sum(abs(target.prompt.weight) for target in targets)
-    for number, guide in enumerate(models.guides if weights else ()):
+    for number, guide in enumerate(models.guides if any(t.prompt.weight for t in targets) else ()):
         views = models.embed_calm(guide.perceptor, picture, config.cutouts)
-        for target in targets:
-            cosine = (views * target.embeddings[number]).sum(-1).mean(0)
-            total += guide.weight / shares * target.prompt.weight / weights * cosine
+        for whose, own in asked:
+            at = slice(None) if whose is None else list(whose)
+            weights = sum(abs(target.prompt.weight) for target in own)
+            for target in own if weights else ():
+                cosine = (views[:, at] * target.embeddings[number]).sum(-1).mean(0)
+                total[at] += guide.weight / shares * target.prompt.weight / weights * cosine
     return total
 
 

@@ -61,7 +61,7 @@ class Painting:
                 for number in range(1, len(self.images) + 1)
             ]
         for place, image, record in zip(paths, self.images, self.records, strict=True):
-            save_picture(image, place, record, self.settings.prompt)
+            save_picture(image, place, record, record["prompt"])
         return paths
 
     def _repr_png_(self) -> bytes:
@@ -71,7 +71,7 @@ class Painting:
         shown = html.image(encode(together(self.images)))
         totals = torch.stack([torch.nan_to_num(one) for one in self.losses.values()] or [_NONE])
         rows = [
-            ("prompt", self.settings.prompt),
+            ("prompt", self.settings.title),
             ("seed", self.settings.seed),
             ("score", [round(score, 3) for score in self.scores]),
         ]
@@ -83,7 +83,7 @@ _NONE = torch.zeros(0, 1)  # the losses of a run without steps
 
 
 def paint(
-    prompt: str = "",
+    prompt: str | Sequence[str] = "",
     *,
     preset: str = "auto",
     generator: str | Generator | None = None,
@@ -93,6 +93,8 @@ def paint(
 ) -> Painting:
     """Paints `prompt` to the end: `paint("a lighthouse at dusk", seed=7).save("lighthouse.png")`.
 
+    Several prompts are one picture each, painted together; with `count` the pictures take them in
+    turn.
     `settings` are those of `PaintConfig` and its sections by their own names. Models may be names
     or objects, of perceptors also a list of either, and the init image a path, a PIL image or a
     tensor. Everything that can be wrong raises a `GouacheError` with one line. For previews, edits
@@ -108,7 +110,13 @@ def paint(
         start = None
     else:
         start = init_image
-    config = make_config(preset, prompt=prompt, **settings)
+    if isinstance(prompt, str):
+        settings["prompt"] = prompt
+    elif settings.get("prompts"):
+        raise ConfigError("prompts are given twice; once is enough")
+    else:
+        settings["prompts"] = tuple(prompt)
+    config = make_config(preset, **settings)
     session = Session.build(config, generator=generator, perceptor=guides, init_image=start)
     return finish(session)
 
@@ -132,7 +140,7 @@ def finish(session: Session) -> Painting:
     history: list[Mapping[str, Tensor]] = []
     step: Step | None = None
     for step in session:
-        history.append(step.losses)
+        history.append(session.own_losses(step.losses))
     last = step.losses if step is not None else {}
     return Painting(
         images=tuple(to_pil(picture) for picture in session.picture()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,17 +17,19 @@ def picture_record(session: Session, losses: Mapping[str, Tensor], picture: int)
     """The document for one picture of the batch; `losses` (B,) are those of the last step.
 
     `config` and the models' names and fingerprints are all that painting it again needs, unless
-    `edits` tells of changes by hand; `seed` is the picture's own.
+    `edits` tells of changes by hand; `prompt`, `seed`, losses and edits are the picture's own.
     """
+    values = {name: float(v[picture]) for name, v in session.own_losses(losses).items()}
     return {
         "version": __version__,
         **identity(session.config, session.models),
         "picture": picture,
+        "prompt": session.config.prompt_of(picture),
         "seed": session.config.seed + picture,
         "step": session.step_index,
         "num_steps": session.num_steps,
-        "losses": {name: float(value[picture]) for name, value in losses.items()},
-        "edits": [dict(edit) for edit in session.edits],
+        "losses": {name: value for name, value in values.items() if not math.isnan(value)},
+        "edits": [dict(edit) for edit in session.edits if edit.get("picture", picture) == picture],
     }
 
 

@@ -137,8 +137,12 @@ class Session:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """What the current stage asks for."""
+        """What the current stage asks for; where pictures have their own, each one that any has."""
         return tuple(target.prompt for target in self.stages[self.stage].targets)
+
+    def prompts_of(self, picture: int) -> tuple[Prompt, ...]:
+        """What the current stage asks of one picture of the batch."""
+        return tuple(target.prompt for target in self.stages[self.stage].of(picture).targets)
 
     def __iter__(self) -> Iterator[Step]:
         return self
@@ -235,10 +239,16 @@ class Session:
         """How well each picture fits the current prompts, (B,) in [-1,1], higher is better."""
         return self._objective.scores(self.picture(), self.stage)
 
-    def set_prompt(self, text: str) -> None:
+    def own_losses(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Losses (B,) of the last step, NaN for pictures that have no such loss (0 in the step)."""
+        last = stage_at(max(0, self._index - 1), [stage.steps for stage in self.stages])
+        return self._objective.own_losses(losses, last)
+
+    def set_prompt(self, text: str, *, index: int | None = None) -> None:
         """Asks for something else from the next step on; image and noise prompts of the stage stay.
 
-        `text` follows the grammar of `gouache.prompts` and has one stage, else `PromptError`.
+        `text` follows the grammar of `gouache.prompts` and has one stage, else `PromptError`. All
+        pictures are asked it, or the one of the batch that `index` names; the others keep theirs.
         """
         stages = parse_prompts(text)
         if len(stages) > 1:
@@ -248,19 +258,28 @@ class Session:
                 text,
                 mark.start() if mark else 0,
             )
-        lasting = [prompt for prompt in self.prompts if prompt.kind != "text"]
-        self.set_prompts([*stages[0], *lasting])
+        before = self.prompts if index is None else self.prompts_of(index)
+        lasting = dict.fromkeys(prompt for prompt in before if prompt.kind != "text")
+        self.set_prompts([*stages[0], *lasting], index=index)
 
     @torch.inference_mode(False)
-    def set_prompts(self, prompts: Sequence[Prompt]) -> None:
-        """Replaces all prompts of the current stage from the next step on; later stages stay."""
-        targets = encode_prompts(prompts, self.config, self.models)
-        stage = self.stage
+    def set_prompts(self, prompts: Sequence[Prompt], *, index: int | None = None) -> None:
+        """Replaces all prompts of the current stage from the next step on; later stages stay.
+
+        `index` as for `set_prompt`; one that the batch does not have raises `PromptError`.
+        """
+        stage, count = self.stage, self.config.count
+        if index is not None and not 0 <= index < count:
+            raise PromptError(f"got index {index}; this session paints {count} pictures")
+        asked = [prompts if index in (None, k) else self.prompts_of(k) for k in range(count)]
+        kept = {} if index is None else {t.prompt: t.embeddings for t in self.stages[stage].targets}
+        targets = encode_prompts(asked, self.config, self.models, kept)
         changed = dataclasses.replace(self.stages[stage], targets=targets)
         stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])
         self._aim_at(stages, self._objective.pull_target)
-        packed = state.pack_stages([changed]).meta["stages"][0]["targets"]
-        self.edits.append({"step": self._index, "edit": "prompts", "prompts": packed})
+        own, whose = (changed, {}) if index is None else (changed.of(index), {"picture": index})
+        packed = state.pack_stages([own]).meta["stages"][0]["targets"]
+        self.edits.append({"step": self._index, "edit": "prompts", "prompts": packed} | whose)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -350,7 +369,9 @@ class Session:
         try:
             state.check_identity(saved.meta, self.config, self.models)
             stages = state.unpack_stages(
-                SessionState(state.under("stage", saved.tensors), saved.meta), self.models
+                SessionState(state.under("stage", saved.tensors), saved.meta),
+                self.models,
+                self.config.count,
             )
             index, edited = int(saved.meta["step"]), [dict(edit) for edit in saved.meta["edits"]]
             numbers = dict(saved.meta["optimizer"])

@@ -32,9 +32,9 @@ def choose_start(
     """The start of every picture, (B,code_dim,h,w): the best of `start_tries`.
 
     Each try is painted for `start_steps` steps at `start_scale` of the size, and scored by the
-    guides against the first stage's prompts. What is small is enlarged and encoded: large shapes
-    are found faster in small pictures. A picture's tries depend on its own chance alone, so it is
-    the same in any batch. At most `together` tries are painted at once.
+    guides against the picture's prompts of the first stage. What is small is enlarged and encoded:
+    large shapes are found faster in small pictures. A picture's tries depend on its own chance and
+    prompts alone, so it is the same in any batch. At most `together` tries are painted at once.
     """
     tries, scale = config.latents.start_tries, config.latents.start_scale
     small = canvas
@@ -83,10 +83,7 @@ def _draw(
     """`tries` starts of the whole batch."""
     kind = config.latents.start
     if kind == "prior":
-        text = asked_for(stage)
-        if text:
-            return _proposals(text, models, canvas, rngs, tries)
-        kind = "random"  # nothing in words to propose from
+        return _proposed_or_random(models, canvas, stage, rngs, tries)
     if kind == "random":
         return [_random_codes(models, canvas, rngs) for _ in range(tries)]
     size = (canvas.width, canvas.height)
@@ -95,8 +92,30 @@ def _draw(
     ]
 
 
+def _proposed_or_random(
+    models: Models,
+    canvas: Canvas,
+    stage: StagePlan,
+    rngs: Sequence[torch.Generator],
+    tries: int,
+) -> list[Tensor]:
+    """Each picture by its own words; by chance where there is nothing in words to propose from."""
+    texts = [asked_for(stage.of(picture)) for picture in range(len(rngs))]
+    told = [picture for picture, text in enumerate(texts) if text]
+    untold = [picture for picture, text in enumerate(texts) if not text]
+    found: dict[int, Sequence[Tensor]] = {}
+    if told:
+        chance = [rngs[k] for k in told]
+        proposed = _proposals([texts[k] for k in told], models, canvas, chance, tries)
+        found |= zip(told, zip(*proposed, strict=True), strict=True)
+    if untold:
+        drawn = [_random_codes(models, canvas, [rngs[k] for k in untold]) for _ in range(tries)]
+        found |= zip(untold, zip(*drawn, strict=True), strict=True)
+    return [torch.stack([found[k][number] for k in range(len(rngs))]) for number in range(tries)]
+
+
 def asked_for(stage: StagePlan) -> str:
-    """The words of a stage's text prompts that are wished for, heaviest first."""
+    """The words of a picture's text prompts that are wished for, heaviest first."""
     wished = [
         target.prompt
         for target in stage.targets
@@ -116,12 +135,17 @@ def _random_codes(models: Models, canvas: Canvas, rngs: Sequence[torch.Generator
 
 
 def _proposals(
-    text: str, models: Models, canvas: Canvas, rngs: Sequence[torch.Generator], tries: int
+    texts: Sequence[str],
+    models: Models,
+    canvas: Canvas,
+    rngs: Sequence[torch.Generator],
+    tries: int,
 ) -> list[Tensor]:
+    """`tries` starts of the batch, one text and one chance per picture."""
     from gouache.priors.loading import Proposer
 
     proposer = Proposer(models.generator, models.device)
-    codes = proposer.codes([text] * (tries * len(rngs)), list(rngs) * tries)
+    codes = proposer.codes(list(texts) * tries, list(rngs) * tries)
     if proposer.generator is not models.generator or codes.shape[-2:] != canvas.grid:
         pictures = proposer.pictures(codes, (canvas.height, canvas.width))
         codes = models.encode(pictures, canvas)

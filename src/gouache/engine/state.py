@@ -79,33 +79,50 @@ def pack_stages(stages: Sequence[StagePlan]) -> SessionState:
             prompt = dataclasses.asdict(target.prompt)
             # JSON has no infinity
             prompt["stop"] = None if prompt["stop"] == -math.inf else prompt["stop"]
-            described.append({"name": target.name, "prompt": prompt})
+            entry: dict[str, Any] = {"name": target.name, "prompt": prompt}
+            if target.pictures is not None:
+                entry["pictures"] = list(target.pictures)
+            described.append(entry)
             for guide, embedding in enumerate(target.embeddings):
-                tensors[f"{number}/{target.name}/{guide}"] = embedding.clone()
+                tensors[f"{number}/{_key(target)}/{guide}"] = embedding.clone()
         meta.append({"steps": stage.steps, "targets": described})
     return SessionState(tensors, {"stages": meta})
 
 
-def unpack_stages(state: SessionState, models: Models) -> tuple[StagePlan, ...]:
-    """Reads back what `pack_stages` gave; embeddings of another shape raise `StateError`."""
+def unpack_stages(state: SessionState, models: Models, count: int) -> tuple[StagePlan, ...]:
+    """Reads back what `pack_stages` gave for `count` pictures.
+
+    Embeddings of another shape and pictures that there are not raise `StateError`.
+    """
     stages = []
     for number, described in enumerate(state.meta["stages"]):
         targets = []
         for entry in described["targets"]:
             fields = dict(entry["prompt"])
             fields["stop"] = -math.inf if fields["stop"] is None else fields["stop"]
+            pictures = entry.get("pictures")  # absent where a target is for all
+            if pictures is not None:
+                pictures = tuple(map(int, pictures))
+                if not pictures or len(set(pictures) & set(range(count))) < len(pictures):
+                    raise StateError(f"the saved prompts are for pictures {pictures!s:.40}")
+            target = Target(str(entry["name"]), Prompt(**fields), (), pictures)
             embeddings = []
             for index, guide in enumerate(models.guides):
-                embedding = state.tensors[f"{number}/{entry['name']}/{index}"]
+                embedding = state.tensors[f"{number}/{_key(target)}/{index}"]
                 if embedding.shape != (1, guide.perceptor.embed_dim):
                     raise StateError(
                         f"the saved embedding has shape {tuple(embedding.shape)}; "
                         f"expected {(1, guide.perceptor.embed_dim)}"
                     )
                 embeddings.append(embedding.to(models.device).clone())
-            targets.append(Target(str(entry["name"]), Prompt(**fields), tuple(embeddings)))
+            targets.append(dataclasses.replace(target, embeddings=tuple(embeddings)))
         stages.append(StagePlan(int(described["steps"]), tuple(targets)))
     return tuple(stages)
+
+
+def _key(target: Target) -> str:
+    """Where its tensors are: targets of different pictures have the same name."""
+    return target.name if target.pictures is None else f"{target.name}/of-{target.pictures[0]}"
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

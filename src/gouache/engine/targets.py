@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from gouache.ops.images import load_image, to_tensor
 from gouache.prompts import (
     MAX_NUMBER,
     Prompt,
+    Stage,
+    parse_each,
     parse_image_prompt,
     parse_noise_prompt,
     parse_prompts,
@@ -46,11 +48,19 @@ _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
 @dataclass(frozen=True)
 class Target:
-    """One encoded prompt. `name` is that of its loss, numbered per kind: "prompt/0", "image/0"."""
+    """One encoded prompt. `name` is that of its loss, numbered per kind: "prompt/0", "image/0".
+
+    `pictures` are those of the batch that are asked it, None for all. Each picture numbers its own:
+    targets of different pictures share a name, those of one picture never do.
+    """
 
     name: str
     prompt: Prompt
     embeddings: tuple[Tensor, ...] = field(repr=False)  # one (1,D) per guide
+    pictures: tuple[int, ...] | None = None
+
+    def is_for(self, picture: int) -> bool:
+        return self.pictures is None or picture in self.pictures
 
 
 @dataclass(frozen=True)
@@ -60,19 +70,40 @@ class StagePlan:
     steps: int
     targets: tuple[Target, ...]
 
+    def of(self, picture: int) -> StagePlan:
+        """What one picture of the batch is asked, as a plan for it alone."""
+        own = (replace(t, pictures=None) for t in self.targets if t.is_for(picture))
+        return StagePlan(self.steps, tuple(own))
 
-def parse_stages(config: PaintConfig) -> tuple[tuple[Prompt, ...], ...]:
-    """All prompts of each stage; image and noise prompts hold in every stage.
+    def repeated(self, count: int, times: int) -> StagePlan:
+        """The plan for a batch of `count` pictures `times` over, one set after the other."""
+        starts = range(0, count * times, count)
+        targets = (
+            t
+            if t.pictures is None
+            else replace(t, pictures=tuple(start + k for start in starts for k in t.pictures))
+            for t in self.targets
+        )
+        return StagePlan(self.steps, tuple(targets))
 
-    Nothing to ask for, and every mistake in a prompt, raise `PromptError`.
+
+def parse_stages(config: PaintConfig) -> tuple[tuple[Stage, ...], ...]:
+    """Of each stage all prompts of each picture; where those are fewer they are taken in turn.
+
+    Image and noise prompts hold for every picture in every stage. Nothing to ask for, and every
+    mistake in a prompt, raise `PromptError`.
     """
     lasting = (
         *map(parse_image_prompt, config.image_prompts),
         *map(parse_noise_prompt, config.noise_prompts),
     )
-    if lasting and not config.prompt.strip():
-        return (lasting,)
-    return tuple((*stage, *lasting) for stage in parse_prompts(config.prompt))
+    if config.prompts:
+        each = parse_each(config.prompts)
+    elif lasting and not config.prompt.strip():
+        return ((lasting,),)
+    else:
+        each = (parse_prompts(config.prompt),)
+    return tuple(tuple((*own, *lasting) for own in stage) for stage in zip(*each, strict=True))
 
 
 def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
@@ -83,32 +114,70 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     stages = parse_stages(config)
     steps = steps_per_stage(config.steps, len(stages))
     cache: dict[Prompt, tuple[Tensor, ...]] = {}  # what lasts is encoded once
-    return tuple(
-        StagePlan(number, encode_prompts(stage, config, models, cache))
-        for number, stage in zip(steps, stages, strict=True)
-    )
+    plans = []
+    for number, stage in zip(steps, stages, strict=True):
+        asked = [stage[picture % len(stage)] for picture in range(config.count)]
+        plans.append(StagePlan(number, encode_prompts(asked, config, models, cache)))
+    return tuple(plans)
 
 
 def encode_prompts(
-    prompts: Sequence[Prompt],
+    asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
     cache: dict[Prompt, tuple[Tensor, ...]] | None = None,
 ) -> tuple[Target, ...]:
-    """Prompts -> targets, in their order. `cache` keeps embeddings from one call to the next."""
+    """The prompts of each picture of the batch -> targets, the first of every picture first.
+
+    What pictures are asked by the same words under the same name is one target. `cache` keeps
+    embeddings from one call to the next.
+    """
     cache = {} if cache is None else cache
-    counts: Counter[str] = Counter()
+    askers: dict[tuple[str, Prompt], list[int]] = {}
+    places: Counter[tuple[str, Prompt]] = Counter()
+    for picture, prompts in enumerate(asked):
+        counts: Counter[str] = Counter()
+        for place, prompt in enumerate(prompts):
+            kind = _NAMES[prompt.kind]
+            key = f"{kind}/{counts[kind]}", prompt
+            askers.setdefault(key, []).append(picture)
+            places[key] = max(places[key], place)  # what lasts stays behind each picture's own
+            counts[kind] += 1
     targets = []
-    for prompt in prompts:
+    for key in sorted(askers, key=places.__getitem__):
+        (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
             image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
             cache[prompt] = tuple(
                 _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
             )
-        kind = _NAMES[prompt.kind]
-        targets.append(Target(f"{kind}/{counts[kind]}", prompt, cache[prompt]))
-        counts[kind] += 1
+        whose = None if len(pictures) == len(asked) else tuple(pictures)
+        targets.append(Target(name, prompt, cache[prompt], whose))
     return tuple(targets)
+
+
+def groups(
+    targets: Sequence[Target], count: int
+) -> list[tuple[tuple[int, ...] | None, tuple[Target, ...]]]:
+    """Which of `count` pictures are asked the same, and what that is; None for all pictures."""
+    if all(target.pictures is None for target in targets):
+        return [(None, tuple(targets))]
+    found: dict[tuple[int, ...], list[int]] = {}
+    for picture in range(count):
+        own = tuple(n for n, target in enumerate(targets) if target.is_for(picture))
+        found.setdefault(own, []).append(picture)
+    return [(tuple(whose), tuple(targets[n] for n in own)) for own, whose in found.items()]
+
+
+def unasked(stages: Sequence[StagePlan], count: int) -> list[int]:
+    """Pictures that are asked nothing in some stage, where others are."""
+    return [
+        picture
+        for stage in stages
+        for whose, own in groups(stage.targets, count)
+        for picture in whose or ()
+        if not any(target.prompt.weight for target in own)
+    ]
 
 
 def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -166,4 +235,14 @@ def _encode(
     return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device)
 
 
-__all__ = ["TEMPLATES", "StagePlan", "Target", "add_up", "encode_prompts", "plan_stages"]
+__all__ = [
+    "TEMPLATES",
+    "StagePlan",
+    "Target",
+    "add_up",
+    "encode_prompts",
+    "groups",
+    "parse_stages",
+    "plan_stages",
+    "unasked",
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gouache.config import PaintConfig
 from gouache.engine.models import Guide
-from gouache.engine.targets import Target, add_up
+from gouache.engine.targets import Target, add_up, groups
 from gouache.latents import latents
 from gouache.losses import (
     ContrastLoss,
@@ -17,7 +19,7 @@ from gouache.losses import (
     PromptLoss,
     SteppedLoss,
     TotalVariationLoss,
-    rivals,
+    shared_rivals,
 )
 from gouache.protocols import Loss
 
@@ -25,7 +27,10 @@ from gouache.protocols import Loss
 def guide_terms(
     targets: Sequence[Target], guides: Sequence[Guide], config: PaintConfig
 ) -> list[list[Loss]]:
-    """The losses of each guide: one per prompt, and the contrasts where it ships other captions."""
+    """The losses of each guide: one per prompt, and the contrasts where it ships other captions.
+
+    Prompts of different pictures that have the same name, weight and stop share a loss.
+    """
     return [_terms(targets, number, guide, config) for number, guide in enumerate(guides)]
 
 
@@ -52,39 +57,93 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
 
 
 def _terms(targets: Sequence[Target], number: int, guide: Guide, config: PaintConfig) -> list[Loss]:
-    aims = add_up(targets) if config.guidance.combine == "embedding" else targets
-    terms: list[Loss] = [
-        PromptLoss(t.name, t.embeddings[number], guide.weight * t.prompt.weight, t.prompt.stop)
-        for t in aims
-        if t.prompt.weight
+    added = config.guidance.combine == "embedding"
+    asked = [
+        _Asked(whose, own, add_up(own) if added else own)
+        for whose, own in groups(targets, config.count)
     ]
-    wanted = [t for t in (*targets, *aims) if t.prompt.weight > 0]
-    asked = [t for t in aims if t.prompt.weight > 0 and t.prompt.kind == "text"]
-    bank = guide.perceptor.bank
-    if bank is None or not asked or not config.guidance.contrast_weight:
+    aims = targets
+    if added:
+        aims = [replace(aim, pictures=each.pictures) for each in asked for aim in each.aims]
+    terms: list[Loss] = []
+    for alike in _alike([aim for aim in aims if aim.prompt.weight]):
+        name, prompt = alike[0].name, alike[0].prompt
+        embedding, whose = _rows(alike, number, config.count)
+        terms.append(PromptLoss(name, embedding, guide.weight * prompt.weight, prompt.stop, whose))
+    wished = [aim for aim in aims if aim.prompt.weight > 0 and aim.prompt.kind == "text"]
+    if guide.perceptor.bank is None or not config.guidance.contrast_weight:
         return terms
-    unwanted = [
-        t.embeddings[number] for t in targets if t.prompt.weight < 0 and t.prompt.kind == "text"
-    ]
-    device = asked[0].embeddings[number].device
-    others = rivals(
-        bank.detach().float().to(device),
-        torch.cat([t.embeddings[number] for t in wanted]),
-        torch.cat(unwanted) if unwanted else bank.new_zeros((0, bank.shape[1])).float().to(device),
-    )
-    if len(others):
-        terms += [
-            ContrastLoss(
-                t.name.replace("prompt", "contrast"),
-                t.embeddings[number],
+    return [*terms, *_contrasts(wished, asked, number, guide, config)]
+
+
+class _Asked(NamedTuple):
+    """Pictures that are asked the same (None: all), and what: targets, and what losses lead to."""
+
+    pictures: tuple[int, ...] | None
+    targets: tuple[Target, ...]
+    aims: tuple[Target, ...]
+
+    def wishes(self, number: int, bank: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings that the pictures are to fit, (P,D), and not to fit, (Q,D)."""
+        wanted = [t for t in (*self.targets, *self.aims) if t.prompt.weight > 0]
+        unwanted = [t for t in self.targets if t.prompt.weight < 0 and t.prompt.kind == "text"]
+        return (
+            torch.cat([target.embeddings[number] for target in wanted]),
+            torch.cat([bank[:0], *(target.embeddings[number] for target in unwanted)]),
+        )
+
+
+def _contrasts(
+    wished: Sequence[Target],
+    asked: Sequence[_Asked],
+    number: int,
+    guide: Guide,
+    config: PaintConfig,
+) -> Iterator[Loss]:
+    """Rivals are each picture's own: what one is asked may be what another must not become."""
+    guidance, every = config.guidance, range(config.count)
+    group_of = {k: n for n, each in enumerate(asked) for k in each.pictures or every}
+    for alike in _alike(wished):
+        name, prompt = alike[0].name, alike[0].prompt
+        embedding, whose = _rows(alike, number, config.count)
+        assert guide.perceptor.bank is not None
+        bank = guide.perceptor.bank.detach().float().to(embedding.device)
+        numbers = [group_of[k] for k in (every if whose is None else whose.tolist())]
+        members = sorted(set(numbers))
+        others, absent = shared_rivals(bank, [asked[n].wishes(number, bank) for n in members])
+        if absent is not None:
+            absent = absent[[members.index(n) for n in numbers]]
+        if len(others):
+            yield ContrastLoss(
+                name.replace("prompt", "contrast"),
+                embedding,
                 others,
-                guide.weight * config.guidance.contrast_weight * t.prompt.weight,
-                config.guidance.contrast_scale,
-                t.prompt.stop,
+                guide.weight * guidance.contrast_weight * prompt.weight,
+                guidance.contrast_scale,
+                prompt.stop,
+                whose,
+                absent,
             )
-            for t in asked
-        ]
-    return terms
+
+
+def _alike(aims: Sequence[Target]) -> list[list[Target]]:
+    """Targets of different pictures that one loss can hold, so that many cost as little as one."""
+    found: dict[tuple[str, float, float], list[Target]] = {}
+    for aim in aims:
+        found.setdefault((aim.name, aim.prompt.weight, aim.prompt.stop), []).append(aim)
+    return list(found.values())
+
+
+def _rows(alike: Sequence[Target], number: int, count: int) -> tuple[Tensor, Tensor | None]:
+    """Their embeddings, (1,D) for all pictures or a row for each of (P,) pictures; None for all."""
+    if alike[0].pictures is None:
+        return alike[0].embeddings[number], None
+    rows = {k: target.embeddings[number] for target in alike for k in target.pictures or ()}
+    pictures = sorted(rows)
+    embedding = torch.cat([rows[k] for k in pictures])
+    if len(pictures) == count:
+        return embedding, None
+    return embedding, torch.tensor(pictures, device=embedding.device)
 
 
 __all__ = ["guide_terms", "picture_terms"]

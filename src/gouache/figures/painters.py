@@ -47,7 +47,7 @@ class Painters:
     def __init__(
         self, world: str, given: Mapping[str, Any], judge: str | None = None, tries: int = 5
     ) -> None:
-        if bad := sorted({"prompt", "seed", "count"} & set(given)):
+        if bad := sorted({"prompt", "prompts", "seed", "count"} & set(given)):
             raise ConfigError(
                 f"{bad[0]} is no setting of a figure: it has seeds and prompts of its own"
             )

@@ -4,7 +4,7 @@ They see one `LossContext` per step and return one value per picture, (B,), so t
 together stay independent of one another.
 """
 
-from gouache.losses.contrast import ContrastLoss, rivals
+from gouache.losses.contrast import ContrastLoss, rivals, shared_rivals
 from gouache.losses.latent import DecayingLoss, SteppedLoss
 from gouache.losses.prompt import PromptLoss, spherical_distance
 from gouache.losses.structure import DirectionLoss, StructureLoss
@@ -19,5 +19,6 @@ __all__ = [
     "StructureLoss",
     "TotalVariationLoss",
     "rivals",
+    "shared_rivals",
     "spherical_distance",
 ]

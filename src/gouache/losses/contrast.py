@@ -8,13 +8,14 @@ task (CLIP, Radford et al. 2021, section 2.3), removes what they have in common.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from gouache.losses.prompt import spherical_distance, stopped
+from gouache.losses.prompt import columns, for_batch, spherical_distance, stopped
 from gouache.protocols import LossContext
 
 SYNONYM = 0.9  # cosine from which a caption counts as another way to say the prompt
@@ -27,8 +28,32 @@ def rivals(bank: Tensor, wanted: Tensor, unwanted: Tensor, synonym: float = SYNO
     left out, or a synonym would be pushed away with the rest. `unwanted` embeddings (text prompts
     of negative weight) join as rivals even so: that they are near is why they were named.
     """
-    near = (bank @ wanted.T >= synonym).any(1)
-    return torch.cat([bank[~near], unwanted])
+    return torch.cat([bank[~_synonyms(bank, wanted, synonym)], unwanted])
+
+
+def shared_rivals(
+    bank: Tensor, asked: Sequence[tuple[Tensor, Tensor]], synonym: float = SYNONYM
+) -> tuple[Tensor, Tensor | None]:
+    """The rivals of several pictures in one table, as the bank is large: (R,D) and absent (G,R).
+
+    `asked` holds the wanted (P,D) and unwanted (Q,D) embeddings of each of G pictures, as for
+    `rivals`. True in `absent` are the rows that are not among a picture's own rivals; None where
+    all pictures have all of them.
+    """
+    if len(asked) == 1:
+        return rivals(bank, *asked[0], synonym), None
+    table = torch.cat([bank, *(unwanted for _, unwanted in asked)])
+    owners = torch.tensor([n for n, (_, own) in enumerate(asked) for _ in own], device=bank.device)
+    numbers = torch.arange(len(asked), device=bank.device)
+    near = torch.stack([_synonyms(bank, wanted, synonym) for wanted, _ in asked])
+    absent = torch.cat([near, owners != numbers[:, None]], 1)
+    used = ~absent.all(0)
+    table, absent = table[used], absent[:, used]
+    return table, absent if bool(absent.any()) else None
+
+
+def _synonyms(bank: Tensor, wanted: Tensor, synonym: float) -> Tensor:  # (K,)
+    return (bank @ wanted.T >= synonym).any(1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +61,9 @@ class ContrastLoss:
     """`weight * mean(-log softmax(scale * [e.embedding, e.rivals]))` of the first, over cutouts e.
 
     `embedding` is (1,D) or (B,D), `rivals` (R,D). Cutouts for which the prompt's own loss has
-    reached `stop` give no gradient here either, or the stop would not hold.
+    reached `stop` give no gradient here either, or the stop would not hold. `pictures` as for
+    `PromptLoss`; `absent` (P,R), or (B,R) without it, is true for the rows of `rivals` that are
+    rivals of other pictures only.
     """
 
     scope: ClassVar[str] = "cutouts"
@@ -47,18 +74,24 @@ class ContrastLoss:
     weight: float = 1.0
     scale: float = 20.0
     stop: float = -math.inf
+    pictures: Tensor | None = field(default=None, repr=False)
+    absent: Tensor | None = field(default=None, repr=False)
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
-        target = (context.embeddings * self.embedding).sum(-1, keepdim=True)  # (N,B,1)
-        others = context.embeddings @ self.rivals.T  # (N,B,R)
+        seen = columns(context.embeddings, self.pictures)
+        target = (seen * self.embedding).sum(-1, keepdim=True)  # (N,P,1)
+        others = seen @ self.rivals.T  # (N,P,R)
+        if self.absent is not None:
+            others = others.masked_fill(self.absent, -math.inf)
         scores = self.scale * torch.cat([target, others], -1)
-        surprise = torch.logsumexp(scores, -1) - scores[..., 0]  # (N,B)
+        surprise = torch.logsumexp(scores, -1) - scores[..., 0]  # (N,P)
         if self.stop > -math.inf:
             with torch.no_grad():
-                reached = spherical_distance(context.embeddings, self.embedding) <= self.stop
+                reached = spherical_distance(seen, self.embedding) <= self.stop
             surprise = stopped(surprise, reached)
-        return self.weight * surprise.mean(0)
+        value = self.weight * surprise.mean(0)
+        return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 
-__all__ = ["SYNONYM", "ContrastLoss", "rivals"]
+__all__ = ["SYNONYM", "ContrastLoss", "rivals", "shared_rivals"]

@@ -29,13 +29,25 @@ def stopped(values: Tensor, reached: Tensor) -> Tensor:
     return torch.where(reached, values.detach(), values)
 
 
+def columns(embeddings: Tensor, pictures: Tensor | None) -> Tensor:
+    """The pictures that a loss is about: (N,B,D), indices (P,) -> (N,P,D); None for all."""
+    return embeddings if pictures is None else embeddings.index_select(1, pictures)
+
+
+def for_batch(values: Tensor, pictures: Tensor | None, batch: int) -> Tensor:
+    """Values (P,) of `pictures` (P,) -> (B,), 0 for all others; as they are for None."""
+    return values if pictures is None else values.new_zeros(batch).index_add(0, pictures, values)
+
+
 @dataclass(frozen=True)
 class PromptLoss:
     """`|weight| * mean(d * sign(weight))` over the cutouts; d is the distance to `embedding`.
 
     A negative weight pushes the picture away. The gradient is that of `max(d * sign(weight), stop)`
     for each cutout, so one that is near enough (or, with a negative weight, far enough) rests.
-    `embedding` is (1,D), or (B,D) with a prompt of its own for each picture.
+    `embedding` is (1,D), or (B,D) with a prompt of its own for each picture. With `pictures`, the
+    indices (P,) of those of the batch that are asked this, it is (1,D) or (P,D), and the value of
+    all other pictures is 0.
     """
 
     scope: ClassVar[str] = "cutouts"
@@ -44,12 +56,15 @@ class PromptLoss:
     embedding: Tensor = field(repr=False)
     weight: float = 1.0
     stop: float = -math.inf
+    pictures: Tensor | None = field(default=None, repr=False)
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
-        signed = spherical_distance(context.embeddings, self.embedding)  # (N,B)
+        seen = columns(context.embeddings, self.pictures)
+        signed = spherical_distance(seen, self.embedding)  # (N,P)
         signed = signed * math.copysign(1.0, self.weight)
-        return abs(self.weight) * stopped(signed, signed <= self.stop).mean(0)
+        value = abs(self.weight) * stopped(signed, signed <= self.stop).mean(0)
+        return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 
-__all__ = ["PromptLoss", "spherical_distance", "stopped"]
+__all__ = ["PromptLoss", "columns", "for_batch", "spherical_distance", "stopped"]

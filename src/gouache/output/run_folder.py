@@ -121,7 +121,8 @@ class RunFolder:
     def record(self, step: int, losses: Mapping[str, Sequence[float]]) -> None:
         """Appends the losses of one step, each with one value per picture, to losses.csv.
 
-        A name that was not there before (a new stage) becomes a new column.
+        A name that was not there before (a new stage) becomes a new column. NaN stands for a
+        picture without such a loss: its cell stays empty.
         """
         if new := [name for name in losses if name not in self._columns]:
             written = self.read_losses()
@@ -170,11 +171,12 @@ class RunFolder:
         step: int,
         images_pil: Sequence[Image.Image],
         metadata: Mapping[str, Any] | None = None,
-        description: str = "",
+        descriptions: Sequence[str] = (),
     ) -> list[Path]:
-        """Writes the pictures of a step below steps/ and returns where."""
+        """Writes the pictures of a step below steps/, with one description each or none."""
         paths = self.step_paths(step, len(images_pil))
-        for path, image in zip(paths, images_pil, strict=True):
+        told = descriptions or [""] * len(paths)
+        for path, image, description in zip(paths, images_pil, told, strict=True):
             save_picture(image, path, metadata, description)
         return paths
 
@@ -196,7 +198,8 @@ class RunFolder:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for row in rows:
-            values = [repr(float(row[name])) if name in row else "" for name in self._columns]
+            found = [float(row.get(name, math.nan)) for name in self._columns]
+            values = ["" if math.isnan(value) else repr(value) for value in found]
             writer.writerow([int(row["step"]), int(row["picture"]), *values])
         return text.getvalue().encode()
 

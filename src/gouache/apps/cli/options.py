@@ -31,8 +31,8 @@ _SINGULAR = {
     "noise_prompts": "noise_prompt",
     "perceptor": "perceptor",
 }
-# Given as positional argument.
-_POSITIONAL = ("prompt",)
+# Given as positional arguments.
+_POSITIONAL = ("prompt", "prompts")
 
 
 def option_name(setting: Setting) -> str:

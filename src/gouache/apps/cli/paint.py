@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +30,12 @@ Timelapse = Annotated[
 @with_settings(PAINT)
 def paint(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="What to paint.")
+        list[str] | None,
+        typer.Argument(
+            metavar="PROMPT",
+            help="What to paint. Several prompts in quotes are one picture each; "
+            "words without quotes are one prompt.",
+        ),
     ] = None,
     out: Out = None,
     config: Annotated[
@@ -53,18 +58,20 @@ def paint(
     *,
     given: Mapping[str, Any],
 ) -> int:
-    """Paint a picture from words: "text:weight:stop | text ^ next stage"."""
+    """Paint pictures from words: "text:weight:stop | text ^ next stage"."""
     values = {**read_config_file(config), **given}
     preset = values.pop("preset", preset) if preset == "auto" else preset
     if words:
-        values["prompt"] = " ".join(words)
+        asked = split_prompts(words)
+        one = len(asked) == 1
+        values |= {"prompt": asked[0] if one else "", "prompts": [] if one else asked}
     settings = make_config(preset, **values)
     check_prompts(settings)
     if dry_run:
         typer.echo(jsonlib.dumps(settings.to_dict(), indent=2, ensure_ascii=False))
         return 0
     outputs = Outputs(
-        out=out or default_out(settings.prompt),
+        out=out or default_out(settings.title),
         run_dir=run_dir,
         save_every=save_every,
         timelapse=timelapse,
@@ -104,9 +111,10 @@ def replay(
     try:
         settings = PaintConfig.from_dict(metadata["config"])
         index = metadata.get("picture")
+        name = settings.title if index is None else settings.prompt_of(index)
     except (KeyError, TypeError) as error:
         raise StateError(f"{picture} lacks settings ({error}); it cannot be replayed") from None
-    outputs = Outputs(out=out or default_out(settings.prompt), timelapse=timelapse, only=index)
+    outputs = Outputs(out=out or default_out(name), timelapse=timelapse, only=index)
     return paint_and_report(
         settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
     )
@@ -133,15 +141,28 @@ def paint_and_report(
     return paint_run(settings, outputs, quiet=quiet, json=json, preview=preview, expected=expected)
 
 
+def split_prompts(words: Sequence[str]) -> list[str]:
+    """The arguments of a command line as prompts: one picture each, or the words of one prompt.
+
+    White space, or nothing at all, reaches a program in quotes only: then each argument is a prompt
+    of its own. Otherwise they are what somebody wrote without quotes: `gouache a red apple`.
+    """
+    if any(not word or any(char.isspace() for char in word) for word in words):
+        return list(words)
+    return [" ".join(words)]
+
+
 def check_prompts(settings: PaintConfig) -> None:
     """Finds mistakes in prompts and files before torch is imported: answers come at once."""
-    from gouache.prompts import parse_image_prompt, parse_noise_prompt, parse_prompts
+    from gouache.prompts import parse_each, parse_image_prompt, parse_noise_prompt, parse_prompts
 
     for text in settings.image_prompts:
         parse_image_prompt(text)
     for text in settings.noise_prompts:
         parse_noise_prompt(text)
-    if settings.prompt.strip() or not (settings.image_prompts or settings.noise_prompts):
+    if settings.prompts:
+        parse_each(settings.prompts)
+    elif settings.prompt.strip() or not (settings.image_prompts or settings.noise_prompts):
         parse_prompts(settings.prompt)
 
 

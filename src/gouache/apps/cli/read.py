@@ -33,11 +33,11 @@ def describe(metadata: dict[str, Any]) -> list[str]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= value if isinstance(value, dict) else {key: value}
-    rows = [("prompt", flat.get("prompt", ""))]
+    rows = _prompts(metadata, flat)
     plain = PaintConfig()
     always = ("size", "steps", "seed", "count")
     for setting in settings():
-        if setting.name not in flat or setting.name == "prompt":
+        if setting.name not in flat or setting.name in ("prompt", "prompts"):
             continue
         value = flat[setting.name]
         default = setting.get(plain)
@@ -61,6 +61,15 @@ def describe(metadata: dict[str, Any]) -> list[str]:
     rows.append(("version", metadata.get("version")))
     width = max(len(name) for name, _ in rows)
     return [f"{name:{width}}  {value}" for name, value in rows]
+
+
+def _prompts(metadata: dict[str, Any], flat: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The picture's own prompt; of a grid all of them."""
+    prompts = flat.get("prompts") or [flat.get("prompt", "")]
+    picture = metadata.get("picture")
+    if picture is None:
+        return [("prompt", prompt) for prompt in prompts]
+    return [("prompt", prompts[picture % len(prompts)])]
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -286,7 +286,7 @@ class Studio:
 
     def _save(self, run: Run, session: Session, folder: RunFolder) -> None:
         picture = to_pil(session.picture()[0])
-        folder.save_step(session.step_index, [picture], None, run.config.prompt)
+        folder.save_step(session.step_index, [picture], None, [run.config.prompt])
         save_session(session, folder.state_path)
 
     def _node(self, run: Run, kind: str, picture: Image.Image, prompt: str = "") -> None:

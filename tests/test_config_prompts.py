@@ -1,0 +1,53 @@
+"""Prompts of the single pictures of a batch, as settings."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from gouache.config import MAX_COUNT, MAX_PROMPT_CHARS, PaintConfig, make_config
+from gouache.errors import ConfigError
+
+
+def test_without_a_count_each_prompt_is_a_picture() -> None:
+    assert make_config(prompts=["a", "b", "c"]).count == 3
+    assert make_config(prompts=["a", "b"], count=5).count == 5
+    assert make_config(prompts="a").count == 1
+    assert make_config(prompt="a").count == make_config(prompt="a", prompts=[]).count == 1
+
+
+def test_pictures_take_them_in_turn() -> None:
+    config = make_config(prompts=["a", "b"], count=5)
+    assert [config.prompt_of(picture) for picture in range(5)] == ["a", "b", "a", "b", "a"]
+    assert config.title == "a / b"
+    one = make_config(prompt="a", count=2)
+    assert [one.prompt_of(picture) for picture in range(2)] == [one.title] * 2 == ["a", "a"]
+
+
+def test_they_survive_files() -> None:
+    config = make_config(prompts=["a | b:-1", "c"], count=4)
+    assert PaintConfig.from_dict(config.to_dict()) == config
+    assert config.to_dict()["prompts"] == ["a | b:-1", "c"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"prompt": "a", "prompts": ["b"]}, "both prompt and prompts are given"),
+        ({"prompts": ["a", "b", "c"], "count": 2}, "count is 2 and there are 3 prompts"),
+        ({"prompts": ["a", "b" * (MAX_PROMPT_CHARS + 1)]}, "prompt 2 has 20,001 characters"),
+        ({"prompts": ["a"] * (MAX_COUNT + 1)}, "257 prompts are given; at most 256"),
+        ({"prompts": [1, 2]}, "expected a list of texts"),
+        ({"prompts": {"a": "b"}}, "expected a list of texts"),
+    ],
+)
+def test_what_cannot_be(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
+        make_config(**values)
+    assert "\n" not in str(error.value)
+
+
+def test_the_longest_prompts_are_possible() -> None:
+    config = make_config(prompts=["a" * MAX_PROMPT_CHARS] * MAX_COUNT)
+    assert config.count == MAX_COUNT
