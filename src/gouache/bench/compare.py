@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import cycle, islice
 from pathlib import Path
 
 import torch
 
 from gouache.bench.naive import NaiveLoop
-from gouache.bench.networks import networks
+from gouache.bench.networks import as_published, networks
 from gouache.bench.stages import count_flops, product_rate, timed_step
+from gouache.bench.workers import Worker
 from gouache.config import PaintConfig, make_config
 from gouache.engine import Session
 from gouache.engine.models import Guide, prepare
+from gouache.ops.allocator import give_back, keep_freed
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass
 class Measured:
-    """Seconds of every step of one loop; of ours also of every stage (medians), and the floor."""
+    """Seconds of every step of one loop, and GB at the peak of its process, networks included.
+
+    Of ours also the seconds of every stage (medians), and the floor.
+    """
 
     name: str
     seconds: list[float] = field(default_factory=list)
+    memory: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     floor: float = 0.0
 
@@ -62,50 +68,89 @@ def session_of(kind: str, size: int, num_cutouts: int, precision: str) -> Sessio
     return Session.build(config, generator=generator, perceptor=[Guide(perceptor)])
 
 
+class Ours:
+    """Our loop in a process of its own."""
+
+    def __init__(self, kind: str, size: int, num_cutouts: int, precision: str) -> None:
+        self._session = session_of(kind, size, num_cutouts, precision)
+
+    def steps(self, number: int) -> list[float]:
+        """Seconds of each."""
+        return [_timed(self._session.__next__) for _ in range(number)]
+
+    def memory(self) -> float:
+        return peak_resident()
+
+    def stages(self) -> dict[str, float]:
+        return timed_step(self._session)
+
+    def flops(self) -> int:
+        return count_flops(self._session.__next__)
+
+
+class Published:
+    """The published loop in a process of its own, with its own operations unless `shared`."""
+
+    def __init__(self, kind: str, size: int, num_cutouts: int, shared: bool) -> None:
+        found = networks(kind)
+        if shared:
+            keep_freed()
+        else:
+            found = as_published(*found)
+        give_back()  # what loading left behind, as ours does
+        self._loop = NaiveLoop(*found, (size, size), num_cutouts)
+
+    def steps(self, number: int) -> list[float]:
+        """Seconds of each."""
+        return [_timed(self._loop.step) for _ in range(number)]
+
+    def memory(self) -> float:
+        return peak_resident()
+
+
+TURN = 0.5  # seconds, roughly
+NAIVE = "naive, fp32"
+SHARED = "naive, our networks"
+
+
 def compare(
     kind: str, size: int, num_cutouts: int, precisions: list[str], rounds: int, *, naive: bool
 ) -> list[Measured]:
-    """`rounds` steps of each loop, in turns so that a busy machine treats all alike."""
-    found: list[Measured] = []
-    steps: list[Callable[[], object]] = []
-    if naive:
-        loop = NaiveLoop(*networks(kind), (size, size), num_cutouts)
-        found.append(Measured("naive, fp32"))
-        steps.append(loop.step)
-    sessions = {}
-    for precision in precisions:
-        session = session_of(kind, size, num_cutouts, precision)
-        found.append(Measured(f"gouache, {precision}"))
-        steps.append(session.__next__)
-        sessions[found[-1].name] = session, precision
-    for step in steps:
-        step()  # the first one allocates
-    for measured, step in islice(cycle(zip(found, steps, strict=True)), rounds * len(steps)):
-        begun = time.perf_counter()
-        step()
-        measured.seconds.append(time.perf_counter() - begun)
-    for measured in found:
-        if measured.name in sessions:
-            session, precision = sessions[measured.name]
-            laps = [timed_step(session) for _ in range(max(3, rounds // 2))]
+    """`rounds` turns of each loop, one after the other so that a busy machine treats all alike."""
+    shape = kind, size, num_cutouts
+    with contextlib.ExitStack() as stack:
+        loops: list[tuple[Measured, Worker]] = []
+        for name, shared in ((NAIVE, False), (SHARED, True)) if naive else ():
+            worker = stack.enter_context(Worker(Published, *shape, shared))
+            loops.append((Measured(name), worker))
+        for precision in precisions:
+            worker = stack.enter_context(Worker(Ours, *shape, precision))
+            loops.append((Measured(f"gouache, {precision}"), worker))
+        # The first step allocates. A turn of several short ones is not spent on filling caches.
+        last = [worker.call("steps", 2)[-1] for _, worker in loops]
+        turn = max(1, round(TURN / max(last)))
+        for _ in range(rounds):
+            for measured, worker in loops:
+                measured.seconds += worker.call("steps", turn)
+        for measured, worker in loops:
+            measured.memory = worker.call("memory")
+            if measured.name in (NAIVE, SHARED):
+                continue
+            laps = [worker.call("stages") for _ in range(max(3, rounds // 2))]
             measured.stages = {k: statistics.median(lap[k] for lap in laps) for k in laps[0]}
-            flops = count_flops(session.__next__)
-            measured.floor = flops / product_rate(DTYPES[precision])
-    return found
+            rate = product_rate(DTYPES[measured.name.rpartition(" ")[2]])
+            measured.floor = worker.call("flops") / rate
+    return [measured for measured, _ in loops]
 
 
-def peak_memory(kind: str, size: int, num_cutouts: int, loop: str) -> float:
-    """GB that a process of its own took for two steps: called in that process."""
-    if loop == "naive":
-        naive = NaiveLoop(*networks(kind), (size, size), num_cutouts)
-        naive.step(), naive.step()
-    else:
-        session = session_of(kind, size, num_cutouts, loop)
-        next(session), next(session)
-    return peak_resident()
+def _timed(step: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    step()
+    return time.perf_counter() - begun
 
 
 def peak_resident() -> float:
+    """GB that this process had in memory at most."""
     try:
         # Linux hands `ru_maxrss` down to children, so it may be the parent's; this is our own.
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -115,4 +160,12 @@ def peak_resident() -> float:
         return peak / (1024**3 if sys.platform == "darwin" else 1024**2)
 
 
-__all__ = ["Measured", "compare", "peak_memory", "peak_resident", "session_of", "settings"]
+__all__ = [
+    "Measured",
+    "Ours",
+    "Published",
+    "compare",
+    "peak_resident",
+    "session_of",
+    "settings",
+]

@@ -1,8 +1,8 @@
 """The published loop, written plainly, to compare with.
 
 As the public notebooks have it: each cutout is cropped and resized by itself, then a chain of
-kornia's augmentations runs over them, everything in float32 (facts: appendix G.2). The networks are
-the same objects as ours before they are prepared, so what differs is the loop.
+kornia's augmentations runs over them, everything in float32 (facts: appendix G.2). The networks
+have the same weights as ours; `networks.as_published` gives them the published operations too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NaiveLoop:
 
     def step(self) -> float:
         """Quantise, decode, cut, augment, embed, back, update; the loss."""
-        quantized = straight_through(self._z, self._generator.quantize(self._z.detach())[0])
+        quantized = straight_through(self._z, self._nearest(self._z.detach()))
         image = clamp_with_grad(self._generator.decode(quantized), 0.0, 1.0)
         views = self._augment(self._cut(image))
         views = views + torch.rand(self._num, 1, 1, 1) * 0.1 * torch.randn_like(views)
@@ -59,6 +59,14 @@ class NaiveLoop:
         with torch.no_grad():
             self._z.clamp_(self._low, self._high)
         return float(loss.detach())
+
+    def _nearest(self, z: Tensor) -> Tensor:
+        """All distances, whole, with the norms of the codes computed at every step."""
+        codes = self._generator.codebook
+        vectors = z.movedim(1, -1)  # (B,h,w,code_dim)
+        flat = vectors.flatten(0, -2)
+        apart = flat.square().sum(1, keepdim=True) + codes.square().sum(1) - 2 * flat @ codes.T
+        return codes[apart.argmin(1)].view(vectors.shape).movedim(-1, 1)
 
     def _cut(self, image: Tensor) -> Tensor:
         height, width = image.shape[2:]

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.generators import load_generator
+from gouache.generators import load_generator, vqgan, vqgan_blocks, vqgan_tiled
 from gouache.generators.vqgan import VQGAN, VQGANConfig
-from gouache.perceptors import load_perceptor
+from gouache.perceptors import clip_towers, load_perceptor
 from gouache.perceptors.clip import ClipPerceptor
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing
@@ -32,6 +32,42 @@ def networks(kind: str) -> tuple[Generator, Perceptor]:
     if kind == "pocket":
         return load_generator("pocket"), load_perceptor("pocket")
     return random_vqgan(), random_clip()
+
+
+def as_published(generator: Generator, perceptor: Perceptor) -> tuple[Generator, Perceptor]:
+    """The same weights by the operations of the published code, and in its memory layout.
+
+    For this whole process, which has to be one of its own: swish as a product with a sigmoid,
+    convolutions and patches as torch's layers, attention by torch's kernel, NCHW.
+    """
+    for module in (vqgan_blocks, vqgan_tiled, vqgan):
+        vars(module).update(conv=_layer)
+    vars(vqgan_blocks).update(norm_silu=_norm_swish)
+    vars(clip_towers).update(attend=_attend)
+    clip_towers.VisionTransformer._patches = _convolved  # type: ignore[method-assign,assignment]
+    for model in (generator, perceptor):
+        assert isinstance(model, torch.nn.Module)
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return generator, perceptor
+
+
+def _layer(layer: torch.nn.Conv2d, x: Tensor) -> Tensor:
+    out: Tensor = layer(x)
+    return out
+
+
+def _norm_swish(norm: torch.nn.GroupNorm, x: Tensor) -> Tensor:
+    normed: Tensor = norm(x)
+    return normed * torch.sigmoid(normed)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False) -> Tensor:
+    return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+
+
+def _convolved(tower: clip_towers.VisionTransformer, pixels: Tensor) -> Tensor:
+    patches: Tensor = tower.conv1(pixels)
+    return patches.flatten(2).transpose(1, 2)
 
 
 def random_vqgan() -> VQGAN:
@@ -62,4 +98,4 @@ def random_clip() -> RandomClip:
     return model
 
 
-__all__ = ["KINDS", "RandomClip", "networks", "random_clip", "random_vqgan"]
+__all__ = ["KINDS", "RandomClip", "as_published", "networks", "random_clip", "random_vqgan"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -14,7 +14,7 @@ from gouache.bench.stages import STAGES
 NETWORKS = ("decode", "decode, back", "embed", "embed, back")
 
 
-def table(found: Sequence[Measured], memory: Mapping[str, float]) -> list[str]:
+def table(found: Sequence[Measured]) -> list[str]:
     """One row per loop: time, spread, speed beside the first one, floor, memory."""
     lines = [
         "| loop | s a step | fastest to slowest | speed | times its floor | peak memory, GB |",
@@ -23,9 +23,10 @@ def table(found: Sequence[Measured], memory: Mapping[str, float]) -> list[str]:
     for one in found:
         spread = f"{min(one.seconds):.3f} to {max(one.seconds):.3f}"
         floor = f"{one.median / one.floor:.2f}" if one.floor else ""
-        peak = f"{memory[one.name]:.2f}" if one.name in memory else ""
         speed = f"{found[0].median / one.median:.2f}x"
-        lines.append(f"| {one.name} | {one.median:.3f} | {spread} | {speed} | {floor} | {peak} |")
+        lines.append(
+            f"| {one.name} | {one.median:.3f} | {spread} | {speed} | {floor} | {one.memory:.2f} |"
+        )
     return lines
 
 

@@ -9,6 +9,7 @@ import torch
 
 from gouache import cutouts
 from gouache.engine import Session
+from gouache.engine.objective import chunks
 from gouache.engine.optimizer import take_step
 from gouache.engine.terms import guide_terms
 from gouache.protocols import LossContext
@@ -29,7 +30,8 @@ STAGES = (
 def timed_step(session: Session) -> dict[str, float]:
     """One step of a session of one guide, taken apart: seconds of each of `STAGES`.
 
-    The same calls as in `Session`, with the backward pass cut where the forward pass is.
+    The same calls as in `Session` for losses that are means over cutouts, with the backward pass
+    cut where the forward pass is.
     """
     config, models, canvas = session.config, session.models, session.canvas
     latent, optimizer, rngs = session._latent, session._optimizer, session._rngs
@@ -53,22 +55,24 @@ def timed_step(session: Session) -> dict[str, float]:
     params = cutouts.sample(config.cutouts, len(image), (canvas.height, canvas.width), rngs)
     views = cutouts.apply(image, params, perceptor.image_size)
     lap("cutouts")
-    embeddings = models.embed(perceptor, views, len(image))
-    lap("embed")
-    context = LossContext(
-        image=image,
-        latent=latent.continuous(),
-        cutouts=views,
-        embeddings=embeddings,
-        step=session.step_index,
-        num_steps=session.num_steps,
-    )
-    total = torch.stack([term(context) for term in terms]).sum()
-    (gradient,) = torch.autograd.grad(total, embeddings)
-    lap("losses")
-    (gradient,) = torch.autograd.grad(embeddings, views, gradient)
-    lap("embed, back")
-    (gradient,) = torch.autograd.grad(views, image, gradient)
+    pulls: list[torch.Tensor] = []
+    for part, share in chunks(models, views, len(image)):
+        embeddings = models.embed(perceptor, part, len(image))
+        lap("embed")
+        context = LossContext(
+            image=image,
+            latent=latent.continuous(),
+            cutouts=part,
+            embeddings=embeddings,
+            step=session.step_index,
+            num_steps=session.num_steps,
+        )
+        total = torch.stack([term(context) for term in terms]).sum() * share
+        (gradient,) = torch.autograd.grad(total, embeddings)
+        lap("losses")
+        pulls += torch.autograd.grad(embeddings, part, gradient)
+        lap("embed, back")
+    (gradient,) = torch.autograd.grad(views, image, torch.cat(pulls))
     lap("cutouts, back")
     (gradient,) = torch.autograd.grad(image, codes, gradient)
     lap("decode, back")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -212,26 +212,32 @@ def in_chunks(
     twice.
     """
     views, batch = context.cutouts, len(context.image)
-    num = len(views) // batch
-    most = num if models.memory.chunk is None else max(1, models.memory.chunk // batch)
-    chunk = -(-num // -(-num // most))  # equal ones, as the last would be inefficiently small
     gradients: list[Tensor] = []
     sums = [torch.zeros(batch, device=views.device) for _ in terms]
-    for first in range(0, num if terms else 0, chunk):
-        last = min(first + chunk, num)
-        part = views[first * batch : last * batch].detach().requires_grad_()
-        source = context.source
+    first = 0
+    for part, share in chunks(models, views, batch) if terms else ():
+        embeddings = models.embed(guide.perceptor, part, batch)
+        source, last = context.source, first + len(embeddings)
         if source is not None:
             source = SourceViews(source.embeddings[first:last], source.inside[first:last])
-        embeddings = models.embed(guide.perceptor, part, batch)
         seen = replace(context, cutouts=part, embeddings=embeddings, source=source)
-        values = torch.stack([term(seen) for term in terms]) * ((last - first) / num)
+        values = torch.stack([term(seen) for term in terms]) * share
         gradients += torch.autograd.grad(values.sum() * scale, part)
         for total, value in zip(sums, values.detach(), strict=True):
             total += value
+        first = last
     names = [term.name for term in terms]
     gradient = torch.cat(gradients) if gradients else torch.zeros_like(views)
     return list(zip(names, sums, strict=True)), gradient
+
+
+def chunks(models: Models, views: Tensor, batch: int) -> Iterator[tuple[Tensor, float]]:
+    """Cutouts (N*B,3,S,S) in leaves of whole cutouts that fit, each with its share of the N."""
+    num = len(views) // batch
+    most = num if models.memory.chunk is None else max(1, models.memory.chunk // batch)
+    each = -(-num // -(-num // most))  # equal ones, as the last would be inefficiently small
+    for part in torch.split(views.detach(), each * batch):
+        yield part.requires_grad_(), len(part) / len(views)
 
 
 @torch.no_grad()

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json as jsonlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gouache.errors import ConfigError
-
-_PEAK = (
-    "import sys; from gouache.bench.compare import peak_memory; "
-    "print(peak_memory(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))"
-)
 
 
 def bench(
@@ -32,7 +25,10 @@ def bench(
     precision: Annotated[
         str, typer.Option("--precision", help="fp32, bf16, or both: fp32,bf16.")
     ] = "fp32,bf16",
-    rounds: Annotated[int, typer.Option("--rounds", help="Steps of each loop.", min=1)] = 7,
+    rounds: Annotated[
+        int,
+        typer.Option("--rounds", help="Turns of each loop, of one step or half a second.", min=1),
+    ] = 7,
     naive: Annotated[
         bool, typer.Option("--naive/--no-naive", help="Compare with the published loop (kornia).")
     ] = True,
@@ -56,7 +52,6 @@ def bench(
     from gouache.bench.report import machine, stage_table, table
 
     found = compare(networks, size, num_cutouts, precisions, rounds, naive=naive)
-    memory = {one.name: _peak(networks, size, num_cutouts, one.name) for one in found}
     if json:
         rows = [
             {
@@ -65,7 +60,7 @@ def bench(
                 "median": one.median,
                 "floor": one.floor or None,
                 "stages": one.stages,
-                "memory_gb": memory[one.name],
+                "memory_gb": one.memory,
             }
             for one in found
         ]
@@ -75,7 +70,7 @@ def bench(
         f"`gouache bench --networks {networks} --size {size} --num-cutouts {num_cutouts} "
         f"--rounds {rounds}` with {machine()}:",
         "",
-        *table(found, memory),
+        *table(found),
         "",
         *stage_table(found),
     ]
@@ -83,14 +78,6 @@ def bench(
     if out is not None:
         write_bytes(out, "\n".join(["# Benchmark", "", *lines, ""]).encode())
     return 0
-
-
-def _peak(networks: str, size: int, num_cutouts: int, name: str) -> float:
-    """Measured in a process of its own, as a peak never goes down."""
-    loop = "naive" if name.startswith("naive") else name.rpartition(" ")[2]
-    command = [sys.executable, "-c", _PEAK, networks, str(size), str(num_cutouts), loop]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout)
 
 
 __all__ = ["bench"]
