@@ -109,13 +109,11 @@ def results():
 
 ours = results()
 as_published(generator, perceptor)
-calls = []
-layer, convolved = module._layer, module._convolved
-module.vqgan_blocks.conv = lambda *given: calls.append("conv") or layer(*given)
+exchanged = module.vqgan_blocks.conv is module._layer and module.vqgan.conv is module._layer
 for one, other in zip(ours, results(), strict=True):
     scale = float(other.abs().max())
     print(float((one - other).abs().max()) / scale)
-print(len(calls) > 0, next(generator.parameters()).is_contiguous())
+print(exchanged, next(generator.parameters()).is_contiguous())
 """
 
 

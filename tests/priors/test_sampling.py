@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from gouache.priors.sampling import sample
+from gouache.priors.sampling import draw, sample
 from gouache.priors.token_prior import TokenPrior
 from priors.tiny_prior import TINY, rngs, text, tiny
 
@@ -129,3 +129,17 @@ def test_without_luck_the_surest_codes_are_settled_first() -> None:
     for grid in spy.seen:
         hidden = (grid == spy.hidden_code).flatten().long()
         assert (hidden.diff() <= 0).all()  # hidden ones first, settled ones last
+
+
+def test_draws_follow_the_shares() -> None:
+    share = torch.tensor([0.0, 0.5, 0.0, 0.2, 0.3]).expand(1, 20_000, 5)
+    uniform = torch.rand(1, 20_000, generator=torch.Generator().manual_seed(0))
+    counts = torch.bincount(draw(share, uniform)[0], minlength=5) / 20_000
+    torch.testing.assert_close(counts, share[0, 0], atol=0.01, rtol=0)
+    assert counts[0] == counts[2] == 0
+
+
+def test_the_ends_of_the_line_are_drawable_codes() -> None:
+    share = torch.tensor([[[0.0, 0.4, 0.6], [0.0, 1.0, 0.0]]])
+    assert draw(share, torch.zeros(1, 2)).tolist() == [[1, 1]]
+    assert draw(share, torch.full((1, 2), 1 - 2**-24)).tolist() == [[2, 1]]
