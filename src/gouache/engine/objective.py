@@ -213,8 +213,7 @@ def in_chunks(
     """
     views, batch = context.cutouts, len(context.image)
     num = len(views) // batch
-    most = num if models.memory.chunk is None else max(1, models.memory.chunk // batch)
-    chunk = -(-num // -(-num // most))  # equal ones, as the last would be inefficiently small
+    chunk = models.memory.at_once(num, batch)
     gradients: list[Tensor] = []
     sums = [torch.zeros(batch, device=views.device) for _ in terms]
     for first in range(0, num if terms else 0, chunk):
