@@ -35,6 +35,7 @@ MAX_SIDE = 8192
 MAX_PIXELS = 4096 * 4096
 MAX_PROMPT_CHARS = 20_000
 MAX_COUNT = 256
+COMPILE = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class PaintConfig:
     device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: str = _setting(
         "auto", "arithmetic of the frozen networks", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    compile: str = _setting(
+        "auto", "torch.compile for the networks: auto is where it pays", choices=COMPILE
     )
     cutouts: CutoutConfig = field(default_factory=CutoutConfig)
     latents: LatentConfig = field(default_factory=LatentConfig)

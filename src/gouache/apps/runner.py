@@ -220,6 +220,7 @@ def paint_run(
         if outputs.run_dir is not None:
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
+        _say_compiled(session, quiet or json)
         result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
     return report(config, result, json=json)
 
@@ -241,6 +242,7 @@ def edit_run(
     if overlay is not None and mask is not None:
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
     progress = make_progress(quiet or json, preview)
+    _say_compiled(session, quiet or json)
     result = run_session(session, outputs, None, progress, editing.finish_pil)
     code = report(session.config, result, json=json)
     if not session.finished:
@@ -260,8 +262,19 @@ def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False)
         outputs.check()
         session = resume_session(folder.state_path)
         folder.truncate_losses(session.step_index)
+        _say_compiled(session, quiet or json)
         result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
     return report(session.config, result, json=json)
+
+
+def _say_compiled(session: Session, quiet: bool) -> None:
+    """Tells why the first step of a compiled run takes so long."""
+    if session.models.compiled and not (quiet or session.finished):
+        print(
+            f"gouache: compiling the networks for {session.num_steps} steps, which may take a "
+            "minute or more; --compile off does without",
+            file=sys.stderr,
+        )
 
 
 def _stored_outputs(folder: RunFolder) -> Outputs:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gouache.config import MAX_COUNT, PaintConfig
 from gouache.engine.canvas import Canvas
+from gouache.engine.compiling import compiled, wanted
 from gouache.engine.devices import autocast_dtype, resolve_device
 from gouache.engine.models import Guide, Models
 from gouache.engine.optimizer import find_optimizer
@@ -64,18 +65,19 @@ def prepare(
     stages = plan_stages(config, models)
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
+    fast = _compiled(config, models, canvas, generator is None, perceptor is None)
     if init_image is None and config.init_image:
         init_image = load_image(Path(config.init_image))
     if init_image is not None:
         start = models.encode(canvas.read(init_image), canvas).expand(config.count, -1, -1, -1)
         pull_target = start.clone()
-        return Parts(config, models, canvas, stages, rngs, start, pull_target, tuple(losses))
-    nothing = torch.zeros(0)
+        return Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
+    nothing = torch.zeros(0)  # tries of a start are too few steps to be compiled
     parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
     # Losses that a caller brings may know the number of pictures.
     together = 1 if losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
     start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
-    return replace(parts, start=start)
+    return replace(parts, models=fast, start=start)
 
 
 def prepare_blank(
@@ -89,6 +91,7 @@ def prepare_blank(
     models = Models.load(config, generator, perceptor)
     canvas = _canvas(config, models)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
+    models = _compiled(config, models, canvas, generator is None, perceptor is None)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     rngs = picture_rngs(config.seed, config.count)
     return Parts(config, models, canvas, (), rngs, start, None, tuple(losses))
@@ -96,10 +99,26 @@ def prepare_blank(
 
 def validate(config: PaintConfig) -> None:
     """Raises the error that `prepare` would, as far as that can be told without models or files."""
-    steps_per_stage(config.steps, len(parse_stages(config)))
+    device, steps = resolve_device(config.device), _num_steps(config)
     find_optimizer(config.optimization.optimizer)
     latents.get(config.latents.latent)
-    autocast_dtype(config.precision, resolve_device(config.device))
+    autocast_dtype(config.precision, device)
+    wanted(config, device, steps)
+
+
+def _num_steps(config: PaintConfig) -> int:
+    return sum(steps_per_stage(config.steps, len(parse_stages(config))))
+
+
+def _compiled(
+    config: PaintConfig, models: Models, canvas: Canvas, own_generator: bool, own_guides: bool
+) -> Models:
+    """`models`, compiled where the settings want it; of given ones by themselves none are."""
+    if not wanted(config, models.device, _num_steps(config)):
+        return models
+    guides = [guide.perceptor for guide in models.guides]
+    own = [models.generator] * own_generator + guides * own_guides
+    return compiled(models, config, canvas, own)
 
 
 def _rehearsal(parts: Parts) -> Rehearse:

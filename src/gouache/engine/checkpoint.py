@@ -26,6 +26,7 @@ def resume_session(
     *,
     device: str | None = None,
     precision: str | None = None,
+    compile: str | None = None,
     generator: Generator | None = None,
     perceptor: Perceptor | Sequence[Guide] | None = None,
     losses: Sequence[Loss] = (),
@@ -34,13 +35,13 @@ def resume_session(
     """The session that `save_session` wrote, ready for its next step.
 
     It needs the models, and neither prompts nor picture files: what was encoded of them is in the
-    state. On the same machine the run ends in the same pixels as without the interruption; `device`
-    and `precision` may be changed and then change it a little. `losses` that were given as objects
-    have to be given again, and `edit` puts the picture of an edit back into the parts. Damage, or
-    other weights than the run's, raise `StateError`.
+    state. On the same machine the run ends in the same pixels as without the interruption;
+    `device`, `precision` and `compile` may be changed and then change it a little. `losses` that
+    were given as objects have to be given again, and `edit` puts the picture of an edit back into
+    the parts. Damage, or other weights than the run's, raise `StateError`.
     """
     tensors, meta = load_state(path)
-    changes = {"device": device, "precision": precision}
+    changes = {"device": device, "precision": precision, "compile": compile}
     try:
         config = PaintConfig.from_dict(meta["config"])
     except (GouacheError, KeyError) as error:

@@ -52,6 +52,12 @@ class MemoryPlan:
         self.chunk = max(1, now // 2)
         return now > 1
 
+    def at_once(self, num: int, batch: int) -> int:
+        """Into how large chunks `num` cutouts of each picture are divided, most of them."""
+        most = num if self.chunk is None else max(1, self.chunk // batch)
+        # Equal ones, as the last would be inefficiently small.
+        return -(-num // -(-num // most))
+
     def embed(self, embed: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
         """`embed(pictures)`, in chunks where the plan says so: only one keeps its activations."""
         if self.chunk is None or len(pictures) <= self.chunk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +21,7 @@ from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.protocols import Generator, Perceptor
 
+_Network = Callable[[Tensor], Tensor]
 NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
 
 
@@ -41,6 +42,7 @@ class Models:
     device: torch.device
     dtype: torch.dtype | None
     memory: MemoryPlan = field(default_factory=MemoryPlan)
+    compiled: Mapping[_Network, _Network] = field(default_factory=dict)  # what stands for what
 
     @classmethod
     def load(
@@ -96,7 +98,10 @@ class Models:
             if (frugal := getattr(self.generator, name, None)) is not None:
                 picture: Tensor = frugal(codes)
                 return picture
-        return self.generator.decode(codes)
+        return self._best(self.generator.decode)(codes)
+
+    def _best(self, function: _Network) -> _Network:
+        return self.compiled.get(function, function)
 
     def plan_memory(self, canvas: Canvas, count: int, num_cutouts: int) -> None:
         """Decides how `count` pictures with `num_cutouts` each fit into the memory there is."""
@@ -124,7 +129,7 @@ class Models:
     def embed(self, perceptor: Perceptor, pictures: Tensor, batch: int) -> Tensor:
         """Cutouts (N*B,3,S,S) -> unit vectors (N,B,D), float32. Differentiable."""
         with self.autocast():
-            embeddings = self.memory.embed(perceptor.embed_image, pictures)
+            embeddings = self.memory.embed(self._best(perceptor.embed_image), pictures)
         # In half precision unit vectors are a little off; in float32 this changes nothing that
         # matters.
         return F.normalize(embeddings.float(), dim=-1).view(-1, batch, embeddings.shape[-1])

@@ -233,9 +233,7 @@ def in_chunks(
 
 def chunks(models: Models, views: Tensor, batch: int) -> Iterator[tuple[Tensor, float]]:
     """Cutouts (N*B,3,S,S) in leaves of whole cutouts that fit, each with its share of the N."""
-    num = len(views) // batch
-    most = num if models.memory.chunk is None else max(1, models.memory.chunk // batch)
-    each = -(-num // -(-num // most))  # equal ones, as the last would be inefficiently small
+    each = models.memory.at_once(len(views) // batch, batch)
     for part in torch.split(views.detach(), each * batch):
         yield part.requires_grad_(), len(part) / len(views)
 

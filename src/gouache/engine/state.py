@@ -16,8 +16,8 @@ from gouache.errors import StateError
 from gouache.prompts import Prompt
 
 FORMAT = 1
-# They say where to compute, not what; a run may move to another machine.
-_MAY_DIFFER = frozenset({"device", "precision"})
+# They say where and how to compute, not what; a run may move to another machine.
+_MAY_DIFFER = frozenset({"device", "precision", "compile"})
 
 
 class SessionState(NamedTuple):

@@ -17,7 +17,10 @@ from gouache.prompts import parse_prompts
 _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run
 # Settings that name files, or that only the owner of the machine decides.
-_NOT_SET = {"prompt", "prompts", "image_prompts", "init_image", "device", "precision", "count"}
+_NOT_SET = {
+    *("prompt", "prompts", "image_prompts", "init_image", "count"),
+    *("device", "precision", "compile"),
+}
 _KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent")
 _EDIT_KEYS = ("replace", "from", "mask", "settings")
 
