@@ -1,25 +1,28 @@
 """The loop beside the published one: tables and a plot into docs/performance.md.
 
-    python benchmarks/loop.py
+    python benchmarks/loop.py [--device cuda]
 
-Shipped and full-size networks, `gouache bench`'s measurements. Replaces its own
-part of the page; `commands.py` writes the part before it.
+Shipped and full-size networks, `gouache bench`'s measurements. Replaces its own part of the page;
+`commands.py` writes the part before it. On a graphics card, full-size networks at 256, 512 and
+1024 go into a part of their own.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
 HEADING = "## The loop"
+CARD = "## The loop on a graphics card"
 NOTES = "## Beyond memory"  # written by hand, and kept
 STAGES = {"decode": "#2c5aa0", "embed": "#c8432b", "cutouts": "#3d8a4a", "rest": "#a89e90"}
 
 
 def bench(*options: str) -> str:
-    command = [sys.executable, "-m", "gouache", "bench", *options]
+    command = [sys.executable, "-m", "gouache", "bench", "--device", "cpu", *options]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -35,9 +38,9 @@ def plot(text: str) -> str:
     loops = [name for name in table if name.startswith(("naive", "gouache"))]
     seconds = {name: float(table[name][0]) for name in loops}
     ours = [name for name in loops if name.startswith("gouache")]
-    scale, parts = 420 / max(seconds.values()), []
+    scale, parts = 400 / max(seconds.values()), []
     for number, name in enumerate(loops):
-        y, x = 8 + 34 * number, 120.0
+        y, x = 8 + 34 * number, 150.0
         parts.append(f"<text x='0' y='{y + 16}'>{name}</text>")
         pieces = {"rest": seconds[name]}
         if name in ours:
@@ -72,32 +75,52 @@ def plot(text: str) -> str:
 
 
 def main() -> None:
-    sections = {
-        "Shipped models": ("pocket", bench("--rounds", "15")),
-        "Full size (f16-16384 and ViT-B/32, random weights)": (
-            "full",
-            bench("--networks", "full", "--rounds", "7"),
-        ),
-    }
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    device = parser.parse_args().device
     page = DOCS / "performance.md"
-    before, _, after = page.read_text(encoding="utf-8").partition(HEADING)
-    before, notes = before.rstrip(), after.partition(NOTES)[2]
-    lines = [
-        before,
-        "",
-        HEADING,
-        "",
-        "Ours beside the published loop written plainly (crops one by one, a chain of kornia's "
-        "augmentations, float32), in one process and in turns. The floor is a step's arithmetic "
-        "at the rate of matrix products measured in the same run. `python benchmarks/loop.py`",
-        "",
-    ]
-    for title, (name, text) in sections.items():
+    before, _, after = page.read_text(encoding="utf-8").partition(f"{HEADING}\n")
+    old, _, notes = after.partition(f"{NOTES}\n")
+    own, _, card = old.partition(f"{CARD}\n")
+    if device == "cpu":
+        own = part(
+            "Ours beside the published loop written plainly: crops one by one, a chain of kornia's "
+            "augmentations, the networks by the published operations and in their memory layout, "
+            "float32. *naive, our networks* is the same loop with our networks in its place. "
+            "Each loop runs in a process of its own; they step in turns of half a second or one "
+            "step. The floor is a step's arithmetic at the rate of matrix products measured in "
+            "the same run. `python benchmarks/loop.py`",
+            {
+                "Shipped models": ("pocket", ["--rounds", "9"]),
+                "Full size (f16-16384 and ViT-B/32, random weights)": (
+                    "full",
+                    ["--networks", "full", "--rounds", "7"],
+                ),
+            },
+        )
+    else:
+        options = ["--networks", "full", "--precision", "fp32,bf16,fp16", "--device", device]
+        card = part(
+            "Full-size networks. `python benchmarks/loop.py --device cuda`",
+            {
+                f"{side}x{side}": (f"card-{side}", [*options, "--size", str(side)])
+                for side in (256, 512, 1024)
+            },
+        )
+    lines = [before.rstrip(), "", HEADING, "", own.strip(), ""]
+    lines += [CARD, "", card.strip(), ""] if card else []
+    lines += [NOTES, "", notes.strip(), ""] if notes else []
+    page.write_text("\n".join(lines), encoding="utf-8")
+
+
+def part(about: str, sections: dict[str, tuple[str, list[str]]]) -> str:
+    """Tables and plots of several benchmarks."""
+    lines = [about, ""]
+    for title, (name, options) in sections.items():
+        text = bench(*options)
         (DOCS / "images" / f"loop-{name}.svg").write_text(plot(text), encoding="utf-8")
         lines += [f"### {title}", "", text, "", f"![A step in stages](images/loop-{name}.svg)", ""]
-    if notes:
-        lines += [NOTES + notes.rstrip(), ""]
-    page.write_text("\n".join(lines), encoding="utf-8")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ import torch
 
 from gouache.bench.naive import NaiveLoop
 from gouache.bench.networks import as_published, networks
-from gouache.bench.stages import count_flops, product_rate, timed_step
+from gouache.bench.stages import count_flops, product_rate, timed_step, wait_for
 from gouache.bench.workers import Worker
 from gouache.config import PaintConfig, make_config
 from gouache.engine import Session
 from gouache.engine.models import Guide, prepare
 from gouache.ops.allocator import give_back, keep_freed
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -43,7 +43,9 @@ class Measured:
         return statistics.median(self.seconds)
 
 
-def settings(kind: str, size: int, num_cutouts: int, precision: str) -> PaintConfig:
+def settings(
+    kind: str, size: int, num_cutouts: int, precision: str, device: str = "cpu"
+) -> PaintConfig:
     """What both loops are asked for; ours without trying starts, which is not a step."""
     preset = "pocket" if kind == "pocket" else "paper"
     return make_config(
@@ -52,6 +54,7 @@ def settings(kind: str, size: int, num_cutouts: int, precision: str) -> PaintCon
         size=(size, size),
         num_cutouts=num_cutouts,
         precision=precision,
+        device=device,
         steps=(100_000,),
         start="random",
         start_tries=1,
@@ -59,27 +62,30 @@ def settings(kind: str, size: int, num_cutouts: int, precision: str) -> PaintCon
     )
 
 
-def session_of(kind: str, size: int, num_cutouts: int, precision: str) -> Session:
+def session_of(
+    kind: str, size: int, num_cutouts: int, precision: str, device: str = "cpu"
+) -> Session:
     """Our loop, with networks of its own."""
-    generator, perceptor = networks(kind)
+    generator, perceptor = networks(kind, device)
     for model in (generator, perceptor):
         prepare(model, DTYPES[precision])
-    config = settings(kind, size, num_cutouts, precision)
+    config = settings(kind, size, num_cutouts, precision, device)
     return Session.build(config, generator=generator, perceptor=[Guide(perceptor)])
 
 
 class Ours:
     """Our loop in a process of its own."""
 
-    def __init__(self, kind: str, size: int, num_cutouts: int, precision: str) -> None:
-        self._session = session_of(kind, size, num_cutouts, precision)
+    def __init__(self, kind: str, size: int, num_cutouts: int, precision: str, device: str) -> None:
+        self._device = torch.device(device)
+        self._session = session_of(kind, size, num_cutouts, precision, device)
 
     def steps(self, number: int) -> list[float]:
         """Seconds of each."""
-        return [_timed(self._session.__next__) for _ in range(number)]
+        return [_timed(self._session.__next__, self._device) for _ in range(number)]
 
     def memory(self) -> float:
-        return peak_resident()
+        return peak(self._device)
 
     def stages(self) -> dict[str, float]:
         return timed_step(self._session)
@@ -91,8 +97,9 @@ class Ours:
 class Published:
     """The published loop in a process of its own, with its own operations unless `shared`."""
 
-    def __init__(self, kind: str, size: int, num_cutouts: int, shared: bool) -> None:
-        found = networks(kind)
+    def __init__(self, kind: str, size: int, num_cutouts: int, shared: bool, device: str) -> None:
+        self._device = torch.device(device)
+        found = networks(kind, device)
         if shared:
             keep_freed()
         else:
@@ -102,10 +109,10 @@ class Published:
 
     def steps(self, number: int) -> list[float]:
         """Seconds of each."""
-        return [_timed(self._loop.step) for _ in range(number)]
+        return [_timed(self._loop.step, self._device) for _ in range(number)]
 
     def memory(self) -> float:
-        return peak_resident()
+        return peak(self._device)
 
 
 TURN = 0.5  # seconds, roughly
@@ -114,17 +121,24 @@ SHARED = "naive, our networks"
 
 
 def compare(
-    kind: str, size: int, num_cutouts: int, precisions: list[str], rounds: int, *, naive: bool
+    kind: str,
+    size: int,
+    num_cutouts: int,
+    precisions: list[str],
+    rounds: int,
+    *,
+    naive: bool,
+    device: str = "cpu",
 ) -> list[Measured]:
     """`rounds` turns of each loop, one after the other so that a busy machine treats all alike."""
     shape = kind, size, num_cutouts
     with contextlib.ExitStack() as stack:
         loops: list[tuple[Measured, Worker]] = []
         for name, shared in ((NAIVE, False), (SHARED, True)) if naive else ():
-            worker = stack.enter_context(Worker(Published, *shape, shared))
+            worker = stack.enter_context(Worker(Published, *shape, shared, device))
             loops.append((Measured(name), worker))
         for precision in precisions:
-            worker = stack.enter_context(Worker(Ours, *shape, precision))
+            worker = stack.enter_context(Worker(Ours, *shape, precision, device))
             loops.append((Measured(f"gouache, {precision}"), worker))
         # The first step allocates. A turn of several short ones is not spent on filling caches.
         last = [worker.call("steps", 2)[-1] for _, worker in loops]
@@ -138,15 +152,23 @@ def compare(
                 continue
             laps = [worker.call("stages") for _ in range(max(3, rounds // 2))]
             measured.stages = {k: statistics.median(lap[k] for lap in laps) for k in laps[0]}
-            rate = product_rate(DTYPES[measured.name.rpartition(" ")[2]])
+            rate = product_rate(DTYPES[measured.name.rpartition(" ")[2]], device)
             measured.floor = worker.call("flops") / rate
     return [measured for measured, _ in loops]
 
 
-def _timed(step: Callable[[], object]) -> float:
+def _timed(step: Callable[[], object], device: torch.device) -> float:
     begun = time.perf_counter()
     step()
+    wait_for(device)
     return time.perf_counter() - begun
+
+
+def peak(device: torch.device) -> float:
+    """GB at the most so far: of the card where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1024**3
+    return peak_resident()
 
 
 def peak_resident() -> float:
@@ -165,6 +187,7 @@ __all__ = [
     "Ours",
     "Published",
     "compare",
+    "peak",
     "peak_resident",
     "session_of",
     "settings",

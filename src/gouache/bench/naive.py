@@ -38,10 +38,11 @@ class NaiveLoop:
         torch.manual_seed(0)  # kornia draws from the global state
         cells = [side // generator.downsampling for side in size]
         indices = torch.randint(len(generator.codebook), cells, generator=self._rng)
+        indices = indices.to(generator.codebook.device)
         self._z = generator.codebook[indices].movedim(-1, 0)[None].clone().requires_grad_()
         self._optimizer = torch.optim.Adam([self._z], lr=0.1)
         self._augment = _chain()
-        self._target = perceptor.embed_text(["a red apple"]).detach()
+        self._target = perceptor.embed_text(["a red apple"]).detach().to(self._z.device)
         self._low = generator.codebook.amin(0).view(1, -1, 1, 1)
         self._high = generator.codebook.amax(0).view(1, -1, 1, 1)
 
@@ -50,7 +51,8 @@ class NaiveLoop:
         quantized = straight_through(self._z, self._nearest(self._z.detach()))
         image = clamp_with_grad(self._generator.decode(quantized), 0.0, 1.0)
         views = self._augment(self._cut(image))
-        views = views + torch.rand(self._num, 1, 1, 1) * 0.1 * torch.randn_like(views)
+        strength = 0.1 * torch.rand(self._num, 1, 1, 1, device=views.device)
+        views = views + strength * torch.randn_like(views)
         embeddings = self._perceptor.embed_image(views)
         loss = spherical_distance(embeddings, self._target).mean()
         self._optimizer.zero_grad()

@@ -24,14 +24,15 @@ class RandomClip(ClipPerceptor):
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         rng = torch.Generator().manual_seed(sum(map(len, texts)))
-        return F.normalize(torch.randn(len(texts), self.embed_dim, generator=rng), dim=-1)
+        drawn = torch.randn(len(texts), self.embed_dim, generator=rng)
+        return F.normalize(drawn, dim=-1).to(self.device)
 
 
-def networks(kind: str) -> tuple[Generator, Perceptor]:
+def networks(kind: str, device: str = "cpu") -> tuple[Generator, Perceptor]:
     """ "pocket" or "full" (f16 with 16384 codes, ViT-B/32), fresh and frozen: nobody else's."""
     if kind == "pocket":
-        return load_generator("pocket"), load_perceptor("pocket")
-    return random_vqgan(), random_clip()
+        return load_generator("pocket", device), load_perceptor("pocket", device)
+    return random_vqgan().to(device), random_clip().to(device)
 
 
 def as_published(generator: Generator, perceptor: Perceptor) -> tuple[Generator, Perceptor]:

@@ -49,11 +49,13 @@ def stage_table(found: Sequence[Measured]) -> list[str]:
     return lines
 
 
-def machine() -> str:
+def machine(device: torch.device) -> str:
     """What it was measured on."""
+    card = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     return (
-        f"{os.cpu_count()} processors ({platform.machine()}), {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, Python {platform.python_version()}"
+        f"{card}{os.cpu_count()} processors ({platform.machine()}), "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
     )
 
 

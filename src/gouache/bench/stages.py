@@ -42,8 +42,7 @@ def timed_step(session: Session) -> dict[str, float]:
 
     def lap(name: str) -> None:
         nonlocal last
-        if models.device.type == "cuda":
-            torch.cuda.synchronize(models.device)
+        wait_for(models.device)
         now = time.perf_counter()
         spent[name] = spent.get(name, 0.0) + now - last
         last = now
@@ -103,10 +102,17 @@ def product_rate(dtype: torch.dtype, device: torch.device | str = "cpu", side: i
     for _ in range(6):  # the first one warms up
         begun = time.perf_counter()
         left @ right
-        if torch.device(device).type == "cuda":
-            torch.cuda.synchronize()
+        wait_for(torch.device(device))
         best = min(best, time.perf_counter() - begun)
     return float(2 * side**3 / best)
 
 
-__all__ = ["STAGES", "count_flops", "product_rate", "timed_step"]
+def wait_for(device: torch.device) -> None:
+    """Until the device has done all that it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()
+
+
+__all__ = ["STAGES", "count_flops", "product_rate", "timed_step", "wait_for"]

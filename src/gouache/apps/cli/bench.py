@@ -23,8 +23,11 @@ def bench(
         int | None, typer.Option("--num-cutouts", help="Cutouts [12; full: 32].", min=1)
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="fp32, bf16, or both: fp32,bf16.")
+        str, typer.Option("--precision", help="fp32, bf16 and (on graphics cards) fp16, by commas.")
     ] = "fp32,bf16",
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
     rounds: Annotated[
         int,
         typer.Option("--rounds", help="Turns of each loop, of one step or half a second.", min=1),
@@ -39,7 +42,7 @@ def bench(
 ) -> int:
     """Measure seconds a step, memory, and where the time goes, on this machine."""
     precisions = [part.strip() for part in precision.split(",")]
-    if unknown := [part for part in precisions if part not in ("fp32", "bf16")]:
+    if unknown := [part for part in precisions if part not in ("fp32", "bf16", "fp16")]:
         raise ConfigError(f"precision is {unknown[0]!r:.60}; write fp32, bf16 or fp32,bf16")
     if networks not in ("pocket", "full"):
         raise ConfigError(f"networks is {networks!r:.60}; choose from pocket, full")
@@ -50,8 +53,12 @@ def bench(
     from gouache.atomic import write_bytes
     from gouache.bench.compare import compare
     from gouache.bench.report import machine, stage_table, table
+    from gouache.engine.devices import autocast_dtype, resolve_device
 
-    found = compare(networks, size, num_cutouts, precisions, rounds, naive=naive)
+    place = resolve_device(device)
+    for part in precisions:
+        autocast_dtype(part, place)  # refuses what is not for this device
+    found = compare(networks, size, num_cutouts, precisions, rounds, naive=naive, device=str(place))
     if json:
         rows = [
             {
@@ -64,11 +71,11 @@ def bench(
             }
             for one in found
         ]
-        typer.echo(jsonlib.dumps({"machine": machine(), "loops": rows}))
+        typer.echo(jsonlib.dumps({"machine": machine(place), "loops": rows}))
         return 0
     lines = [
         f"`gouache bench --networks {networks} --size {size} --num-cutouts {num_cutouts} "
-        f"--rounds {rounds}` with {machine()}:",
+        f"--rounds {rounds}` with {machine(place)}:",
         "",
         *table(found),
         "",
