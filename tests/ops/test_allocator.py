@@ -24,7 +24,10 @@ before = resident()
 torch.ones(50, 1 << 20)  # 200 MB
 after = resident()
 give_back()
-print(kept, after - before, resident() - before)
+given_back = resident() - before
+keep_freed(False)
+torch.ones(50, 1 << 20)
+print(kept, after - before, given_back, resident() - before)
 """
 
 
@@ -33,14 +36,16 @@ def test_freed_memory_stays_until_it_is_given_back() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
-    kept, held, left = done.stdout.split()
+    kept, held, left, usual = done.stdout.split()
     if kept == "False":
         pytest.skip("another C library than glibc")
     assert int(held) > 150
     assert int(left) < 50
+    assert int(usual) < 50  # as if nothing had been said
 
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator, "_glibc", lambda: None)
     assert not allocator.keep_freed()
+    assert allocator.keep_freed(False)
     allocator.give_back()

@@ -26,6 +26,8 @@ _PROBE_CELLS = 8
 # A chunk of cutouts that keeps about this much is no slower than all at once on a CPU: nothing is
 # computed twice, and its activations stay nearer.
 COMFORTABLE = 200 << 20
+# Pictures of more pixels altogether leave too large holes among what is kept for the next step.
+KEEP_PIXELS = 512 * 512
 # The decoder's peak beside what it keeps: a block at the highest resolution, going back.
 _WORK = 1.5
 # What is left of that peak when blocks are recomputed, or the picture is decoded in strips.

@@ -14,7 +14,7 @@ from gouache import cutouts
 from gouache.config import CutoutConfig, PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.devices import autocast_dtype, resolve_device
-from gouache.engine.memory import COMFORTABLE, MemoryPlan, free_memory, make_plan
+from gouache.engine.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
 from gouache.engine.seeding import picture_rngs
 from gouache.errors import ConfigError
 from gouache.ops.allocator import give_back, keep_freed
@@ -73,8 +73,6 @@ class Models:
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
-        if device.type == "cpu" and keep_freed():
-            give_back()  # what loading left behind
         return cls(generator, guides, device, dtype)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -118,6 +116,9 @@ class Models:
         )
         self.memory.chunk, self.memory.recompute = found.chunk, found.recompute
         self.memory.tiled = found.tiled
+        if self.device.type == "cpu":
+            keep_freed(cells * canvas.cell**2 <= KEEP_PIXELS)
+            give_back()  # what loading left behind
 
     def _probe(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def probe(x: Tensor) -> Tensor:

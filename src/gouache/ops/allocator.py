@@ -2,8 +2,8 @@
 
 Every step frees what it allocated. glibc hands blocks of that size back to the system and gets them
 again as fresh pages, each of which is cleared and mapped when it is first touched: with full-size
-networks in float32 a quarter of a step. The setting is the process's own and reversible in effect:
-`give_back` returns what is not in use.
+networks in float32 a tenth of a step. The setting is the whole process's. It is for small pictures:
+large blocks leave large holes, so that with pictures beyond memory it would cost memory instead.
 """
 
 from __future__ import annotations
@@ -12,16 +12,23 @@ import ctypes
 import sys
 from functools import lru_cache
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # the numbers of malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # the numbers of malloc.h
+_KEPT = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}  # no blocks of their own, no limit to what is kept
+# Where glibc arrives by itself in a process that frees large blocks.
+_USUAL = {_MMAP_MAX: 1 << 16, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
 
 
-def keep_freed() -> bool:
-    """Makes the process keep what it frees, for the next step; whether that is possible here."""
+def keep_freed(wanted: bool = True) -> bool:
+    """Makes the process keep what it frees, for the next step, or not any longer.
+
+    Returns whether what is wanted is so: other C libraries than glibc cannot be told.
+    """
     libc = _glibc()
     if libc is None:
-        return False
-    # No blocks of their own for large requests, and no limit to what is kept.
-    return bool(libc.mallopt(_MMAP_MAX, 0)) and bool(libc.mallopt(_TRIM_THRESHOLD, -1))
+        return not wanted
+    values = _KEPT if wanted else _USUAL
+    done = [libc.mallopt(name, value) for name, value in values.items()]
+    return all(done)
 
 
 def give_back() -> None:
