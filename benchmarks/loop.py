@@ -94,7 +94,7 @@ def main() -> None:
                 "Shipped models": ("pocket", ["--rounds", "9"]),
                 "Full size (f16-16384 and ViT-B/32, random weights)": (
                     "full",
-                    ["--networks", "full", "--rounds", "7"],
+                    ["--networks", "full", "--rounds", "5"],
                 ),
             },
         )
