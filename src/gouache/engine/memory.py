@@ -23,8 +23,8 @@ SHARE = 0.6
 SMALL_CUTOUTS = 32 * 112 * 112  # pixels of all cutouts
 SMALL_PICTURES = 384 * 384  # pixels of all pictures
 _PROBE_CELLS = 8
-# A chunk of cutouts that keeps about this much is no slower than all at once on a CPU: nothing is
-# computed twice, and its activations stay nearer.
+# A chunk of cutouts that keeps about this much is hardly slower than all at once on a CPU (1 to 3 %
+# of embedding, ViT-B/32), as nothing is computed twice; half of it costs 5 % in float32.
 COMFORTABLE = 200 << 20
 # Pictures of more pixels altogether leave too large holes among what is kept for the next step.
 KEEP_PIXELS = 512 * 512
