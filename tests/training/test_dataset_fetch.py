@@ -54,6 +54,19 @@ def test_fetch_verifies_unpacks_and_remembers(
     assert [path.name for path in cache.iterdir()] == [folder.name]
 
 
+def test_relative_cache_is_fetched_into(
+    tmp_path: Path, npm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client runs in a folder of its own, where a relative destination leads nowhere."""
+    monkeypatch.chdir(tmp_path)
+    row = with_checksum(monkeypatch, sha256_of(tmp_path / "prepared.tgz"))
+    folder = fetch(row, Path("data/cache"))
+    assert (folder / "icons.json").read_text() == "{}"
+    assert folder.parent == tmp_path / "data" / "cache"
+    monkeypatch.setenv("GOUACHE_CACHE", "elsewhere")
+    assert (fetch(row) / "icons.json").exists()
+
+
 def test_changed_archive_is_refused(
     tmp_path: Path, npm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +82,40 @@ def test_failing_client_is_one_line(tmp_path: Path, npm: Path) -> None:
     with pytest.raises(TrainingError, match="no such package") as caught:
         fetch(source("x", "icon"), tmp_path / "cache")
     assert "\n" not in str(caught.value)
+
+
+NPM_NOT_FOUND = """\
+npm error code ETARGET
+npm error notarget No matching version found for package-x@1.0.0.
+npm error A complete log of this run can be found in: /home/somebody/.npm/_logs/debug-0.log
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (NPM_NOT_FOUND, "No matching version found for package-x@1.0.0."),
+        ("npm error code ENOENT\nnpm error syscall open\nnpm error errno -2\n", "errno -2"),
+        ("npm error code E401\n", "code E401"),
+        ("\n", "exit code 254"),
+        ("\x1b[31mcannot\x1b[0m \udcff reach it\n", "reach it"),
+    ],
+)
+def test_what_the_client_says_is_told(tmp_path: Path, npm: Path, said: str, expected: str) -> None:
+    (tmp_path / "said").write_bytes(said.encode(errors="surrogateescape"))
+    tool = tmp_path / "bin" / "npm"
+    tool.write_text(f"#!/bin/sh\ncat {tmp_path / 'said'} >&2\nexit 254\n")
+    with pytest.raises(TrainingError) as caught:
+        fetch(source("x", "icon"), tmp_path / "cache")
+    message = str(caught.value)
+    assert expected in message
+    assert message.isprintable()
+    assert "/home/somebody" not in message
+
+
+def test_npm_is_not_silenced(tmp_path: Path, npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch(with_checksum(monkeypatch, sha256_of(tmp_path / "prepared.tgz")), tmp_path / "cache")
+    assert "--silent" not in npm.read_text()
 
 
 def test_missing_client_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

