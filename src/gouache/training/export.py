@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from gouache.errors import TrainingError
+from gouache.generators.loading import load_checkpoint as load_file
+from gouache.generators.loading import load_pocket
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.perceptors.loading import TABLE
 from gouache.perceptors.pocket import PocketPerceptor
@@ -47,6 +49,13 @@ def load_generator_checkpoint(path: Path) -> VQGAN:
     model.codebook.data.copy_(content["codes"]["sums"] / counts.unsqueeze(1))
     model.code_prior.copy_(counts / counts.sum())
     return model.eval().requires_grad_(False)
+
+
+def load_painter(path: Path | None) -> VQGAN:
+    """A VQGAN of ours from a training checkpoint or an exported file; None is the shipped one."""
+    if path is None:
+        return load_pocket()
+    return load_file(path) if path.suffix == ".safetensors" else load_generator_checkpoint(path)
 
 
 def load_perceptor_checkpoint(path: Path, tokenizer: Path) -> PocketPerceptor:

@@ -164,8 +164,13 @@ def prior(
     cache: Cache = CACHE,
     checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/prior.pt"),
     generator: Annotated[
-        Path, typer.Option("--generator", help="Checkpoint of the VQGAN whose codes it learns.")
-    ] = Path("checkpoints/generator.pt"),
+        Path | None,
+        typer.Option(
+            "--generator",
+            help="The VQGAN whose codes it learns, a checkpoint or an exported file. Default: the "
+            "shipped one.",
+        ),
+    ] = None,
     minutes: Minutes = 0.0,
     steps: Steps = 0,
     resume: Resume = False,
@@ -173,22 +178,24 @@ def prior(
     threads: Threads = 0,
     learning_rate: Rate = 0.0,
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 80,
+    width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
+    layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 4,
     seed: Annotated[int, typer.Option("--seed")] = 3,
 ) -> None:
     """Train the token prior, which proposes where painting starts."""
     _prepare(threads)
     from gouache.training.dataset import PictureSet
-    from gouache.training.export import load_generator_checkpoint
+    from gouache.training.export import load_painter
     from gouache.training.loop import Budget
     from gouache.training.prior import PriorTrainer, PriorTraining
 
-    settings = PriorTraining(batch=batch, seed=seed)
+    settings = PriorTraining(batch=batch, seed=seed, width=width, layers=layers)
     if learning_rate > 0:
         settings = replace(settings, learning_rate=learning_rate)
     trainer = PriorTrainer(
         PictureSet.load(data),
         cache,
-        load_generator_checkpoint(generator),
+        load_painter(generator),
         settings,
         Budget(steps, minutes),
         device,
