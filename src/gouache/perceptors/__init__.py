@@ -21,6 +21,7 @@ Builder: TypeAlias = "Callable[[torch.device], Perceptor]"
 
 perceptors: Registry[Builder] = Registry("perceptor", "gouache.perceptors", ModelError)
 perceptors.add("pocket", "gouache.perceptors.loading:shipped_pocket")
+perceptors.add("photo", "gouache.perceptors.photo:shipped_photo")
 perceptors.add("referee", "gouache.perceptors.loading:shipped_referee")
 
 

@@ -32,7 +32,8 @@ CATEGORIES: Mapping[int, str] = {
 
 _SENSES_LOOKED_AT = 3
 _LOCATION = 15
-_WIDER = re.compile(r"@ (\d{8}) n")
+_PERSON = 18
+_WIDER = re.compile(r"@i? (\d{8}) n")
 _IRREGULAR = {
     "mice": "mouse",
     "geese": "goose",
@@ -110,6 +111,7 @@ class Lexicon:
         words: other words that count as English (adjectives, verbs).
         synonyms: lemmas by synset number, most usual first.
         broader: the next wider synset, by synset number.
+        files: number of the lexicographer file, by synset number.
     """
 
     def __init__(
@@ -118,11 +120,13 @@ class Lexicon:
         words: Iterable[str] = (),
         synonyms: Mapping[int, tuple[str, ...]] | None = None,
         broader: Mapping[int, int] | None = None,
+        files: Mapping[int, int] | None = None,
     ) -> None:
         self._nouns = nouns
         self._words = frozenset(words)
         self._synonyms = synonyms or {}
         self._broader = broader or {}
+        self._files = files or {}
 
     @classmethod
     def load(cls, folder: Path) -> Lexicon:
@@ -156,7 +160,7 @@ class Lexicon:
             for name in ("index.adj", "index.verb")
             for line in _lines(folder / name)
         ]
-        return cls(nouns, words, synonyms, broader)
+        return cls(nouns, words, synonyms, broader, files)
 
     def knows(self, word: str) -> bool:
         """Whether the word, or its singular, is an English noun, adjective or verb."""
@@ -164,6 +168,36 @@ class Lexicon:
             form in self._nouns or form in self._words
             for form in (word, singular(word), word.removesuffix("ed"), word.removesuffix("ing"))
         )
+
+    def nouns(self) -> Iterable[str]:
+        """All lemmas of nouns, lower case."""
+        return self._nouns.keys()
+
+    def synsets(self) -> Iterable[int]:
+        """The numbers of all noun synsets."""
+        return self._synonyms.keys()
+
+    def senses(self, lemma: str) -> tuple[int, ...]:
+        """Synsets of a lower-case lemma, most frequent first; none where it is no noun."""
+        return tuple(number for number, _ in self._nouns.get(lemma, ()))
+
+    def file_of(self, lemma: str) -> int:
+        """Number of the lexicographer file of a lemma's most frequent sense; -1 for no noun."""
+        senses = self._nouns.get(lemma, ())
+        return senses[0][1] if senses else -1
+
+    def lemmas(self, number: int) -> tuple[str, ...]:
+        """The words of a synset, most usual first."""
+        return self._synonyms.get(number, ())
+
+    def broader(self, number: int) -> int | None:
+        """The next wider synset."""
+        return self._broader.get(number)
+
+    def is_person(self, number: int) -> bool:
+        """Whether a synset names people, or is that of people themselves."""
+        first = self.lemmas(number)[:1]
+        return self._files.get(number) == _PERSON or first == ("person",)
 
     def sense(self, name: str) -> Sense | None:
         """The drawable meaning of a whole name, or None.

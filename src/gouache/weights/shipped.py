@@ -12,6 +12,7 @@ PERCEPTOR = POCKET / "perceptor.safetensors"
 PRIOR = POCKET / "prior.safetensors"
 REFEREE = POCKET / "referee.safetensors"
 TOKENIZER = POCKET / "tokenizer.json"
+PHOTO = Path(__file__).parent / "photo" / "photo.safetensors"
 
 
 def shipped(path: Path) -> Path:
@@ -24,4 +25,4 @@ def shipped(path: Path) -> Path:
     return path
 
 
-__all__ = ["GENERATOR", "PERCEPTOR", "POCKET", "PRIOR", "REFEREE", "TOKENIZER", "shipped"]
+__all__ = ["GENERATOR", "PERCEPTOR", "PHOTO", "POCKET", "PRIOR", "REFEREE", "TOKENIZER", "shipped"]

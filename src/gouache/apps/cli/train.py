@@ -207,6 +207,27 @@ def prior(
 
 
 @app.command()
+def photo(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the file.")] = Path("checkpoints"),
+    steps: Annotated[int, typer.Option("--steps", help="Of the phrases' training.")] = 3000,
+    size: Annotated[int, typer.Option("--size", help="Side of the pictures it sees.")] = 160,
+    threads: Threads = 0,
+) -> None:
+    """Make the photo perceptor from a published network (Apache-2.0) and teach it phrases."""
+    _prepare(threads)
+    from gouache.training.dataset import PictureSet, name_bank
+    from gouache.training.photo import PhotoTraining, make_photo
+
+    concepts = name_bank(PictureSet.load(data), 0.0)[0]
+    found = make_photo(cache, out, concepts, PhotoTraining(image_size=size, steps=steps))
+    for group, numbers in found.items():
+        typer.echo(f"{group}: " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
+    print(out / "photo.safetensors")
+
+
+@app.command()
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder for the shipped files.")],
     cache: Cache = CACHE,

