@@ -98,6 +98,24 @@ class Perceptor(Protocol):
         ...
 
 
+@runtime_checkable
+class SelfAware(Protocol):
+    """What a perceptor may have besides: it knows what it does not know, and how much it must see.
+
+    One without these is taken at its word, and sees every cutout.
+    """
+
+    @property
+    def most_cutouts(self) -> int:
+        """It is shown at most so many cutouts of a picture in a step."""
+        ...
+
+    def confidence(self, texts: Sequence[str]) -> Tensor:
+        """How much it knows of each text: (len(texts),) in [0,1], float32. Its weight for a prompt
+        is multiplied by this: of what it does not know at all it keeps silent."""
+        ...
+
+
 class Latent(Protocol):
     """What is optimised. Every parameterisation keeps this contract."""
 
@@ -202,4 +220,13 @@ class Step:
         return encode(self.to_pil()[0])
 
 
-__all__ = ["Generator", "Latent", "Loss", "LossContext", "Perceptor", "SourceViews", "Step"]
+__all__ = [
+    "Generator",
+    "Latent",
+    "Loss",
+    "LossContext",
+    "Perceptor",
+    "SelfAware",
+    "SourceViews",
+    "Step",
+]

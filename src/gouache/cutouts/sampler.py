@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -69,6 +69,15 @@ class CutoutParams:
     def batch(self) -> int:
         """B."""
         return self.homographies.shape[1]
+
+    def at_most(self, number: int | None) -> CutoutParams:
+        """`number` of the cutouts at even distances, so that whole views and details keep their
+        shares; all of them where there are no more, or for None."""
+        if number is None or number >= self.num_cutouts:
+            return self
+        chosen = torch.linspace(0, self.num_cutouts - 1, number).round().long()
+        parts = ("homographies", "mean_outside", "color", "erase", "noise_scale")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in parts})
 
     def state(self) -> dict[str, Tensor]:
         """All fields as tensors, for a checkpoint; `from_state` reads them back."""

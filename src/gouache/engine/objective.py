@@ -17,7 +17,7 @@ from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
-from gouache.protocols import Latent, Loss, LossContext, SourceViews
+from gouache.protocols import Latent, Loss, LossContext, SelfAware, SourceViews
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,13 @@ class Objective:
         direct: list[Tensor] = []
         pulls: list[tuple[Tensor, Tensor]] = []
         for number, guide in enumerate(models.guides):
-            views = cutouts.apply(image, params, guide.perceptor.image_size)
+            terms = [*self._of_guides[stage][number]]
+            if number == 0:
+                terms += self._of_picture  # they ask no guide, so once is enough
+            if not terms:
+                continue  # a guide that knows nothing of what is asked
+            shown = params.at_most(most_cutouts(guide.perceptor))
+            views = cutouts.apply(image, shown, guide.perceptor.image_size)
             context = LossContext(
                 image=image,
                 latent=latent.continuous(),
@@ -113,11 +119,8 @@ class Objective:
                 num_steps=num_steps,
                 source=None
                 if self._source is None
-                else self._source.views(models, guide.perceptor, params),
+                else self._source.views(models, guide.perceptor, shown),
             )
-            terms = [*self._of_guides[stage][number]]
-            if number == 0:
-                terms += self._of_picture  # they ask no guide, so once is enough
             scopes = [getattr(term, "scope", "everything") for term in terms]
             if "everything" in scopes:
                 embeddings = models.embed(guide.perceptor, views, batch)
@@ -202,6 +205,11 @@ class Objective:
         )
 
 
+def most_cutouts(perceptor: object) -> int | None:
+    """How many cutouts a guide is shown at most in a step; None for all."""
+    return perceptor.most_cutouts if isinstance(perceptor, SelfAware) else None
+
+
 def in_chunks(
     models: Models, guide: Guide, context: LossContext, terms: Sequence[Loss], scale: float
 ) -> tuple[list[tuple[str, Tensor]], Tensor]:
@@ -251,15 +259,19 @@ def score(
     if config.guidance.combine == "embedding":
         asked = [(whose, add_up(own)) for whose, own in asked]
     total = torch.zeros(len(picture), device=picture.device)
-    shares = sum(guide.weight for guide in models.guides)
     for number, guide in enumerate(models.guides if any(t.prompt.weight for t in targets) else ()):
         views = models.embed_calm(guide.perceptor, picture, config.cutouts)
         for whose, own in asked:
             at = slice(None) if whose is None else list(whose)
             weights = sum(abs(target.prompt.weight) for target in own)
             for target in own if weights else ():
+                # Of what a guide does not know, the others' opinion counts alone.
+                shares = sum(g.weight * target.confidence(k) for k, g in enumerate(models.guides))
+                if not shares:
+                    continue
+                share = guide.weight * target.confidence(number) / shares
                 cosine = (views[:, at] * target.embeddings[number]).sum(-1).mean(0)
-                total[at] += guide.weight / shares * target.prompt.weight / weights * cosine
+                total[at] += share * target.prompt.weight / weights * cosine
     return total
 
 

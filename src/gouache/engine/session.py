@@ -272,7 +272,8 @@ class Session:
         if index is not None and not 0 <= index < count:
             raise PromptError(f"got index {index}; this session paints {count} pictures")
         asked = [prompts if index in (None, k) else self.prompts_of(k) for k in range(count)]
-        kept = {} if index is None else {t.prompt: t.embeddings for t in self.stages[stage].targets}
+        targets = () if index is None else self.stages[stage].targets
+        kept = {t.prompt: (t.embeddings, t.confidences) for t in targets}
         targets = encode_prompts(asked, self.config, self.models, kept)
         changed = dataclasses.replace(self.stages[stage], targets=targets)
         stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])

@@ -82,6 +82,8 @@ def pack_stages(stages: Sequence[StagePlan]) -> SessionState:
             entry: dict[str, Any] = {"name": target.name, "prompt": prompt}
             if target.pictures is not None:
                 entry["pictures"] = list(target.pictures)
+            if any(sure != 1.0 for sure in target.confidences):
+                entry["confidences"] = list(target.confidences)
             described.append(entry)
             for guide, embedding in enumerate(target.embeddings):
                 tensors[f"{number}/{_key(target)}/{guide}"] = embedding.clone()
@@ -115,7 +117,12 @@ def unpack_stages(state: SessionState, models: Models, count: int) -> tuple[Stag
                         f"expected {(1, guide.perceptor.embed_dim)}"
                     )
                 embeddings.append(embedding.to(models.device).clone())
-            targets.append(dataclasses.replace(target, embeddings=tuple(embeddings)))
+            sure = tuple(map(float, entry.get("confidences", [1.0] * len(embeddings))))
+            if len(sure) != len(embeddings) or not all(0 <= c <= 1 for c in sure):
+                raise StateError(f"the saved confidences are {sure!s:.60}")
+            targets.append(
+                dataclasses.replace(target, embeddings=tuple(embeddings), confidences=sure)
+            )
         stages.append(StagePlan(int(described["steps"]), tuple(targets)))
     return tuple(stages)
 

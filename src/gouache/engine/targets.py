@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,12 +22,13 @@ from gouache.prompts import (
     MAX_NUMBER,
     Prompt,
     Stage,
+    one_line,
     parse_each,
     parse_image_prompt,
     parse_noise_prompt,
     parse_prompts,
 )
-from gouache.protocols import Perceptor
+from gouache.protocols import Perceptor, SelfAware
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,8 +44,17 @@ TEMPLATES = (
     "an illustration of {}",
 )
 IMAGE_PROMPT_SIDE = 512  # longer sides are reduced first: no perceptor sees more in a whole picture
+SILENT = 0.1  # a guide that knows so little of a prompt is said not to know it
 CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
+
+
+Encoded = tuple[tuple[Tensor, ...], tuple[float, ...]]
+"""A prompt's embedding (1,D) for each guide, and each guide's confidence in it."""
+
+
+class UnknownPromptWarning(UserWarning):
+    """A guide does not know what a prompt names."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,12 @@ class Target:
     prompt: Prompt
     embeddings: tuple[Tensor, ...] = field(repr=False)  # one (1,D) per guide
     pictures: tuple[int, ...] | None = None
+    # How much each guide knows of the prompt, in [0,1]; all there is to know where none are given.
+    confidences: tuple[float, ...] = ()
+
+    def confidence(self, guide: int) -> float:
+        """What the share of the guide of that number in this prompt is multiplied by."""
+        return self.confidences[guide] if self.confidences else 1.0
 
     def is_for(self, picture: int) -> bool:
         return self.pictures is None or picture in self.pictures
@@ -113,7 +130,7 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     """
     stages = parse_stages(config)
     steps = steps_per_stage(config.steps, len(stages))
-    cache: dict[Prompt, tuple[Tensor, ...]] = {}  # what lasts is encoded once
+    cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
     plans = []
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
@@ -125,7 +142,7 @@ def encode_prompts(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: dict[Prompt, tuple[Tensor, ...]] | None = None,
+    cache: dict[Prompt, Encoded] | None = None,
 ) -> tuple[Target, ...]:
     """The prompts of each picture of the batch -> targets, the first of every picture first.
 
@@ -148,11 +165,14 @@ def encode_prompts(
         (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
             image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
-            cache[prompt] = tuple(
+            found = [
                 _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
-            )
+            ]
+            cache[prompt] = tuple(e for e, _ in found), tuple(sure for _, sure in found)
+            _tell_unknown(prompt, cache[prompt][1], models)
         whose = None if len(pictures) == len(asked) else tuple(pictures)
-        targets.append(Target(name, prompt, cache[prompt], whose))
+        embeddings, sure = cache[prompt]
+        targets.append(Target(name, prompt, embeddings, whose, sure))
     return tuple(targets)
 
 
@@ -212,13 +232,18 @@ def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
         weight=sign * min(weight, MAX_NUMBER),
         stop=stop,
     )
-    return (Target("prompt/sum", summed, tuple(embeddings)),)
+    sure = tuple(
+        sum(abs(t.prompt.weight) * t.confidence(number) for t in leading) / weight
+        for number in range(len(embeddings))
+    )
+    return (Target("prompt/sum", summed, tuple(embeddings), None, sure),)
 
 
 @torch.no_grad()
 def _encode(
     prompt: Prompt, perceptor: Perceptor, image: Image | None, config: PaintConfig, models: Models
-) -> Tensor:  # (1,D)
+) -> tuple[Tensor, float]:  # (1,D), and the confidence in it
+    sure = 1.0
     if image is not None:
         small = image.copy()
         small.thumbnail((IMAGE_PROMPT_SIDE, IMAGE_PROMPT_SIDE))
@@ -231,14 +256,34 @@ def _encode(
         if not prompt.text.strip():
             raise PromptError("a prompt has no words; write what to paint", prompt.text)
         phrases = TEMPLATES if config.guidance.templates else ("{}",)
-        embeddings = perceptor.embed_text([phrase.replace("{}", prompt.text) for phrase in phrases])
-    return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device)
+        told = [phrase.replace("{}", prompt.text) for phrase in phrases]
+        embeddings = perceptor.embed_text(told)
+        if isinstance(perceptor, SelfAware):
+            sure = float(perceptor.confidence(told).float().mean())
+    return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device), sure
+
+
+def _tell_unknown(prompt: Prompt, sure: tuple[float, ...], models: Models) -> None:
+    """Says once that a guide keeps silent on a prompt, and who is left to guide."""
+    if prompt.kind != "text" or prompt.weight <= 0:
+        return
+    silent = [g.perceptor.name for g, c in zip(models.guides, sure, strict=True) if c < SILENT]
+    rest = [g.perceptor.name for g, c in zip(models.guides, sure, strict=True) if c >= SILENT]
+    if silent and rest:
+        warnings.warn(
+            f"{' and '.join(silent)} does not know {one_line(prompt.text, 60)!r}; "
+            f"{' and '.join(rest)} guides there alone",
+            UnknownPromptWarning,
+            stacklevel=2,
+        )
 
 
 __all__ = [
     "TEMPLATES",
+    "Encoded",
     "StagePlan",
     "Target",
+    "UnknownPromptWarning",
     "add_up",
     "encode_prompts",
     "groups",

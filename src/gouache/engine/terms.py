@@ -66,10 +66,12 @@ def _terms(targets: Sequence[Target], number: int, guide: Guide, config: PaintCo
     if added:
         aims = [replace(aim, pictures=each.pictures) for each in asked for aim in each.aims]
     terms: list[Loss] = []
-    for alike in _alike([aim for aim in aims if aim.prompt.weight]):
+    aims = [aim for aim in aims if aim.confidence(number) > 0]
+    for alike in _alike([aim for aim in aims if aim.prompt.weight], number):
         name, prompt = alike[0].name, alike[0].prompt
         embedding, whose = _rows(alike, number, config.count)
-        terms.append(PromptLoss(name, embedding, guide.weight * prompt.weight, prompt.stop, whose))
+        weight = guide.weight * alike[0].confidence(number) * prompt.weight
+        terms.append(PromptLoss(name, embedding, weight, prompt.stop, whose))
     wished = [aim for aim in aims if aim.prompt.weight > 0 and aim.prompt.kind == "text"]
     if guide.perceptor.bank is None or not config.guidance.contrast_weight:
         return terms
@@ -103,7 +105,7 @@ def _contrasts(
     """Rivals are each picture's own: what one is asked may be what another must not become."""
     guidance, every = config.guidance, range(config.count)
     group_of = {k: n for n, each in enumerate(asked) for k in each.pictures or every}
-    for alike in _alike(wished):
+    for alike in _alike(wished, number):
         name, prompt = alike[0].name, alike[0].prompt
         embedding, whose = _rows(alike, number, config.count)
         assert guide.perceptor.bank is not None
@@ -118,7 +120,10 @@ def _contrasts(
                 name.replace("prompt", "contrast"),
                 embedding,
                 others,
-                guide.weight * guidance.contrast_weight * prompt.weight,
+                guide.weight
+                * alike[0].confidence(number)
+                * guidance.contrast_weight
+                * prompt.weight,
                 guidance.contrast_scale,
                 prompt.stop,
                 whose,
@@ -126,11 +131,12 @@ def _contrasts(
             )
 
 
-def _alike(aims: Sequence[Target]) -> list[list[Target]]:
+def _alike(aims: Sequence[Target], number: int) -> list[list[Target]]:
     """Targets of different pictures that one loss can hold, so that many cost as little as one."""
-    found: dict[tuple[str, float, float], list[Target]] = {}
+    found: dict[tuple[str, float, float, float], list[Target]] = {}
     for aim in aims:
-        found.setdefault((aim.name, aim.prompt.weight, aim.prompt.stop), []).append(aim)
+        key = aim.name, aim.prompt.weight, aim.prompt.stop, aim.confidence(number)
+        found.setdefault(key, []).append(aim)
     return list(found.values())
 
 

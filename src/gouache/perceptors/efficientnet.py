@@ -43,7 +43,11 @@ class EfficientNetConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EfficientNetConfig:
         """Reads plain values (lists for tuples); unknown keys raise `TypeError`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 class Block(nn.Module):

@@ -27,12 +27,15 @@ from gouache.weights.fingerprint import fingerprint
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import PERCEPTOR, PHOTO, TOKENIZER, shipped
 
+_DOUBT = 0.2
+
 
 @dataclass(frozen=True)
 class PhotoConfig:
     """Shape of a photo perceptor."""
 
     image_size: int = 160
+    most_cutouts: int = 12
     trunk: EfficientNetConfig = field(default_factory=EfficientNetConfig)
     vocabulary: int = 30522
     table_dim: int = 256
@@ -119,6 +122,11 @@ class PhotoPerceptor(nn.Module):
         return self.config.trunk.classes
 
     @property
+    def most_cutouts(self) -> int:
+        """More cutouts than this teach it no more about a picture."""
+        return self.config.most_cutouts
+
+    @property
     def bank(self) -> Tensor | None:
         """None: that a class is not another one is in its scores already."""
         return None
@@ -144,7 +152,11 @@ class PhotoPerceptor(nn.Module):
 
     def confidence(self, texts: Sequence[str]) -> Tensor:
         """How much it knows of each text: (len(texts),) in [0,1], float32."""
-        return self.phrases(self._tokens(texts, warn=False))[1].float().sigmoid()  # type: ignore[no-any-return]
+        sure = self.phrases(self._tokens(texts, warn=False))[1].float().sigmoid()
+        # Doubt counts as ignorance, and being nearly certain as knowledge.
+        share = ((sure - _DOUBT) / (1 - 2 * _DOUBT)).clamp(0, 1)
+        smooth: Tensor = share * share * (3 - 2 * share)
+        return smooth
 
     def _tokens(self, texts: Sequence[str], warn: bool) -> Tensor:
         return self.tokenizer(texts, warn=warn).to(self.device)
