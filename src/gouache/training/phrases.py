@@ -28,10 +28,23 @@ class Phrase:
 
 # Of nouns that are a class's own, known ones, things that icons show and photographs did not, and
 # all other nouns.
-SHARES = (0.38, 0.32, 0.18, 0.12)
+SHARES = (0.36, 0.34, 0.2, 0.1)
 
 _SIZES = ("big", "small", "tiny", "huge", "old", "cute", "beautiful", "happy", "sad", "little")
 _LINKS_TOGETHER = ("and", "and", "with", "next to", "beside", "and also")
+_LINKS_DOING = (
+    *("riding", "holding", "eating", "jumping over", "jumping out of", "flying over", "carrying"),
+    *(
+        "standing in",
+        "standing on",
+        "sitting on",
+        "sleeping on",
+        "full of",
+        "looking at",
+        "chasing",
+    ),
+    *("walking through", "swimming in", "playing with", "wearing", "made of", "inside", "at"),
+)
 _LINKS_PLACE = ("in", "on", "by", "near", "in front of", "under", "on top of", "behind", "above")
 _TAILS = (
     *("at night", "at dusk", "at dawn", "at sunset", "in the rain", "in the fog", "in winter"),
@@ -40,6 +53,7 @@ _TAILS = (
     *("by monet", "in the style of picasso", "trending on artstation", "highly detailed"),
     *("close up", "from above", "studio lighting", "made of glass", "made of gold", "made of wood"),
     *("4k", "unreal engine", "ukiyo-e", "art nouveau", "cubism", "impressionism", "gothic"),
+    *("running", "sleeping", "dancing", "flying", "with a beard", "with big eyes", "on fire"),
     *("isolated", "minimalist", "colourful", "soft light", "cinematic", "concept art"),
 )
 _FRAMES = (
@@ -81,9 +95,9 @@ class Phrases:
         if draw < 0.75:
             return Phrase(self._placed(self._adorned(noun)), known.mixture, known.confidence)
         other, second = self._noun()
-        together = rng.random() < 0.5
-        share = 0.5 if together else 0.7
-        link = one_of(_LINKS_TOGETHER if together else _LINKS_PLACE, rng)
+        links = (_LINKS_TOGETHER, _LINKS_PLACE, _LINKS_DOING)[int(3 * rng.random())]
+        share = 0.5 if links is _LINKS_TOGETHER else 0.65
+        link = one_of(links, rng)
         text = f"{with_article(self._adorned(noun))} {link} {with_article(self._adorned(other))}"
         weights = share * known.confidence, (1 - share) * second.confidence
         total = sum(weights)
