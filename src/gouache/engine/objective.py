@@ -73,6 +73,12 @@ class Objective:
                 for guides in kept
             ]
         if not extra and not all(any(terms) for terms in self._of_guides):
+            if all(any(t.prompt.weight for t in stage.targets) for stage in stages):
+                names = " and ".join(guide.perceptor.name for guide in models.guides)
+                raise ConfigError(
+                    f"{names} does not know anything of what is asked; ask for other things, or "
+                    "let pocket guide too: --perceptor pocket"
+                )
             raise ConfigError("every prompt has weight 0, so there is nothing to paint; raise one")
         if not extra and (idle := unasked(stages, config.count)):
             raise ConfigError(

@@ -269,10 +269,10 @@ def _tell_unknown(prompt: Prompt, sure: tuple[float, ...], models: Models) -> No
         return
     silent = [g.perceptor.name for g, c in zip(models.guides, sure, strict=True) if c < SILENT]
     rest = [g.perceptor.name for g, c in zip(models.guides, sure, strict=True) if c >= SILENT]
-    if silent and rest:
+    if silent:
+        left = f"{' and '.join(rest)} guides there alone" if rest else "nothing guides there"
         warnings.warn(
-            f"{' and '.join(silent)} does not know {one_line(prompt.text, 60)!r}; "
-            f"{' and '.join(rest)} guides there alone",
+            f"{' and '.join(silent)} does not know {one_line(prompt.text, 60)!r}; {left}",
             UnknownPromptWarning,
             stacklevel=2,
         )
