@@ -83,6 +83,12 @@ class TransformersPerceptor:
         )
         return _unit(self.model.get_text_features(**tokens.to(self.model.device)))
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` for which its vocabulary has no token but the one for such words."""
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        words = dict.fromkeys(text.split())
+        return [word for word in words if unknown is not None and unknown in self._ids(word)]
+
     def _warn_if_longer(self, text: str) -> None:
         ids = self._ids(text)
         room = self.context - (len(self.tokenizer(text, verbose=False)["input_ids"]) - len(ids))
