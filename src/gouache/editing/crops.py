@@ -60,7 +60,7 @@ def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = S
 
 @torch.no_grad()
 def embed_phrase(phrase: str, perceptor: Perceptor) -> Tensor:
-    """(1,D) unit vector, averaged over phrasings as prompts are. `PromptError` for no known word."""
+    """(1,D) unit vector, averaged over phrasings as prompts are; no known word: `PromptError`."""
     check_words([phrase], [perceptor])
     texts = [template.replace("{}", phrase) for template in TEMPLATES]
     return F.normalize(perceptor.embed_text(texts).float().mean(0, keepdim=True), dim=-1).cpu()

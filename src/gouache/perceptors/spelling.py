@@ -86,7 +86,8 @@ def _spelled(char: str, vocabulary: Container[str]) -> str:
 
 def _pieces(text: str) -> Iterator[_Piece]:
     """Words and single signs; what is invisible belongs to what it stands behind."""
-    piece, kind = "", "space"
+    piece = ""
+    kind: Kind = "space"
     for char in text:
         found = _kind(char)
         if found == "hidden":
