@@ -316,8 +316,9 @@ def _check(setting: Setting, value: Any) -> None:
             raise ConfigError("the list of perceptors is empty; give at least one")
         if twice := [item for item in names if names.count(item) > 1]:
             raise ConfigError(f"the perceptor {twice[0]!r:.80} is given twice; once is enough")
-    if name == "prompts" and len(value) > MAX_COUNT:
-        raise ConfigError(f"{len(value)} prompts are given; at most {MAX_COUNT} are possible")
+    if name.endswith("prompts") and len(value) > MAX_COUNT:
+        kind = name.replace("_", " ")
+        raise ConfigError(f"{len(value)} {kind} are given; at most {MAX_COUNT} are possible")
     for number, text in enumerate({"prompt": (value,), "prompts": value}.get(name, ()), 1):
         if len(text) > MAX_PROMPT_CHARS:
             which = "the prompt" if name == "prompt" else f"prompt {number}"
