@@ -46,3 +46,23 @@ def test_phrases_of_masks_and_edits_too(gouache):
         result = gouache(*command, "--out", "b.png")
         assert (result.code, "knows no word of" in result.err) == (2, True), command
         assert len(result.err.splitlines()) == 1
+
+
+def test_relative_edits_read_the_grammar(gouache):
+    Image.fromarray(np.full((32, 32, 3), 200, np.uint8)).save("a.png")
+    pixels = []
+    for prompt, more in (
+        ("a green apple", []),
+        ("a green apple:2 | a pear", []),
+        ("a green apple", ["--no-templates"]),
+    ):
+        edit = ["edit", "a.png", "--from", "a red apple", "--to", prompt, "--size", "32x32"]
+        short = ["--steps", "3", "--num-cutouts", "3", "--learning-rate", "0.5"]
+        result = gouache(*edit, *short, "-q", "--out", "b.png", *more)
+        assert (result.code, result.err) == (0, "")
+        pixels.append(np.asarray(Image.open("b.png")))
+    assert not np.array_equal(pixels[0], pixels[1])
+    assert not np.array_equal(pixels[0], pixels[2])
+    wrong = ["edit", "a.png", "--from", "a red apple", "--to", "a pear ^ night"]
+    result = gouache(*wrong, "--out", "c.png")
+    assert (result.code, "has one stage" in result.err) == (2, True)
