@@ -24,6 +24,7 @@ from gouache.prompts import (
     parse_image_prompt,
     parse_noise_prompt,
     parse_prompts,
+    web_address,
 )
 
 T = TypeVar("T")
@@ -325,3 +326,16 @@ def test_a_mistake_says_which_prompt(texts: list[str], message: str, position: i
     number = int(message.split()[1].strip(":"))
     assert (error.value.text, error.value.position) == (texts[number - 1], position)
     assert "\n" not in str(error.value)
+
+
+def test_addresses_are_told_from_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("https://a.b/c.png", "https:/a.b/c.png", "http://a:2", "file:///a/b.png:1:0.5"):
+        with pytest.raises(PromptError, match="is an address, and those are not fetched"):
+            parse_image_prompt(text)
+    assert web_address(Path("https://a.b/c.png")) == "https://a.b/c.png"
+    for text in ("C:/a.png", "a:b/c.png", "a.png:1", "1:/a.png"):
+        assert web_address(text) == ""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd:").mkdir()
+    (tmp_path / "odd:" / "a.png").write_bytes(b"")
+    assert parse_image_prompt("odd:/a.png:2").path == "odd:/a.png"

@@ -34,6 +34,7 @@ MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
 MAX_SEED = 2**63 - 1
 MAX_PARTS = 256  # each is encoded, and asked at every step
 MAX_PARTS_TOGETHER = 2048
+NOT_FETCHED = "is an address, and those are not fetched; download it and give the file"
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -164,6 +165,8 @@ def parse_image_prompt(text: str) -> Prompt:
     path = path if _exists(path) else path.strip()
     if not path:
         raise PromptError("the image prompt has no path; write PATH:WEIGHT", text)
+    if web_address(path) and not _exists(path):
+        raise PromptError(f"{one_line(path)} {NOT_FETCHED}")
     weight, stop = _read_numbers(text, fields, num_numbers)
     return Prompt(kind="image", path=path, weight=weight, stop=stop)
 
@@ -210,6 +213,12 @@ def format_prompt(prompt: Prompt) -> str:
     if prompt.weight != 1.0 or path_looks_numbered:
         return f"{shown}:{_format_number(prompt.weight)}"
     return shown
+
+
+def web_address(path: object) -> str:
+    """The address that somebody gave as a path ("https:/a" where one made "//" "/"), else ""."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))  # one letter is a drive
+    return f"{found[1]}://{str(path)[found.end() :]}" if found else ""
 
 
 def one_line(text: object, width: int = 160) -> str:
@@ -356,6 +365,7 @@ __all__ = [
     "MAX_PARTS",
     "MAX_PARTS_TOGETHER",
     "MAX_SEED",
+    "NOT_FETCHED",
     "Prompt",
     "Stage",
     "format_prompt",
@@ -365,4 +375,5 @@ __all__ = [
     "parse_image_prompt",
     "parse_noise_prompt",
     "parse_prompts",
+    "web_address",
 ]

@@ -66,3 +66,23 @@ def test_relative_edits_read_the_grammar(gouache):
     wrong = ["edit", "a.png", "--from", "a red apple", "--to", "a pear ^ night"]
     result = gouache(*wrong, "--out", "c.png")
     assert (result.code, "has one stage" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a", "--image-prompt", "https://a.b/c.png:0.5"],
+        ["--image-prompt", "https://a.b/c.png"],
+        ["a", "--init-image", "https://a.b/c.png"],
+        ["edit", "https://a.b/c.png", "a"],
+        ["mask", "https://a.b/c.png", "a"],
+        ["a", "--config", "https://a.b/c.png"],
+    ],
+)
+def test_addresses_are_not_fetched_and_that_is_said(gouache, arguments):
+    result = gouache(*arguments)
+    assert (result.code, result.err) == (
+        2,
+        "gouache: https://a.b/c.png is an address, and those are not fetched; "
+        "download it and give the file\n",
+    )

@@ -18,7 +18,7 @@ import yaml
 
 from gouache.config import PaintConfig, Setting, flatten, settings
 from gouache.errors import ConfigError
-from gouache.prompts import one_line
+from gouache.prompts import NOT_FETCHED, one_line, web_address
 
 MAX_BYTES = 64 << 20  # 256 prompts of the greatest length, escaped, are half of that
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
@@ -44,6 +44,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
+        if address := web_address(path):
+            raise ConfigError(f"{one_line(address)} {NOT_FETCHED}") from None
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"the settings file {shown} cannot be read: {reason}") from None
     if data.startswith(_PICTURES):
