@@ -124,8 +124,9 @@ def test_long_texts_are_cut_off_and_shown(folders: dict[str, Path]) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_words_without_a_token_of_their_own(folder: Path) -> None:
-    model = load_perceptor(str(folder))
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_words_without_a_token_of_their_own(folders: dict[str, Path], kind: str) -> None:
+    model = load_perceptor(str(folders[kind]))
     assert model.unknown_words("a red pear, pear at dusk \u82f9\u679c") == [
         "pear,", "pear", "\u82f9\u679c",
     ]  # fmt: skip
