@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gouache.apps.settings_file import SettingsNote, read_settings, settings_text
 from gouache.apps.studio.orders import flat_settings
 from gouache.config import PaintConfig, Setting, make_config, settings
-from gouache.errors import ConfigError
+from gouache.errors import ConfigError, GouacheError
 from gouache.output.png import dump_json, save_picture
 from small import SMALL
 
@@ -150,6 +150,16 @@ def test_plain_numbers_are_those_of_the_setting(tmp_path):
         ('{"seed": 1' + "0" * 400 + "}", "seed is 1000"),
         ("prompt: null", "prompt has no value; leave it out, or write"),
         ("prompt:", "prompt has no value; leave it out, or write"),
+        ("templates: !!bool x", "is not YAML or JSON"),
+        ("seed: !!timestamp x", "is not YAML or JSON"),
+        ("prompts: &a [*a]", "more than 100,000 values"),
+        (
+            "".join(f"- &a{k + 1} [{f'*a{k}, ' * 9}]\n" for k in range(9)).replace("*a0", "x"),
+            "more",
+        ),
+        ("? [a]\n: b", "is not YAML or JSON"),
+        ("1: 2", "no setting is called '1'"),
+        ("cutouts: {1: 2}", "no setting in cutouts is called '1'"),
         ("seed: 1\nseed: 2", "'seed' is given twice; give it once"),
         ('{"seed": 1, "seed": 2}', "'seed' is given twice; give it once"),
         ("num_cutouts: 3\ncutouts: {num_cutouts: 4}", "num_cutouts is given twice"),
@@ -168,7 +178,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path, content, message):
         read(tmp_path, content)
     assert message in str(error.value)
     assert len(str(error.value).splitlines()) == 1
-    assert len(str(error.value)) < 300
+    assert len(str(error.value)) < 1000
 
 
 def test_json_is_read_as_json_only(tmp_path):
@@ -197,3 +207,24 @@ def test_the_command_line_decides_over_the_preset_of_a_file(gouache, tmp_path):
     for preset, size in (("auto", [128, 128]), ("paper", [256, 256])):
         printed = gouache("--config", "b.yaml", "--preset", preset, "--dry-run").out
         assert json.loads(printed)["size"] == size
+
+
+_LINES = st.lists(
+    st.tuples(
+        st.sampled_from([s.name for s in settings()]), st.one_of(_TEXT, st.binary().map(repr))
+    )
+).map(lambda pairs: "\n".join(f"{name}: {text}" for name, text in pairs))
+
+
+@hypothesis_settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(content=st.one_of(_LINES, st.binary(), st.text(alphabet="{}[]:,&*a0-.'\"\n !|>")))
+def test_whatever_is_in_the_file_the_answer_is_one_line(
+    tmp_path: Path, content: str | bytes
+) -> None:
+    for name in ("a.yaml", "a.json"):
+        told = ""
+        try:
+            read(tmp_path, content, name)
+        except GouacheError as error:
+            told = str(error)
+        assert len(told.splitlines()) <= 1, told

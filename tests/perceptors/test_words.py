@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gouache.engine.words import UnknownWordsWarning, check_words
@@ -34,9 +34,12 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(scope="module")
+POCKET = PocketTokenizer(TOKENIZER, 24)
+
+
+@pytest.fixture
 def tokenizer() -> PocketTokenizer:
-    return PocketTokenizer(TOKENIZER, 24)
+    return POCKET
 
 
 def same(tokenizer: PocketTokenizer, one: str, other: str) -> bool:
@@ -64,9 +67,10 @@ def test_what_looks_like_plain_letters_is_read_as_such(tokenizer, written, plain
     assert tokenizer.unknown_words(written) == []
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=126, min_codepoint=32), max_size=60))
 def test_plain_text_is_not_touched(text):
-    tokenizer = PocketTokenizer(TOKENIZER, 24)
+    tokenizer = POCKET
     spelled = tokenizer._tokenizer.encode(" ".join(text.split()), add_special_tokens=False).ids
     assert tokenizer([text], warn=False)[0].tolist()[: len(spelled[:24])] == spelled[:24]
 
@@ -117,9 +121,10 @@ def test_a_thousand_prompts_in_forty_scripts(tokenizer):
 
 
 # The grammar of prompts refuses control characters and lone surrogates.
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=30))
 def test_whatever_is_written_nothing_unknown_is_silent(text):
-    tokenizer = PocketTokenizer(TOKENIZER, 24)
+    tokenizer = POCKET
     unknown = tokenizer.unknown_words(text)
     assert all(word and word in text for word in unknown)
     ids = tokenizer([text], warn=False)[0].tolist()

@@ -21,6 +21,7 @@ from gouache.errors import ConfigError
 from gouache.prompts import NOT_FETCHED, one_line, web_address
 
 MAX_BYTES = 64 << 20  # 256 prompts of the greatest length, escaped, are half of that
+MAX_VALUES = 100_000
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
 _INT = re.compile(r"[-+]?[0-9]{1,40}|0x[0-9a-fA-F]{1,30}|0o[0-7]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -58,7 +59,15 @@ def read_settings(path: Path) -> dict[str, Any]:
         # By its mark or its zeros: consoles write UTF-16 too.
         text = data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
         return _flat(_parse(text, path.suffix.lower() == ".json"), shown)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # Of a wrong value under a tag (`!!bool x`) PyYAML lets through what it met with.
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         reason = one_line(" ".join(str(error).split()), 120)
         raise ConfigError(f"the settings file {shown} is not YAML or JSON: {reason}") from None
 
@@ -105,7 +114,20 @@ def _parse(text: str, only_json: bool) -> Any:
         except json.JSONDecodeError:
             if only_json:
                 raise
-    return yaml.load(text, Loader=_Loader)
+    return _within_bounds(yaml.load(text, Loader=_Loader))
+
+
+def _within_bounds(values: Any) -> Any:
+    """Aliases let a few lines of YAML stand for endless values, which no message could show."""
+    waiting, count = [values], 0
+    while waiting:
+        count += 1
+        if count > MAX_VALUES:
+            raise ConfigError(f"the settings hold more than {MAX_VALUES:,} values; shorten them")
+        value = waiting.pop()
+        waiting += value if isinstance(value, (list, tuple)) else ()
+        waiting += value.values() if isinstance(value, dict) else ()
+    return values
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from gouache.engine.build import Parts, prepare
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
 from gouache.engine.source import Source
-from gouache.engine.targets import CANCELS, encode_prompts, plan_stages
+from gouache.engine.targets import CANCELS, encode_prompts, parse_stages, plan_stages
 from gouache.errors import ConfigError, PromptError
 from gouache.losses import DirectionLoss, StructureLoss
 from gouache.prompts import one_line, parse_prompts
@@ -206,6 +206,7 @@ def start(
     """Loads the models, finds the mask, and encodes the picture as the session's start."""
     if config.prompts:
         raise ConfigError("an edit has one prompt, for all pictures; leave prompts out")
+    parse_stages(config)  # mistakes are told before anything is loaded
     if plan.old and config.prompt:
         check_relative(config.prompt)
     models = Models.load(config, generator, perceptor)
