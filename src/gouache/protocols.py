@@ -66,7 +66,11 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Perceptor(Protocol):
-    """A frozen joint text-image encoder that owns its preprocessing."""
+    """A frozen joint text-image encoder that owns its preprocessing.
+
+    It may also have `unknown_words(text) -> list[str]`: the words of a text, as they were written
+    and in their order, that it does not know. Without it all words count as known.
+    """
 
     @property
     def name(self) -> str: ...

@@ -124,6 +124,16 @@ def test_long_texts_are_cut_off_and_shown(folders: dict[str, Path]) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_words_without_a_token_of_their_own(folders: dict[str, Path], kind: str) -> None:
+    model = load_perceptor(str(folders[kind]))
+    assert model.unknown_words("a red pear, pear at dusk \u82f9\u679c") == [
+        "pear,", "pear", "\u82f9\u679c",
+    ]  # fmt: skip
+    model.tokenizer.unk_token = model.tokenizer.eos_token  # as tokenizers of bytes have it
+    assert model.unknown_words("\u82f9\u679c") == []
+
+
 def test_texts_that_just_fit_are_not_remarked_on(
     folders: dict[str, Path], recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.targets import TEMPLATES
+from gouache.engine.words import check_words
 from gouache.losses import rivals
 from gouache.protocols import Perceptor
 
@@ -59,7 +60,8 @@ def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = S
 
 @torch.no_grad()
 def embed_phrase(phrase: str, perceptor: Perceptor) -> Tensor:
-    """(1,D) unit vector, averaged over phrasings as prompts are."""
+    """(1,D) unit vector, averaged over phrasings as prompts are; no known word: `PromptError`."""
+    check_words([phrase], [perceptor])
     texts = [template.replace("{}", phrase) for template in TEMPLATES]
     return F.normalize(perceptor.embed_text(texts).float().mean(0, keepdim=True), dim=-1).cpu()
 

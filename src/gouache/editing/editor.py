@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from gouache.config import PaintConfig, make_config
-from gouache.editing import crops, shapes
+from gouache.editing import shapes
 from gouache.editing.config import EditConfig, split
 from gouache.editing.mask import (
     Mask,
@@ -31,8 +33,10 @@ from gouache.engine.build import Parts, prepare
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
 from gouache.engine.source import Source
-from gouache.errors import ConfigError
+from gouache.engine.targets import CANCELS, encode_prompts, parse_stages, plan_stages
+from gouache.errors import ConfigError, PromptError
 from gouache.losses import DirectionLoss, StructureLoss
+from gouache.prompts import one_line, parse_prompts
 from gouache.protocols import Generator, Loss, Perceptor
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ class EditPlan:
     """What is edited and how: everything besides the settings of painting.
 
     `replace` names what is masked, `mask_image` is a mask of one's own; without either the whole
-    picture is edited. `old` is the phrase that the prompt is relative to. `path` is where the
+    picture is edited. `old` is what the prompt is relative to, a prompt too. `path` is where the
     picture came from, for the record.
     """
 
@@ -64,7 +68,7 @@ class EditPlan:
         if self.replace:
             check_phrase(self.replace)
         if self.old:
-            check_phrase(self.old)
+            check_relative(self.old)
         if self.config.composite and not self.masked:
             raise ConfigError("a composite needs a mask; say what to replace or give a mask")
 
@@ -202,6 +206,9 @@ def start(
     """Loads the models, finds the mask, and encodes the picture as the session's start."""
     if config.prompts:
         raise ConfigError("an edit has one prompt, for all pictures; leave prompts out")
+    parse_stages(config)  # mistakes are told before anything is loaded
+    if plan.old and config.prompt:
+        check_relative(config.prompt)
     models = Models.load(config, generator, perceptor)
     if not sized:
         config = config.updated(size=natural_size(plan.source.size, models.generator))
@@ -235,7 +242,7 @@ def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
     image = canvas.read(plan.source)
     encoded = models.encode(image, canvas).expand(parts.config.count, -1, -1, -1).contiguous()
     parts = dataclasses.replace(parts, start=encoded)
-    losses = tuple(tuple(_terms(plan, parts.config, guide)) for guide in models.guides)
+    losses = _losses(plan, parts)
     if mask is None:
         source = Source(image, losses, only=bool(plan.old))
         return dataclasses.replace(parts, source=source)
@@ -257,15 +264,50 @@ def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
     return dataclasses.replace(parts, source=source)
 
 
-def _terms(plan: EditPlan, config: PaintConfig, guide: Guide) -> list[Loss]:
-    edit = plan.config
+def _losses(plan: EditPlan, parts: Parts) -> tuple[tuple[Loss, ...], ...]:
+    """What each guide compares with the source."""
+    edit, guides = plan.config, parts.models.guides
     if plan.old:
-        new = crops.embed_phrase(config.prompt, guide.perceptor)
-        old = crops.embed_phrase(plan.old, guide.perceptor)
-        direction = (new - old).to(next(_devices(guide.perceptor), torch.device("cpu")))
-        return [DirectionLoss(direction, edit.strength, guide.weight)]
-    weight = guide.weight * edit.structure_weight / edit.strength
-    return [StructureLoss(weight, plan.masked)] if weight else []
+        return tuple(
+            (DirectionLoss(direction, edit.strength, guide.weight),)
+            for guide, direction in zip(guides, directions(plan, parts), strict=True)
+        )
+    weights = [guide.weight * edit.structure_weight / edit.strength for guide in guides]
+    return tuple((StructureLoss(weight, plan.masked),) if weight else () for weight in weights)
+
+
+def directions(plan: EditPlan, parts: Parts) -> Iterator[Tensor]:
+    """For each guide (1,D): all that is wished for less all that the picture is, by weights.
+
+    Both are prompts of one stage, encoded as the settings say. `PromptError` where they say the
+    same.
+    """
+    config, models = parts.config, parts.models
+    stages = parts.stages or plan_stages(config, models)  # none yet where a state is to be loaded
+    old = encode_prompts([parse_prompts(plan.old)[0]] * config.count, config, models)
+    for number, guide in enumerate(models.guides):
+        signed = [
+            *((target.prompt.weight, target) for target in stages[0].targets),
+            *((-target.prompt.weight, target) for target in old),
+        ]
+        total = torch.stack([weight * t.embeddings[number] for weight, t in signed]).sum(0)
+        if float(total.norm()) < CANCELS:
+            raise PromptError(
+                f"{one_line(repr(plan.old), 60)} and {one_line(repr(config.prompt), 60)} are the "
+                "same, so nothing would change; say what it should become"
+            )
+        yield total.to(next(_devices(guide.perceptor), torch.device("cpu")))
+
+
+def check_relative(text: str) -> None:
+    """Raises `PromptError` for a prompt of more stages, with a stop, or of weight 0 only."""
+    stages = parse_prompts(text)
+    if len(stages) > 1:
+        raise PromptError("an edit from one phrase to another has one stage; leave '^' out", text)
+    if any(prompt.stop > -math.inf for prompt in stages[0]):
+        raise PromptError("an edit from one phrase to another knows no stop; leave it out", text)
+    if not any(prompt.weight for prompt in stages[0]):
+        raise PromptError("every part of the phrase has weight 0; raise one", text)
 
 
 def _devices(perceptor: Perceptor) -> Any:

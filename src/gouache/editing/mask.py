@@ -18,7 +18,7 @@ from gouache.editing.config import EditConfig
 from gouache.errors import ImageError, PromptError
 from gouache.ops.images import encode, load_image, to_tensor
 from gouache.output.png import save_picture
-from gouache.prompts import one_line, parse_prompts
+from gouache.prompts import Prompt, one_line, parse_prompts
 from gouache.protocols import Perceptor
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def score(source: Picture, phrase: str, perceptor: Perceptor, config: EditConfig
         image = F.interpolate(image, small, mode="bilinear", antialias=True, align_corners=False)
     where = next((t.device for t in (perceptor.bank,) if t is not None), torch.device("cpu"))
     seen = crops.embed_crops(image.to(where), perceptor)
-    wanted = crops.embed_phrase(phrase, perceptor)
+    wanted = crops.embed_phrase(check_phrase(phrase), perceptor)
     likely = crops.likelihoods(seen, wanted, perceptor.bank)
     most = float(likely.max()) if perceptor.bank is not None else 1.0
     if config.threshold == "paper":
@@ -226,11 +226,21 @@ def read_source(image: Picture | str | os.PathLike[str]) -> Picture:
     return source
 
 
-def check_phrase(phrase: str) -> None:
-    """Raises `PromptError` for a phrase without words."""
+def check_phrase(phrase: str) -> str:
+    """The words of a phrase, escapes resolved.
+
+    A phrase without words, with a weight, or of several parts raises `PromptError`.
+    """
     if not phrase.strip():
         raise PromptError("the phrase is empty; say what to look for, for example 'a red apple'")
-    parse_prompts(phrase)
+    stages = parse_prompts(phrase)
+    found = stages[0][0]
+    if len(stages) > 1 or len(stages[0]) > 1 or found != Prompt(text=found.text):
+        raise PromptError(
+            r"what to look for is one phrase without weights; write \: \| \^ for the characters",
+            phrase,
+        )
+    return found.text
 
 
 def tinted(source: Picture, selected: Tensor) -> Picture:

@@ -16,6 +16,7 @@ from torch import Tensor
 from gouache.config import PaintConfig
 from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
+from gouache.engine.words import check_words
 from gouache.errors import PromptError
 from gouache.ops.images import load_image, to_tensor
 from gouache.prompts import (
@@ -55,6 +56,8 @@ Encoded = tuple[tuple[Tensor, ...], tuple[float, ...]]
 
 class UnknownPromptWarning(UserWarning):
     """A guide does not know what a prompt names."""
+
+    all_differ = True  # one tells nothing of another prompt: all are worth showing
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,12 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     """
     stages = parse_stages(config)
     steps = steps_per_stage(config.steps, len(stages))
+    _check(models, [prompt for stage in stages for own in stage for prompt in own])
     cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
     plans = []
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
-        plans.append(StagePlan(number, encode_prompts(asked, config, models, cache)))
+        plans.append(StagePlan(number, _encode_all(asked, config, models, cache)))
     return tuple(plans)
 
 
@@ -147,9 +151,19 @@ def encode_prompts(
     """The prompts of each picture of the batch -> targets, the first of every picture first.
 
     What pictures are asked by the same words under the same name is one target. `cache` keeps
-    embeddings from one call to the next.
+    embeddings from one call to the next. Words that the guides do not know: see `check_words`.
     """
     cache = {} if cache is None else cache
+    _check(models, [prompt for own in asked for prompt in own if prompt not in cache])
+    return _encode_all(asked, config, models, cache)
+
+
+def _encode_all(
+    asked: Sequence[Sequence[Prompt]],
+    config: PaintConfig,
+    models: Models,
+    cache: dict[Prompt, Encoded],
+) -> tuple[Target, ...]:
     askers: dict[tuple[str, Prompt], list[int]] = {}
     places: Counter[tuple[str, Prompt]] = Counter()
     for picture, prompts in enumerate(asked):
@@ -174,6 +188,12 @@ def encode_prompts(
         embeddings, sure = cache[prompt]
         targets.append(Target(name, prompt, embeddings, whose, sure))
     return tuple(targets)
+
+
+def _check(models: Models, prompts: Sequence[Prompt]) -> None:
+    """Tells once, for all of a run, which words are unknown."""
+    asked = (prompt.text for prompt in prompts if prompt.kind == "text" and prompt.weight)
+    check_words(asked, [guide.perceptor for guide in models.guides])
 
 
 def groups(

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from gouache.errors import ConfigError, GouacheError, ImageError
-from gouache.prompts import one_line
+from gouache.prompts import NOT_FETCHED, one_line, web_address
 
 if TYPE_CHECKING:
     import torch
@@ -232,6 +232,8 @@ def _check_regular_file(path: Path, shown: str) -> None:
     try:
         info = path.stat()
     except (FileNotFoundError, NotADirectoryError):
+        if address := web_address(path):
+            raise ImageError(f"{one_line(address)} {NOT_FETCHED}") from None
         raise ImageError(f"no picture at {shown}; check the path") from None
     if stat.S_ISDIR(info.st_mode):
         raise ImageError(f"{shown} is a folder; give a picture file")

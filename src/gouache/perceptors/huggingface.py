@@ -83,6 +83,16 @@ class TransformersPerceptor:
         )
         return _unit(self.model.get_text_features(**tokens.to(self.model.device)))
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` for which its vocabulary has no token but the one for such words.
+
+        Vocabularies of bytes have none for them, and write another one in its place.
+        """
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        if unknown is None or unknown == self.tokenizer.eos_token_id:
+            return []
+        return [word for word in dict.fromkeys(text.split()) if unknown in self._ids(word)]
+
     def _warn_if_longer(self, text: str) -> None:
         ids = self._ids(text)
         room = self.context - (len(self.tokenizer(text, verbose=False)["input_ids"]) - len(ids))

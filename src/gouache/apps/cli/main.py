@@ -91,12 +91,13 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _one_line_each() -> Callable[..., None]:
-    """Shows warnings as one line each, and of a kind only the first."""
-    seen: set[type[Warning]] = set()
+    """Shows warnings as one line each, and of a kind only the first, unless it says otherwise."""
+    seen: set[object] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if category not in seen:
-            seen.add(category)
+        key = (category, str(message)) if getattr(category, "all_differ", False) else category
+        if key not in seen:
+            seen.add(key)
             print(f"gouache: note: {message}", file=sys.stderr)
 
     return show

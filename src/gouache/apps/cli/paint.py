@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json as jsonlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +11,8 @@ import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.outputs import Outputs, default_out
-from gouache.config import PaintConfig, flatten, make_config
-from gouache.errors import ConfigError, StateError
+from gouache.config import PaintConfig, make_config
+from gouache.errors import StateError
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
@@ -60,7 +60,8 @@ def paint(
 ) -> int:
     """Paint pictures from words: "text:weight:stop | text ^ next stage"."""
     values = {**read_config_file(config), **given}
-    preset = values.pop("preset", preset) if preset == "auto" else preset
+    filed = values.pop("preset", preset)
+    preset = filed if preset == "auto" else preset
     if words:
         asked = split_prompts(words)
         one = len(asked) == 1
@@ -68,7 +69,9 @@ def paint(
     settings = make_config(preset, **values)
     check_prompts(settings)
     if dry_run:
-        typer.echo(jsonlib.dumps(settings.to_dict(), indent=2, ensure_ascii=False))
+        from gouache.apps.settings_file import settings_text
+
+        typer.echo(settings_text(settings, sys.stdout.encoding))
         return 0
     outputs = Outputs(
         out=out or default_out(settings.title),
@@ -167,21 +170,12 @@ def check_prompts(settings: PaintConfig) -> None:
 
 
 def read_config_file(path: Path | None) -> dict[str, Any]:
-    """Flat settings from a YAML or JSON file; unknown keys are refused by the settings."""
+    """Flat settings from a file; unknown keys are refused by the settings."""
     if path is None:
         return {}
-    import yaml
+    from gouache.apps.settings_file import read_settings
 
-    try:
-        # JSON is YAML, so one reader serves both; safe_load builds plain values only.
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"the settings file {path} cannot be read: {reason}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ConfigError(f"the settings file {path} is not YAML or JSON: {reason}") from None
-    return flatten({} if values is None else values)
+    return read_settings(path)
 
 
 __all__ = ["paint", "read_config_file", "replay", "resume"]

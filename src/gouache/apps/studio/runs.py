@@ -44,6 +44,7 @@ class Run:
     step: int = 0
     num_steps: int = 0
     error: str = ""
+    notes: dict[str, str] = field(default_factory=dict)  # of each kind of warning the first
     totals: list[float] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     seconds_left: float | None = None
@@ -98,6 +99,15 @@ class Run:
                 setattr(self, name, value)
             self.version += 1
 
+    def noted(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        """Keeps a warning of ours for the page to show: words that are unknown or cut off."""
+        if category.__module__.startswith("gouache."):
+            differs = getattr(category, "all_differ", False)
+            with self.lock:
+                self.notes.setdefault(
+                    f"{category.__name__} {message if differs else ''}", str(message)
+                )
+
     def save_about(self) -> None:
         """Writes what the run folder itself does not tell."""
         about = {
@@ -130,6 +140,7 @@ class Run:
                 "size": list(self.config.size),
                 "nodes": [dict(node) for node in self.nodes],
                 "error": self.error,
+                "notes": list(self.notes.values()),
                 "version": self.version,
                 "picture": self.picture_path.exists(),
             }

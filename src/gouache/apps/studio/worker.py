@@ -155,6 +155,8 @@ class Studio:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
+                    warnings.simplefilter("always", UserWarning)
+                    warnings.showwarning = run.noted
                     self._paint(run)
             except GouacheError as error:
                 self._failed(run, str(error))
