@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from gouache.config import PaintConfig
 from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
 from gouache.errors import PromptError
+from gouache.inputs import base_name, file_sha256
 from gouache.ops.images import load_image, to_tensor
 from gouache.prompts import (
     MAX_NUMBER,
@@ -43,6 +44,7 @@ TEMPLATES = (
 )
 IMAGE_PROMPT_SIDE = 512  # longer sides are reduced first: no perceptor sees more in a whole picture
 CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
+Cache: TypeAlias = dict[Prompt, tuple[Prompt, tuple[Tensor, ...]]]  # asked -> as told, encoded
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
 
@@ -113,7 +115,7 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     """
     stages = parse_stages(config)
     steps = steps_per_stage(config.steps, len(stages))
-    cache: dict[Prompt, tuple[Tensor, ...]] = {}  # what lasts is encoded once
+    cache: Cache = {}  # what lasts is encoded once
     plans = []
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
@@ -125,12 +127,12 @@ def encode_prompts(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: dict[Prompt, tuple[Tensor, ...]] | None = None,
+    cache: Cache | None = None,
 ) -> tuple[Target, ...]:
     """The prompts of each picture of the batch -> targets, the first of every picture first.
 
     What pictures are asked by the same words under the same name is one target. `cache` keeps
-    embeddings from one call to the next.
+    embeddings from one call to the next. Of a picture's file the targets know name and sum.
     """
     cache = {} if cache is None else cache
     askers: dict[tuple[str, Prompt], list[int]] = {}
@@ -147,12 +149,17 @@ def encode_prompts(
     for key in sorted(askers, key=places.__getitem__):
         (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
-            image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
-            cache[prompt] = tuple(
-                _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
+            image, named = None, prompt
+            if prompt.kind == "image":
+                image = load_image(Path(prompt.path))
+                sha256 = file_sha256(prompt.path)
+                named = replace(prompt, path=base_name(prompt.path), sha256=sha256)
+            embeddings = (
+                _encode(prompt, g.perceptor, image, config, models) for g in models.guides
             )
+            cache[prompt] = named, tuple(embeddings)
         whose = None if len(pictures) == len(asked) else tuple(pictures)
-        targets.append(Target(name, prompt, cache[prompt], whose))
+        targets.append(Target(name, *cache[prompt], whose))
     return tuple(targets)
 
 
