@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_SUM = re.compile(r"(?:[0-9a-f]{64})?")
 _SHOWN = 12  # digits of a sum in messages
 
 
@@ -48,7 +49,8 @@ class Input:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Input:
-        """Reads back `record`; `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """Reads back `record`; anything else raises `PromptError`, `KeyError`, `TypeError`,
+        `ValueError` or `OverflowError`."""
         stop = record.get("stop")
         of = record.get("of", "file")
         if of not in ("file", "pixels", "tensor"):
@@ -57,10 +59,12 @@ class Input:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("an input's setting, name and sha256 are texts")
         setting, name, sha256 = texts
+        if not _SUM.fullmatch(sha256):
+            raise ValueError(f"a sum is {sha256!r:.40}; expected 64 hexadecimal digits")
         weight = float(record.get("weight", 1.0))
-        return cls(
-            setting, base_name(name), sha256, of, weight, -math.inf if stop is None else float(stop)
-        )
+        stop = -math.inf if stop is None else float(stop)
+        Prompt(weight=weight, stop=stop)  # which knows their ranges
+        return cls(setting, base_name(name), sha256, of, weight, stop)
 
     def record(self) -> dict[str, Any]:
         """For JSON."""

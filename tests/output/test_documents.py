@@ -61,7 +61,7 @@ def mutated(document: dict[str, Any], rng: random.Random) -> Any:
             if rng.random() < 0.2:
                 del inner[key]
             else:
-                inner[key] = rng.choice(ODD)
+                inner[key] = copy.deepcopy(rng.choice(ODD))
             break
     return changed
 

@@ -73,9 +73,8 @@ def _refuse_changes(document: Mapping[str, Any], shown: str) -> None:
     for edit in edits:
         if edit["edit"] in ("edit", "replace"):
             name = base_name(str(edit.get("source") or ""))
-            which = (
-                f" ({one_line(name, 80)}, sha256 of its pixels {edit.get('source_sha256')!s:.12})"
-            )
+            sha256 = str(edit.get("source_sha256"))[:12]
+            which = one_line(f" ({name}, sha256 of its pixels {sha256})")
             raise StateError(
                 f"{shown} is an edit of another picture{which if name else ''}, which its file "
                 "does not hold; use gouache edit with that picture again"
@@ -250,7 +249,8 @@ def _model(name: str, kind: str, told: Mapping[str, Any], picture: Path) -> str:
                 return name if path == Path(name) else str(path)
         except (OSError, RuntimeError, ValueError):  # no possible name
             continue
-    known = f" (sha256 {told['fingerprint']!s:.12})" if told.get("fingerprint") else ""
+    sha256 = str(told.get("fingerprint") or "")[:12]
+    known = one_line(f" (sha256 {sha256})") if sha256 else ""
     raise StateError(
         f"{one_line(picture)} was painted with the {kind} {one_line(own, 80)}{known}, which is "
         f"neither beside it nor in this folder; name it: --{kind} PATH"

@@ -12,7 +12,7 @@ import typer
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.outputs import Outputs, default_out
 from gouache.config import PaintConfig, flatten, make_config
-from gouache.errors import ConfigError
+from gouache.errors import ConfigError, PromptError
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
@@ -114,11 +114,16 @@ def replay(
     What it was painted from is found by name beside it or in this folder, and has to be the same.
     """
     from gouache.apps.replaying import Named, replay_settings
+    from gouache.output.documents import unusable
     from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
     named = Named(init_image, image_prompt or [], generator, perceptor or [])
     settings, index = replay_settings(metadata, picture, named)
+    try:
+        check_prompts(settings)
+    except PromptError as error:
+        raise unusable(metadata, picture, str(error)) from None
     name = settings.title if index is None else settings.prompt_of(index)
     outputs = Outputs(out=out or default_out(name), timelapse=timelapse, only=index)
     return paint_and_report(
