@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_OPEN_CLIP = re.compile(r"open_clip:(?:local-dir:|[^/:]+/)")
 _SUM = re.compile(r"(?:[0-9a-f]{64})?")
 _SHOWN = 12  # digits of a sum in messages
 
@@ -141,7 +142,14 @@ def portable(config: PaintConfig, inputs: Sequence[Input] | None = None) -> Pain
 
 def portable_model(name: str) -> str:
     """A model's name as files hold it: one that is a path out of here becomes `./NAME`."""
-    return f"./{base_name(name)}" if _leads_out(name) else name
+    family, path = split_model(name)
+    return f"{family}./{base_name(path)}" if _leads_out(name) else name
+
+
+def split_model(name: str) -> tuple[str, str]:
+    """A model's name as what open_clip wants to hear first, and the rest, which may be a path."""
+    found = _OPEN_CLIP.match(name)
+    return (found[0], name[found.end() :]) if found else ("", name)
 
 
 def models_at(config: PaintConfig) -> dict[str, Any]:
@@ -151,10 +159,10 @@ def models_at(config: PaintConfig) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     if _leads_out(config.generator):
-        found["generator"] = below_home(config.generator)
+        found["generator"] = _model_below_home(config.generator)
     if any(_leads_out(name) for name, _ in config.guides):
         found["perceptor"] = [
-            f"{below_home(name) if _leads_out(name) else name}:{weight!r}"
+            f"{_model_below_home(name) if _leads_out(name) else name}:{weight!r}"
             for name, weight in config.guides
         ]
     return found
@@ -164,10 +172,12 @@ def with_models_at(config: PaintConfig, found: Mapping[str, Any]) -> PaintConfig
     """Puts back what `models_at` found."""
     changes: dict[str, Any] = {}
     if "generator" in found:
-        changes["generator"] = from_home(str(found["generator"]))
+        changes["generator"] = _model_from_home(str(found["generator"]))
     if "perceptor" in found:
         guides = [parse_perceptor(str(one)) for one in found["perceptor"]]
-        changes["perceptor"] = tuple(_guide(from_home(name), weight) for name, weight in guides)
+        changes["perceptor"] = tuple(
+            _guide(_model_from_home(name), weight) for name, weight in guides
+        )
     return config.updated(**changes)
 
 
@@ -192,7 +202,18 @@ def from_home(path: str) -> str:
 
 def _leads_out(name: str) -> bool:
     """Whether a model's name is a path that starts elsewhere than in the current folder."""
-    return Path(name).is_absolute() or name.startswith(("~", "..")) or bool(_WINDOWS.match(name))
+    _, path = split_model(name)
+    return Path(path).is_absolute() or path.startswith(("~", "..")) or bool(_WINDOWS.match(path))
+
+
+def _model_below_home(name: str) -> str:
+    family, path = split_model(name)
+    return family + below_home(path)
+
+
+def _model_from_home(name: str) -> str:
+    family, path = split_model(name)
+    return family + from_home(path)
 
 
 def _portable_guide(text: str) -> str:
@@ -221,5 +242,6 @@ __all__ = [
     "models_at",
     "portable",
     "portable_model",
+    "split_model",
     "with_models_at",
 ]

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.inputs import Input, base_name, below_home, from_home, portable
+from gouache.inputs import (
+    Input,
+    base_name,
+    below_home,
+    from_home,
+    models_at,
+    portable,
+    with_models_at,
+)
 from gouache.output.png import dump_json, read_metadata, save_picture
 from gouache.weights.fingerprint import fingerprint
 from small import SMALL
@@ -236,13 +244,32 @@ def test_portable_settings_are_their_own_portable_form():
         init_image="/a/b.png",
         image_prompts=("/a/c.png:2:0.5", r"D:\x\d.png"),
         generator="~/models/g.ckpt",
-        perceptor=("/m/clip.pt:2", "pocket", "models/rel.pt"),
+        perceptor=(
+            "/m/clip.pt:2",
+            "pocket",
+            "models/rel.pt",
+            "open_clip:local-dir:/m/a",
+            "open_clip:ViT-B-32//m/b.pt:0.5",
+            "open_clip:ViT-B-32/openai",
+            "owner/repository",
+        ),
     )
     once = portable(config)
     assert once.init_image == "b.png"
     assert once.image_prompts == ("c.png:2:0.5", "d.png")
     assert once.generator == "./g.ckpt"
-    assert once.perceptor == ("./clip.pt:2.0", "pocket", "models/rel.pt")
+    assert once.perceptor == (
+        "./clip.pt:2.0",
+        "pocket",
+        "models/rel.pt",
+        "open_clip:local-dir:./a:1.0",
+        "open_clip:ViT-B-32/./b.pt:0.5",
+        "open_clip:ViT-B-32/openai",
+        "owner/repository",
+    )
+    assert with_models_at(once, models_at(config)).guides == tuple(
+        (name.replace("~", str(Path.home())), weight) for name, weight in config.guides
+    )
     assert portable(once) == once
 
 

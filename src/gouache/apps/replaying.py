@@ -14,7 +14,7 @@ from typing import Any
 
 from gouache.config import PaintConfig, parse_perceptor
 from gouache.errors import ConfigError, GouacheError, StateError
-from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model
+from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
 from gouache.output.documents import check_document, later_version, unusable
 from gouache.prompts import one_line, parse_image_prompt
 
@@ -235,25 +235,26 @@ def _perceptors(
 
 def _is_own(name: str) -> bool:
     """Whether it is a file or folder, which documents call `./NAME`."""
-    return portable_model(name).startswith("./")
+    return split_model(portable_model(name))[1].startswith("./")
 
 
 def _model(name: str, kind: str, told: Mapping[str, Any], picture: Path) -> str:
     """The name or path of a model, found where it is one of one's own."""
     if not _is_own(name):
         return name
-    own = base_name(name)
-    for path in [Path(name), *_candidates(own, picture)]:
+    family, place = split_model(name)
+    own = base_name(place)
+    for path in [Path(place), *_candidates(own, picture)]:
         try:
             if path.expanduser().exists():
-                return name if path == Path(name) else str(path)
+                return name if path == Path(place) else f"{family}{path}"
         except (OSError, RuntimeError, ValueError):  # no possible name
             continue
     sha256 = str(told.get("fingerprint") or "")[:12]
     known = one_line(f" (sha256 {sha256})") if sha256 else ""
     raise StateError(
         f"{one_line(picture)} was painted with the {kind} {one_line(own, 80)}{known}, which is "
-        f"neither beside it nor in this folder; name it: --{kind} PATH"
+        f"neither beside it nor in this folder; name it: --{kind} {family}PATH"
     )
 
 
