@@ -46,7 +46,8 @@ class Prompt:
     """One wish: a text, a picture file, or the random direction of a seed.
 
     `weight` multiplies its loss (negative: paint something else); below the loss `stop` its
-    gradient vanishes; -inf, the default, never stops. Numbers out of range: `PromptError`.
+    gradient vanishes; -inf, the default, never stops. Numbers out of range: `PromptError`. Once a
+    picture is encoded, `path` is its file's name without a folder and `sha256` its bytes' sum.
     """
 
     kind: Literal["text", "image", "noise"] = "text"
@@ -55,6 +56,7 @@ class Prompt:
     seed: int = 0
     weight: float = 1.0
     stop: float = -math.inf
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in ("text", "image", "noise"):

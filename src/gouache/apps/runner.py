@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,16 +15,16 @@ from typing import Any
 from PIL.Image import Image as Picture
 
 from gouache.apps.outputs import Outputs
+from gouache.apps.places import check_run, keep_places, run_settings, stored_outputs
 from gouache.apps.progress import Progress, make_progress
 from gouache.config import PaintConfig
 from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
-from gouache.errors import DivergedError, StateError
+from gouache.errors import DivergedError
 from gouache.ops.images import grid_pil, to_pil, together
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
-from gouache.prompts import one_line
 from gouache.protocols import Step
 
 Touch = Callable[[Picture], Picture]
@@ -147,23 +147,11 @@ def _save_interrupted(session: Session, outputs: Outputs, folder: RunFolder | No
     while (path / "settings.json").exists():
         number += 1
         path = outputs.out.with_name(f"{outputs.out.stem}-{number}.run")
+    outputs = replace(outputs, run_dir=path)
     with RunFolder.create(path, run_settings(session.config, outputs)) as created:
+        keep_places(created, outputs)
         save_session(session, created.state_path)
     return path
-
-
-def run_settings(config: PaintConfig, outputs: Outputs) -> dict[str, Any]:
-    """What settings.json holds: the settings, and where the results go (absolute paths)."""
-    timelapse = outputs.timelapse
-    return {
-        "config": config.to_dict(),
-        "outputs": {
-            "out": str(outputs.out.absolute()),
-            "save_every": outputs.save_every,
-            "timelapse": None if timelapse is None else str(timelapse.absolute()),
-            "only": outputs.only,
-        },
-    }
 
 
 def _write_pictures(
@@ -220,6 +208,7 @@ def paint_run(
         if outputs.run_dir is not None:
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
+            keep_places(folder, outputs)
         _say_compiled(session, quiet or json)
         result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
     return report(config, result, json=json)
@@ -257,10 +246,11 @@ def edit_run(
 
 def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False) -> int:
     """Continues the run in `run_dir`; returns the exit code."""
+    changes = check_run(run_dir)
     with RunFolder.open(run_dir) as folder:
-        outputs = _stored_outputs(folder)
+        outputs = stored_outputs(folder)
         outputs.check()
-        session = resume_session(folder.state_path)
+        session = resume_session(folder.state_path, **changes)
         folder.truncate_losses(session.step_index)
         _say_compiled(session, quiet or json)
         result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
@@ -277,35 +267,23 @@ def _say_compiled(session: Session, quiet: bool) -> None:
         )
 
 
-def _stored_outputs(folder: RunFolder) -> Outputs:
-    stored = folder.read_settings().get("outputs")
-    try:
-        assert isinstance(stored, dict)
-        timelapse, only = stored["timelapse"], stored["only"]
-        return Outputs(
-            out=Path(stored["out"]),
-            run_dir=folder.path,
-            save_every=max(1, int(stored["save_every"])),
-            timelapse=None if timelapse is None else Path(timelapse),
-            only=None if only is None else int(only),
-        )
-    except (AssertionError, KeyError, TypeError, ValueError):
-        raise StateError(
-            f"{one_line(folder.settings_path)} does not say where the picture goes; "
-            "start the run again"
-        ) from None
-
-
 def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
     """Warns when a picture was made with other weights than those it is painted with now."""
-    now = picture_record(session, {}, 0)
+    now = session.identity()
     for kind in ("generator", "perceptors"):
-        if expected.get(kind) != now[kind]:
+        if _without_names(expected.get(kind)) != _without_names(now[kind]):
             print(
                 f"gouache: the picture was made with another {kind.removesuffix('s')} than the "
                 "installed one; this one will differ",
                 file=sys.stderr,
             )
+
+
+def _without_names(models: Any) -> Any:
+    """Fingerprints and weights: the same weights may have been called otherwise."""
+    listed = models if isinstance(models, list) else [models]
+    plain = [model for model in listed if isinstance(model, Mapping)]
+    return [{k: v for k, v in model.items() if k != "name"} for model in plain]
 
 
 def report(config: PaintConfig, result: Result, *, json: bool) -> int:
@@ -343,4 +321,4 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
     return 0
 
 
-__all__ = ["Result", "paint_run", "report", "resume_run", "run_session"]
+__all__ = ["Result", "paint_run", "report", "resume_run", "run_session", "run_settings"]

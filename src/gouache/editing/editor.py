@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -35,7 +34,9 @@ from gouache.engine.models import Models
 from gouache.engine.source import Source
 from gouache.engine.targets import CANCELS, encode_prompts, parse_stages, plan_stages
 from gouache.errors import ConfigError, PromptError
+from gouache.inputs import Input
 from gouache.losses import DirectionLoss, StructureLoss
+from gouache.ops.sums import object_sum, pixels_sha256
 from gouache.prompts import one_line, parse_prompts
 from gouache.protocols import Generator, Loss, Perceptor
 
@@ -51,8 +52,8 @@ class EditPlan:
     """What is edited and how: everything besides the settings of painting.
 
     `replace` names what is masked, `mask_image` is a mask of one's own; without either the whole
-    picture is edited. `old` is what the prompt is relative to, a prompt too. `path` is where the
-    picture came from, for the record.
+    picture is edited. `old` is what the prompt is relative to, a prompt too. `inputs` are the files
+    that were read, for the record.
     """
 
     source: Picture = field(repr=False)
@@ -60,7 +61,7 @@ class EditPlan:
     replace: str = ""
     old: str = ""
     mask_image: Picture | None = field(default=None, repr=False)
-    path: str = ""
+    inputs: tuple[Input, ...] = ()
 
     def __post_init__(self) -> None:
         if self.replace and self.old:
@@ -81,7 +82,7 @@ class EditPlan:
         return {
             "step": 0,
             "edit": "replace" if self.masked else "edit",
-            "source": self.path,
+            "source": next((one.name for one in self.inputs if one.setting == "source"), ""),
             "source_sha256": pixels_sha256(self.source),
             "replace": self.replace,
             "from": self.old,
@@ -191,8 +192,16 @@ def make_plan(
     if mask is not None:
         found = read_mask(mask, source.size, config)  # refused now rather than after loading
         mask_image = Image.fromarray((found.scores * 255).round().byte().numpy())
-    path = "" if isinstance(image, Image.Image) else str(Path(image).absolute())
-    return EditPlan(source, config, replace, old, mask_image, path)
+    given = {"source": image} | ({} if mask is None else {"mask": mask})
+    inputs = tuple(_input(name, picture) for name, picture in given.items())
+    return EditPlan(source, config, replace, old, mask_image, inputs)
+
+
+def _input(setting: str, picture: Picture | str | os.PathLike[str]) -> Input:
+    if isinstance(picture, Image.Image):
+        of, sha256 = object_sum(picture)
+        return Input(setting, "", sha256, of)
+    return Input.of_file(setting, os.fspath(picture))
 
 
 def start(
@@ -241,10 +250,12 @@ def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
     config, models, canvas = plan.config, parts.models, parts.canvas
     image = canvas.read(plan.source)
     encoded = models.encode(image, canvas).expand(parts.config.count, -1, -1, -1).contiguous()
-    parts = dataclasses.replace(parts, start=encoded)
+    others = (one for one in parts.inputs if one.setting != "init_image")
+    parts = dataclasses.replace(parts, start=encoded, inputs=(*plan.inputs, *others))
+    identity = _identity(plan, mask)
     losses = _losses(plan, parts)
     if mask is None:
-        source = Source(image, losses, only=bool(plan.old))
+        source = Source(image, losses, only=bool(plan.old), identity=identity)
         return dataclasses.replace(parts, source=source)
     grey = Image.fromarray(mask.selected.numpy().astype(np.uint8) * 255)
     pixels = canvas.read(grey.convert("RGB"))[:, :1] > 0.5
@@ -260,8 +271,24 @@ def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
         cells=canvas.cells(pixels).to(models.device),
         focus=((left + right) / 2, (top + bottom) / 2, side),
         focus_share=config.focus_share,
+        identity=identity,
     )
     return dataclasses.replace(parts, source=source)
+
+
+def _identity(plan: EditPlan, mask: Mask | None) -> dict[str, Any]:
+    """What decides the edit besides the settings of painting, see `Source`."""
+    told: dict[str, Any] = {
+        "source_sha256": pixels_sha256(plan.source),
+        "mask_sha256": None,
+        "from": plan.old,
+    }
+    names = ["strength", "structure_weight"]
+    if mask is not None:
+        # As it was found: a kept mask is the same, however it was asked for.
+        told["mask_sha256"] = pixels_sha256(Image.fromarray(mask.selected.byte().mul(255).numpy()))
+        names += ["focus_share", "focus_margin"]
+    return told | {name: getattr(plan.config, name) for name in names}
 
 
 def _losses(plan: EditPlan, parts: Parts) -> tuple[tuple[Loss, ...], ...]:
@@ -332,12 +359,6 @@ def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
     blend = below + share * (np.asarray(above, np.float32) - below)
     out = np.where(share > 0, np.rint(blend.clip(0, 255)).astype(np.uint8), below)
     return Image.fromarray(out)
-
-
-def pixels_sha256(source: Picture) -> str:
-    """Of the size and the RGB values: the same picture in another format has the same."""
-    width, height = source.size
-    return hashlib.sha256(f"{width}x{height}".encode() + source.tobytes()).hexdigest()
 
 
 __all__ = [

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class Source:
     focus: centre x, centre y and side in pixels of a square that cutouts are drawn from.
     focus_share: the share of cutouts that are drawn from there.
     only: the losses stand in the place of the prompts' own.
+    identity: what else decides the edit, as JSON: sums of source and mask, the edit's settings. A
+    run goes on with the source that it was begun with, or not at all.
     """
 
     image: Tensor = field(repr=False)
@@ -37,6 +40,7 @@ class Source:
     focus: tuple[float, float, float] | None = None
     focus_share: float = 0.0
     only: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def draw(
         self, config: CutoutConfig, size: tuple[int, int], rngs: Sequence[torch.Generator]

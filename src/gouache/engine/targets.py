@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.words import check_words
 from gouache.errors import PromptError
+from gouache.inputs import base_name, file_sha256
 from gouache.ops.images import load_image, to_tensor
 from gouache.prompts import (
     MAX_NUMBER,
@@ -50,8 +51,8 @@ CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
 
-Encoded = tuple[tuple[Tensor, ...], tuple[float, ...]]
-"""A prompt's embedding (1,D) for each guide, and each guide's confidence in it."""
+Cache: TypeAlias = dict[Prompt, tuple[Prompt, tuple[Tensor, ...], tuple[float, ...]]]
+"""A prompt as it is asked -> as it is told, each guide's embedding (1,D) and confidence."""
 
 
 class UnknownPromptWarning(UserWarning):
@@ -134,7 +135,7 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     stages = parse_stages(config)
     steps = steps_per_stage(config.steps, len(stages))
     _check(models, [prompt for stage in stages for own in stage for prompt in own])
-    cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
+    cache: Cache = {}  # what lasts is encoded once
     plans = []
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
@@ -146,12 +147,13 @@ def encode_prompts(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: dict[Prompt, Encoded] | None = None,
+    cache: Cache | None = None,
 ) -> tuple[Target, ...]:
     """The prompts of each picture of the batch -> targets, the first of every picture first.
 
     What pictures are asked by the same words under the same name is one target. `cache` keeps
-    embeddings from one call to the next. Words that the guides do not know: see `check_words`.
+    embeddings from one call to the next. Of a picture's file the targets know name and sum. Words
+    that the guides do not know: see `check_words`.
     """
     cache = {} if cache is None else cache
     _check(models, [prompt for own in asked for prompt in own if prompt not in cache])
@@ -162,7 +164,7 @@ def _encode_all(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: dict[Prompt, Encoded],
+    cache: Cache,
 ) -> tuple[Target, ...]:
     askers: dict[tuple[str, Prompt], list[int]] = {}
     places: Counter[tuple[str, Prompt]] = Counter()
@@ -178,15 +180,20 @@ def _encode_all(
     for key in sorted(askers, key=places.__getitem__):
         (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
-            image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
+            image, named = None, prompt
+            if prompt.kind == "image":
+                image = load_image(Path(prompt.path))
+                sha256 = file_sha256(prompt.path)
+                named = replace(prompt, path=base_name(prompt.path), sha256=sha256)
             found = [
                 _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
             ]
-            cache[prompt] = tuple(e for e, _ in found), tuple(sure for _, sure in found)
-            _tell_unknown(prompt, cache[prompt][1], models)
+            sure = tuple(confidence for _, confidence in found)
+            cache[prompt] = named, tuple(embedding for embedding, _ in found), sure
+            _tell_unknown(prompt, sure, models)
         whose = None if len(pictures) == len(asked) else tuple(pictures)
-        embeddings, sure = cache[prompt]
-        targets.append(Target(name, prompt, embeddings, whose, sure))
+        named, embeddings, sure = cache[prompt]
+        targets.append(Target(name, named, embeddings, whose, sure))
     return tuple(targets)
 
 
@@ -300,7 +307,7 @@ def _tell_unknown(prompt: Prompt, sure: tuple[float, ...], models: Models) -> No
 
 __all__ = [
     "TEMPLATES",
-    "Encoded",
+    "Cache",
     "StagePlan",
     "Target",
     "UnknownPromptWarning",

@@ -26,6 +26,7 @@ from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import OURS, Cell, Order, Recipe
 from gouache.figures.sheet import sheet
+from gouache.inputs import portable_model
 from gouache.ops.images import load_image
 from gouache.output.png import dump_json, save_picture
 from gouache.prompts import one_line
@@ -228,7 +229,7 @@ def _write(
         "title": recipe.title,
         "world": order.world,
         "version": __version__,
-        "judge": painters.judge_name or None,
+        "judge": portable_model(painters.judge_name) or None,
         "tries_of_other_systems": painters.tries,
         "pictures": list(entries),
     }

@@ -18,6 +18,7 @@ from gouache.figures.judging import similarity
 from gouache.figures.recipe import OURS, Cell
 from gouache.figures.systems import System, systems
 from gouache.figures.words import WORDS
+from gouache.inputs import inputs_of, portable
 from gouache.ops.images import to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
@@ -81,7 +82,11 @@ class Painters:
             found |= {"change": dict(cell.tells)}
         elif cell.system == OURS:
             models = self._load(config)
-            settings = {key: value for key, value in config.to_dict().items() if key != "device"}
+            inputs = inputs_of(config)
+            plain = portable(config, inputs).to_dict()
+            settings = {key: value for key, value in plain.items() if key != "device"}
+            if inputs:
+                found |= {"inputs": [one.record() for one in inputs]}
             found |= {
                 "settings": settings,
                 "generator": models.generator.fingerprint,

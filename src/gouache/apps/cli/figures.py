@@ -127,6 +127,7 @@ def _cutouts(
         raise ConfigError("give a prompt or --image, not both")
     from gouache.atomic import output_errors, write_bytes
     from gouache.figures.cutouts import strip
+    from gouache.inputs import Input, portable
     from gouache.ops.images import load_image
     from gouache.output.png import dump_json, save_picture
 
@@ -134,7 +135,8 @@ def _cutouts(
     record: dict[str, Any] = {"figure": "cutouts", "seed": seed}
     if image is not None:
         picture = load_image(image)
-        record |= {"image": str(image), "config": config.to_dict()}
+        told = Input.of_file("image", image).record()
+        record |= {"inputs": [told], "config": portable(config).to_dict()}
     else:
         from gouache.figures.painters import Painters
         from gouache.figures.recipe import Cell
