@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.editing.config import EditConfig
-from gouache.editing.editor import EditPlan, directions
+from gouache.editing.editor import EditPlan
 from gouache.editing.mask import check_phrase
+from gouache.editing.relative import directions
 from gouache.engine.build import prepare
 from gouache.engine.models import Guide
 from gouache.errors import PromptError
@@ -25,8 +26,7 @@ def direction(old: str, new: str, **settings: Any) -> Tensor:
     guides = (Guide(TinyPerceptor()), Guide(TinyPerceptor(seed=7), 0.5))
     config = tiny_config(prompt=new, **settings)
     parts = prepare(config, generator=TinyGenerator(), perceptor=guides)
-    plan = EditPlan(SOURCE, EditConfig(), old=old)
-    return list(directions(plan, parts))[1]
+    return directions(old, parts)[1]
 
 
 def unit(text: str) -> Tensor:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,17 +26,17 @@ from gouache.editing.mask import (
     score,
     tinted,
 )
+from gouache.editing.relative import check_relative, directions
 from gouache.engine import Guide, Painting, Session, finish
 from gouache.engine.build import Parts, prepare
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
 from gouache.engine.source import Source
-from gouache.engine.targets import CANCELS, encode_prompts, parse_stages, plan_stages
-from gouache.errors import ConfigError, PromptError
+from gouache.engine.targets import parse_stages
+from gouache.errors import ConfigError
 from gouache.inputs import Input
 from gouache.losses import DirectionLoss, StructureLoss
 from gouache.ops.sums import object_sum, pixels_sha256
-from gouache.prompts import one_line, parse_prompts
 from gouache.protocols import Generator, Loss, Perceptor
 
 if TYPE_CHECKING:
@@ -253,7 +252,9 @@ def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
     others = (one for one in parts.inputs if one.setting != "init_image")
     parts = dataclasses.replace(parts, start=encoded, inputs=(*plan.inputs, *others))
     identity = _identity(plan, mask)
-    losses = _losses(plan, parts)
+    ways = directions(plan.old, parts) if plan.old else [None] * len(models.guides)
+    pairs = zip(models.guides, ways, strict=True)
+    losses = tuple(tuple(_terms(plan, guide, way)) for guide, way in pairs)
     if mask is None:
         source = Source(image, losses, only=bool(plan.old), identity=identity)
         return dataclasses.replace(parts, source=source)
@@ -291,50 +292,13 @@ def _identity(plan: EditPlan, mask: Mask | None) -> dict[str, Any]:
     return told | {name: getattr(plan.config, name) for name in names}
 
 
-def _losses(plan: EditPlan, parts: Parts) -> tuple[tuple[Loss, ...], ...]:
-    """What each guide compares with the source."""
-    edit, guides = plan.config, parts.models.guides
-    if plan.old:
-        return tuple(
-            (DirectionLoss(direction, edit.strength, guide.weight),)
-            for guide, direction in zip(guides, directions(plan, parts), strict=True)
-        )
-    weights = [guide.weight * edit.structure_weight / edit.strength for guide in guides]
-    return tuple((StructureLoss(weight, plan.masked),) if weight else () for weight in weights)
-
-
-def directions(plan: EditPlan, parts: Parts) -> Iterator[Tensor]:
-    """For each guide (1,D): all that is wished for less all that the picture is, by weights.
-
-    Both are prompts of one stage, encoded as the settings say. `PromptError` where they say the
-    same.
-    """
-    config, models = parts.config, parts.models
-    stages = parts.stages or plan_stages(config, models)  # none yet where a state is to be loaded
-    old = encode_prompts([parse_prompts(plan.old)[0]] * config.count, config, models)
-    for number, guide in enumerate(models.guides):
-        signed = [
-            *((target.prompt.weight, target) for target in stages[0].targets),
-            *((-target.prompt.weight, target) for target in old),
-        ]
-        total = torch.stack([weight * t.embeddings[number] for weight, t in signed]).sum(0)
-        if float(total.norm()) < CANCELS:
-            raise PromptError(
-                f"{one_line(repr(plan.old), 60)} and {one_line(repr(config.prompt), 60)} are the "
-                "same, so nothing would change; say what it should become"
-            )
-        yield total.to(next(_devices(guide.perceptor), torch.device("cpu")))
-
-
-def check_relative(text: str) -> None:
-    """Raises `PromptError` for a prompt of more stages, with a stop, or of weight 0 only."""
-    stages = parse_prompts(text)
-    if len(stages) > 1:
-        raise PromptError("an edit from one phrase to another has one stage; leave '^' out", text)
-    if any(prompt.stop > -math.inf for prompt in stages[0]):
-        raise PromptError("an edit from one phrase to another knows no stop; leave it out", text)
-    if not any(prompt.weight for prompt in stages[0]):
-        raise PromptError("every part of the phrase has weight 0; raise one", text)
+def _terms(plan: EditPlan, guide: Guide, direction: Tensor | None) -> list[Loss]:
+    edit = plan.config
+    if direction is not None:
+        there = direction.to(next(_devices(guide.perceptor), torch.device("cpu")))
+        return [DirectionLoss(there, edit.strength, guide.weight)]
+    weight = guide.weight * edit.structure_weight / edit.strength
+    return [StructureLoss(weight, plan.masked)] if weight else []
 
 
 def _devices(perceptor: Perceptor) -> Any:
