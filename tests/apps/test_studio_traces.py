@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from gouache.apps.cli.main import run as gouache
+from gouache.apps.studio import worker
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.worker import Studio
@@ -127,3 +129,38 @@ def test_no_file_tells_a_path_and_no_run_a_token(root: Path, left: str) -> None:
     assert traces(root, [path for path in paths if len(path) > 4]) == []
     # Whose run it is stands in a file of the studio's own.
     assert [one for one in traces(root, [left]) if "studio.json" not in one] == []
+
+
+def test_the_command_line_goes_on_with_a_painting_of_the_studio(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its init image and its words were chosen in the page and are not in settings.json."""
+
+    def build(order: Order) -> Session:
+        session = worker._build(order)
+        advance = session._try_step
+
+        def step() -> Any:
+            if session.step_index == 2:
+                studio._closing = True
+            return advance()
+
+        session._try_step = step  # type: ignore[method-assign]
+        return session
+
+    studio = Studio(root, build=build)
+    client = TestClient(make_app(studio))
+    small = {"size": "32x32", "steps": [6], "num_cutouts": 3, "start_tries": 1}
+    image = upload(client, png("blue"))
+    prompts = [{"image": image, "weight": 1.0}]
+    body = {"prompt": "a fish", "settings": small, "image": image, "image_prompts": prompts}
+    run = client.post("/api/runs", json=body).json()["id"]
+    deadline = time.monotonic() + 60
+    while client.get(f"/api/runs/{run}").json()["status"] != "interrupted":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    studio.close()
+    studio._release(studio.runs[run])  # as the end of its process does
+    folder = root / "runs" / run
+    assert gouache(["resume", str(folder), "-q"]) == 0, capsys.readouterr().err
+    assert read_metadata(folder / "picture.png")["step"] == 6

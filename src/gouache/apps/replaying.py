@@ -123,7 +123,7 @@ def _found(wanted: Sequence[_Wanted], picture: Path, named: Named) -> dict[str, 
         if path is None:
             path = _search(one.input, one.place, picture)
             if not one.input.sha256:
-                unknown.append(one_line(path))
+                unknown.append(one_line(one.input.name))
         text = one.input.at(path)
         if one.input.setting == "image_prompts" and Path(parse_image_prompt(text).path) != path:
             raise StateError(f"{one_line(path)} has a name that looks like a weight; rename it")
@@ -131,7 +131,7 @@ def _found(wanted: Sequence[_Wanted], picture: Path, named: Named) -> dict[str, 
     if unknown:
         _note(
             f"{one_line(picture)} does not tell the sum of what it was painted from; if "
-            f"{' or '.join(unknown)} was changed since, this picture will differ"
+            f"{' or '.join(dict.fromkeys(unknown))} was changed since, this picture will differ"
         )
     return found
 
