@@ -20,6 +20,7 @@ from torch import Tensor
 from gouache.apps.finished import finished_config, last_losses, tell_finished
 from gouache.apps.outputs import Outputs, claimed
 from gouache.apps.places import check_run, keep_places, run_settings, stored_outputs
+from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
 from gouache.apps.written import Written
 from gouache.config import PaintConfig
@@ -338,24 +339,20 @@ def _without_names(models: Any) -> Any:
 def report(config: PaintConfig, result: Result, *, json: bool) -> int:
     """Prints where the pictures are; 0 when finished, 130 when interrupted."""
     if json:
-        from gouache.output.png import dump_json
-
-        print(
-            dump_json(
-                {
-                    "out": [str(path) for path in result.out],
-                    "grid": None if result.grid is None else str(result.grid),
-                    "prompt": config.prompt,
-                    "prompts": list(config.prompts),
-                    "seed": config.seed,
-                    "step": result.step,
-                    "num_steps": result.num_steps,
-                    "seconds": round(result.seconds, 3),
-                    "scores": result.scores,
-                    "losses": result.losses,
-                    "resume": None if result.resume is None else str(result.resume),
-                }
-            )
+        print_json(
+            {
+                "out": [str(path) for path in result.out],
+                "grid": None if result.grid is None else str(result.grid),
+                "prompt": config.prompt,
+                "prompts": list(config.prompts),
+                "seed": config.seed,
+                "step": result.step,
+                "num_steps": result.num_steps,
+                "seconds": round(result.seconds, 3),
+                "scores": result.scores,
+                "losses": result.losses,
+                "resume": None if result.resume is None else str(result.resume),
+            }
         )
     else:
         for path in [*result.out, *([result.grid] if result.grid else [])]:

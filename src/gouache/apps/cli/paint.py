@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.outputs import Outputs, reserved
+from gouache.apps.printing import print_json
 from gouache.config import PaintConfig, flatten, make_config
 from gouache.errors import ConfigError, StateError
 
@@ -69,7 +69,7 @@ def paint(
     settings = make_config(preset, **values)
     check_prompts(settings)
     if dry_run:
-        typer.echo(jsonlib.dumps(settings.to_dict(), indent=2, ensure_ascii=False))
+        print_json(settings.to_dict(), indent=2)
         return 0
     with reserved(
         out,
