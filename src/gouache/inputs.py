@@ -47,13 +47,6 @@ class Input:
         return cls(setting, base_name(path), file_sha256(path))
 
     @classmethod
-    def of_prompt(cls, text: str) -> Input:
-        """Of one of the setting `image_prompts`; raises `PromptError`."""
-        prompt = parse_image_prompt(text)
-        found = cls.of_file("image_prompts", prompt.path)
-        return replace(found, weight=prompt.weight, stop=prompt.stop)
-
-    @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Input:
         """Reads back `record`; `KeyError`, `TypeError` or `ValueError` for anything else."""
         stop = record.get("stop")
@@ -109,10 +102,20 @@ def file_sha256(path: str | Path) -> str:
         return ""
 
 
+def files_of(config: PaintConfig) -> list[tuple[Input, Path]]:
+    """The picture files that the settings name, without sums; raises `PromptError`."""
+    found = []
+    if config.init_image:
+        found.append((Input("init_image", base_name(config.init_image), ""), config.init_image))
+    for prompt in map(parse_image_prompt, config.image_prompts):
+        name, numbers = base_name(prompt.path), (prompt.weight, prompt.stop)
+        found.append((Input("image_prompts", name, "", "file", *numbers), prompt.path))
+    return [(one, Path(path)) for one, path in found]
+
+
 def inputs_of(config: PaintConfig) -> tuple[Input, ...]:
-    """The picture files that the settings name, with their sums; raises `PromptError`."""
-    first = [Input.of_file("init_image", config.init_image)] if config.init_image else []
-    return (*first, *map(Input.of_prompt, config.image_prompts))
+    """Like `files_of`, with sums."""
+    return tuple(replace(one, sha256=file_sha256(path)) for one, path in files_of(config))
 
 
 def portable(config: PaintConfig, inputs: Sequence[Input] | None = None) -> PaintConfig:
@@ -208,6 +211,7 @@ __all__ = [
     "base_name",
     "below_home",
     "file_sha256",
+    "files_of",
     "from_home",
     "inputs_of",
     "models_at",

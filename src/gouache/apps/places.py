@@ -95,13 +95,16 @@ def check_run(path: Path) -> dict[str, Any]:
     compile.
     """
     shown = one_line(path)
+    try:
+        if not (path / "settings.json").is_file():
+            return {}  # no run: opening it says so
+    except (OSError, ValueError):  # nor any possible
+        return {}
     if (path / _EDIT).exists():
         raise _is_edit(shown)
     try:
         document = json.loads((path / "settings.json").read_bytes())
         now = PaintConfig.from_dict(document["config"])
-    except FileNotFoundError:
-        return {}  # no run: opening it says so
     except GouacheError as error:
         raise StateError(
             f"{shown}/settings.json was changed: {one_line(error, 120)}; put it back, or start the "

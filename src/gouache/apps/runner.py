@@ -333,7 +333,8 @@ def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
 def _without_names(models: Any) -> Any:
     """Fingerprints and weights: the same weights may have been called otherwise."""
     listed = models if isinstance(models, list) else [models]
-    return [{k: v for k, v in model.items() if k != "name"} for model in listed]
+    plain = [model for model in listed if isinstance(model, Mapping)]
+    return [{k: v for k, v in model.items() if k != "name"} for model in plain]
 
 
 def report(config: PaintConfig, result: Result, *, json: bool) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -15,10 +14,10 @@ from gouache.engine.models import Models
 from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target
 from gouache.errors import StateError
-from gouache.inputs import Input, base_name, inputs_of, portable, portable_model
+from gouache.inputs import Input, base_name, files_of, portable, portable_model
+from gouache.output.documents import FORMAT
 from gouache.prompts import Prompt
 
-FORMAT = 1
 # They say where and how to compute, not what; a run may move to another machine.
 MAY_DIFFER = frozenset({"device", "precision", "compile"})
 
@@ -110,8 +109,7 @@ def saved_inputs(meta: Mapping[str, Any]) -> tuple[Input, ...]:
     """The pictures that a saved run read; earlier versions saved their places only, no sums."""
     if "inputs" in meta:
         return tuple(map(Input.from_record, meta["inputs"]))
-    config = PaintConfig.from_dict(meta["config"])
-    return tuple(replace(one, sha256="") for one in inputs_of(config))
+    return tuple(one for one, _ in files_of(PaintConfig.from_dict(meta["config"])))
 
 
 def saved_edits(meta: Mapping[str, Any]) -> list[dict[str, Any]]:

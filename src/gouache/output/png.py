@@ -28,6 +28,7 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", "": 
 
 _EXIF_SOFTWARE, _EXIF_DESCRIPTION, _EXIF_FOLDER, _EXIF_COMMENT = 0x0131, 0x010E, 0x8769, 0x9286
 _COMMENT_ASCII = b"ASCII\0\0\0"  # EXIF's mark of the character code
+_MAX_DEPTH = 32
 _EXIF_MAX_BYTES = 60_000  # JPEG: one segment of 64 KiB
 
 
@@ -85,7 +86,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or _is_deep(document):
         raise ImageError(f"the gouache settings in {shown} are damaged; give the original picture")
     return document
 
@@ -144,6 +145,17 @@ def _read_text(image: Image.Image) -> str | None:
 def _clean(text: str) -> str:
     """Without NUL and lone surrogates, which text chunks cannot hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _is_deep(document: Any) -> bool:
+    """Deeper than anything we write; whoever walks through it may do so without counting."""
+    level: list[Any] = [document]
+    for _ in range(_MAX_DEPTH):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [value for values in inner for value in values if isinstance(value, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _finite(value: Any) -> Any:

@@ -15,7 +15,7 @@ from gouache._version import __version__
 from gouache.apps.cli import bench, edit, figures, models, paint, read, studio, train
 from gouache.apps.cli.arguments import OneWordValues
 from gouache.apps.printing import discard_stdout, flush, prepare_streams
-from gouache.errors import GouacheError, PromptError
+from gouache.errors import GouacheError, OutputError, PromptError
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
 # base of its public `BadParameter` is the right class in both.
@@ -122,6 +122,12 @@ def _run(arguments: list[str] | None) -> int:
         # The reader of our output has gone (`gouache --help | head`); nothing is left to say.
         discard_stdout()
         return 0
+    except OSError:
+        try:
+            flush()  # whether it was stdout that takes no more
+        except OutputError as error:
+            return _fail(str(error))
+        raise
     return int(code or 0)
 
 

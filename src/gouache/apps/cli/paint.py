@@ -12,7 +12,7 @@ from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.outputs import Outputs, reserved
 from gouache.apps.printing import print_json
 from gouache.config import PaintConfig, flatten, make_config
-from gouache.errors import ConfigError, StateError
+from gouache.errors import ConfigError
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
@@ -96,27 +96,33 @@ def resume(
 
 def replay(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
+    init_image: Annotated[
+        Path | None, typer.Option("--init-image", help="Where the init image is now.")
+    ] = None,
+    image_prompt: Annotated[
+        list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
+    ] = None,
+    generator: Annotated[str, typer.Option("--generator", help="Where the generator is now.")] = "",
+    perceptor: Annotated[
+        list[str] | None, typer.Option("--perceptor", help="Where a perceptor is now.")
+    ] = None,
     out: Out = None,
     timelapse: Timelapse = None,
     preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Paint a picture again from the settings inside its file."""
+    """Paint a picture again from the settings inside its file.
+
+    What it was painted from is found by name beside it or in this folder, and has to be the same.
+    """
+    from gouache.apps.replaying import Named, replay_settings
     from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
-    if any("edit" in edit for edit in metadata.get("edits") or ()):
-        raise StateError(
-            f"{picture} is an edit of another picture, which its file does not hold; "
-            "use gouache edit with that picture again"
-        )
-    try:
-        settings = PaintConfig.from_dict(metadata["config"])
-        index = metadata.get("picture")
-        name = settings.title if index is None else settings.prompt_of(index)
-    except (KeyError, TypeError) as error:
-        raise StateError(f"{picture} lacks settings ({error}); it cannot be replayed") from None
+    named = Named(init_image, image_prompt or [], generator, perceptor or [])
+    settings, index = replay_settings(metadata, picture, named)
+    name = settings.title if index is None else settings.prompt_of(index)
     with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
         return paint_and_report(
             settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
