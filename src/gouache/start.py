@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -43,6 +44,37 @@ def catch_signals() -> None:
             signal.signal(number, end_at_once)
 
 
+def raise_interrupts() -> None:
+    """For commands that save, or close, when `KeyboardInterrupt` is raised: the next signal does.
+
+    The one after it ends the process. Where nobody called `catch_signals`, nothing is changed.
+    """
+
+    def once(number: int, frame: FrameType | None) -> NoReturn:
+        catch_signals()
+        raise KeyboardInterrupt
+
+    for number in NUMBERS:
+        if signal.getsignal(number) is end_at_once:
+            signal.signal(number, once)
+
+
+@contextlib.contextmanager
+def children_wait() -> Iterator[None]:
+    """Processes started in the body do not hear Ctrl-C: this one does, and they end with it.
+
+    Otherwise each would answer with a traceback of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def entry() -> NoReturn:
     """What the installed `gouache` script and `python -m gouache` call."""
     catch_signals()
@@ -55,4 +87,12 @@ def entry() -> NoReturn:
     sys.exit(run())
 
 
-__all__ = ["EXIT", "NUMBERS", "catch_signals", "end_at_once", "entry"]
+__all__ = [
+    "EXIT",
+    "NUMBERS",
+    "catch_signals",
+    "children_wait",
+    "end_at_once",
+    "entry",
+    "raise_interrupts",
+]

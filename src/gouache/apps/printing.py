@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -11,6 +12,9 @@ from typing import Any
 
 from gouache.errors import OutputError
 from gouache.prompts import one_line
+
+# What stdout may answer; files that are written have names, and errors of their own.
+STREAM_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 def prepare_streams() -> None:
@@ -49,9 +53,14 @@ def flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        discard_stdout()
-        reason = one_line(error.strerror or error, 80)
-        raise OutputError(f"cannot write to the standard output: {reason}") from None
+        raise stdout_failed(error) from None
+
+
+def stdout_failed(error: OSError) -> OutputError:
+    """What to raise for an `OSError` of stdout; nothing more is written there."""
+    discard_stdout()
+    reason = one_line(error.strerror or error, 80)
+    return OutputError(f"cannot write to the standard output: {reason}")
 
 
 def discard_stdout() -> None:
@@ -69,4 +78,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
-__all__ = ["discard_stdout", "flush", "prepare_streams", "print_json"]
+__all__ = [
+    "STREAM_ERRORS",
+    "discard_stdout",
+    "flush",
+    "prepare_streams",
+    "print_json",
+    "stdout_failed",
+]

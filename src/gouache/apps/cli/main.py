@@ -14,8 +14,14 @@ from typer.core import TyperGroup
 from gouache._version import __version__
 from gouache.apps.cli import bench, edit, figures, models, paint, read, studio, train
 from gouache.apps.cli.arguments import OneWordValues
-from gouache.apps.printing import discard_stdout, flush, prepare_streams
-from gouache.errors import GouacheError, OutputError, PromptError
+from gouache.apps.printing import (
+    STREAM_ERRORS,
+    discard_stdout,
+    flush,
+    prepare_streams,
+    stdout_failed,
+)
+from gouache.errors import GouacheError, PromptError
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
 # base of its public `BadParameter` is the right class in both.
@@ -122,12 +128,10 @@ def _run(arguments: list[str] | None) -> int:
         # The reader of our output has gone (`gouache --help | head`); nothing is left to say.
         discard_stdout()
         return 0
-    except OSError:
-        try:
-            flush()  # whether it was stdout that takes no more
-        except OutputError as error:
-            return _fail(str(error))
-        raise
+    except OSError as error:
+        if error.filename is not None or error.errno not in STREAM_ERRORS:
+            raise
+        return _fail(str(stdout_failed(error)))
     return int(code or 0)
 
 
