@@ -1,6 +1,6 @@
 """`python -m gouache`."""
 
-from gouache.apps.cli.main import entry
+from gouache.start import entry
 
 if __name__ == "__main__":
     entry()

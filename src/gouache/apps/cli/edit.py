@@ -11,7 +11,7 @@ import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
 from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
-from gouache.apps.outputs import Outputs, default_out, slug
+from gouache.apps.outputs import reserved, slug
 from gouache.config import make_config
 from gouache.errors import ConfigError
 
@@ -42,19 +42,17 @@ def mask(
     check_phrase(phrase)
     config = EditConfig().updated(**given)
     source = read_source(image)
-    target = out or default_out(f"{slug(image.stem)} mask of {phrase}")
-    Outputs(out=target).check()
-    if overlay is not None:
-        Outputs(out=overlay).check()
-    fetch_missing([("perceptor", perceptor)], quiet)
-    found = find_mask(
-        source, phrase, perceptor=perceptor, device=str(resolve_device(device)), config=config
-    )
-    found.save(target)
-    if overlay is not None:
-        from gouache.output.png import save_picture
+    with reserved(out, f"{slug(image.stem)} mask of {phrase}", overlay=overlay) as outputs:
+        target = outputs.out
+        fetch_missing([("perceptor", perceptor)], quiet)
+        found = find_mask(
+            source, phrase, perceptor=perceptor, device=str(resolve_device(device)), config=config
+        )
+        found.save(target)
+        if overlay is not None:
+            from gouache.output.png import save_picture
 
-        save_picture(found.overlay(source), overlay, found.record(), phrase)
+            save_picture(found.overlay(source), overlay, found.record(), phrase)
     if json:
         told = {
             "out": str(target),
@@ -115,26 +113,24 @@ def edit(
     mine, others = split(given)
     config = make_config(preset, **{**DEFAULTS, **others, "prompt": prompts[0]})
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
-    target = out or default_out(prompts[0])
-    outputs = Outputs(out=target, timelapse=timelapse)
-    outputs.check()
-    if overlay is not None:
-        Outputs(out=overlay).check()
-    from gouache.apps.fetching import fetch_missing
-    from gouache.apps.runner import edit_run
+    with reserved(
+        out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay
+    ) as outputs:
+        from gouache.apps.fetching import fetch_missing
+        from gouache.apps.runner import edit_run
 
-    fetch_missing([("generator", config.generator)], quiet)
-    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
-    return edit_run(
-        plan,
-        config,
-        outputs,
-        sized="size" in others,
-        overlay=overlay,
-        quiet=quiet,
-        json=json,
-        preview=preview,
-    )
+        fetch_missing([("generator", config.generator)], quiet)
+        fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
+        return edit_run(
+            plan,
+            config,
+            outputs,
+            sized="size" in others,
+            overlay=overlay,
+            quiet=quiet,
+            json=json,
+            preview=preview,
+        )
 
 
 __all__ = ["edit", "mask"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
-from gouache.apps.outputs import Outputs, default_out
+from gouache.apps.outputs import Outputs, reserved
 from gouache.config import PaintConfig, make_config
 from gouache.errors import PromptError
 
@@ -19,8 +19,9 @@ Preview = Annotated[
     bool, typer.Option("--preview", help="Show the picture in the terminal while it is painted.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON about the result.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Picture to write: .png, .jpg, .webp.")
+Out = Annotated[  # text: a path would lose the slash that makes it a folder
+    str | None,
+    typer.Option("--out", "-o", help="Picture to write: .png, .jpg, .webp; or a folder for it."),
 ]
 Timelapse = Annotated[
     Path | None, typer.Option("--timelapse", help="Film of the painting, .mp4 or .gif.")
@@ -73,13 +74,15 @@ def paint(
 
         typer.echo(settings_text(settings, sys.stdout.encoding))
         return 0
-    outputs = Outputs(
-        out=out or default_out(settings.title),
+    with reserved(
+        out,
+        settings.title,
+        count=settings.count,
         run_dir=run_dir,
         save_every=save_every,
         timelapse=timelapse,
-    )
-    return paint_and_report(settings, outputs, quiet=quiet, json=json, preview=preview)
+    ) as outputs:
+        return paint_and_report(settings, outputs, quiet=quiet, json=json, preview=preview)
 
 
 def resume(
@@ -128,10 +131,10 @@ def replay(
     except PromptError as error:
         raise unusable(metadata, picture, str(error)) from None
     name = settings.title if index is None else settings.prompt_of(index)
-    outputs = Outputs(out=out or default_out(name), timelapse=timelapse, only=index)
-    return paint_and_report(
-        settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
-    )
+    with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
+        return paint_and_report(
+            settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
+        )
 
 
 def paint_and_report(
@@ -143,8 +146,7 @@ def paint_and_report(
     preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
-    """Checks the outputs before anything slow is imported, then paints."""
-    outputs.check()
+    """Checks the settings before anything slow is loaded, then paints."""
     from gouache.apps.fetching import fetch_missing
     from gouache.apps.runner import paint_run
     from gouache.engine import validate

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gouache.apps.printing import print_json
 from gouache.config import PaintConfig, settings
 
 
@@ -17,14 +18,14 @@ def info(
 ) -> int:
     """Show how a picture was made."""
     from gouache.output.documents import check_document, later_version
-    from gouache.output.png import dump_json, read_metadata
+    from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
     check_document(metadata, picture)
     if later := later_version(metadata, picture):
         typer.echo(f"gouache: note: {later}; what is new in it may be missing here", err=True)
     if json:
-        typer.echo(dump_json(metadata))
+        print_json(metadata)
         return 0
     for line in describe(metadata):
         typer.echo(line)
