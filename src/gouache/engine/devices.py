@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from gouache.errors import ConfigError
+from gouache.protocols import Perceptor
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -56,4 +57,16 @@ def _has_native_bf16(device: torch.device) -> bool:
     return False
 
 
-__all__ = ["autocast_dtype", "resolve_device"]
+def perceptor_device(perceptor: Perceptor) -> torch.device:
+    """Where a perceptor's inputs go: what it says, or the default that its contract tells of."""
+    said = getattr(perceptor, "device", None)
+    if said is not None:
+        return torch.device(said)
+    if perceptor.bank is not None:
+        return perceptor.bank.device
+    parameters = perceptor.parameters() if isinstance(perceptor, torch.nn.Module) else iter(())
+    first = next(parameters, None)
+    return torch.device("cpu") if first is None else first.device
+
+
+__all__ = ["autocast_dtype", "perceptor_device", "resolve_device"]

@@ -85,7 +85,12 @@ def edit(
     replace: Annotated[str, typer.Option("--replace", help="Repaint only what this names.")] = "",
     new: Annotated[str, typer.Option("--with", help="The prompt, after --replace.")] = "",
     mask: Annotated[
-        Path | None, typer.Option("--mask", help="Repaint only where this picture is light.")
+        Path | None,
+        typer.Option(
+            "--mask",
+            help="Repaint only where this picture is light, or where a transparent layer is "
+            "painted, or in its hole.",
+        ),
     ] = None,
     out: Out = None,
     overlay: Annotated[
@@ -109,6 +114,7 @@ def edit(
     if overlay is not None and not (replace or mask):
         raise ConfigError("an overlay shows a mask; say what to replace or give a mask")
     from gouache.editing import EditConfig
+    from gouache.editing.composite import warn_lossy
     from gouache.editing.config import split
     from gouache.editing.editor import DEFAULTS, make_plan
 
@@ -120,6 +126,8 @@ def edit(
     outputs.check()
     if overlay is not None:
         Outputs(out=overlay).check()
+    if plan.config.composite:
+        warn_lossy(target)
     from gouache.apps.fetching import fetch_missing
     from gouache.apps.runner import edit_run
 
