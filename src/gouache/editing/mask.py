@@ -240,7 +240,7 @@ def _require_some_given(mask: Mask, shown: str) -> None:
         keeps = "white" if inverted else "black"
         advice = "use a smaller grow" if mask.config.grow else f"make what is to stay {keeps}"
         raise ImageError(
-            f"{shown} covers the whole picture; {advice}, or leave the mask out to change all of it"
+            f"{shown} covers the whole picture; {advice}, or give none to change all of it"
         )
 
 

@@ -85,7 +85,9 @@ def load_image(path: str | Path) -> Image.Image:
 
 def as_rgb(image_pil: Image.Image, shown: str = "the picture") -> Image.Image:
     """PIL picture of any mode -> RGB picture, as `load_image` gives it for the picture's file."""
-    if image_pil.mode == "RGB" and not image_pil.info and not image_pil.getexif():
+    # A file's picture (of a class of its own) may not be read yet, and `info` not complete.
+    read = type(image_pil) is Image.Image and 0 not in image_pil.size
+    if read and image_pil.mode == "RGB" and not image_pil.info and not image_pil.getexif():
         return image_pil.copy()
     return flat(read_picture(image_pil, shown), shown)
 

@@ -107,6 +107,8 @@ def _by_light(values: NDArray[Any], shown: str) -> Image.Image:
     if not finite.any():
         raise ImageError(f"{shown} holds no number; save it as a grey PNG, white where to paint")
     low, high = float(numbers[finite].min()), float(numbers[finite].max())
+    if np.isnan(numbers).any():  # nothing there
+        low = min(low, 0.0)
     numbers = np.nan_to_num(numbers, nan=low, posinf=high, neginf=low)
     slack = _OVERSHOOT if kind == "f" else 0.0
     whites = (1.0, 255.0) if usual == 255 else (1.0, 255.0, 65535.0)
