@@ -165,7 +165,7 @@ def test_what_is_refused_with_advice_for_a_given_mask(image: Image.Image, told: 
 
 def test_advice_follows_invert_and_grow() -> None:
     white = Image.new("L", SIZE, 255)
-    with pytest.raises(ImageError, match="light everywhere and inverted; make .* black"):
+    with pytest.raises(ImageError, match=r"light everywhere and inverted; make .* black"):
         read_mask(white, SIZE, EditConfig(invert=True))
     with pytest.raises(ImageError, match="use a smaller grow"):
         read_mask(levels(0, 255, np.uint8), SIZE, EditConfig(grow=40))
@@ -191,18 +191,18 @@ def masks(draw: st.DrawFn) -> tuple[Image.Image, str, int]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     high = draw(st.sampled_from([1, 2, 80, 255, 4095, 65535]))
     few = draw(st.booleans())  # two values, or any
-    shape = (30, 40)
+    shape, inside = (30, 30), INSIDE[:, :30]  # square: it may be turned
     if mode in ("I;16", "I", "F"):
         dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
-        values = np.where(INSIDE, high, 0) if few else rng.integers(0, high + 1, shape)
+        values = np.where(inside, high, 0) if few else rng.integers(0, high + 1, shape)
         image = of(values.astype(dtype))
     else:
         high = min(high, 255)
-        bands = np.where(INSIDE, high, 0) if few else rng.integers(0, high + 1, shape)
+        bands = np.where(inside, high, 0) if few else rng.integers(0, high + 1, shape)
         grey = of(bands.astype(np.uint8))
         image = grey.convert("L" if mode == "1" else mode if mode != "RGBA" else "RGB")
         if mode in ("RGBA", "LA"):
-            alpha = np.where(INSIDE, draw(st.integers(0, 255)), draw(st.integers(0, 255)))
+            alpha = np.where(inside, draw(st.integers(0, 255)), draw(st.integers(0, 255)))
             image.putalpha(of(alpha.astype(np.uint8)))
         image = image.convert(mode)
         if mode == "P" and draw(st.booleans()):
@@ -214,16 +214,7 @@ def outcome(source: Image.Image | Path, config: EditConfig) -> tuple[str, bytes,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            width, height = (source if isinstance(source, Image.Image) else Image.open(source)).size
-            # Turned pictures come either way round.
-            for size in ((width, height), (height, width)):
-                try:
-                    found = read_mask(source, size, config)
-                    break
-                except ImageError as error:
-                    if "same aspect" not in str(error):
-                        raise
-            told, data = "", found.selected.numpy().tobytes() + bytes(found.size)
+            told, data = "", read_mask(source, (30, 30), config).selected.numpy().tobytes()
         except ImageError as error:
             told, data = str(error), b""
             assert told.isprintable()

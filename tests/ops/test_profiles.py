@@ -124,6 +124,20 @@ def test_pil_pictures_are_turned_as_their_files_are(tmp_path: Path) -> None:
     assert to_tensor(opened)[0].shape[1:] == load_image(tmp_path / "a.jpg").size[::-1]
 
 
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB", "I;16"])
+def test_turned_tiffs(tmp_path: Path, mode: str) -> None:
+    ramp = np.arange(12).reshape(3, 4) * 20
+    image = Image.fromarray(ramp.astype(np.uint16 if mode == "I;16" else np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if mode != "I;16":
+        image = image.convert(mode)
+    image.save(tmp_path / "a.tif", exif=exif)
+    wanted = to_tensor(image.transpose(Image.Transpose.ROTATE_270))
+    assert (to_tensor(load_image(tmp_path / "a.tif")) == wanted).all()
+    assert (to_tensor(Image.open(tmp_path / "a.tif")) == wanted).all()
+
+
 def test_damaged_pil_pictures_are_told_in_one_line(tmp_path: Path) -> None:
     whole = encode(Image.effect_noise((64, 64), 50))
     (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])

@@ -48,7 +48,8 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")  # size is checked below; odd metadata does not matter
             Image.init()
             formats = [name for name in _FORMATS if name in Image.OPEN]
-            with Image.open(path, formats=formats) as image:
+            # Not by its name: Pillow maps files into memory then, and reads turned TIFFs wrongly.
+            with Path(path).open("rb") as file, Image.open(file, formats=formats) as image:
                 width, height = image.size
                 if width < 1 or height < 1:
                     raise ImageError(f"{shown} is {width}x{height} pixels; give one with pixels")
@@ -110,7 +111,7 @@ def upright(source: str | Path | Image.Image, shown: str = "the picture") -> Ima
     if source.width * source.height > MAX_INPUT_PIXELS:
         raise _too_large(shown, f"{source.width}x{source.height}")
     try:
-        source.load()  # PIL reads files lazily
+        _load(source)
     except Exception as error:  # decoders raise whatever damaged bytes lead them to
         raise _damaged(shown, error) from None
     return _turned(source)
@@ -306,6 +307,19 @@ def _shown(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "icc_profile" not in image.info:
         return image
     return flat(read_picture(image), "")
+
+
+def _load(image: Image.Image) -> None:
+    """PIL reads files lazily. Turned TIFFs are read wrongly if they are mapped by their name."""
+    name = getattr(image, "filename", "") if image.format == "TIFF" else ""
+    if not name:
+        image.load()
+        return
+    image.filename = ""  # type: ignore[attr-defined]
+    try:
+        image.load()
+    finally:
+        image.filename = name  # type: ignore[attr-defined]
 
 
 def _turned(image: Image.Image) -> Image.Image:
