@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import struct
+from functools import lru_cache
 
 from PIL import ImageCms
 
 
+@lru_cache(maxsize=1)  # it holds the time
 def srgb() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.engine.devices import perceptor_device
+from gouache.engine.devices import in_precision, perceptor_device
 from gouache.engine.targets import TEMPLATES
 from gouache.losses import rivals
 from gouache.protocols import Perceptor
@@ -62,7 +62,7 @@ def embed_crops(
             )
             for left, top, side in boxes[start : start + _BATCH]
         ]
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        with in_precision(device, dtype):
             seen = perceptor.embed_image(torch.cat(views).to(device))
         embeddings.append(seen.float().cpu())
     found = F.normalize(torch.cat(embeddings), dim=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 
 from gouache.errors import ConfigError
@@ -57,6 +59,13 @@ def _has_native_bf16(device: torch.device) -> bool:
     return False
 
 
+def in_precision(
+    device: torch.device, dtype: torch.dtype | None
+) -> contextlib.AbstractContextManager[object]:
+    """Half precision for what runs on `device`; nothing is changed where `dtype` is None."""
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
 def perceptor_device(perceptor: Perceptor) -> torch.device:
     """Where a perceptor's inputs go: what it says, or the default that its contract tells of."""
     said = getattr(perceptor, "device", None)
@@ -69,4 +78,4 @@ def perceptor_device(perceptor: Perceptor) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-__all__ = ["autocast_dtype", "perceptor_device", "resolve_device"]
+__all__ = ["autocast_dtype", "in_precision", "perceptor_device", "resolve_device"]

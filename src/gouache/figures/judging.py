@@ -8,6 +8,7 @@ import torch
 
 from gouache import cutouts
 from gouache.config import CutoutConfig
+from gouache.engine.devices import in_precision
 from gouache.ops.images import to_tensor
 from gouache.protocols import Perceptor
 
@@ -33,7 +34,7 @@ def similarity(
     rng = torch.Generator().manual_seed(0)
     params = cutouts.sample(WHOLE, 1, (pixels.shape[2], pixels.shape[3]), [rng])
     views = cutouts.apply(pixels, params, perceptor.image_size)
-    with torch.autocast(device.type, dtype, enabled=dtype is not None):
+    with in_precision(device, dtype):
         seen = perceptor.embed_image(views)
     told = perceptor.embed_text([text]).to(seen.device)
     return float((seen.float() * told.float()).sum())
