@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.engine.devices import in_precision, perceptor_device
 from gouache.engine.targets import TEMPLATES
 from gouache.engine.words import check_words
 from gouache.losses import rivals
@@ -33,8 +34,17 @@ class Crops:
 
 
 @torch.no_grad()
-def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = SCALES) -> Crops:
-    """Crops (1,3,H,W) at several scales and embeds them."""
+def embed_crops(
+    image: Tensor,
+    perceptor: Perceptor,
+    scales: Sequence[float] = SCALES,
+    dtype: torch.dtype | None = None,
+) -> Crops:
+    """Crops (1,3,H,W) at several scales and embeds them, in half precision where `dtype` says so.
+
+    The picture may be on any device; crops go to the perceptor's.
+    """
+    device = perceptor_device(perceptor)
     height, width = image.shape[2:]
     boxes = []
     for scale in scales:
@@ -53,7 +63,9 @@ def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = S
             )
             for left, top, side in boxes[start : start + _BATCH]
         ]
-        embeddings.append(perceptor.embed_image(torch.cat(views)).float().cpu())
+        with in_precision(device, dtype):
+            seen = perceptor.embed_image(torch.cat(views).to(device))
+        embeddings.append(seen.float().cpu())
     found = F.normalize(torch.cat(embeddings), dim=-1)
     return Crops((height, width), torch.tensor(boxes), found)
 

@@ -58,17 +58,21 @@ def prepare(
     perceptor: Perceptor | Sequence[Guide] | None = None,
     init_image: Image | Tensor | None = None,
     losses: Sequence[Loss] = (),
+    models: Models | None = None,
 ) -> Parts:
     """Loads models, encodes all prompts once, and draws or encodes the start.
 
-    Settings are checked first: a typing error is reported before anything is loaded.
+    Settings are checked first: a typing error is reported before anything is loaded. `models` are
+    those of the same settings, where `Models.load` gave them before.
     """
     validate(config)
-    models = Models.load(config, generator, perceptor)
+    if models is None:
+        models = Models.load(config, generator, perceptor)
     stages = plan_stages(config, models)
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
-    fast = _compiled(config, models, canvas, generator is None, perceptor is None)
+    fast = _compiled(config, models, canvas)
+    models = replace(models, compiled={})
     inputs = inputs_of(config)
     if init_image is not None:
         of, sha256 = object_sum(init_image)
@@ -100,7 +104,7 @@ def prepare_blank(
     models = Models.load(config, generator, perceptor)
     canvas = _canvas(config, models)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
-    models = _compiled(config, models, canvas, generator is None, perceptor is None)
+    models = _compiled(config, models, canvas)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     rngs = picture_rngs(config.seed, config.count)
     return Parts(config, models, canvas, (), rngs, start, None, tuple(losses))
@@ -119,15 +123,11 @@ def _num_steps(config: PaintConfig) -> int:
     return sum(steps_per_stage(config.steps, len(parse_stages(config))))
 
 
-def _compiled(
-    config: PaintConfig, models: Models, canvas: Canvas, own_generator: bool, own_guides: bool
-) -> Models:
+def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
     """`models`, compiled where the settings want it; of given ones by themselves none are."""
     if not wanted(config, models.device, _num_steps(config)):
-        return models
-    guides = [guide.perceptor for guide in models.guides]
-    own = [models.generator] * own_generator + guides * own_guides
-    return compiled(models, config, canvas, own)
+        return replace(models, compiled={})
+    return compiled(models, config, canvas, models.own)
 
 
 def _rehearsal(parts: Parts) -> Rehearse:

@@ -32,6 +32,10 @@ _MAX_DEPTH = 32
 _EXIF_MAX_BYTES = 60_000  # JPEG: one segment of 64 KiB
 
 
+class TransparencyWarning(UserWarning):
+    """A file's format does not hold the picture's transparency."""
+
+
 def picture_format(path: str | Path) -> str:
     """Pillow's name of the format that `path` asks for by its suffix; PNG without one.
 
@@ -56,17 +60,38 @@ def save_picture(
 
     `metadata` is a document of JSON's types (settings, seed, models, hashes, version, losses...);
     NaN and infinities become null. The same arguments give the same bytes. Raises `OutputError`. A
-    JPEG or WebP whose document exceeds EXIF's 64 KiB is written without it, with a warning.
+    JPEG or WebP whose document exceeds EXIF's 64 KiB is written without it, with a warning. A
+    colour profile in the picture's `info` is written too, and transparency, but in a JPEG, which
+    shows the picture on white, with a `TransparencyWarning`.
     """
     name = picture_format(path)
+    profile = image_pil.info.get("icc_profile")
+    if name == "JPEG" and image_pil.has_transparency_data:
+        image_pil = _on_white(image_pil, path)
     options: dict[str, Any]
     if name == "PNG":
         options = {"pnginfo": _png_chunks(metadata, description)}
     else:
         options = {"exif": _exif(metadata, description, path)}
-        options |= {"lossless": True} if name == "WEBP" else {"quality": 95, "subsampling": 0}
+        if name == "WEBP":  # exact: with the colours under what is transparent
+            options |= {"lossless": True, "exact": True}
+        else:
+            options |= {"quality": 95, "subsampling": 0}
+    if profile:
+        options["icc_profile"] = profile
     with atomic_path(path) as temp:
         image_pil.save(temp, name, **options)
+
+
+def _on_white(image: Image.Image, path: str | Path) -> Image.Image:
+    warnings.warn(
+        f"JPEG has no transparency: {one_line(path)} shows the picture on white; write a .png to "
+        "keep it",
+        TransparencyWarning,
+        stacklevel=3,
+    )
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -56,6 +56,11 @@ class TransformersPerceptor:
             self.embed_dim = self.embed_text(["a"]).shape[1]
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device  # type: ignore[no-any-return]
+
+    @property
     def image_size(self) -> int:
         """Side of the square pictures it sees, in pixels."""
         return self.preprocessing.size

@@ -83,7 +83,12 @@ def edit(
     replace: Annotated[str, typer.Option("--replace", help="Repaint only what this names.")] = "",
     new: Annotated[str, typer.Option("--with", help="The prompt, after --replace.")] = "",
     mask: Annotated[
-        Path | None, typer.Option("--mask", help="Repaint only where this picture is light.")
+        Path | None,
+        typer.Option(
+            "--mask",
+            help="Repaint only where this picture is light, or where a transparent layer is "
+            "painted, or in its hole.",
+        ),
     ] = None,
     out: Out = None,
     overlay: Annotated[
@@ -107,6 +112,7 @@ def edit(
     if overlay is not None and not (replace or mask):
         raise ConfigError("an overlay shows a mask; say what to replace or give a mask")
     from gouache.editing import EditConfig
+    from gouache.editing.composite import warn_lossy
     from gouache.editing.config import split
     from gouache.editing.editor import DEFAULTS, make_plan
 
@@ -116,6 +122,8 @@ def edit(
     with reserved(
         out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay
     ) as outputs:
+        if plan.config.composite:
+            warn_lossy(outputs.out)
         from gouache.apps.fetching import fetch_missing
         from gouache.apps.runner import edit_run
 
