@@ -97,8 +97,8 @@ def _is_torchscript(path: Path) -> bool:
                 return False
             file.seek(0)
             names = zipfile.ZipFile(file).namelist()
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return False  # `read_checkpoint` says what is wrong
+    except Exception:  # damaged archives fail in many ways; `read_checkpoint` says what is wrong
+        return False
     return any(name.endswith("/constants.pkl") for name in names)
 
 
