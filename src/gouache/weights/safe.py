@@ -42,7 +42,7 @@ _OTHERS = {  # what people give instead, by its first bytes
 class Checkpoint:
     """What a file holds. The tensors are copies in memory: the file may change or go.
 
-    `config` is None unless the file was written by `save_model`.
+    `config` is what `save_model` wrote (or others did under the same name), else None.
     """
 
     tensors: dict[str, Tensor]
@@ -164,6 +164,8 @@ def _read_safetensors(path: Path, select: Select) -> Checkpoint:
         config = json.loads(metadata["config"])
     except (ValueError, RecursionError):
         config = None
+    if not isinstance(config, dict) and len(metadata) > 1:
+        return Checkpoint(tensors, None)  # others have notes of that name, too; ours are alone
     if not isinstance(config, dict):
         raise ModelError(f"{path}: the configuration inside is not a JSON object; it is damaged")
     return Checkpoint(tensors, config)
