@@ -21,6 +21,7 @@ from gouache.weights.fingerprint import fingerprint
 from gouache.weights.recognise import checkpoint_in
 from gouache.weights.safe import load_state, read_checkpoint
 from gouache.weights.saving import save_model
+from gouache.weights.watch import held_back
 
 MAX_YAML_BYTES = 1 << 20
 # Where a folder in diffusers' layout has the VQGAN and its weights.
@@ -88,6 +89,7 @@ def config_beside(path: Path) -> Path:
     )
 
 
+@held_back()
 def _read(path: Path, config_path: Path | None, name: str) -> VQGAN:
     found = read_checkpoint(path, select)
     config = _configuration(path, found.config, config_path)
