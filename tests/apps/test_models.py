@@ -254,3 +254,13 @@ def test_bad_input_is_one_line(gouache, files, cache: Path, arguments: list[str]
     failed(gouache(*arguments))
     assert not (cache / "models" / "mine").exists()
     assert not Path("trace").exists()
+
+
+def test_a_configuration_that_would_not_be_read_is_refused(gouache, tmp_path: Path) -> None:
+    path = tmp_path / "clip.pt"
+    path.write_bytes(archive("vit").read_bytes())
+    write_merges(tmp_path)
+    (tmp_path / "x.json").write_text('{"quick_gelu": false}')
+    told = failed(gouache("models", "add", str(path), str(tmp_path / "x.json"), "--name", "c"))
+    assert "put it there as clip.json" in told
+    assert gouache("models", "add", str(path), "--name", "c").code == 0

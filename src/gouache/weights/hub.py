@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ _SMALL = (
     "sentencepiece.bpe.model",
 )
 # Family -> its configuration and weights, the best first: safetensors cannot hold code.
+_PIECE = re.compile(r"-of-(\d{1,6})\.")
 _LAYOUTS = {
     "transformers": (
         "config.json",
@@ -141,7 +143,8 @@ def _fetch_listed(hub: Any, repo: str, info: Any, wanted: list[str], watch: Watc
 
 
 def choose(names: Collection[str], family: str = "transformers") -> list[str]:
-    """Of the files of a repository those that are needed; none where weights or config are missing.
+    """Of the files of a repository those that are needed; none where weights or config are missing,
+    or one of several pieces of the weights.
 
     The configuration comes first, `family` is preferred where there are several layouts, and
     weights in several pieces are told by their index.
@@ -156,8 +159,17 @@ def choose(names: Collection[str], family: str = "transformers") -> list[str]:
     chosen = [config, *(name for name in _SMALL if name in names), weights]
     if weights.endswith(".index.json"):
         stem, suffix = weights.removesuffix(".index.json").split(".")
-        chosen += sorted(n for n in names if n.startswith(f"{stem}-") and n.endswith(f".{suffix}"))
+        pieces = sorted(n for n in names if n.startswith(f"{stem}-") and n.endswith(f".{suffix}"))
+        if len(pieces) != _pieces_of(pieces):
+            return []
+        chosen += pieces
     return chosen
+
+
+def _pieces_of(names: Sequence[str]) -> int:
+    """How many pieces there should be, as their names say: "model-00001-of-00003.safetensors"."""
+    numbers = [int(found[1]) for name in names if (found := _PIECE.search(name))]
+    return max(numbers, default=max(len(names), 1))
 
 
 def _hub() -> Any:

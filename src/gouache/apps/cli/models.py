@@ -110,6 +110,11 @@ def add(
     if config is not None and not config.is_file():
         raise ModelError(f"there is no file {config}; expected the configuration of {path}")
     found = recognise(path)
+    if found.kind == "perceptor" and config is not None:
+        raise ModelError(
+            f"{config} would not be read: the configuration of a perceptor lies beside its "
+            f"weights; put it there as {path.with_suffix('.json').name}"
+        )
     if found.kind == "perceptor":
         load_perceptor(path)  # so that what cannot be loaded is refused now, not when painting
     record = cache.add(name, found.kind, found.family, path, config)
