@@ -88,7 +88,7 @@ class Source:
         seen = cutouts.apply(image, params, perceptor.image_size)
         embeddings = models.embed(perceptor, seen, batch)
         if self.mask is None:
-            return SourceViews(embeddings, torch.ones(embeddings.shape[:2], device=models.device))
+            return SourceViews(embeddings, embeddings.new_ones(embeddings.shape[:2]))
         plain = dataclasses.replace(
             params,
             color=torch.eye(3, 4).expand_as(params.color),
@@ -97,7 +97,7 @@ class Source:
         )
         mask = self.mask.to(models.device).float().expand(batch, 3, -1, -1)
         inside = cutouts.apply(mask, plain, _MASK_VIEW).flatten(1).mean(1).view(-1, batch)
-        return SourceViews(embeddings, inside.clamp(0, 1))
+        return SourceViews(embeddings, inside.clamp(0, 1).to(embeddings.device))
 
 
 __all__ = ["Source"]

@@ -143,11 +143,13 @@ def _fitting_profile(image: Image.Image, mode: str, shown: str) -> bytes | None:
 def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Grey values (H,W) of 16 or 32 bits or floating point -> 0..255.
 
-    White is 65535 for whole numbers, 1 for fractions, or the brightest value where that is larger.
+    White is 65535 for whole numbers (255 where none is larger: 8 bits in a wider file), 1 for
+    fractions, or the brightest value where that is larger.
     """
-    white = 1.0 if values.dtype.kind == "f" else 65535.0
+    whole = values.dtype.kind != "f"
     values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    white = max(white, float(values.max()))
+    most = float(values.max())
+    white = max(most, 1.0 if not whole else 255.0 if most <= 255 else 65535.0)
     return np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gouache.apps.studio.orders import Limits
 from gouache.atomic import atomic_path
 from gouache.errors import ConfigError, ImageError
-from gouache.ops.images import load_image
+from gouache.ops.images import read_picture
 from gouache.output.png import save_picture
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Uploads:
         with atomic_path(folder / "incoming") as temporary:
             temporary.write_bytes(data)
             try:
-                picture = load_image(temporary)
+                picture = read_picture(temporary)  # transparency may be a mask
             except ImageError as error:
                 # Whoever sent it knows no file of ours.
                 reason = str(error).replace(str(temporary), "the upload")

@@ -25,7 +25,7 @@ from gouache.editing.config import EditConfig
 from gouache.editing.editor import EditPlan, EditSession, find, make_plan, start, with_source
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import ConfigError, GouacheError, OutputError, StateError
-from gouache.ops.images import encode, load_image, to_pil
+from gouache.ops.images import encode, load_image, read_picture, to_pil
 from gouache.output.png import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse
@@ -334,7 +334,7 @@ def _keep_edit(run: Run) -> None:
     """Puts what an interrupted edit needs into its folder."""
     assert run.editing is not None
     plan, mask = run.editing.plan, run.editing.mask
-    save_picture(plan.source, run.path / "source.png", None, "")
+    save_picture(plan.base or plan.source, run.path / "source.png", None, "")
     if mask is not None:
         chosen = Image.fromarray(mask.selected.byte().mul(255).numpy())
         save_picture(chosen, run.path / "mask.png", None, "")
@@ -352,7 +352,7 @@ def _kept_edit(run: Run) -> tuple[EditPlan, Callable[[Any], Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         raise StateError("the edit's record is damaged; start it again") from None
     mask = load_image(run.path / "mask.png") if masked else None
-    plan = make_plan(load_image(run.path / "source.png"), config, old=old, mask=mask)
+    plan = make_plan(read_picture(run.path / "source.png"), config, old=old, mask=mask)
     return plan, lambda models: find(plan, models)
 
 
