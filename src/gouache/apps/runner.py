@@ -27,13 +27,13 @@ from gouache.config import PaintConfig
 from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError
+from gouache.interrupts import NUMBERS
 from gouache.ops.images import grid_pil, to_pil, together
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
 from gouache.protocols import Step
 from gouache.reserve import reserve
-from gouache.start import NUMBERS
 
 Touch = Callable[[Picture], Picture]
 
