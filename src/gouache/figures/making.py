@@ -6,7 +6,7 @@
 
 A picture is recorded as soon as it is finished. What was finished is used again where everything
 that decided it is still the same and its file is untouched; anything else is painted. A file that
-the record does not know as it is (retouched, or somebody's own) stays: the new one gets -2.
+the record does not know as it is (retouched, or somebody's own) is kept under another name.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def make(
                 source = None if origin is None else pictures[origin, seed]
                 done = painters.paint(cell, seed, source)
                 used = {one["file"] for one in entries}
-                file = _place(out, f"{number:02}-{_slug(cell)}-{seed}", owned, used)
+                file = _place(out, f"{number:02}-{_slug(cell)}-{seed}", owned, used, tell)
                 save_picture(done.picture, file, done.record, cell.prompt)
                 entry = {
                     "key": key,
@@ -109,7 +109,7 @@ def make(
             # What an interrupted call has not come to yet stays known.
             kept = [one for known, one in before.items() if known not in set(keys.values())]
             _write(out, recipe, order, painters, [*entries, *kept], owned)
-        grid = _place(out, GRID, owned, set())
+        grid = _place(out, GRID, owned, (), tell)
         save_picture(_draw(recipe, cells, seeds, jobs, pictures), grid)
         owned = {name: sha for name, sha in owned.items() if not name.startswith(GRID)}
         _write(out, recipe, order, painters, entries, owned | {grid.name: _sum(grid)})
@@ -209,15 +209,24 @@ def _sum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _place(out: Path, stem: str, owned: Mapping[str, str], used: Collection[str]) -> Path:
-    """A name that nothing has, or only what we wrote there and nobody has changed since."""
-    paths = (out / f"{stem}{ending}.png" for ending in endings())
-    return next(
-        path
-        for path in paths
-        if path.name not in used
-        and (not os.path.lexists(path) or (path.is_file() and _sum(path) == owned.get(path.name)))
-    )
+def _place(
+    out: Path,
+    stem: str,
+    owned: Mapping[str, str],
+    used: Collection[str],
+    tell: Callable[[str], object],
+) -> Path:
+    """Where a picture goes. What is there and is not as we wrote it gets another name first."""
+    paths = [out / f"{stem}{ending}.png" for _, ending in zip(range(len(used) + 1), endings())]
+    place = next(path for path in paths if path.name not in used)
+    ours = place.is_file() and _sum(place) == owned.get(place.name)
+    if os.path.lexists(place) and not ours:
+        names = (out / f"{stem}{ending}.png" for ending in endings())
+        free = next(p for p in names if p.name not in used and not os.path.lexists(p))
+        with output_errors(place):
+            place.rename(free)
+        tell(f"{one_line(place)} was changed since; it is now {free.name}")
+    return place
 
 
 def _read(out: Path, recipe: Recipe) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
