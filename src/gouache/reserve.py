@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ PREFIX = ".gouache."  # not that of temporary files: a run folder clears those a
 _SUFFIX = ".names"
 _TURN = f"{PREFIX}turn"
 _LOCKED_BYTE = 1 << 30  # Windows forbids to read what is locked; nobody reads there
+
+
+def endings() -> Iterator[str]:
+    """ "", "-2", "-3"...: how names go on where the first is taken."""
+    yield ""
+    for number in count(2):
+        yield f"-{number}"
 
 
 class Reservation:
@@ -244,4 +252,4 @@ else:
         return True
 
 
-__all__ = ["PREFIX", "Reservation", "reserve", "try_lock"]
+__all__ = ["PREFIX", "Reservation", "endings", "reserve", "try_lock"]

@@ -22,7 +22,7 @@ LONG = ["a fish", *SMALL, "--steps", "100000", "--save-every", "1", "--run-dir",
 def launch(folder: Path, *arguments: str, hook: str = "") -> subprocess.Popen[str]:
     """`python -m gouache` in a terminal's place; `hook` runs before it, in its process."""
     program = f"import sys; sys.argv = ['gouache', *sys.argv[1:]]\n{hook}\n"
-    program += "from gouache.start import entry\nentry()"
+    program += "from gouache.__main__ import entry\nentry()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         cwd=folder,

@@ -16,7 +16,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +95,9 @@ class Outputs:
 
 
 def _numbered(stem: str) -> Iterator[str]:
-    yield stem
-    for number in counting(2):
-        yield f"{stem}-{number}"
+    from gouache.reserve import endings
+
+    return (stem + ending for ending in endings())
 
 
 @contextmanager

@@ -27,13 +27,13 @@ from gouache.config import PaintConfig
 from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError
+from gouache.interrupts import NUMBERS
 from gouache.ops.images import grid_pil, to_pil, together
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
 from gouache.protocols import Step
 from gouache.reserve import reserve
-from gouache.start import NUMBERS
 
 Touch = Callable[[Picture], Picture]
 
@@ -127,6 +127,7 @@ def run_session(
         except DivergedError as error:
             with written.names(outputs, count) as names:
                 _write_pictures(session, names, last.losses if last else {}, error.image)
+                _note(written, names, session, folder)
             raise
         if film is not None and session.finished:
             film.add(_as_frame(session.picture(), outputs))
@@ -138,9 +139,7 @@ def run_session(
         names = stack.enter_context(written.names(outputs, count))
         losses = last.losses if last else {}
         paths, grid = _write_pictures(session, names, losses, session.picture(), touch)
-        if folder is not None:
-            written.note(names, count, session.step_index)
-            written.save(folder)
+        _note(written, names, session, folder)
     return Result(
         out=paths,
         grid=grid,
@@ -151,6 +150,12 @@ def run_session(
         losses={k: v.tolist() for k, v in session.own_losses(losses).items()},
         resume=resume,
     )
+
+
+def _note(written: Written, outputs: Outputs, session: Session, folder: RunFolder | None) -> None:
+    if folder is not None:
+        written.note(outputs, session.config.count, session.step_index)
+        written.save(folder)
 
 
 def _record(folder: RunFolder, session: Session, step: Step, save_every: int) -> None:
@@ -289,8 +294,7 @@ def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False)
             missing = written.missing(outputs, count, session.step_index)
             losses = last_losses(folder, count)
             _write_pictures(session, outputs, losses, session.picture(), only=missing)
-            written.note(outputs, count, session.step_index)
-            written.save(folder)
+            _note(written, outputs, session, folder)
             return report(session.config, _result_of_finished(outputs, meta, folder), json=json)
         folder.truncate_losses(session.step_index)
         _say_compiled(session, quiet or json)

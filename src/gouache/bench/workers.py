@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from gouache.start import children_wait
+from gouache.interrupts import children_wait
 
 
 class Worker:

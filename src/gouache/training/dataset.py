@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.errors import TrainingError
-from gouache.start import children_wait
+from gouache.interrupts import children_wait
 from gouache.training import names
 from gouache.training.collect import Candidate, candidates, load_words
 from gouache.training.colors import dominant_color, recolor_name

@@ -143,6 +143,6 @@ def _fail(message: str) -> int:
 
 def entry() -> None:
     """What scripts call that were installed with earlier versions."""
-    from gouache.start import entry as start
+    from gouache.__main__ import entry as start
 
     start()

@@ -40,7 +40,7 @@ def studio(
     if auth is not None and not all(auth.partition(":")):
         raise ConfigError("auth must be USER:PASSWORD, both with at least one character")
     from gouache.apps.studio.server import serve
-    from gouache.start import raise_interrupts
+    from gouache.interrupts import raise_interrupts
 
     raise_interrupts()  # the server closes everything, then passes the signal on
 

@@ -33,7 +33,7 @@ CACHE = Path("data/cache")
 
 def _prepare(number: int) -> None:
     """Processor threads; and an end by Ctrl-C or SIGTERM that saves."""
-    from gouache.start import raise_interrupts
+    from gouache.interrupts import raise_interrupts
 
     raise_interrupts()
     if number > 0:

@@ -1,4 +1,4 @@
-"""Where the process `gouache` begins: Ctrl-C and SIGTERM end it with one line, whenever they come.
+"""Ctrl-C and SIGTERM end the process `gouache` with one line, whenever they come.
 
 Until painting begins, and again when all is written, a signal clears temporary files away and ends
 the process at once. Nothing is raised, so nothing (an import, a library, a destructor) can swallow
@@ -75,24 +75,11 @@ def children_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def entry() -> NoReturn:
-    """What the installed `gouache` script and `python -m gouache` call."""
-    catch_signals()
-    import gc
-
-    from gouache.apps.cli.main import run
-
-    # What is imported stays; to look for garbage among it takes a tenth of a second of the start.
-    gc.set_threshold(50_000)
-    sys.exit(run())
-
-
 __all__ = [
     "EXIT",
     "NUMBERS",
     "catch_signals",
     "children_wait",
     "end_at_once",
-    "entry",
     "raise_interrupts",
 ]
