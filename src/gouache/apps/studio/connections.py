@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar
 
 import uvicorn
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gouache.apps.studio.guard import host_name, is_local
+
+_NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,17 @@ class PatientProtocol(H11Protocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._waits_for = ""  # head, body or nothing
         self._received = 0
+        self._number = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for("head")
-        others = [one for one in self.connections if isinstance(one, PatientProtocol)]
+        self._number = next(_NUMBERS)
+        others = [
+            one
+            for one in self.connections
+            if isinstance(one, PatientProtocol) and not one.transport.is_closing()
+        ]
         if len(others) > self.patience.connections:
             self._make_room(others)
         same = [one for one in others if one._address == self._address]
@@ -69,6 +78,11 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         self._wait_for("")  # uvicorn's own limit for idle connections begins
         super().on_response_complete()
+        self._close_surely()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._close_surely()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -86,13 +100,18 @@ class PatientProtocol(H11Protocol):
         return self.client[0] if self.client else ""
 
     def _make_room(self, others: list[PatientProtocol]) -> None:
-        """Ends one that says nothing, or else this one."""
-        silent = next((one for one in others if one._idle and one is not self), self)
-        silent.transport.abort()
+        """Ends the oldest that says nothing, or else this one."""
+        silent = [one for one in others if one._idle and one is not self]
+        min(silent, key=lambda one: one._number, default=self).transport.abort()
 
     @property
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _close_surely(self) -> None:
+        """What is closed still waits for a reader to take the last bytes."""
+        if self.transport.is_closing():
+            self.loop.call_later(self.patience.write, self.transport.abort)
 
     def _wait_for(self, what: str) -> None:
         if self._timer is not None:
@@ -113,7 +132,7 @@ class PatientProtocol(H11Protocol):
 class Ending:
     """Ends streams when the server does; without it an open page would hold it up.
 
-    The outermost layer: `close` is called when no more requests are taken.
+    The outermost layer; `closing` is set when no more requests are taken.
     """
 
     def __init__(self, app: ASGIApp, closing: asyncio.Event) -> None:
@@ -137,20 +156,20 @@ class Ending:
             await send(message)
 
         async def ending_receive() -> Message:
-            if not streaming:
-                return await receive()
-            # Whichever comes first: the visitor leaves, or the server ends.
-            waits = [
-                asyncio.ensure_future(receive()),
-                asyncio.ensure_future(self._closing.wait()),
-            ]
+            # Whichever comes first: the visitor says something or leaves, or the server ends.
+            # Whether the answer is a stream may turn out while this waits.
+            if streaming and self._closing.is_set():
+                return {"type": "http.disconnect"}
+            news = asyncio.ensure_future(receive())
+            ends = asyncio.ensure_future(self._closing.wait())
             try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                gone = waits[0].done()
+                await asyncio.wait((news, ends), return_when=asyncio.FIRST_COMPLETED)
+                if not news.done() and streaming:
+                    return {"type": "http.disconnect"}
+                return await news
             finally:
-                for wait in waits:
-                    wait.cancel()
-            return waits[0].result() if gone else {"type": "http.disconnect"}  # type: ignore[return-value]
+                news.cancel()
+                ends.cancel()
 
         try:
             await self._app(scope, ending_receive, noticing_send)
