@@ -68,6 +68,10 @@ class PatientProtocol(H11Protocol):
         before = self.cycle
         self._received += len(data)
         super().data_received(data)
+        self._look(before)
+
+    def _look(self, before: object) -> None:
+        """Begins to wait for what comes next, unless it waits for that already."""
         if self.cycle is not None and not self.cycle.response_complete:
             waits_for = "body" if self.cycle.more_body else ""
         else:
@@ -77,7 +81,10 @@ class PatientProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._wait_for("")  # uvicorn's own limit for idle connections begins
+        before = self.cycle
         super().on_response_complete()
+        if self.cycle is not before:  # the next request had come already, or a part of it
+            self._look(before)
         self._close_surely()
 
     def timeout_keep_alive_handler(self) -> None:
