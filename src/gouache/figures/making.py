@@ -12,6 +12,7 @@ the record does not know as it is (retouched, or somebody's own) is kept under a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -218,7 +219,8 @@ def _place(
     tell: Callable[[str], object],
 ) -> Path:
     """Where a picture goes. What is there and is not as we wrote it gets another name first."""
-    paths = [out / f"{stem}{ending}.png" for _, ending in zip(range(len(used) + 1), endings())]
+    few = itertools.islice(endings(), len(used) + 1)
+    paths = [out / f"{stem}{ending}.png" for ending in few]
     place = next(path for path in paths if path.name not in used)
     ours = place.is_file() and _sum(place) == owned.get(place.name)
     if os.path.lexists(place) and not ours:
