@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
 from gouache.engine.targets import TEMPLATES
 from gouache.losses import rivals
 from gouache.protocols import Perceptor
@@ -42,6 +43,7 @@ def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = S
         boxes += [(left, top, side) for top in tops for left in lefts]
     embeddings = []
     for start in range(0, len(boxes), _BATCH):
+        halting.check()
         views = [
             F.interpolate(
                 image[:, :, top : top + side, left : left + side],

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
 from gouache.config import PaintConfig
 from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
@@ -147,6 +148,7 @@ def encode_prompts(
     for key in sorted(askers, key=places.__getitem__):
         (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
+            halting.check()
             image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
             cache[prompt] = tuple(
                 _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides

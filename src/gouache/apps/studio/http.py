@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import json
 import math
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,10 +30,11 @@ from gouache.apps.studio.orders import (
     read_order,
     settings_table,
 )
-from gouache.apps.studio.runs import Run
+from gouache.apps.studio.runs import Run, owner_hash, without_paths
 from gouache.apps.studio.uploads import Uploads, check_strokes
 from gouache.apps.studio.worker import QueueFullError, Studio, make_film
-from gouache.editing.mask import find_mask
+from gouache.apps.studio.workshop import BusyError, EagerError, Workshop
+from gouache.editing.mask import Mask, check_phrase, find_mask
 from gouache.errors import ConfigError, GouacheError, OutputError, PromptError
 from gouache.prompts import parse_prompts
 
@@ -59,7 +59,8 @@ class Interface:
         self.studio = studio
         self.uploads = Uploads(studio.root, studio.limits)
         self.models = installed_models()
-        self._looking = threading.Lock()  # one search for a mask at a time
+        self.masks = Workshop("masks")
+        self.films = Workshop("films")
 
     async def info(self, request: Request) -> Response:
         """What the studio can do, for pages and clients."""
@@ -106,10 +107,14 @@ class Interface:
         if not isinstance(body, dict) or not isinstance(body.get("phrase"), str):
             raise ConfigError('send {"image": ID, "phrase": "a red apple"}')
         path = self._find_image(_owner(request))(_picture_name(body.get("image")))
-        found = await run_in_threadpool(self._look, path, body["phrase"])
-        name = await run_in_threadpool(
-            self.uploads.keep, found.to_pil().convert("RGB"), _owner(request)
-        )
+        phrase, owner = body["phrase"], _owner(request)
+        check_phrase(phrase)
+
+        def work() -> tuple[Mask, str]:
+            found = find_mask(path, phrase)
+            return found, self.uploads.keep(found.to_pil().convert("RGB"), owner)
+
+        found, name = await self.masks.run(owner, work, request.is_disconnected)
         told = {"id": name, "share": round(found.share, 4), "score": round(found.seen, 4)}
         return JSONResponse(told, 201)
 
@@ -214,7 +219,9 @@ class Interface:
         run, kind = self._run(request), request.path_params["kind"]
         if kind not in ("mp4", "gif"):
             raise NotFoundError(f"a timelapse is mp4 or gif, not {kind!r:.20}")
-        return self._file(run, await run_in_threadpool(make_film, run, kind), kind)
+        gone = request.is_disconnected
+        path = await self.films.run(_owner(request), lambda: make_film(run, kind), gone)
+        return self._file(run, path, kind)
 
     def _file(self, run: Run, path: Path | None, kind: str) -> Response:
         if path is None or not path.exists():
@@ -224,10 +231,6 @@ class Interface:
             filename=f"{slug(run.config.prompt)}.{kind}",
             content_disposition_type="inline",
         )
-
-    def _look(self, path: Path, phrase: str) -> Any:
-        with self._looking:
-            return find_mask(path, phrase)
 
     def _public(self, run: Run) -> dict[str, Any]:
         return run.public() | {"position": self.studio.position(run)}
@@ -295,7 +298,8 @@ def _picture_name(name: Any) -> str:
 
 
 def _owner(request: Request) -> str:
-    return str(request.state.owner)
+    """Who asks: a hash, so that the token is in no file and no message."""
+    return owner_hash(request.app.state.root, str(request.state.owner))
 
 
 def _status(error: Exception) -> int:
@@ -304,13 +308,15 @@ def _status(error: Exception) -> int:
         TooLargeError: 413,
         NotFoundError: 404,
         QueueFullError: 429,
+        EagerError: 429,
+        BusyError: 503,
     }
     return known.get(type(error), 400)
 
 
 async def _own_error(request: Request, error: Exception) -> Response:
     # Where the studio keeps its files is nobody's business but its owner's.
-    message = str(error).replace(str(request.app.state.root), "the studio's folder")
+    message = without_paths(str(error), request.app.state.root)
     told: dict[str, Any] = {"error": " ".join(message.split())}
     if isinstance(error, PromptError):
         told["position"] = error.position
@@ -360,6 +366,8 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        for workshop in (api.masks, api.films):
+            workshop.close()
         await run_in_threadpool(studio.close)
 
     app = Starlette(
