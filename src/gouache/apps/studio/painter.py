@@ -58,12 +58,7 @@ class Painter:
         session, folder = run.session, run.folder
         assert session is not None
         assert folder is not None
-        try:
-            self._apply(run, session, folder)
-        except _RefusedError as error:
-            run.changed(prompt=None, error=str(error))
-            if run.wish != "stop":
-                run.changed(wish="pause")
+        laid = self._apply(run, session, folder)
         with self._lock:
             run.changed(status="painting", num_steps=session.num_steps)
         run.save_about()
@@ -75,13 +70,17 @@ class Painter:
                     step = next(session)
             except Halted:  # the step is done again, with the same result
                 break
+            laid = None
             folder.record(step.index, {name: v.tolist() for name, v in step.losses.items()})
             rate = (session.step_index - first) / max(time.monotonic() - begun, 1e-9)
             left = (session.num_steps - session.step_index) / rate
             frame = run.frame
             filmed = step.index % max(1, session.num_steps // FILM_FRAMES) == 0
             if filmed or session.finished or time.monotonic() - shown >= FRAME_SECONDS:
-                frame, shown = encode(self._finished(run, step), "JPEG"), time.monotonic()
+                frame, shown = (
+                    encode(self._finished(run, to_pil(step.image[0])), "JPEG"),
+                    time.monotonic(),
+                )
             with run.lock:
                 run.totals.append(round(float(step.total.mean()), 4))
             run.changed(step=session.step_index, seconds_left=left, frame=frame)
@@ -90,13 +89,21 @@ class Painter:
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
             self._between()
-        self._settle(run, session, folder, step)
+        self._settle(run, session, folder, step, laid)
 
     def _wanted(self, run: Run) -> bool:
         """Is something wished besides painting?"""
         return bool(run.wish) or self._closing()
 
-    def _settle(self, run: Run, session: Session, folder: RunFolder, last: Step | None) -> None:
+    def _settle(
+        self,
+        run: Run,
+        session: Session,
+        folder: RunFolder,
+        last: Step | None,
+        laid: Image.Image | None,
+    ) -> None:
+        """Writes what is there. `laid` is a drawing that no step has changed: it stays as it is."""
         if not session.finished and run.wish != "stop":
             self._save(run, session, folder)
             picture = to_pil(session.picture()[0])
@@ -106,9 +113,7 @@ class Painter:
                     run.changed(status=status, frame=encode(picture, "JPEG"), wish="")
                     self._paused(run)
         if run.status == "painting":
-            picture = to_pil(session.picture()[0])
-            if run.editing is not None:
-                picture = run.editing.finish_pil(picture)
+            picture = laid or self._finished(run, to_pil(session.picture()[0]))
             record = picture_record(session, {} if last is None else last.losses, 0)
             record["prompt"] = run.config.prompt  # the words may have been changed on the way
             save_picture(picture, run.picture_path, record, run.config.prompt)
@@ -169,28 +174,29 @@ class Painter:
             run.totals = [sum(v for k, v in row.items() if k not in names) for row in rows]
             run.step = run.session.step_index
 
-    def _apply(self, run: Run, session: Session, folder: RunFolder) -> None:
-        """What was drawn and said during the pause. It is kept until the state has it."""
+    def _apply(self, run: Run, session: Session, folder: RunFolder) -> Image.Image | None:
+        """What was drawn and said during the pause. It is kept until the state has it.
+
+        Returns the result with the drawings over it as they were drawn, None without any.
+        """
         with run.lock:
             drawings, words = list(run.drawings), run.prompt
+        laid = None
+        if drawings:
+            laid = self._finished(run, to_pil(session.picture()[0])).convert("RGBA")
         for path in drawings:
             strokes = Image.open(io.BytesIO(path.read_bytes())).convert("RGBA")
+            assert laid is not None
+            laid = _over(laid, strokes)
             below = to_pil(session.picture()[0]).convert("RGBA")
-            strokes = strokes.resize(below.size, Image.Resampling.LANCZOS)
-            above = Image.alpha_composite(below, strokes).convert("RGB")
-            changed = strokes.getchannel("A").point(lambda value: 255 * (value > 8))
+            above = _over(below, strokes).convert("RGB")
+            changed = strokes.resize(below.size, Image.Resampling.LANCZOS)
+            changed = changed.getchannel("A").point(lambda value: 255 * (value > 8))
             session.set_image(above, changed)
             self._node(run, "drawn", above)
             run.changed(frame=encode(above, "JPEG"))
         if words is not None and words != run.config.prompt:
-            try:
-                session.set_prompt(words)
-            except GouacheError as error:
-                raise _RefusedError(str(error)) from None
-            prompt = with_words(run.config.prompt, session.stage, words)
-            with run.lock:
-                run.config = run.config.updated(prompt=prompt)
-            self._node(run, "prompt", to_pil(session.picture()[0]), words)
+            self._ask(run, session, words)
         if drawings or words is not None:
             self._save(run, session, folder)
             _tell_prompt(folder, run.config.prompt)
@@ -200,6 +206,20 @@ class Painter:
             run.save_about()
             for path in drawings:
                 path.unlink(missing_ok=True)
+        return None if laid is None else laid.convert("RGB")
+
+    def _ask(self, run: Run, session: Session, words: str) -> None:
+        """Other words; if they cannot be painted after all the run pauses and says why."""
+        try:
+            session.set_prompt(words)
+        except GouacheError as error:
+            with self._lock:
+                run.changed(error=str(error), wish=run.wish or "pause")
+            return
+        prompt = with_words(run.config.prompt, session.stage, words)
+        with run.lock:
+            run.config = run.config.updated(prompt=prompt)
+        self._node(run, "prompt", to_pil(session.picture()[0]), words)
 
     def _save(self, run: Run, session: Session, folder: RunFolder) -> None:
         picture = to_pil(session.picture()[0])
@@ -216,8 +236,7 @@ class Painter:
         with run.lock:
             run.nodes.append(node)
 
-    def _finished(self, run: Run, step: Step) -> Image.Image:
-        picture = to_pil(step.image[0])
+    def _finished(self, run: Run, picture: Image.Image) -> Image.Image:
         return picture if run.editing is None else run.editing.finish_pil(picture)
 
     def release(self, run: Run) -> None:
@@ -227,8 +246,9 @@ class Painter:
             folder.close()
 
 
-class _RefusedError(GouacheError):
-    """Words that could not be painted after all; the run pauses with them told."""
+def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:
+    """Strokes (RGBA) over a picture (RGBA), at the picture's size."""
+    return Image.alpha_composite(below, strokes.resize(below.size, Image.Resampling.LANCZOS))
 
 
 def _tell_prompt(folder: RunFolder, prompt: str) -> None:
