@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 from gouache import halting
+from gouache.apps.studio.bodies import BusyError
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.worker import Studio
-from gouache.apps.studio.workshop import BusyError, EagerError, Workshop
+from gouache.apps.studio.workshop import EagerError, Workshop
 from gouache.editing.crops import embed_crops
 from gouache.engine import Session
 from gouache.halting import Halted

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.testclient import TestClient
 
 from gouache.apps.studio.guard import COOKIE
 from gouache.apps.studio.http import make_app
-from gouache.apps.studio.runs import Run, owner_hash, without_paths
+from gouache.apps.studio.runs import Run, without_paths
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError
 from gouache.output.png import read_metadata
@@ -234,8 +233,6 @@ def test_no_token_and_no_path_is_told_or_kept(tmp_path: Path) -> None:
     for name in ("studio.json", "order.json", "edit.json"):
         if (run.path / name).exists():
             assert str(tmp_path).encode() not in (run.path / name).read_bytes()
-    key = studio.root / "owners.key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
 def test_galleries_of_earlier_versions_are_found(studio: Studio, gate: Gate) -> None:
@@ -254,12 +251,6 @@ def test_galleries_of_earlier_versions_are_found(studio: Studio, gate: Gate) -> 
     assert client.get(f"/api/images/{'a' * 32}").status_code == 200
     assert not image.exists()
     later.close()
-
-
-def test_owners_are_one_way_and_of_one_folder(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    assert owner_hash(one, TOKEN) == owner_hash(one, TOKEN)
-    assert len({owner_hash(one, TOKEN), owner_hash(other, TOKEN), owner_hash(one, "x"), TOKEN}) == 4
 
 
 @pytest.mark.parametrize(

@@ -37,18 +37,18 @@ def keep_order(run: Run, order: Order) -> Order:
     run.path.mkdir(parents=True, exist_ok=True)
     asked = [parse_image_prompt(text) for text in order.config.image_prompts]
     edit = order.edit
-    image = None if order.image is None else _take(order.image, run, "image")
-    prompts = [_take(Path(one.path), run, f"prompt-{k}") for k, one in enumerate(asked)]
+    image = None if order.image is None else _take(order.image, run)
+    prompts = [_take(Path(one.path), run) for one in asked]
     if edit is not None and edit.mask is not None:
-        edit = replace(edit, mask=_take(edit.mask, run, "mask"))
+        edit = replace(edit, mask=_take(edit.mask, run))
     weights = [one.weight for one in asked]
     config = order.config.updated(
         image_prompts=[f"{path}:{weight!r}" for path, weight in zip(prompts, weights, strict=True)]
     )
     document = {
         "config": order.config.updated(image_prompts=(), init_image="").to_dict(),
-        "image": image is not None,
-        "image_prompts": weights,
+        "image": image and image.name,
+        "image_prompts": [[path.name, w] for path, w in zip(prompts, weights, strict=True)],
         "parent": order.parent,
         "sized": order.sized,
         "edit": None
@@ -56,7 +56,7 @@ def keep_order(run: Run, order: Order) -> Order:
         else {
             "replace": edit.replace,
             "old": edit.old,
-            "mask": edit.mask is not None,
+            "mask": edit.mask and edit.mask.name,
             "settings": edit.config.to_dict(),
         },
     }
@@ -66,23 +66,25 @@ def keep_order(run: Run, order: Order) -> Order:
 
 def kept_order(run: Run) -> Order:
     """The order that `keep_order` wrote; `StateError` where it is damaged."""
-    inputs = run.path / "inputs"
+
+    def place(name: Any) -> Path | None:
+        return None if name is None else run.path / "inputs" / Path(str(name)).name
+
     try:
         document = json.loads((run.path / ORDER).read_bytes())
-        weights = [float(weight) for weight in document["image_prompts"]]
-        prompts = [f"{inputs / f'prompt-{k}.png'}:{w!r}" for k, w in enumerate(weights)]
+        prompts = [f"{place(name)}:{float(w)!r}" for name, w in document["image_prompts"]]
         config = PaintConfig.from_dict(document["config"]).updated(image_prompts=prompts)
         edit = None
         if (asked := document["edit"]) is not None:
             edit = EditOrder(
                 replace=str(asked["replace"]),
                 old=str(asked["old"]),
-                mask=inputs / "mask.png" if asked["mask"] else None,
+                mask=place(asked["mask"]),
                 config=EditConfig().updated(**asked["settings"]),
             )
         return Order(
             config=config,
-            image=inputs / "image.png" if document["image"] else None,
+            image=place(document["image"]),
             edit=edit,
             parent=str(document["parent"]),
             sized=bool(document["sized"]),
@@ -123,11 +125,15 @@ def kept_edit(run: Run) -> tuple[EditPlan, Callable[[Any], Any]]:
     return plan, lambda models: find(plan, models)
 
 
-def _take(source: Path, run: Run, name: str) -> Path:
+def _take(source: Path, run: Run) -> Path:
     """The same file in the run's folder; pictures here are never changed, only replaced."""
-    target = run.path / "inputs" / f"{name}.png"
+    folder, number = run.path / "inputs", 1
+    target = folder / source.name
     with output_errors(target):
-        target.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        while target.exists():  # another's, or the same once more
+            number += 1
+            target = folder / f"{source.stem}-{number}{source.suffix}"
         try:
             try:
                 os.link(source, target)

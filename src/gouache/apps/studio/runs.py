@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
@@ -10,11 +9,11 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gouache.atomic import atomic_path, write_bytes
+from gouache.apps.studio.guard import settled_owner
+from gouache.atomic import write_bytes
 from gouache.config import PaintConfig
 from gouache.errors import GouacheError, OutputError
 from gouache.output.png import dump_json
@@ -31,8 +30,6 @@ ORDER = "order.json"  # what was asked, until it is begun: a queue survives its 
 ABOUT = "studio.json"  # beside settings.json: whose run it is, where it came from, how it went
 
 
-SALT = "owners.key"  # makes visitors' tokens into what is written
-_TOKEN = re.compile(r"[0-9a-f]{32}")
 _PATH = re.compile(
     r"(?<![\w/.:])(?:/[^\s/'\"<>|;,]+){1,}/(?=[^\s/'\"<>|;,])|[A-Za-z]:\\(?:[^\s\\]+\\)+"
 )
@@ -42,7 +39,7 @@ _PATH = re.compile(
 class Run:
     """One painting. Only the worker touches `session` and `folder`; the rest under `lock`.
 
-    `owner` is what `owner_hash` makes of a visitor's token.
+    `owner` is what `guard.owner_of` makes of a visitor's token.
     status: queued, starting, painting, paused; or how it ended: done, stopped (by hand, the picture
     is there), failed, cancelled (before it began), interrupted (the server ended; can go on).
     """
@@ -222,27 +219,17 @@ def load_runs(root: Path) -> list[Run]:
     return sorted(found, key=lambda run: run.created)
 
 
-def owner_hash(root: Path, token: str) -> str:
-    """What stands for a visitor in files, 40 hexadecimal digits: nobody finds the token by it.
-
-    It needs the key in `root`, which is made when it is first asked for; `OutputError` if that
-    fails.
-    """
-    return hashlib.blake2b(token.encode(), key=_key(root.absolute()), digest_size=20).hexdigest()
-
-
 def hide_tokens(root: Path) -> None:
-    """Puts hashes in the place of the tokens that earlier versions kept in `root`."""
+    """Puts visitors' names in the place of the tokens that earlier versions kept in `root`."""
     for path in (root / "runs").glob(f"*/{ABOUT}"):
         with suppress(OSError, ValueError, KeyError, TypeError, OutputError):
             about = json.loads(path.read_bytes())
-            if _TOKEN.fullmatch(about["owner"]):
-                about["owner"] = owner_hash(root, about["owner"])
-                write_bytes(path, dump_json(about).encode())
+            if (owner := settled_owner(about["owner"])) != about["owner"]:
+                write_bytes(path, dump_json({**about, "owner": owner}).encode())
     for path in (root / "images").glob("*"):
-        if _TOKEN.fullmatch(path.name):
-            with suppress(OSError, OutputError):
-                path.rename(path.with_name(owner_hash(root, path.name)))
+        if (owner := settled_owner(path.name)) != path.name:
+            with suppress(OSError):
+                path.rename(path.with_name(owner))
 
 
 def without_paths(message: str, root: Path) -> str:
@@ -253,20 +240,6 @@ def without_paths(message: str, root: Path) -> str:
     return _PATH.sub("", message)
 
 
-@lru_cache(maxsize=8)
-def _key(root: Path) -> bytes:
-    path = root / SALT
-    with suppress(OSError, ValueError):
-        if len(key := bytes.fromhex(path.read_text("ascii"))) == 32:
-            return key
-    key = secrets.token_bytes(32)
-    root.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.chmod(0o600)
-        temporary.write_text(key.hex(), "ascii")
-    return key
-
-
 __all__ = [
     "ABOUT",
     "ENDED",
@@ -275,6 +248,5 @@ __all__ = [
     "Run",
     "hide_tokens",
     "load_runs",
-    "owner_hash",
     "without_paths",
 ]

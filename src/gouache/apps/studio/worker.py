@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,21 @@ class Studio:
         except ConfigError:
             path.unlink(missing_ok=True)
             raise
+
+    def join_drawings(self, run: Run, together: Callable[[Sequence[bytes]], bytes]) -> None:
+        """Makes the drawings that wait into one, while the painter does not look at them."""
+        layers = list(run.drawings)
+        if len(layers) < 2:
+            return
+        joined = layers[-1].with_suffix(".joined.png")  # after all of them by name
+        write_bytes(joined, together([layer.read_bytes() for layer in layers]))
+        with self._news:
+            if run.status in ("paused", "interrupted") and run.drawings[: len(layers)] == layers:
+                run.drawings[: len(layers)] = [joined]
+            else:
+                layers = [joined]
+        for path in layers:
+            path.unlink(missing_ok=True)
 
     def go_on(self, run: Run, prompt: str | None = None) -> None:
         """Continues a paused or interrupted run at its visitor's next turn; maybe in other words.

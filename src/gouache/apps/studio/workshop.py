@@ -12,15 +12,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from gouache.errors import ConfigError
+from gouache.apps.studio.bodies import BusyError
 from gouache.halting import Halted, halting
 
 T = TypeVar("T")
 GONE_EVERY = 0.5  # seconds between two looks whether who asked is still there
-
-
-class BusyError(ConfigError):
-    """Too much is asked for at once, by everybody together."""
 
 
 class EagerError(BusyError):
