@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
 from gouache.engine.devices import in_precision, perceptor_device
 from gouache.engine.targets import TEMPLATES
 from gouache.engine.words import check_words
@@ -53,6 +54,7 @@ def embed_crops(
         boxes += [(left, top, side) for top in tops for left in lefts]
     embeddings = []
     for start in range(0, len(boxes), _BATCH):
+        halting.check()
         views = [
             F.interpolate(
                 image[:, :, top : top + side, left : left + side],

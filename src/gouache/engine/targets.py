@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
 from gouache.config import PaintConfig
 from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
@@ -180,6 +181,7 @@ def _encode_all(
     for key in sorted(askers, key=places.__getitem__):
         (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
+            halting.check()
             image, named = None, prompt
             if prompt.kind == "image":
                 image = load_image(Path(prompt.path))

@@ -42,7 +42,8 @@ from gouache.apps.studio.uploads import (
     read_strokes,
 )
 from gouache.apps.studio.worker import Studio, make_film
-from gouache.editing.mask import find_mask
+from gouache.apps.studio.workshop import Workshop
+from gouache.editing.mask import Mask, check_phrase, find_mask
 from gouache.errors import ConfigError, OutputError
 from gouache.prompts import parse_prompts
 
@@ -59,10 +60,11 @@ class Interface:
         self.studio = studio
         self.uploads = Uploads(studio.root, studio.limits)
         self.models = installed_models()
+        self.masks = Workshop("masks")
+        self.films = Workshop("films")
         self.bodies = Bodies()
         self._decoding = anyio.CapacityLimiter(DECODINGS)  # others wait without a thread
         self._drawing = threading.Lock()
-        self._looking = threading.Lock()  # one search for a mask at a time
 
     async def info(self, request: Request) -> Response:
         """What the studio can do, for pages and clients."""
@@ -111,10 +113,14 @@ class Interface:
         if not isinstance(body, dict) or not isinstance(body.get("phrase"), str):
             raise ConfigError('send {"image": ID, "phrase": "a red apple"}')
         path = self._find_image(_owner(request))(_picture_name(body.get("image")))
-        found = await run_in_threadpool(self._look, path, body["phrase"])
-        name = await run_in_threadpool(
-            self.uploads.keep, found.to_pil().convert("RGB"), _owner(request)
-        )
+        phrase, owner = body["phrase"], _owner(request)
+        check_phrase(phrase)
+
+        def work() -> tuple[Mask, str]:
+            found = find_mask(path, phrase)
+            return found, self.uploads.keep(found.to_pil().convert("RGB"), owner)
+
+        found, name = await self.masks.run(owner, work, request.is_disconnected)
         told = {"id": name, "share": round(found.share, 4), "score": round(found.seen, 4)}
         return JSONResponse(told, 201)
 
@@ -169,13 +175,7 @@ class Interface:
         """Lays strokes over those that wait already: a paused run keeps one layer."""
         with self._drawing:
             self.studio.draw(run, read_strokes(data, run.config.size))
-            with run.lock:
-                layers = list(run.drawings)
-            if len(layers) > 1:
-                together = lay_together(layers)
-                with run.lock:
-                    if run.drawings[: len(layers)] == layers:  # else they are painted already
-                        run.drawings[: len(layers)] = [together]
+            self.studio.join_drawings(run, lay_together)
 
     async def events(self, request: Request) -> Response:
         """Server-sent events: the run as it changes, until it has ended."""
@@ -232,7 +232,9 @@ class Interface:
         run, kind = self._run(request), request.path_params["kind"]
         if kind not in ("mp4", "gif"):
             raise NotFoundError(f"a timelapse is mp4 or gif, not {kind!r:.20}")
-        return self._file(run, await run_in_threadpool(make_film, run, kind), kind)
+        gone = request.is_disconnected
+        path = await self.films.run(_owner(request), lambda: make_film(run, kind), gone)
+        return self._file(run, path, kind)
 
     def _file(self, run: Run, path: Path | None, kind: str) -> Response:
         if path is None or not path.exists():
@@ -242,10 +244,6 @@ class Interface:
             filename=f"{slug(run.config.prompt)}.{kind}",
             content_disposition_type="inline",
         )
-
-    def _look(self, path: Path, phrase: str) -> Any:
-        with self._looking:
-            return find_mask(path, phrase)
 
     def _public(self, run: Run) -> dict[str, Any]:
         return run.public() | {"position": self.studio.position(run)}
@@ -360,6 +358,8 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        for workshop in (api.masks, api.films):
+            workshop.close()
         await run_in_threadpool(studio.close)
 
     app = Starlette(

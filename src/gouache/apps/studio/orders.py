@@ -33,6 +33,7 @@ class Limits:
     steps: int = 2000
     cutouts: int = 256
     queue: int = 20
+    queue_each: int = 10  # of one visitor
     upload_bytes: int = 20 * 2**20
     upload_pixels: int = 32 * 2**20  # of what is decoded at full size; a JPEG may have more
     uploads: int = 500  # pictures kept for one visitor

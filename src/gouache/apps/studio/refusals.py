@@ -11,8 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from gouache.apps.studio.bodies import BusyError
 from gouache.apps.studio.guard import hide_folders
+from gouache.apps.studio.runs import without_paths
 from gouache.apps.studio.uploads import TooLargeError
 from gouache.apps.studio.worker import QueueFullError
+from gouache.apps.studio.workshop import EagerError
 from gouache.errors import ConfigError, GouacheError, OutputError, PromptError
 
 
@@ -25,13 +27,15 @@ _STATUS: dict[type, int] = {
     TooLargeError: 413,
     NotFoundError: 404,
     QueueFullError: 429,
+    EagerError: 429,
     BusyError: 503,
 }
 
 
 async def _own_error(request: Request, error: Exception) -> Response:
     # Where the studio keeps its files is nobody's business but its owner's.
-    message = hide_folders(str(error), request.app.state.root)
+    root = request.app.state.root
+    message = without_paths(hide_folders(str(error), root), root)
     told: dict[str, Any] = {"error": " ".join(message.split())}
     if isinstance(error, PromptError):
         told["position"] = error.position
