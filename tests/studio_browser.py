@@ -79,9 +79,9 @@ def alpha_at(page: Any, x: float, y: float, sheet: str = "strokes") -> int:
     return int(
         page.evaluate(
             """([id, x, y]) => {
-                const { width, height } = document.getElementById(id);
-                const pen = document.getElementById(id).getContext('2d');
-                return pen.getImageData(Math.round(x * width), Math.round(y * height), 1, 1).data[3];
+                const sheet = document.getElementById(id);
+                const [left, top] = [Math.round(x * sheet.width), Math.round(y * sheet.height)];
+                return sheet.getContext('2d').getImageData(left, top, 1, 1).data[3];
             }""",
             [sheet, x, y],
         )

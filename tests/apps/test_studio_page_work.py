@@ -98,11 +98,6 @@ def picture(page: Any, path: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
 
 
-def view_size(page: Any) -> list[int]:
-    found = page.evaluate("[view.width, view.height]")
-    return [int(one) for one in found]
-
-
 # What is beside the picture belongs to the picture.
 
 
@@ -136,23 +131,17 @@ def test_a_refused_question_deletes_nothing(page: Any, studio: TinyStudio) -> No
 
 
 def test_pictures_chosen_quickly_one_after_the_other(page: Any) -> None:
-    done(page, "a red apple", SMALL)
-    done(page, "a blue fish", WIDE)
-    slow = {"count": 0}
-
-    def later(route: Any) -> None:
-        slow["count"] += 1
-        if slow["count"] == 1:
-            time.sleep(0.4)
-        route.continue_()
-
-    page.route("**/frame.jpg*", later)
+    for prompt, size in (("a red apple", SMALL), ("a blue fish", WIDE), ("a moon", "24x48")):
+        done(page, prompt, size)
+    until(page, "view.width === 24")
+    held: list[Any] = []
+    page.route("**/frame.jpg*", lambda route: route.continue_() if held else held.append(route))
     page.locator("#gallery .thumb", has_text="a red apple").click()
+    hold(lambda: page.evaluate("1") and held)
     page.locator("#gallery .thumb", has_text="a blue fish").click()
-    until(page, "document.querySelector('#tree .run').textContent.includes('a blue fish')")
+    held[0].continue_()  # it comes after another one was chosen
     until(page, "view.width === 48 && document.getElementById('empty').hidden")
-    time.sleep(0.6)  # as long as the first one takes to come
-    assert view_size(page) == [48, 24]
+    assert texts(page, "#tree .run") == ["a blue fish · done"]
 
 
 def test_a_run_that_waits_shows_no_other_picture(page: Any) -> None:
@@ -500,6 +489,25 @@ def test_strokes_stay_until_the_server_has_them(page: Any, studio: TinyStudio) -
 
 
 # Words.
+
+
+def told_by_the_server(page: Any, **more: Any) -> None:
+    """From now on all runs have these fields too."""
+
+    def add(route: Any) -> None:
+        answer = route.fetch().json()
+        route.fulfill(json={"runs": [one | more for one in answer["runs"]]})
+
+    page.route("**/api/runs", add)
+
+
+def test_words_that_wait_and_warnings_are_shown(page: Any) -> None:
+    done(page, "a red apple")
+    told_by_the_server(page, words="a green pear", notes=["it does not know: brillig"])
+    page.reload()
+    until(page, "document.querySelector('#tree .run')?.textContent.includes('a green pear')")
+    assert texts(page, "#gallery .thumb") == ["a green pear"]
+    assert page.text_content("#warnings") == "it does not know: brillig"
 
 
 def test_continue_takes_new_words_only_if_they_were_written_for_it(

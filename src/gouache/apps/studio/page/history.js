@@ -2,6 +2,8 @@
 
 const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
 export const brief = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
+/** The words of a run: those that count from its next step on, if there are such. */
+export const wordsOf = (run) => run.words ?? run.prompt;
 export const nodeUrl = (run, node) => `/api/runs/${run}/nodes/${node}.png`;
 
 /** Whether `place` has to be made anew. What is the same stays: keyboard focus, and buttons that
@@ -37,7 +39,7 @@ export function tree(place, runs, id, selected, choose) {
   while (root && parent(root)) root = parent(root);
   const family = (run) => [run, ...runs.filter((one) => parent(one) === run).flatMap(family)];
   const shown = root ? family(root) : [];
-  const told = shown.map((run) => [run.id, run.parent, run.prompt, run.status, run.nodes]);
+  const told = shown.map((run) => [run.id, run.parent, wordsOf(run), run.status, run.nodes]);
   if (!differs(place, told, selected, id)) return;
   if (!root) {
     const hint = document.createElement("p");
@@ -51,7 +53,7 @@ export function tree(place, runs, id, selected, choose) {
     name.className = "run";
     if (run.id === id) name.setAttribute("aria-current", "true");
     const what = run.kind === "edit" ? "edit: " : "";
-    name.textContent = `${what}${brief(run.prompt)} · ${run.status}`;
+    name.textContent = `${what}${brief(wordsOf(run))} · ${run.status}`;
     const nodes = document.createElement("div");
     nodes.className = "thumbs";
     for (const node of run.nodes) {
@@ -81,15 +83,16 @@ export function gallery(place, runs, id, choose) {
   const hasPicture = (run) => run.picture || run.nodes.length;
   const shown = runs.filter((run) => hasPicture(run) || ["failed", "cancelled"].includes(run.status));
   shown.reverse();
-  const told = shown.map((run) => [run.id, run.prompt, run.status, run.picture, run.nodes.length]);
+  const told = shown.map((run) => [run.id, wordsOf(run), run.status, run.picture, run.nodes.length]);
   if (!differs(place, told, id)) return;
   place.replaceChildren(
     ...shown.map((run) => {
+      const words = wordsOf(run);
       const last = run.nodes.length ? nodeUrl(run.id, run.nodes.at(-1).node) : "";
       const url = run.picture ? `/api/runs/${run.id}/picture.png` : last;
-      const label = run.status === "done" ? brief(run.prompt, 40) : `${run.status}: ${brief(run.prompt, 28)}`;
+      const label = run.status === "done" ? brief(words, 40) : `${run.status}: ${brief(words, 28)}`;
       const button = thumb(url, label, run.id === id, () => choose(run.id));
-      button.title = run.error ? `${run.prompt}: ${run.error}` : run.prompt;
+      button.title = run.error ? `${words}: ${run.error}` : words;
       return button;
     }),
   );
@@ -99,12 +102,12 @@ export function gallery(place, runs, id, choose) {
 export function queue(place, runs, show, cancel) {
   const active = runs.filter((run) => ["queued", "starting", "painting"].includes(run.status));
   active.sort((a, b) => a.position - b.position);
-  if (!differs(place, active.map((run) => [run.id, run.prompt, run.status, run.position]))) return;
+  if (!differs(place, active.map((run) => [run.id, wordsOf(run), run.status, run.position]))) return;
   place.replaceChildren(
     ...active.map((run) => {
       const item = document.createElement("li");
       const state = run.position ? `waits, number ${run.position}` : run.status;
-      item.append(`${brief(run.prompt, 40)} (${state})`);
+      item.append(`${brief(wordsOf(run), 40)} (${state})`);
       const look = document.createElement("button");
       look.textContent = "Show";
       look.addEventListener("click", () => show(run.id));

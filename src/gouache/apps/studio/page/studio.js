@@ -5,7 +5,7 @@ import { get, post, remove, send, watch, whenReached } from "./api.js";
 import { Chips } from "./chips.js";
 import * as draft from "./draft.js";
 import { Easel, loadImage } from "./easel.js";
-import { brief, gallery, nodeUrl, plot, queue, tree, versus } from "./history.js";
+import { brief, gallery, nodeUrl, plot, queue, tree, versus, wordsOf } from "./history.js";
 import { listen } from "./layer.js";
 import { Pictures } from "./pictures.js";
 import { Settings } from "./settings.js";
@@ -225,7 +225,7 @@ function clock(seconds) {
 function newWords() {
   const words = $("prompt").value.trim();
   if (!run || !OPEN.includes(run.status) || run.kind !== "paint") return null;
-  return words && words !== run.prompt.trim() ? words : null;
+  return words && words !== wordsOf(run).trim() ? words : null;
 }
 
 const typedHere = () => newWords() !== null && typedFor === run.id;
@@ -293,6 +293,8 @@ function render() {
   $("clock").textContent = run
     ? `step ${run.step} of ${run.num_steps} ${run.status === "painting" ? clock(run.seconds_left) : ""}`
     : "";
+  const warnings = run?.notes?.join(" · ") ?? "";
+  if ($("warnings").textContent !== warnings) $("warnings").textContent = warnings;
   $("exports").hidden = !run?.nodes.length;
   if (run) {
     const base = `/api/runs/${run.id}`;
@@ -494,7 +496,7 @@ async function reuse() {
   settings.fill(told.settings);
   // As if it was typed, so that Ctrl Z in the box brings back what was there.
   $("prompt").select();
-  if (!document.execCommand("insertText", false, told.prompt)) $("prompt").value = told.prompt;
+  if (!document.execCommand("insertText", false, wordsOf(told))) $("prompt").value = wordsOf(told);
   await chips.read();
   keep();
   note("Words and settings are those of this picture.");
@@ -503,7 +505,7 @@ async function reuse() {
 async function erase() {
   const doomed = run;
   const points = doomed.nodes.length === 1 ? "1 point" : `${doomed.nodes.length} points`;
-  const what = `“${brief(doomed.prompt, 100)}” (${doomed.status}, ${points} of history)`;
+  const what = `“${brief(wordsOf(doomed), 100)}” (${doomed.status}, ${points} of history)`;
   if (!confirm(`Delete ${what} for good?`)) return;
   await remove(`/api/runs/${doomed.id}`);
   orders += 1;
@@ -684,7 +686,7 @@ async function begin() {
   const going = (...statuses) => runs.findLast((one) => statuses.includes(one.status));
   const newest = kept.run === "" ? null : known(kept.run)
     ?? going("starting", "painting") ?? going("paused") ?? going("queued") ?? runs.at(-1);
-  $("prompt").value = kept.words ?? newest?.prompt ?? "";
+  $("prompt").value = kept.words ?? (newest ? wordsOf(newest) : "");
   chips.read();
   if (newest) doing(() => follow(newest))();
   else await newSheet();
