@@ -38,7 +38,7 @@ let shownKey = ""; // the picture in the view: what it is,
 let shownPlace = ""; // and whose
 let looking = null;
 let refreshing = null;
-let orders = 0; // counts what makes an older list of runs wrong
+let changes = 0; // counts what makes an older list of runs wrong
 let alive = true;
 const busy = new Set(); // kinds of action that are under way
 
@@ -181,7 +181,9 @@ function follow(next, same = false) {
   if (same) {
     shownPlace = run.id;
     shownKey = wanted()?.key ?? ""; // until there is news: strokes that were sent stay to be seen
-  } else if (other) easel.blank(...run.size, "Nothing is painted yet.");
+  } else if (other) {
+    easel.blank(...run.size, ENDED.includes(run.status) ? "Nothing was painted." : "Nothing is painted yet.");
+  }
   if (other && !same && !(strokes.empty && mask.empty)) {
     note("What you drew lies over this picture now. Undo or Clear takes it away.");
   }
@@ -211,6 +213,7 @@ function news(told) {
   if (ENDED.includes(run.status)) {
     unwatch?.();
     unwatch = null;
+    changes += 1;
   }
   render();
 }
@@ -281,6 +284,7 @@ function buttons() {
   $("find").disabled = busy.has("find");
   $("undo").disabled = !undo.past.length;
   $("redo").disabled = !undo.future.length;
+  $("empty").hidden = easel.hasPicture || !strokes.empty;
   const line = told();
   if ($("status").textContent !== line) $("status").textContent = line;
 }
@@ -322,9 +326,9 @@ async function list() {
   let listed;
   let before;
   do {
-    before = orders; // an older list does not know of the newest order
+    before = changes; // an older list does not know of the newest order or end
     listed = (await get("/api/runs")).runs;
-  } while (before !== orders);
+  } while (before !== changes);
   // Of the run that is shown the events tell more, and earlier.
   runs = listed.map((one) => (unwatch && one.id === run?.id ? run : one));
   const found = run && runs.find((one) => one.id === run.id);
@@ -382,7 +386,7 @@ const cancel = doing(async (id) => {
 async function order(extra, same, uses = null) {
   const asks = { prompt: $("prompt").value, settings: settings.changed(), ...extra };
   const next = await post("/api/runs", asks);
-  orders += 1;
+  changes += 1;
   if (uses !== null && uses === strokes.version) easel.taken();
   typedFor = "";
   follow(next, same);
@@ -471,7 +475,7 @@ async function goOn(words) {
   const version = await layIn(id, status);
   const next = await post(`/api/runs/${id}/continue`, words ? { prompt: words } : {});
   laid(id, version);
-  if (words && typedFor === id) typedFor = "";
+  if (typedFor === id) typedFor = "";
   if (run?.id === id) follow(next, shownPlace === id);
   if (!strokes.empty) note("It paints on without your strokes. Pause it, and Continue lays them in.");
 }
@@ -508,7 +512,7 @@ async function erase() {
   const what = `“${brief(wordsOf(doomed), 100)}” (${doomed.status}, ${points} of history)`;
   if (!confirm(`Delete ${what} for good?`)) return;
   await remove(`/api/runs/${doomed.id}`);
-  orders += 1;
+  changes += 1;
   runs = runs.filter((one) => one.id !== doomed.id);
   if (run?.id === doomed.id) await newSheet();
   note(`Deleted: ${what}`);
