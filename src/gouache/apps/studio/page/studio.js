@@ -6,12 +6,11 @@ import { Chips } from "./chips.js";
 import * as draft from "./draft.js";
 import { Easel, loadImage } from "./easel.js";
 import { brief, gallery, nodeUrl, plot, queue, tree, versus, wordsOf } from "./history.js";
-import { listen } from "./layer.js";
 import { Pictures } from "./pictures.js";
 import { Settings } from "./settings.js";
+import { Tools, toPicture } from "./tools.js";
 
 const $ = (id) => document.getElementById(id);
-const SWATCHES = ["#1b1a19", "#fffdf6", "#d8432b", "#e9a820", "#3d8a4a", "#2c6db5", "#7a4a2b"];
 const ENDED = ["done", "stopped", "failed", "cancelled", "interrupted"];
 const OPEN = ["paused", "interrupted"]; // what can go on
 const BUSY = ["queued", "starting", "painting"];
@@ -21,6 +20,7 @@ const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: 
 
 const easel = new Easel($("view"), $("strokes"), $("mask"), $("empty"));
 const { strokes, mask, undo } = easel;
+const tools = new Tools(easel);
 const chips = new Chips($("prompt"), $("chips"), $("prompt-error"));
 const pictures = new Pictures($("start"), $("like"), $("file"), doing, note, startChanged);
 let settings;
@@ -29,7 +29,6 @@ let selected = null; // {run, node}: the point of the history that is shown
 let runs = [];
 let losses = [];
 let unwatch = null; // ends the listening to `run`
-let tool = "brush";
 let comparing = null;
 let typedFor = ""; // the run in whose pause the words in the box were written
 let sent = null; // {run, version}: strokes that the server has, though the picture has not yet
@@ -519,22 +518,7 @@ async function erase() {
   await refresh();
 }
 
-// Tools and keys.
-
-/** Keys are for the picture from now on: on the button, space would press it again. */
-function toPicture() {
-  if (document.activeElement?.matches("input, textarea, select")) return;
-  $("easel").focus({ preventScroll: true });
-}
-
-const layer = () => (tool.endsWith("mask") ? mask : strokes);
-
-function pick(next) {
-  tool = next;
-  for (const button of document.querySelectorAll("[data-tool]")) {
-    button.setAttribute("aria-pressed", button.dataset.tool === tool);
-  }
-}
+// Strokes.
 
 function mayDraw() {
   if (run?.status === "painting" && !selected) {
@@ -542,14 +526,7 @@ function mayDraw() {
     return false;
   }
   if ($("note").textContent.startsWith("Pause it first")) note("");
-  undo.remember(layer());
   return true;
-}
-
-function draw(from, to) {
-  const size = (Number($("brush-size").value) * layer().canvas.width) / 512;
-  const color = layer() === mask ? "rgb(255 40 120)" : $("color").value;
-  layer().line(from, to, size, color, tool === "eraser" || tool === "unmask");
 }
 
 /** After each change by hand. */
@@ -569,44 +546,18 @@ const actions = {
   stop: acting("run", stop),
   reuse: acting("reuse", reuse),
   delete: acting("delete", erase),
-  undo: () => undo.undo() && changed(),
-  redo: () => undo.redo() && changed(),
-  clear: () => {
-    layer().clear();
+  undo: doing(() => undo.undo() && changed()),
+  redo: doing(() => undo.redo() && changed()),
+  clear: doing(() => {
+    tools.layer.clear();
     changed();
-  },
+  }),
   compare: () => {
     const url = $("view").toDataURL();
     comparing = comparing ? null : { url, name: brief(run.prompt, 30) };
     $("compare").textContent = comparing ? "…now choose the other" : "Compare with…";
   },
 };
-
-function keys(event) {
-  const writing = event.target.matches("input:not([type=range]), textarea, select");
-  const command = event.ctrlKey || event.metaKey;
-  const key = event.key.toLowerCase();
-  if ($("versus").open) return;
-  if (command && event.key === "Enter") {
-    const field = document.activeElement;
-    if (field?.matches("input")) {
-      field.blur(); // so that a number that is being typed counts
-      field.focus();
-    }
-    if (!event.repeat) actions.paint(event);
-  } else if (writing) return;
-  else if (command && key === "z") actions[event.shiftKey ? "redo" : "undo"]();
-  else if (command && key === "y") actions.redo();
-  else if (command || event.altKey) return;
-  else if (event.key === " " && !event.target.matches("button, summary, .drop, a")) {
-    if (!event.repeat && !$("pause").disabled) actions.pause(event);
-  } else if ({ b: 1, e: 1, m: 1, n: 1 }[event.key]) {
-    pick({ b: "brush", e: "eraser", m: "mask", n: "unmask" }[event.key]);
-  } else if ("[]".includes(event.key)) {
-    $("brush-size").value = Number($("brush-size").value) * (event.key === "]" ? 1.2 : 0.8);
-  } else return;
-  event.preventDefault();
-}
 
 // What is not sent yet outlives a reload.
 
@@ -653,23 +604,8 @@ async function begin() {
   const [info] = await Promise.all([get("/api/info"), refresh()]);
   const kept = draft.load();
   settings = new Settings(info, $("common"), $("all"), $("filter"));
-  for (const color of SWATCHES) {
-    const button = document.createElement("button");
-    button.style.background = color;
-    button.setAttribute("aria-label", `Colour ${color}`);
-    button.addEventListener("click", () => ($("color").value = color));
-    $("swatches").append(button);
-  }
-  for (const button of document.querySelectorAll("[data-tool]")) {
-    button.addEventListener("click", () => pick(button.dataset.tool));
-  }
   for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
-  listen($("strokes"), mayDraw, draw, changed);
-  document.addEventListener("keydown", keys);
-  document.addEventListener("click", (event) => {
-    const byHand = event.detail > 0 && event.target.closest("button");
-    if (byHand && !event.target.closest("dialog, #chips, .drop")) toPicture();
-  });
+  tools.listen(mayDraw, changed, actions);
   for (const name of ["input", "written"]) {
     $("prompt").addEventListener(name, () => {
       typedFor = run && OPEN.includes(run.status) ? run.id : "";
@@ -705,6 +641,7 @@ async function begin() {
 async function starting() {
   try {
     await begin();
+    $("problem").textContent = "";
   } catch (error) {
     complain(error);
     if (!settings) setTimeout(starting, LOOK); // the studio did not answer yet
