@@ -646,6 +646,24 @@ def test_a_restarted_server_is_found_again(page: Any, studio: TinyStudio) -> Non
     until(page, f"({shown}).includes('a moon')")
 
 
+def test_an_interrupted_run_goes_on_although_it_takes_no_strokes(
+    page: Any, studio: TinyStudio
+) -> None:
+    order(page, "a slow sun", LONG, SMALL)
+    status(page, "painting")
+    studio.close()
+    studio.open()
+    status(page, "interrupted")
+    stroke(page, 0.5)
+    page.route("**/draw", lambda route: route.fulfill(status=400, body='{"error": "not now"}'))
+    page.route("**/continue", lambda route: route.fulfill(json={**told, "status": "queued"}))
+    (told,) = studio.runs(page)
+    page.click("#pause")
+    until(page, "document.getElementById('note').textContent.includes('without your strokes')")
+    assert page.text_content("#problem") == ""
+    assert alpha_at(page, 0.5, 0.5) > 0
+
+
 def test_an_error_stays_while_it_is_painting(page: Any) -> None:
     order(page, "a slow sun", LONG, SMALL)
     status(page, "painting")

@@ -6,14 +6,13 @@ import { Chips } from "./chips.js";
 import * as draft from "./draft.js";
 import { Easel, loadImage } from "./easel.js";
 import { brief, gallery, nodeUrl, plot, queue, tree, versus, wordsOf } from "./history.js";
+import { complain, doing, note } from "./notices.js";
 import { Pictures } from "./pictures.js";
 import { Settings } from "./settings.js";
+import { BUSY, clock, ENDED, OPEN, statusLine } from "./status.js";
 import { Tools, toPicture } from "./tools.js";
 
 const $ = (id) => document.getElementById(id);
-const ENDED = ["done", "stopped", "failed", "cancelled", "interrupted"];
-const OPEN = ["paused", "interrupted"]; // what can go on
-const BUSY = ["queued", "starting", "painting"];
 const LOOK = 1500; // milliseconds between two looks at all runs
 const SHEET = [512, 512];
 const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";
@@ -40,29 +39,6 @@ let refreshing = null;
 let changes = 0; // counts what makes an older list of runs wrong
 let alive = true;
 const busy = new Set(); // kinds of action that are under way
-
-// What is told: the state of the picture, and apart from it what went wrong, which stays until the
-// next action.
-
-function note(text) {
-  $("note").textContent = text;
-}
-
-function complain(error) {
-  $("problem").textContent = error.message;
-}
-
-/** Runs an action; what goes wrong is said in one line, and nothing is lost. */
-function doing(action) {
-  return async (...values) => {
-    $("problem").textContent = $("note").textContent = "";
-    try {
-      await action(...values);
-    } catch (error) {
-      complain(error);
-    }
-  };
-}
 
 /** An action of a button: one at a time of its kind, and one for a double click. */
 function acting(kind, action) {
@@ -217,12 +193,6 @@ function news(told) {
   render();
 }
 
-function clock(seconds) {
-  if (seconds === null) return "";
-  if (seconds < 90) return `${Math.ceil(seconds)} s left`;
-  return `${Math.ceil(seconds / 60)} min left`;
-}
-
 /** The words for a continued run, null where they are its own or it cannot take others. */
 function newWords() {
   const words = $("prompt").value.trim();
@@ -234,30 +204,6 @@ const typedHere = () => newWords() !== null && typedFor === run.id;
 
 /** Whether Paint starts from what was drawn. A picture given to start from comes first. */
 const fromDrawing = () => !strokes.empty && !(run && pictures.start);
-
-function told() {
-  if (!run) return strokes.empty ? "Say what to paint." : "Paint starts from what you drew.";
-  if (selected) return "A point of the history. Paint on from this picture to branch from it.";
-  const drawn = !strokes.empty;
-  if (asked.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
-  return {
-    queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
-    starting: "Loads the models and finds a start…",
-    painting: drawn
-      ? "Paints. Pause it, and Continue lays your strokes in."
-      : "Paints. Pause it to paint on it yourself.",
-    paused: drawn
-      ? "Paused. Continue or Stop lays your strokes in."
-      : "Paused. Draw on it, change the words, and continue.",
-    interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
-    done: drawn ? "Done. Your strokes are not in it: Paint starts from them." : "Done. It is in the gallery.",
-    stopped: drawn
-      ? "Stopped; the picture is kept. Your strokes are not in it: Paint starts from them."
-      : "Stopped; the picture is kept.",
-    cancelled: "Cancelled. Reuse settings brings its words back.",
-    failed: `It failed: ${run.error}`,
-  }[run.status] ?? run.status;
-}
 
 function buttons() {
   const active = run && !ENDED.includes(run.status);
@@ -284,7 +230,7 @@ function buttons() {
   $("undo").disabled = !undo.past.length;
   $("redo").disabled = !undo.future.length;
   $("empty").hidden = easel.hasPicture || !strokes.empty;
-  const line = told();
+  const line = statusLine(run, selected, !strokes.empty, asked);
   if ($("status").textContent !== line) $("status").textContent = line;
 }
 
