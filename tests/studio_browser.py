@@ -125,6 +125,8 @@ class TinyStudio:
 
     def close(self) -> None:
         self._server.should_exit = True
+        self._thread.join(3)
+        self._server.force_exit = True  # browsers hold on to their connections
         self._thread.join(30)
         self.studio.close()
 
