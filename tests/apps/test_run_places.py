@@ -276,7 +276,7 @@ def changed(**settings: Any) -> None:
     [
         ({"steps": [300]}, "steps was (4,) and is (300,)"),
         ({"prompt": "a bird"}, "prompt was 'a fish' and is 'a bird'"),
-        ({"learning_rate": 0.5}, "learning_rate was"),
+        ({"optimization": {"learning_rate": 0.5}}, "learning_rate was"),
         ({"init_image": "b.png"}, "init_image was '' and is 'b.png'"),
         ({"nonsense": 1}, "no setting is called 'nonsense'"),
         ({"steps": "many"}, "steps is 'many'"),

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from gouache.apps.studio.guard import COOKIE
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.runs import Run, without_paths
+from gouache.apps.studio.uploads import lay_together
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError
 from gouache.output.png import read_metadata
@@ -268,3 +269,17 @@ def test_messages_name_files_without_their_place(message: str, tmp_path: Path) -
         assert secret not in told
     plain = "give 3/4 or a|b, see https://a.b/c/d; and/or x:/y"
     assert without_paths(plain, tmp_path) == plain
+
+
+def test_drawings_that_wait_become_one_and_stay_in_order(studio: Studio, gate: Gate) -> None:
+    run = paused(studio, gate)
+    for color in ((0, 255, 0), (16, 48, 224)):
+        studio.draw(run, strokes(color))
+    studio.join_drawings(run, lay_together)
+    assert len(run.drawings) == 1
+    assert list(run.path.glob("drawings/*")) == run.drawings
+    studio.draw(run, strokes((16, 48, 224)))
+    assert sorted(run.path.glob("drawings/*")) == run.drawings
+    studio.stop(run)
+    reaches(run, "stopped")
+    assert blue(run.picture_path) < 1

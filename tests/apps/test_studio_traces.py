@@ -160,7 +160,7 @@ def test_the_command_line_goes_on_with_a_painting_of_the_studio(
         assert time.monotonic() < deadline
         time.sleep(0.01)
     studio.close()
-    studio._release(studio.runs[run])  # as the end of its process does
+    studio._painter.release(studio.runs[run])  # as the end of its process does
     folder = root / "runs" / run
     assert gouache(["resume", str(folder), "-q"]) == 0, capsys.readouterr().err
     assert read_metadata(folder / "picture.png")["step"] == 6

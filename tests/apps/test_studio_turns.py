@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -60,12 +61,22 @@ def together(count: int, call: Callable[[], Any]) -> list[bool]:
         return list(pool.map(one, range(count)))
 
 
-def test_a_run_is_queued_once_however_often_it_is_continued(studio: Studio, gate: Gate) -> None:
+def test_a_run_is_queued_once_however_often_it_is_continued(
+    studio: Studio, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = paused(studio, gate)
     gate.open.clear()
     blocking = studio.submit(order("another"), "bob")
     reaches(blocking, "painting")
-    taken = together(12, lambda: studio.go_on(run))
+    changed = Run.changed
+
+    def slow(self: Run, **values: Any) -> None:
+        time.sleep(0.02)  # for the others to come in between, if they can
+        changed(self, **values)
+
+    monkeypatch.setattr(Run, "changed", slow)
+    taken = together(12, lambda: studio.go_on(run, "a blue pear"))
+    monkeypatch.undo()
     assert taken.count(True) == 1
     assert studio.position(run) == 1
     gate.open.set()
