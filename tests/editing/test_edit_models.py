@@ -129,7 +129,7 @@ def test_masks_and_edits_by_a_clip_in_half_precision(monkeypatch: pytest.MonkeyP
     half = {**FEW, "precision": "bf16"}
     found = edit(PICTURE, "a dog", **half, replace="a cat", threshold="paper", deviations=-1.0)
     assert found.mask is not None
-    edit(PICTURE, "a dog", **half, old="a cat")
+    edit(PICTURE, "a horse", **half, old="a cat")  # other tokens to it
 
 
 class Elsewhere(TinyPerceptor):

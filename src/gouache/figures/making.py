@@ -12,7 +12,6 @@ the record does not know as it is (retouched, or somebody's own) is kept under a
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -219,16 +218,14 @@ def _place(
     tell: Callable[[str], object],
 ) -> Path:
     """Where a picture goes. What is there and is not as we wrote it gets another name first."""
-    few = itertools.islice(endings(), len(used) + 1)
-    paths = [out / f"{stem}{ending}.png" for ending in few]
-    place = next(path for path in paths if path.name not in used)
+    names = (out / f"{stem}{ending}.png" for ending in endings())
+    place = next(path for path in names if path.name not in used)
     ours = place.is_file() and _sum(place) == owned.get(place.name)
     if os.path.lexists(place) and not ours:
-        names = (out / f"{stem}{ending}.png" for ending in endings())
         free = next(p for p in names if p.name not in used and not os.path.lexists(p))
         with output_errors(place):
             place.rename(free)
-        tell(f"{one_line(place)} was changed since; it is now {free.name}")
+        tell(f"{one_line(place)} is not as it was written; it is now {free.name}")
     return place
 
 
