@@ -136,13 +136,42 @@ class PatientProtocol(H11Protocol):
             self.transport.abort()
 
 
+class Closing:
+    """Whether the server ends; like `asyncio.Event`, but not bound to the first loop that waits."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        """To be called in the loop of those that wait."""
+        self._set = True
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait(self) -> None:
+        """Returns when it ends."""
+        if self._set:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+
 class Ending:
     """Ends streams when the server does; without it an open page would hold it up.
 
     The outermost layer; `closing` is set when no more requests are taken.
     """
 
-    def __init__(self, app: ASGIApp, closing: asyncio.Event) -> None:
+    def __init__(self, app: ASGIApp, closing: Closing) -> None:
         self._app = app
         self._closing = closing
 
@@ -194,7 +223,7 @@ class Ending:
 class StudioServer(uvicorn.Server):
     """uvicorn's server that tells `closing` when it begins to end."""
 
-    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, closing: Closing) -> None:
         super().__init__(config)
         self._closing = closing
 
@@ -223,7 +252,7 @@ def make_listener(host: str, port: int) -> socket.socket:
 
 
 def make_server(
-    app: Any, closing: asyncio.Event, protocol: type[H11Protocol] = PatientProtocol
+    app: Any, closing: Closing, protocol: type[H11Protocol] = PatientProtocol
 ) -> StudioServer:
     """The server of an application that is not yet running."""
     config = uvicorn.Config(
@@ -247,4 +276,4 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-__all__ = ["Ending", "Patience", "PatientProtocol", "make_listener", "make_server"]
+__all__ = ["Closing", "Ending", "Patience", "PatientProtocol", "make_listener", "make_server"]

@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from gouache._version import __version__
 from gouache.apps.outputs import slug
 from gouache.apps.studio.bodies import Bodies
-from gouache.apps.studio.connections import Ending
+from gouache.apps.studio.connections import Closing, Ending
 from gouache.apps.studio.guard import Guard, may_see, settled_owner
 from gouache.apps.studio.orders import (
     flat_settings,
@@ -323,7 +323,7 @@ def make_app(
 ) -> Starlette:
     """The ASGI application; everything but the studio as for `Guard`.
 
-    Closes the studio when it ends. `app.state.closing`, an event, ends open streams.
+    Closes the studio when it ends. Setting `app.state.closing` ends open streams.
     """
     api = Interface(studio)
     for run in list(studio.runs.values()):  # older versions wrote the visitor's cookie
@@ -331,7 +331,7 @@ def make_app(
             run.owner = owner
             with suppress(OutputError):
                 run.save_about()
-    closing = asyncio.Event()
+    closing = Closing()
     guard = Middleware(Guard, hosts=hosts, auth=auth, any_address=any_address, local=local)
     Endpoint = Callable[[Request], Awaitable[Response]]
     table: list[tuple[str, str, Endpoint]] = [
