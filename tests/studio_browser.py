@@ -75,13 +75,15 @@ def is_drawn(page: Any, sheet: str = "strokes") -> bool:
 
 
 def alpha_at(page: Any, x: float, y: float, sheet: str = "strokes") -> int:
-    """How much there is on a sheet at a place given as shares, 0 to 255."""
+    """How much there is on a sheet at or near a place given as shares, 0 to 255."""
     return int(
         page.evaluate(
             """([id, x, y]) => {
                 const sheet = document.getElementById(id);
                 const [left, top] = [Math.round(x * sheet.width), Math.round(y * sheet.height)];
-                return sheet.getContext('2d').getImageData(left, top, 1, 1).data[3];
+                // The page may have moved by a pixel or two between looking and drawing.
+                const seen = sheet.getContext('2d').getImageData(left - 4, top - 4, 9, 9).data;
+                return Math.max(...seen.filter((_, k) => k % 4 === 3));
             }""",
             [sheet, x, y],
         )

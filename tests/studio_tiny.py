@@ -14,25 +14,13 @@ from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.config import make_config
 from gouache.engine import Session
-from tiny import TinyGenerator, TinyPerceptor, tiny_config
+from studio_client import tiny_build
 
 
 def order(prompt: str = "a red apple", **settings: Any) -> Order:
     """What the studio is asked for."""
     values = {"size": "32x24", "steps": [6], "num_cutouts": 4, **settings}
     return Order(make_config("auto", prompt=prompt, **values))
-
-
-def tiny_build(asked: Order) -> Session:
-    """Paints what is asked for with the tiny models."""
-    config = tiny_config(
-        prompt=asked.config.prompt,
-        size=asked.config.size,
-        steps=asked.config.steps,
-        seed=asked.config.seed,
-        init_image="" if asked.image is None else str(asked.image),
-    )
-    return Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
 
 
 class Gate:

@@ -86,6 +86,19 @@ class _Char(NamedTuple):
         return self.char == mark and not self.escaped
 
 
+def parse_stage(text: str) -> Stage:
+    """What is said during a run: as `parse_prompts`, of one stage; a '^' raises `PromptError`."""
+    stages = parse_prompts(text)
+    if len(stages) > 1:
+        mark = re.search(r"(?<!\\)\^", text)
+        raise PromptError(
+            "a prompt given during a run has one stage; leave '^' out",
+            text,
+            mark.start() if mark else 0,
+        )
+    return stages[0]
+
+
 def parse_prompts(text: str) -> tuple[Stage, ...]:
     """Reads `text:weight:stop | text ^ next stage` into stages of text prompts.
 
@@ -377,5 +390,6 @@ __all__ = [
     "parse_image_prompt",
     "parse_noise_prompt",
     "parse_prompts",
+    "parse_stage",
     "web_address",
 ]

@@ -240,6 +240,7 @@ def test_galleries_of_earlier_versions_are_found(studio: Studio, gate: Gate) -> 
     gate.open.set()
     run = studio.submit(order(), "ada")
     reaches(run, "done")
+    studio.close()  # all of it is written
     about = json.loads((run.path / "studio.json").read_bytes())
     old = {key: value for key, value in about.items() if key not in ("prompt", "words")}
     (run.path / "studio.json").write_text(json.dumps({**old, "owner": TOKEN}))

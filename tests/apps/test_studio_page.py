@@ -177,7 +177,13 @@ def test_keyboard_and_phone(browser: Any, server: Server, tmp_path: Path) -> Non
     assert page.mistakes == []
 
 
-def test_two_visitors_do_not_see_each_other(browser: Any, server: Server) -> None:
+def test_two_visitors_do_not_see_each_other(browser: Any, tmp_path: Path) -> None:
+    """Where others may come too; a studio for this machine alone has one owner."""
+    with Server(tmp_path / "shared", "--allow-host", "studio.example") as server:
+        _two_visitors(browser, server)
+
+
+def _two_visitors(browser: Any, server: Server) -> None:
     first, second = (visit(browser, server.address) for _ in range(2))
     order(first, "a red apple", 15, "64x64")
     order(second, "a blue fish", 15, "64x64")

@@ -24,7 +24,7 @@ from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.uploads import DECODINGS, Uploads, lay_together, read_strokes
 from gouache.apps.studio.worker import Studio
 from gouache.errors import OutputError
-from gouache.ops.images import load_image
+from gouache.ops.images import load_image, read_picture
 from studio_client import file_of, submit, tiny_build, upload, wait
 
 
@@ -167,9 +167,9 @@ def test_few_are_decoded_at_a_time_and_memory_is_given_back(
         enough.wait(0.05)
         with lock:
             now[0] -= 1
-        return load_image(path)
+        return read_picture(path)
 
-    monkeypatch.setattr(module, "load_image", slow)
+    monkeypatch.setattr(module, "read_picture", slow)
     monkeypatch.setattr(module, "give_back", lambda: given_back.append(1))
     monkeypatch.setattr(module, "_LARGE", 64 * 48)
     kept = Uploads(tmp_path, Limits())
@@ -264,7 +264,7 @@ def test_a_paused_run_keeps_one_layer_of_any_number_of_strokes(tmp_path: Path) -
     large = file_of(noise((1024, 768), "RGBA"))
     for _ in range(30):
         assert client.post(f"/api/runs/{run}/draw", content=large).status_code == 200
-    assert sum(map(len, held.drawings)) < 2 * 4 * 32 * 24 + 1000
+    assert sum(path.stat().st_size for path in held.drawings) < 2 * 4 * 32 * 24 + 1000
     assert len(held.drawings) == 1
     held.changed(status="done")
     studio.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ from gouache.errors import PromptError, StateError
 from gouache.inputs import models_at
 from gouache.latents import latents
 from gouache.ops.allocator import give_back
-from gouache.prompts import Prompt, one_line, parse_prompts
+from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 
 if TYPE_CHECKING:
@@ -251,17 +250,10 @@ class Session:
         `text` follows the grammar of `gouache.prompts` and has one stage, else `PromptError`. All
         pictures are asked it, or the one of the batch that `index` names; the others keep theirs.
         """
-        stages = parse_prompts(text)
-        if len(stages) > 1:
-            mark = re.search(r"(?<!\\)\^", text)
-            raise PromptError(
-                "a prompt given during a run has one stage; leave '^' out",
-                text,
-                mark.start() if mark else 0,
-            )
+        asked = parse_stage(text)
         before = self.prompts if index is None else self.prompts_of(index)
         lasting = dict.fromkeys(prompt for prompt in before if prompt.kind != "text")
-        self.set_prompts([*stages[0], *lasting], index=index)
+        self.set_prompts([*asked, *lasting], index=index)
 
     @torch.inference_mode(False)
     def set_prompts(self, prompts: Sequence[Prompt], *, index: int | None = None) -> None:

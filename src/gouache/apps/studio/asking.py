@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -15,7 +14,7 @@ from gouache.engine.models import Models
 from gouache.engine.targets import encode_prompts, parse_stages
 from gouache.engine.terms import guide_terms
 from gouache.errors import ConfigError, PromptError
-from gouache.prompts import Prompt, format_prompts, parse_noise_prompt, parse_prompts
+from gouache.prompts import Prompt, format_prompts, parse_noise_prompt, parse_prompts, parse_stage
 
 _NOTHING = "every prompt has weight 0, so there is nothing to paint; raise one"
 
@@ -32,20 +31,13 @@ def check_words(run: Run, text: str) -> None:
 
     Asks the session of a run that is in memory, else the run's perceptors.
     """
-    stages = parse_prompts(text)
-    if len(stages) > 1:
-        mark = re.search(r"(?<!\\)\^", text)
-        raise PromptError(
-            "a prompt given during a run has one stage; leave '^' out",
-            text,
-            mark.start() if mark else 0,
-        )
+    words = parse_stage(text)
     session = run.session
     if session is not None:
         _try(session, text)
         return
     config = run.config
-    asked = [*stages[0], *map(parse_noise_prompt, config.noise_prompts)]
+    asked = [*words, *map(parse_noise_prompt, config.noise_prompts)]
     if run.kind == "paint" and not config.image_prompts:
         _require_weight(asked)
     from gouache.perceptors import load_perceptor
