@@ -66,8 +66,20 @@ def paused(page: Any, prompt: str = "a red apple", size: str = SMALL) -> None:
 
 def done(page: Any, prompt: str, size: str = SMALL) -> None:
     order(page, prompt, 2, size)
-    status(page, "done")
+    # The status may still be that of the picture before.
+    page.evaluate(
+        """async (prompt) => {
+            for (;;) {
+                const { runs } = await (await fetch("/api/runs")).json();
+                if (runs.some((one) => one.prompt === prompt && one.status === "done")) return;
+                await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+        }""",
+        prompt,
+    )
     page.locator("#gallery .thumb", has_text=prompt).wait_for()
+    until(page, "document.getElementById('pause').disabled")  # the page knows it too
+    status(page, "done")
 
 
 def requests(page: Any) -> list[tuple[str, Any]]:
