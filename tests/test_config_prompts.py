@@ -38,6 +38,8 @@ def test_they_survive_files() -> None:
         ({"prompts": ["a", "b", "c"], "count": 2}, "count is 2 and there are 3 prompts"),
         ({"prompts": ["a", "b" * (MAX_PROMPT_CHARS + 1)]}, "prompt 2 has 20,001 characters"),
         ({"prompts": ["a"] * (MAX_COUNT + 1)}, "257 prompts are given; at most 256"),
+        ({"noise_prompts": ["1"] * 257}, "257 noise prompts are given; at most 256"),
+        ({"image_prompts": ["a"] * 257}, "257 image prompts are given; at most 256"),
         ({"prompts": [1, 2]}, "expected a list of texts"),
         ({"prompts": {"a": "b"}}, "expected a list of texts"),
     ],

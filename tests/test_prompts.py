@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gouache.config import MAX_PROMPT_CHARS
 from gouache.errors import PromptError
 from gouache.prompts import (
+    MAX_PARTS,
     Prompt,
     format_prompt,
     format_prompts,
@@ -23,6 +24,7 @@ from gouache.prompts import (
     parse_image_prompt,
     parse_noise_prompt,
     parse_prompts,
+    web_address,
 )
 
 T = TypeVar("T")
@@ -176,11 +178,30 @@ def test_mistakes_show_their_place(text: str, place: int, message: str) -> None:
     assert caught.value.position == place
 
 
-@pytest.mark.parametrize("unit", ["a:1|", ":", "a:1:", "\\:", "a^", "1:"])
+@pytest.mark.parametrize("unit", [":", "a:1:", "\\:", "1:", "a:1\\|"])
 def test_the_longest_prompt_parses(unit: str) -> None:
     """Of every kind of mark; were parsing quadratic, this would seem to hang."""
     text = (unit * MAX_PROMPT_CHARS)[: MAX_PROMPT_CHARS - 1] + "a"
     assert parse_prompts(text)
+
+
+@pytest.mark.parametrize("mark", ["|", "^", ":1|"])
+def test_parts_are_counted(mark: str) -> None:
+    most = f"a{mark}" * (MAX_PARTS - 1) + "a"
+    assert sum(map(len, parse_prompts(most))) == MAX_PARTS
+    with pytest.raises(PromptError, match="has 257 parts; at most 256 are read") as caught:
+        parse_prompts(f"{most}{mark}a")
+    assert caught.value.position == len(most) + len(mark) - 1
+    with pytest.raises(PromptError, match=r"has 9,900 parts; at most 256"):
+        parse_prompts("a|" * 9_899 + "a")
+
+
+def test_parts_of_a_batch_are_counted() -> None:
+    eight = "a|" * 7 + "a"
+    assert len(parse_each([eight] * 256)) == 256
+    message = r"the 256 prompts have 2,049 parts together; at most 2,048 are read"
+    with pytest.raises(PromptError, match=message):
+        parse_each([eight] * 255 + [f"{eight}|a"])
 
 
 def test_formatting_writes_no_more_than_needed() -> None:
@@ -305,3 +326,16 @@ def test_a_mistake_says_which_prompt(texts: list[str], message: str, position: i
     number = int(message.split()[1].strip(":"))
     assert (error.value.text, error.value.position) == (texts[number - 1], position)
     assert "\n" not in str(error.value)
+
+
+def test_addresses_are_told_from_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("https://a.b/c.png", "https:/a.b/c.png", "http://a:2", "file:///a/b.png:1:0.5"):
+        with pytest.raises(PromptError, match="is an address, and those are not fetched"):
+            parse_image_prompt(text)
+    assert web_address(Path("https://a.b/c.png")) == "https://a.b/c.png"
+    for text in ("C:/a.png", "a:b/c.png", "a.png:1", "1:/a.png"):
+        assert web_address(text) == ""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd:").mkdir()
+    (tmp_path / "odd:" / "a.png").write_bytes(b"")
+    assert parse_image_prompt("odd:/a.png:2").path == "odd:/a.png"

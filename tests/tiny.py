@@ -61,6 +61,7 @@ class TinyPerceptor:
     fingerprint = "e" * 64
     image_size = 8
     embed_dim = EMBED_DIM
+    device = torch.device("cpu")
 
     def __init__(self, bank_size: int = 0, seed: int = 3) -> None:
         self._layer = _weights(seed, 3 * 8 * 8, EMBED_DIM) / 8

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gouache import litter
 from gouache.errors import OutputError
 from gouache.prompts import one_line
 
@@ -50,12 +51,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             if target.exists():
                 temp.chmod(stat.S_IMODE(target.stat().st_mode))
             temp.replace(target)
+            litter.forget(temp)
             temp = None
             _sync_folder(target.parent)
         finally:
             if temp is not None:
                 with contextlib.suppress(OSError):
                     temp.unlink(missing_ok=True)
+                litter.forget(temp)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -64,18 +67,23 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         temp.write_bytes(data)
 
 
-def check_writable(path: str | Path) -> None:
+def check_writable(path: str | Path, *, probe: bool = True) -> None:
     """Raises the `OutputError` that writing `path` later would raise, as far as it can be foreseen.
 
-    Writes and removes a small temporary file beside it; `path` itself is not touched.
+    Writes and removes a small temporary file beside it; `path` itself is not touched. `probe=False`
+    writes nothing: for further names of a folder.
     """
     with output_errors(path):
-        temp = _create_temp(_check_target(path))
+        target = _check_target(path)
+        if not probe:
+            return
+        temp = _create_temp(target)
         try:
             temp.write_bytes(bytes(_PROBE_BYTES))
             _sync(temp)
         finally:
             temp.unlink(missing_ok=True)
+            litter.forget(temp)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -116,6 +124,7 @@ def _check_target(path: str | Path) -> Path:
 def _create_temp(target: Path) -> Path:
     """Like `mkstemp`, but with the permissions of an ordinary new file; keeps the suffix."""
     temp = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(6)}{target.suffix[-16:]}")
+    litter.note(temp)
     os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return temp
 

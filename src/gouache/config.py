@@ -188,6 +188,8 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{key} must be a mapping of settings, got {value!r:.60}")
             for name, inner in value.items():
+                if name in flat or name in values:
+                    raise ConfigError(f"{name} is given twice, once in {key}; give it once")
                 if name not in sections[key]:
                     hint = nearest(str(name), sorted(sections[key]))
                     raise ConfigError(f"no setting in {key} is called {name!r}; {hint}")
@@ -209,8 +211,10 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
         first = perceptor[0] if isinstance(perceptor, (list, tuple)) and perceptor else perceptor
         name = parse_perceptor(first)[0] if isinstance(first, str) else ""
         preset = name if name in PRESETS else "paper"
-    if preset not in PRESETS:
-        raise ConfigError(f"no preset is called {preset!r}; {nearest(preset, sorted(PRESETS))}")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ConfigError(
+            f"no preset is called {preset!r}; {nearest(str(preset), sorted(PRESETS))}"
+        )
     if isinstance(values.get("prompts"), (list, tuple)) and values["prompts"]:
         values = {**values, "count": values.get("count", len(values["prompts"]))}
     chosen = {**PRESETS[preset], **values}
@@ -291,7 +295,7 @@ def _coerce(setting: Setting, value: Any) -> Any:
         if isinstance(value, list):
             return tuple(value)
     if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 2**1000 else math.inf
     return value
 
 
@@ -312,8 +316,9 @@ def _check(setting: Setting, value: Any) -> None:
             raise ConfigError("the list of perceptors is empty; give at least one")
         if twice := [item for item in names if names.count(item) > 1]:
             raise ConfigError(f"the perceptor {twice[0]!r:.80} is given twice; once is enough")
-    if name == "prompts" and len(value) > MAX_COUNT:
-        raise ConfigError(f"{len(value)} prompts are given; at most {MAX_COUNT} are possible")
+    if name.endswith("prompts") and len(value) > MAX_COUNT:
+        kind = name.replace("_", " ")
+        raise ConfigError(f"{len(value)} {kind} are given; at most {MAX_COUNT} are possible")
     for number, text in enumerate({"prompt": (value,), "prompts": value}.get(name, ()), 1):
         if len(text) > MAX_PROMPT_CHARS:
             which = "the prompt" if name == "prompt" else f"prompt {number}"
@@ -325,14 +330,14 @@ def _check(setting: Setting, value: Any) -> None:
             if item not in choices:
                 raise ConfigError(f"{name} is {item!r:.60}; {nearest(item, list(choices))}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{name} is {value}; expected a finite number")
         low, high, above = meta.get("low"), meta.get("high"), meta.get("above")
         if above is not None and value <= above:
-            raise ConfigError(f"{name} is {value}; expected more than {above:g}")
+            raise ConfigError(f"{name} is {value!r:.40}; expected more than {above:g}")
         if (low is not None and value < low) or (high is not None and value > high):
             bound = above if low is None else low
-            raise ConfigError(f"{name} is {value}; expected between {bound:g} and {high:g}")
+            raise ConfigError(f"{name} is {value!r:.40}; expected between {bound:g} and {high:g}")
 
 
 def _is_type(value: Any, kind: Any) -> bool:

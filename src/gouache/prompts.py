@@ -9,9 +9,10 @@ colons, "apple:2" has weight 2, "12:30" has weight 30 (write "12\:30" to mean th
 three trailing numbers only the last two count. `\:` `\|` `\^` `\\` stand for the character itself;
 a backslash before anything else is a backslash; one at the very end is an error. Numbers are
 finite, at most `MAX_NUMBER` in size; `:nan` and `:inf` are errors, not text. A weight of 0 is
-allowed and switches the part off. Runs of white space, newlines included, become one space.
-Control characters (NUL, escape) and half characters (lone surrogates, from arguments that are not
-UTF-8) are refused.
+allowed and switches the part off. A prompt has at most `MAX_PARTS` parts, all stages together, and
+the prompts of a batch `MAX_PARTS_TOGETHER`. Runs of white space, newlines included, become one
+space. Control characters (NUL, escape) and half characters (lone surrogates, from arguments that
+are not UTF-8) are refused.
 
 Every mistake raises `PromptError` with the position of its place in the text as given.
 """
@@ -31,6 +32,9 @@ from gouache.errors import PromptError
 
 MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
 MAX_SEED = 2**63 - 1
+MAX_PARTS = 256  # each is encoded, and asked at every step
+MAX_PARTS_TOGETHER = 2048
+NOT_FETCHED = "is an address, and those are not fetched; download it and give the file"
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -42,7 +46,8 @@ class Prompt:
     """One wish: a text, a picture file, or the random direction of a seed.
 
     `weight` multiplies its loss (negative: paint something else); below the loss `stop` its
-    gradient vanishes; -inf, the default, never stops. Numbers out of range: `PromptError`.
+    gradient vanishes; -inf, the default, never stops. Numbers out of range: `PromptError`. Once a
+    picture is encoded, `path` is its file's name without a folder and `sha256` its bytes' sum.
     """
 
     kind: Literal["text", "image", "noise"] = "text"
@@ -51,6 +56,7 @@ class Prompt:
     seed: int = 0
     weight: float = 1.0
     stop: float = -math.inf
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in ("text", "image", "noise"):
@@ -80,12 +86,25 @@ class _Char(NamedTuple):
         return self.char == mark and not self.escaped
 
 
+def parse_stage(text: str) -> Stage:
+    """What is said during a run: as `parse_prompts`, of one stage; a '^' raises `PromptError`."""
+    stages = parse_prompts(text)
+    if len(stages) > 1:
+        mark = re.search(r"(?<!\\)\^", text)
+        raise PromptError(
+            "a prompt given during a run has one stage; leave '^' out",
+            text,
+            mark.start() if mark else 0,
+        )
+    return stages[0]
+
+
 def parse_prompts(text: str) -> tuple[Stage, ...]:
     """Reads `text:weight:stop | text ^ next stage` into stages of text prompts.
 
     Raises `PromptError` (and nothing else, whatever the text) with the place of the mistake: an
     empty prompt or part, an unbalanced escape, a number that is not finite, a control character,
-    more than `MAX_PROMPT_CHARS` characters.
+    more than `MAX_PROMPT_CHARS` characters or `MAX_PARTS` parts.
     """
     if len(text) > MAX_PROMPT_CHARS:
         raise PromptError(
@@ -98,6 +117,14 @@ def parse_prompts(text: str) -> tuple[Stage, ...]:
     if _is_blank(_joined(characters)):
         raise PromptError("the prompt is empty; say what to paint, for example 'a red apple'", text)
     stages, end = [], len(text)
+    marks = [item.position for item in characters if item.is_mark("|") or item.is_mark("^")]
+    if len(marks) >= MAX_PARTS:
+        raise PromptError(
+            f"the prompt has {len(marks) + 1:,} parts; at most {MAX_PARTS} are read; "
+            "leave some out",
+            text,
+            marks[MAX_PARTS - 1],
+        )
     for stage, stage_end in _split(characters, "^", end):
         parts = _split(stage, "|", stage_end)
         stages.append(tuple(_parse_part(part, part_end, text) for part, part_end in parts))
@@ -124,6 +151,12 @@ def parse_each(texts: Sequence[str]) -> tuple[tuple[Stage, ...], ...]:
                 ends[min(len(stages), len(found[0])) - 1],  # the mark too many, or the end
             )
         found.append(stages)
+    total = sum(len(stage) for stages in found for stage in stages)
+    if total > MAX_PARTS_TOGETHER:
+        raise PromptError(
+            f"the {len(found)} prompts have {total:,} parts together; at most "
+            f"{MAX_PARTS_TOGETHER:,} are read; leave some out"
+        )
     return tuple(found)
 
 
@@ -147,6 +180,8 @@ def parse_image_prompt(text: str) -> Prompt:
     path = path if _exists(path) else path.strip()
     if not path:
         raise PromptError("the image prompt has no path; write PATH:WEIGHT", text)
+    if web_address(path) and not _exists(path):
+        raise PromptError(f"{one_line(path)} {NOT_FETCHED}")
     weight, stop = _read_numbers(text, fields, num_numbers)
     return Prompt(kind="image", path=path, weight=weight, stop=stop)
 
@@ -193,6 +228,12 @@ def format_prompt(prompt: Prompt) -> str:
     if prompt.weight != 1.0 or path_looks_numbered:
         return f"{shown}:{_format_number(prompt.weight)}"
     return shown
+
+
+def web_address(path: object) -> str:
+    """The address that somebody gave as a path ("https:/a" where one made "//" "/"), else ""."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))  # one letter is a drive
+    return f"{found[1]}://{str(path)[found.end() :]}" if found else ""
 
 
 def one_line(text: object, width: int = 160) -> str:
@@ -336,7 +377,10 @@ def _exists(path: str) -> bool:
 
 __all__ = [
     "MAX_NUMBER",
+    "MAX_PARTS",
+    "MAX_PARTS_TOGETHER",
     "MAX_SEED",
+    "NOT_FETCHED",
     "Prompt",
     "Stage",
     "format_prompt",
@@ -346,4 +390,6 @@ __all__ = [
     "parse_image_prompt",
     "parse_noise_prompt",
     "parse_prompts",
+    "parse_stage",
+    "web_address",
 ]

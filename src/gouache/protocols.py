@@ -66,7 +66,11 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Perceptor(Protocol):
-    """A frozen joint text-image encoder that owns its preprocessing."""
+    """A frozen joint text-image encoder that owns its preprocessing.
+
+    It may also have `unknown_words(text) -> list[str]`: the words of a text, as they were written
+    and in their order, that it does not know. Without it all words count as known.
+    """
 
     @property
     def name(self) -> str: ...
@@ -85,12 +89,21 @@ class Perceptor(Protocol):
     def embed_dim(self) -> int: ...
 
     @property
+    def device(self) -> torch.device:
+        """Where its inputs have to be and its embeddings are.
+
+        One that does not say is taken to be where its bank or its first parameter is, if it has
+        either, else on the CPU.
+        """
+        ...
+
+    @property
     def bank(self) -> Tensor | None:
         """(K,D) unit embeddings of other captions for the contrast loss, or None."""
         ...
 
     def embed_image(self, image: Tensor) -> Tensor:
-        """(N,3,S,S) in [0,1] -> (N,D) unit vectors, float32. Differentiable."""
+        """(N,3,S,S) in [0,1], on `device` -> (N,D) unit vectors, float32. Differentiable."""
         ...
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:

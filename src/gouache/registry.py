@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar, cast
 
 from gouache.errors import ConfigError, GouacheError
 
 T = TypeVar("T")
+_PARTS = re.compile(r"[a-z]+|[0-9]+")
 
 
 def nearest(name: str, names: list[str]) -> str:
-    """A sentence that offers the names closest to `name`, or all of them when none is close."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    """A sentence that offers the names closest to `name`, or all of them when none is close.
+
+    Capitals and separators do not count: "ViT-B/32" is close to "clip-vit-b-32".
+    """
+    wanted, parts = name.lower(), set(_PARTS.findall(name.lower()))
+    alike = [one for one in names if parts and parts <= set(_PARTS.findall(one.lower()))]
+    lower = {one.lower(): one for one in names}
+    alike.sort(
+        key=lambda one: difflib.SequenceMatcher(None, wanted, one.lower()).ratio(), reverse=True
+    )
+    found = [lower[one] for one in difflib.get_close_matches(wanted, list(lower), n=3, cutoff=0.5)]
+    close = list(dict.fromkeys([*found, *alike]))[:3]
     return f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(names)}"
 
 

@@ -67,7 +67,7 @@ BAD = {
     "more prompts than are possible": ["a fish"] * 257,
     "a prompt without weight": ["a fish", "a tree:0"],
     "prompt and prompts": ["--config", "both.yaml"],
-    "prompts are numbers": ["--config", "numbers.yaml"],
+    "prompts are numbers": ["--config", "numbers.json"],
     "negative learning rate": ["x", "--learning-rate=-1"],
     "learning rate nan": ["x", "--learning-rate", "nan"],
 }
@@ -79,7 +79,7 @@ def files(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "unknown.yaml").write_text("stepz: 3")
     (tmp_path / "both.yaml").write_text("prompt: a\nprompts: [b, c]")
-    (tmp_path / "numbers.yaml").write_text("prompts: [1, 2]")
+    (tmp_path / "numbers.json").write_text('{"prompts": [1, 2]}')
     (tmp_path / "list.yaml").write_text("- 3")
     (tmp_path / "broken.yaml").write_text("a: [")
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "plain.png")

@@ -55,6 +55,15 @@ def test_cutouts_of_a_picture(gouache):
     assert Image.open("c/grid.png").height > 8 * 96
 
 
+def test_cutouts_replace_nothing(gouache):
+    Image.effect_noise((60, 40), 80).convert("RGB").save("p.png")
+    for end in ("", "-2", "-3"):
+        before = {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()}
+        result = gouache("figures", "cutouts", "--image", "p.png", "--num-cutouts", "3")
+        assert result.out.strip() == str(Path(f"figures/cutouts-pocket/grid{end}.png"))
+        assert {path: path.read_bytes() for path in before} == before
+
+
 def test_cutouts_of_a_prompt(gouache):
     result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *SMALL)
     assert result.code == 0

@@ -38,7 +38,7 @@ def test_a_published_clip_guides(gouache, clip):
     assert (result.code, result.err) == (0, "")
     metadata = read_metadata(Path("x.png"))
     assert metadata["perceptors"] == [
-        {"name": str(clip), "fingerprint": fingerprint(clip), "weight": 1.0}
+        {"name": "./clip.pt", "fingerprint": fingerprint(clip), "weight": 1.0}
     ]
     assert metadata["config"]["guidance"]["contrast_weight"] == 0.0  # the preset of published ones
 
@@ -48,14 +48,19 @@ def test_several_with_weights_replay_and_resume(gouache, clip, monkeypatch):
     run = ["a red apple", "-q", *SMALL, *both]
     assert gouache(*run, "--out", "x.png").code == 0
     metadata = read_metadata(Path("x.png"))
-    assert metadata["config"]["perceptor"] == ["pocket", f"{clip}:0.5"]
+    assert metadata["config"]["perceptor"] == ["pocket", "./clip.pt:0.5"]
     assert metadata["config"]["guidance"]["contrast_weight"] > 0  # the preset of the first
     assert [(m["name"], m["weight"]) for m in metadata["perceptors"]] == [
-        ("pocket", 1.0), (str(clip), 0.5),
+        ("pocket", 1.0), ("./clip.pt", 0.5),
     ]  # fmt: skip
     assert "weight 0.5" in gouache("info", "x.png").out
 
     replayed = gouache("replay", "x.png", "-q", "--out", "again.png")
+    assert replayed.code == 2
+    assert f"clip.pt (sha256 {fingerprint(clip)[:12]})" in replayed.err
+    assert "--perceptor PATH" in replayed.err
+    named = ["--perceptor", clip]
+    replayed = gouache("replay", "x.png", "-q", "--out", "again.png", *named)
     assert (replayed.code, replayed.err) == (0, "")
     assert np.array_equal(pixels("again.png"), pixels("x.png"))
 

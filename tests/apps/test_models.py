@@ -201,7 +201,7 @@ def test_add_a_perceptor_then_paint(gouache, tmp_path: Path, kind: str) -> None:
         source = save_clip(folder)
     done = gouache("models", "add", source, "-n", "my-clip")
     assert done.out.startswith(f"my-clip: a perceptor ({kind}) in {source}"), done.err
-    painted = gouache("x", "--perceptor", "my-clip:2", *SMALL, "--out", "x.png", "--quiet")
+    painted = gouache("a", "--perceptor", "my-clip:2", *SMALL, "--out", "x.png", "--quiet")
     assert painted.code == 0, painted.err
     assert read_metadata(Path("x.png"))["perceptors"][0]["name"] == "my-clip"
     assert gouache("models", "verify").out == "my-clip: as recorded\n"
@@ -254,3 +254,13 @@ def test_bad_input_is_one_line(gouache, files, cache: Path, arguments: list[str]
     failed(gouache(*arguments))
     assert not (cache / "models" / "mine").exists()
     assert not Path("trace").exists()
+
+
+def test_a_configuration_that_would_not_be_read_is_refused(gouache, tmp_path: Path) -> None:
+    path = tmp_path / "clip.pt"
+    path.write_bytes(archive("vit").read_bytes())
+    write_merges(tmp_path)
+    (tmp_path / "x.json").write_text('{"quick_gelu": false}')
+    told = failed(gouache("models", "add", str(path), str(tmp_path / "x.json"), "--name", "c"))
+    assert "put it there as clip.json" in told
+    assert gouache("models", "add", str(path), "--name", "c").code == 0

@@ -22,23 +22,10 @@ from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.errors import OutputError
 from gouache.output.png import read_metadata
+from studio_client import SMALL, submit, tiny_build, upload, wait
 from studio_server import Server
-from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
-SMALL = {"size": "32x24", "steps": [6], "num_cutouts": 4}
 Build = Callable[[Order], Session]
-
-
-def tiny_build(order: Order) -> Session:
-    """Paints what is asked for with the tiny models."""
-    config = tiny_config(
-        prompt=order.config.prompt,
-        size=order.config.size,
-        steps=order.config.steps,
-        seed=order.config.seed,
-        init_image="" if order.image is None else str(order.image),
-    )
-    return Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
 
 
 class Slow:
@@ -83,28 +70,6 @@ def png(size: tuple[int, int] = (32, 24), color: str = "red", mode: str = "RGB")
     file = io.BytesIO()
     Image.new(mode, size, color).save(file, "PNG")
     return file.getvalue()
-
-
-def upload(client: Any, data: bytes | None = None) -> str:
-    answer = client.post("/api/images", content=data or png())
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
-def submit(client: Any, prompt: str = "a red apple", **more: Any) -> str:
-    settings = {**SMALL, **more.pop("settings", {})}
-    answer = client.post("/api/runs", json={"prompt": prompt, "settings": settings, **more})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
-def wait(client: Any, run: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
-    while (told := client.get(f"/api/runs/{run}").json())["status"] not in statuses:
-        assert time.monotonic() < deadline, told
-        assert told["status"] != "failed", told
-        time.sleep(0.01)
-    return dict(told)
 
 
 def test_a_run_from_order_to_film(client: TestClient) -> None:

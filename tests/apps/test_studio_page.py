@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from studio_browser import CHROMIUM, order, status, stroke, until, visit
 from studio_server import Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
-SECONDS = 60_000  # as playwright counts: milliseconds
 SHOTS = os.environ.get("GOUACHE_SCREENSHOTS")  # a folder: writes docs/images/studio-*.png
 
 
@@ -35,46 +32,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def visit(browser: Any, address: str, width: int = 1360, height: int = 960) -> Any:
-    """A page of a visitor of their own; any error in its scripts fails the test."""
-    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
-    page.mistakes = []
-    page.on("pageerror", lambda error: page.mistakes.append(str(error)))
-    page.on("request", lambda request: page.mistakes.append(request.url) if away(request) else None)
-    page.set_default_timeout(SECONDS)
-    page.goto(address)
-    page.wait_for_selector("#setting-steps")
-    return page
-
-
-def away(request: Any) -> bool:
-    """Whether something is fetched from elsewhere."""
-    return not request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
-
-
 def shoot(page: Any, name: str) -> None:
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"studio-{name}.png", full_page=True)
-
-
-def order(page: Any, prompt: str, steps: int, size: str = "128x128") -> None:
-    page.fill("#prompt", prompt)
-    page.fill("#setting-steps", str(steps))
-    page.fill("#setting-size", size)
-    page.fill("#setting-seed", "3")
-    page.click("#paint")
-
-
-def status(page: Any, wanted: str) -> None:
-    page.wait_for_selector(f'body[data-status="{wanted}"]')
-
-
-def until(page: Any, expression: str) -> None:
-    """Waits until it holds; the page's own policy forbids playwright's way, which is `eval`."""
-    deadline = time.monotonic() + SECONDS / 1000
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        time.sleep(0.01)
 
 
 def frames(page: Any, count: int) -> list[str]:
@@ -103,16 +63,6 @@ def color_at(page: Any, x: float, y: float) -> list[int]:
         }""",
         [x, y],
     )
-
-
-def stroke(page: Any, y: float, start: float = 0.25, end: float = 0.75) -> None:
-    page.locator("#strokes").scroll_into_view_if_needed()
-    box = page.locator("#strokes").bounding_box()
-    page.mouse.move(box["x"] + start * box["width"], box["y"] + y * box["height"])
-    page.mouse.down()
-    for share in (0.35, 0.5, 0.65, end):
-        page.mouse.move(box["x"] + share * box["width"], box["y"] + y * box["height"])
-    page.mouse.up()
 
 
 def test_painting_together(browser: Any, server: Server) -> None:
@@ -227,7 +177,13 @@ def test_keyboard_and_phone(browser: Any, server: Server, tmp_path: Path) -> Non
     assert page.mistakes == []
 
 
-def test_two_visitors_do_not_see_each_other(browser: Any, server: Server) -> None:
+def test_two_visitors_do_not_see_each_other(browser: Any, tmp_path: Path) -> None:
+    """Where others may come too; a studio for this machine alone has one owner."""
+    with Server(tmp_path / "shared", "--allow-host", "studio.example") as server:
+        _two_visitors(browser, server)
+
+
+def _two_visitors(browser: Any, server: Server) -> None:
     first, second = (visit(browser, server.address) for _ in range(2))
     order(first, "a red apple", 15, "64x64")
     order(second, "a blue fish", 15, "64x64")

@@ -128,7 +128,7 @@ def test_chunks_of_cutouts_are_compiled_at_their_size(able: list[str]) -> None:
     models = compiling.compiled(
         session.models, tiny_config(compile="on", num_cutouts=5), session.canvas, []
     )
-    shapes = {each._shape for each in models.compiled.values() if isinstance(each, Compiled)}
+    shapes = {each.shape for each in models.compiled.values() if isinstance(each, Compiled)}
     assert shapes == {(1, 6, 6, 8), (2, 3, 8, 8)}
     session.models.memory.recompute = True
     models = compiling.compiled(

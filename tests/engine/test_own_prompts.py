@@ -13,12 +13,20 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.config import make_config
-from gouache.engine import Guide, Session, paint, picture_record, resume_session, save_session
+from gouache.engine import (
+    Guide,
+    Session,
+    paint,
+    picture_record,
+    resume_session,
+    save_session,
+    terms,
+)
 from gouache.engine.models import Models
 from gouache.engine.objective import score
 from gouache.engine.targets import StagePlan, Target, groups, plan_stages
 from gouache.errors import ConfigError, PromptError, StateError
-from gouache.losses import ContrastLoss, PromptLoss
+from gouache.losses import ContrastLoss, PromptLoss, shared_rivals
 from gouache.output.png import read_metadata
 from gouache.prompts import Prompt
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
@@ -93,7 +101,7 @@ def test_stages_and_lasting_prompts(tmp_path: Path) -> None:
     prompts = ("a red apple ^ a cup | rain:-1 | fog:-1", "a blue boat ^ a tree")
     settings = {"steps": (2, 4), "image_prompts": (f"{path}:0.5",), "noise_prompts": ("3:0.1",)}
     session = several(prompts, **settings)
-    lasting = [f"{path}:0.5", "3:0.1"]
+    lasting = ["sea.png:0.5", "3:0.1"]
     wished = [(["a red apple"], ["a blue boat"]), (["a cup", "rain:-1", "fog:-1"], ["a tree"])]
     for plan, own in zip(session.stages, wished, strict=True):
         for number in range(2):
@@ -287,7 +295,7 @@ def test_another_prompt_for_one_picture_survives_a_save(tmp_path: Path) -> None:
     session.set_prompt("a boat", index=1)
     save_session(session, tmp_path / "state")
     again = resume_session(tmp_path / "state", generator=TinyGenerator(), perceptor=TinyPerceptor())
-    assert [str(prompt) for prompt in again.prompts] == ["a red apple", "a boat", str(path)]
+    assert [str(prompt) for prompt in again.prompts] == ["a red apple", "a boat", "sea.png"]
     assert again.edits == session.edits
     assert torch.equal(final(again), final(session))
 
@@ -366,3 +374,26 @@ def test_prompts_are_given_in_one_way() -> None:
         paint([])
     with pytest.raises(ConfigError, match=r"prompts is .* expected a list of texts"):
         paint(["a", 3])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_rivals_are_looked_for_once_and_not_for_each_wish(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Else a prompt of many parts takes time by the square of their number."""
+    asked: list[int] = []
+
+    def counted(bank: Tensor, wishes: Any, *more: Any) -> Any:
+        asked.append(sum(len(wanted) for wanted, _ in wishes))
+        return shared_rivals(bank, wishes, *more)
+
+    monkeypatch.setattr(terms, "shared_rivals", counted)
+    parts = [f"thing {k}:{k + 1}" for k in range(20)]
+    prompts = tuple(
+        " | ".join(f"{part.replace('thing', name)}" for part in parts) for name in "xyz"
+    )
+    tiny_session(bank_size=30, prompt=" | ".join(parts))
+    assert asked == [40]  # targets, and what the losses lead to: the same here
+    asked.clear()
+    several(prompts[:count])
+    assert len(asked) == 1

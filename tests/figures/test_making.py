@@ -90,6 +90,25 @@ def test_a_changed_or_missing_file_is_painted_anew(painted: Make) -> None:
     assert made.pictures[0].read_bytes() == original
 
 
+def test_nothing_that_somebody_changed_is_lost(painted: Make, tmp_path: Path) -> None:
+    made = painted(GRID)
+    whole = made.grid.read_bytes()
+    kept = {made.pictures[1]: b"retouched", made.grid: b"framed"}
+    for path, data in kept.items():
+        path.write_bytes(data)
+    lines: list[str] = []
+    again = painted(GRID, tell=lines.append)
+    assert (again.painted, again.grid, again.pictures) == (1, made.grid, made.pictures)
+    assert made.grid.read_bytes() == whole
+    for path, data in kept.items():
+        moved = path.with_name(f"{path.stem}-2.png")
+        assert moved.read_bytes() == data
+        assert any(moved.name in line for line in lines)
+    before = set(made.grid.parent.iterdir())
+    assert painted(GRID).painted == 0
+    assert set(made.grid.parent.iterdir()) == before
+
+
 def test_a_damaged_record_is_no_record(painted: Make) -> None:
     made = painted(GRID)
     for text in ("{", "[]", '{"figure": "15", "pictures": [1]}'):

@@ -201,7 +201,7 @@ def _with(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         (_without("decoder.conv_in.weight"), "lacks 1 of"),
         (_without("quantize.embedding.weight"), "lacks 1 of"),
         (_with("encoder.extra.weight", torch.zeros(3)), "no place for"),
-        (_with("new\nline", torch.zeros(3)), "no place for"),
+        (_with("decoder.new\nline", torch.zeros(3)), "no place for"),
         (_with("quantize.embedding.weight", torch.zeros(47, 16)), "has shape"),
         (_with("quantize.embedding.weight", torch.full((48, 16), torch.nan)), "NaN"),
         (_with("quantize.embedding.weight", torch.zeros(48, 16).long()), "not a plain tensor"),

@@ -13,7 +13,12 @@ from safetensors.torch import save_file
 from gouache.errors import ModelError
 from gouache.perceptors import load_perceptor
 from gouache.perceptors.clip import ClipPerceptor
-from gouache.perceptors.clip_loading import load_clip, save_clip
+from gouache.perceptors.clip_loading import (
+    AssumedActivationWarning,
+    SurplusWarning,
+    load_clip,
+    save_clip,
+)
 from gouache.perceptors.preprocessing import CLIP_MEAN, CLIP_STD
 from gouache.perceptors.torchscript import read_torchscript
 from gouache.protocols import Perceptor
@@ -134,7 +139,7 @@ def test_damage_is_one_line(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     for name, change in {
         "lacks.pt": {"ln_final.bias": None},
-        "surplus.pt": {"another.weight": torch.zeros(3)},
+        "surplus.pt": {"visual.another.weight": torch.zeros(3)},
         "shape.pt": {"ln_final.bias": torch.zeros(3)},
         "grid.pt": {"visual.positional_embedding": torch.zeros(16, 64)},
         "deep.pt": {"transformer.resblocks.99999999.ln_1.weight": torch.zeros(64)},
@@ -178,6 +183,103 @@ def test_folders_of_open_clip_need_no_package(tmp_path: Path) -> None:
     assert exact.config.activation == "gelu"
     pixels = expected("vit")["pixels_normalised"]
     assert not torch.allclose(exact.image_features(pixels), model.image_features(pixels))
+
+
+def bare(folder: Path, **changes: torch.Tensor) -> Path:
+    """The fixture as a state dict of unknown origin."""
+    folder.mkdir(exist_ok=True)
+    torch.save({**read_torchscript(archive("vit")), **changes}, folder / "own.pt")
+    return folder / "own.pt"
+
+
+QUICK = {"quick_gelu": True}
+SHAPE = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+    "text_cfg": {
+        "context_length": 77, "vocab_size": VOCABULARY, "width": 64, "heads": 1, "layers": 2,
+    },
+}  # fmt: skip
+HUGGING = {"model_type": "clip", "text_config": {}, "vision_config": {"image_size": 32}}
+EXACT = {"hidden_act": "gelu"}
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "activation"),
+    [
+        ("open_clip_config.json", {"model_cfg": SHAPE, "preprocess_cfg": {}}, "gelu"),
+        ("open_clip_config.json", {"model_cfg": {**SHAPE, **QUICK}}, "quick_gelu"),
+        ("open_clip_config.json", {"model_cfg": {**SHAPE, "custom_text": False}}, "gelu"),
+        ("own.json", SHAPE, "gelu"),  # as in the package's own folder
+        ("own.json", {**SHAPE, **QUICK}, "quick_gelu"),
+        ("own.json", {"quick_gelu": False}, "gelu"),
+        ("config.json", {**HUGGING, "text_config": EXACT, "vision_config": EXACT}, "gelu"),
+        ("config.json", HUGGING, "quick_gelu"),
+    ],
+)
+def test_the_configuration_beside_a_state_dict_says_the_activation(
+    tmp_path: Path,
+    recwarn: pytest.WarningsRecorder,
+    place: str,
+    values: dict[str, object],
+    activation: str,
+) -> None:
+    path = bare(tmp_path)
+    (tmp_path / place).write_text(json.dumps(values))
+    assert features_only(path).config.activation == activation
+    assert not [w for w in recwarn if w.category is AssumedActivationWarning]
+
+
+def test_without_a_configuration_one_note_says_what_is_assumed(tmp_path: Path) -> None:
+    path = bare(tmp_path)
+    with pytest.warns(AssumedActivationWarning, match=r"put own\.json beside it") as seen:
+        model = features_only(path)
+    assert len(seen) == 1
+    assert_features(model, "vit")
+
+
+def test_openais_own_files_need_no_note(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    for model in (archive("vit"), bare(tmp_path, input_resolution=torch.tensor(32.0))):
+        assert features_only(model).config.activation == "quick_gelu"
+    assert not list(recwarn)
+
+
+def test_activations_that_differ_are_refused(tmp_path: Path) -> None:
+    path = bare(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**HUGGING, "text_config": EXACT}))
+    with pytest.raises(ModelError, match="hidden_act"):
+        features_only(path)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.clip."])
+def test_words_before_all_names(tmp_path: Path, prefix: str) -> None:
+    state = {f"{prefix}{k}": v for k, v in read_torchscript(archive("vit")).items()}
+    for content in ({"model": state}, {"state_dict": state, "epoch": 3}, state):
+        torch.save(content, tmp_path / "own.pt")
+        with pytest.warns(AssumedActivationWarning):
+            assert_features(features_only(tmp_path / "own.pt"), "vit")
+
+
+def test_surplus_tensors_are_left_out_and_named(tmp_path: Path) -> None:
+    path = bare(tmp_path, **{"head.weight": torch.zeros(3), "logit_bias": torch.zeros(())})
+    with pytest.warns(SurplusWarning, match=r"2 tensors .*first 'head\.weight'; left out"):
+        assert_features(features_only(path), "vit")
+
+
+def test_a_failure_is_one_line_without_notes(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = bare(tmp_path, **{"visual.more": torch.zeros(3), "head.weight": torch.zeros(3)})
+    with pytest.raises(ModelError, match=r"first 'visual\.more'"):
+        features_only(path)
+    assert not list(recwarn)
+
+
+def test_names_of_transformers_are_recognised(tmp_path: Path) -> None:
+    names = ("text_model.embeddings.token_embedding.weight", "text_projection.weight")
+    torch.save({name: torch.zeros(3, 3) for name in names}, tmp_path / "own.pt")
+    with pytest.raises(ModelError, match="names of transformers; give its folder"):
+        load_perceptor(tmp_path / "own.pt")
 
 
 def test_a_second_configuration_does_not_matter(tmp_path: Path) -> None:

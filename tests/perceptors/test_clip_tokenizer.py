@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from gouache.perceptors.clip_loading import load_clip
 from gouache.perceptors.clip_tokenizer import (
     MERGES,
     ClipTokenizer,
+    MendingWarning,
     byte_letters,
     find_tokenizer,
     read_tokenizer,
@@ -152,3 +155,44 @@ def test_it_is_fetched_where_there_is_a_network(
 
     monkeypatch.setattr(clip_tokenizer, "fetch_file", lambda source, watch: Copy)
     assert load_clip(path).embed_text(["red apple"]).shape == (1, 32)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("it\u2019s a \u201cred\u201d apple", 'it\'s a "red" apple'),
+        ("it\u00e2\u20ac\u2122s red", "it's red"),  # UTF-8 read as something else
+        ("caf\u00c3\u00a9", "caf\u00e9"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\uff52\uff45\uff44", "red"),
+        ("&amp;lt;red&amp;gt;", "<red>"),
+        ("\u039f\u0394\u039f\u03a3", "\u03bf\u03b4\u03bf\u03c2"),  # the last sigma is another
+        ("red\u00a0\u2003apple\u3000", "red apple"),
+        ("RED APPLE", "red apple"),
+    ],
+)
+def test_texts_are_mended_as_for_training(tmp_path: Path, text: str, same: str) -> None:
+    own = tokenizer(tmp_path)
+    assert torch.equal(own([text]), own([same]))
+
+
+def test_marks_within_a_text_are_one_token_each(tmp_path: Path) -> None:
+    """As with OpenAI's tokenizer, which ends the text there."""
+    own = tokenizer(tmp_path)
+    assert own(["red <|endoftext|> apple"])[0, 2] == VOCABULARY - 1
+    assert own(["red <|ENDOFTEXT|>"])[0, 2] == VOCABULARY - 1
+    assert own(["<|startoftext|>red"])[0, 1] == VOCABULARY - 2
+
+
+def test_half_a_character_is_no_crash(tmp_path: Path) -> None:
+    assert tokenizer(tmp_path)(["red \ud83d apple"]).shape == (1, 77)
+
+
+def test_without_ftfy_one_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tokenizer(tmp_path)
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    with pytest.warns(MendingWarning, match=r"gouache\[models\]"):
+        own(["it\u2019s"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own(["a red & green apple", "plain"])

@@ -20,6 +20,7 @@ from gouache.perceptors import load_perceptor
 from gouache.perceptors.huggingface import TransformersPerceptor, load_transformers
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.protocols import Perceptor
+from gouache.weights import hub
 from gouache.weights.fingerprint import fingerprint
 from perceptors import hub_samples
 from perceptors.hub_samples import SIDE, picture
@@ -122,6 +123,16 @@ def test_long_texts_are_cut_off_and_shown(folders: dict[str, Path]) -> None:
     assert len(seen) == 1
     _, wanted = pipeline(folders["clip"], [picture()], [TEXTS[0], long])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_words_without_a_token_of_their_own(folders: dict[str, Path], kind: str) -> None:
+    model = load_perceptor(str(folders[kind]))
+    assert model.unknown_words("a red pear, pear at dusk \u82f9\u679c") == [
+        "pear,", "pear", "\u82f9\u679c",
+    ]  # fmt: skip
+    model.tokenizer.unk_token = model.tokenizer.eos_token  # as tokenizers of bytes have it
+    assert model.unknown_words("\u82f9\u679c") == []
 
 
 def test_texts_that_just_fit_are_not_remarked_on(
@@ -254,3 +265,40 @@ def test_offline_a_model_that_is_not_cached_is_one_line(
 def test_loading_says_nothing(folders: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
     load_perceptor(str(folders["siglip"]))
     assert capfd.readouterr() == ("", "")
+
+
+def test_texts_are_lowered_where_the_model_was_trained_so(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """The tokenizer of SigLIP 2 ignores that it is told to."""
+    folder = Path(shutil.copytree(folders["siglip"], tmp_path / "lowered"))
+    plain = load_perceptor(str(folder)).embed_text(["A Red APPLE", "a red apple"])
+    assert not torch.allclose(plain[0], plain[1])
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_lower_case": True}))
+    found = load_perceptor(str(folder)).embed_text(["A Red APPLE", "a red apple"])
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[1], plain[1])
+
+
+def test_curly_quotes_are_mended_for_clip(folders: dict[str, Path]) -> None:
+    model = load_perceptor(str(folders["clip"]))
+    found = model.embed_text(["a red&nbsp;apple", "a red apple"])
+    torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("missing", ["sentencepiece", "protobuf"])
+def test_packages_of_a_tokenizer_are_asked_for_first(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    folder = Path(shutil.copytree(folders["siglip"], tmp_path / "pieces"))
+    (folder / "spiece.model").touch()
+    load_perceptor(str(folder))  # tokenizer.json is enough
+    path = folder / "tokenizer_config.json"
+    values = {**json.loads(path.read_text()), "tokenizer_class": "SiglipTokenizer"}
+    path.write_text(json.dumps(values))
+    real = hub._is_installed
+    monkeypatch.setattr(hub, "_is_installed", lambda name: missing not in name and real(name))
+    with pytest.raises(ModelError, match=rf"needs {missing}; run: pip install 'gouache") as error:
+        load_perceptor(str(folder))
+    assert "\n" not in str(error.value)

@@ -95,6 +95,18 @@ def test_generators_are_no_perceptors(own_cache: Path) -> None:
     [
         ("clip-vit-b32", "did you mean clip-vit-b-32"),
         ("pokcet", "did you mean pocket"),
+        ("ViT-B/32", "did you mean clip-vit-b-32"),
+        ("vit_b_32", "did you mean clip-vit-b-32"),
+        ("ViT-L/14@336px", "did you mean clip-vit-l-14-336"),
+        ("ViT-H-14", "did you mean laion-vit-h-14"),
+        ("RN50x4", "did you mean open_clip:RN50x4/openai or clip-vit-b-32"),
+        (
+            "ViT-B-32/openai",
+            "did you mean open_clip:ViT-B-32/openai? Or did you mean clip-vit-b-32",
+        ),
+        ("SigLIP", "did you mean siglip-b-16"),
+        ("CLIP", "did you mean clip-vit-b-16"),
+        ("ViT-B/32.pt", "check the path"),
         ("", "no perceptor is called"),
         ("models/clip.pt", "there is no perceptor 'models/clip.pt'; check the path"),
         ("./clip/folder", "check the path"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +68,44 @@ def test_the_fingerprint_is_that_of_the_weights(
 def test_hub_repositories_are_passed_on_whole(package: Any) -> None:
     load_perceptor("open_clip:hf-hub:someone/some-model")
     assert package.calls == [("hf-hub:someone/some-model", None)]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"loaded": False}, r"lacks 3 of 3 tensors of its model, first 'visual\.proj\.weight'"),
+        ({"lacks": "words.weight"}, r"lacks 1 of 3 tensors of its model, first 'words\.weight'"),
+    ],
+)
+@pytest.mark.parametrize("name", [NAME, "open_clip:hf-hub:a/b", "folder"])
+def test_weights_that_nobody_loaded_are_refused(
+    package: Any, tmp_path: Path, name: str, given: dict[str, Any], told: str
+) -> None:
+    """The package says so in a log only and goes on with chance."""
+    package.given = given
+    other = folder(tmp_path)
+    (other / "open_clip_model.safetensors").touch()
+    with pytest.raises(ModelError, match=told) as error:
+        load_perceptor(str(other) if name == "folder" else name)
+    assert "\n" not in str(error.value)
+
+
+def folder(path: Path) -> Path:
+    """The configuration of a model that only the package reads."""
+    model = {"embed_dim": 12, "vision_cfg": {"timm_model_name": "x"}, "text_cfg": {"heads": 1}}
+    (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
+    return path
+
+
+def test_folders_without_weights_are_refused_before_anything_is_built(
+    package: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="has no weights") as error:
+        load_perceptor(str(folder(tmp_path)))
+    assert "\n" not in str(error.value)
+    assert package.calls == []
+    (tmp_path / "open_clip_model.safetensors").touch()
+    load_perceptor(str(tmp_path))
 
 
 def test_long_texts_are_cut_off_and_shown(package: Any) -> None:

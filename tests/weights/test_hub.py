@@ -244,4 +244,8 @@ def test_which_files_of_a_repository() -> None:
     robust = ["open_clip_config.json", "merges.txt", "open_clip_model.safetensors"]
     assert choose(both, "open_clip") == choose(both[1:3] + both[4:]) == robust
     assert _names() == []
+    index = ["config.json", "model.safetensors.index.json"]
+    pieces = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
+    assert choose([*index, *pieces]) == [*index, *pieces]
+    assert choose([*index, *pieces[:2]]) == choose(index) == []  # half fetched
     assert choose(["model.safetensors"]) == []

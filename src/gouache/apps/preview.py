@@ -41,6 +41,17 @@ def protocol(environment: Mapping[str, str]) -> str:
     return "blocks" if known or "direct" in term else "blocks256"
 
 
+def can_show(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the stream's encoding has what the terminal's protocol needs."""
+    if not protocol(environment).startswith("blocks"):
+        return True  # ASCII
+    try:
+        _UPPER_HALF.encode(stream.encoding or "ascii")
+    except (LookupError, UnicodeError):
+        return False
+    return True
+
+
 def cells(size: tuple[int, int], columns: int, lines: int) -> tuple[int, int]:
     """Columns and rows for a picture of `size`, of cells that are twice as high as wide."""
     width, height = size
@@ -158,4 +169,4 @@ class Preview(Silent):
         return back + clear + room + draw(picture, columns, rows) + f"\x1b[{rows}B\r" + status
 
 
-__all__ = ["Preview", "cells", "half_blocks", "iterm", "kitty", "protocol"]
+__all__ = ["Preview", "can_show", "cells", "half_blocks", "iterm", "kitty", "protocol"]

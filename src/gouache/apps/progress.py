@@ -110,10 +110,16 @@ class Bar(Silent):
 def make_progress(quiet: bool, preview: bool = False) -> Progress:
     """Nothing, the picture, a bar or lines, as fits where stderr goes."""
     if preview and sys.stderr.isatty():
-        from gouache.apps.preview import Preview
+        from gouache.apps.preview import Preview, can_show
 
-        return Preview()
-    if preview:
+        if can_show(sys.stderr):
+            return Preview()
+        warnings.warn(
+            f"a preview needs a terminal that takes UTF-8, this one takes {sys.stderr.encoding}; "
+            "none is shown",
+            stacklevel=2,
+        )
+    elif preview:
         warnings.warn("a preview needs a terminal; there is none, so none is shown", stacklevel=2)
     if quiet:
         return Silent()

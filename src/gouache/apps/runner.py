@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from PIL.Image import Image as Picture
+from torch import Tensor
 
-from gouache.apps.outputs import Outputs
+from gouache.apps.finished import finished_config, last_losses, tell_finished
+from gouache.apps.outputs import Outputs, claimed
+from gouache.apps.places import check_run, keep_places, run_settings, stored_outputs
+from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
+from gouache.apps.written import Written
 from gouache.config import PaintConfig
 from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
-from gouache.errors import DivergedError, StateError
+from gouache.errors import DivergedError
+from gouache.interrupts import NUMBERS
 from gouache.ops.images import grid_pil, to_pil, together
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
-from gouache.prompts import one_line
 from gouache.protocols import Step
+from gouache.reserve import reserve
 
 Touch = Callable[[Picture], Picture]
 
@@ -49,31 +57,37 @@ class Result:
 class Stop:
     """Notes Ctrl-C so that a run ends between two steps, with everything saved.
 
-    A second Ctrl-C interrupts at once, for those who do not want to wait for the saving.
+    A second Ctrl-C interrupts at once, for those who do not want to wait for the saving: it goes to
+    whoever handled signals before.
     """
 
     def __init__(self) -> None:
         self.wanted = False
+        self._before: dict[int, Any] = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True
+        if not self.wanted:
+            self.wanted = True
+            return
+        before = self._before.get(number)
+        if callable(before):
+            before(number, frame)
+        raise KeyboardInterrupt
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
         """Installs the handlers (main thread only) and puts the old ones back."""
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        try:
-            old = [signal.signal(number, self._note) for number in numbers]
-        except ValueError:  # not the main thread: somebody else handles signals
-            yield self
-            return
+        if threading.current_thread() is threading.main_thread():  # else somebody else does
+            for number in NUMBERS:
+                before = signal.getsignal(number)
+                if before is not signal.SIG_IGN:  # as nohup wants it
+                    self._before[number] = before
+                    signal.signal(number, self._note)
         try:
             yield self
         finally:
-            for number, handler in zip(numbers, old, strict=True):
-                signal.signal(number, handler)
+            for number, before in self._before.items():
+                signal.signal(number, before)
 
 
 def run_session(
@@ -82,19 +96,23 @@ def run_session(
     folder: RunFolder | None,
     progress: Progress,
     touch: Touch | None = None,
+    written: Written | None = None,
 ) -> Result:
     """Paints to the end or to Ctrl-C and writes pictures, film, losses and state.
 
-    `touch` is what an edit does to its pictures in the end; edits cannot be resumed.
+    `touch` is what an edit does to its pictures in the end; edits cannot be resumed. `written` is
+    of a run that goes on.
     """
     begun = time.monotonic()
-    stop, last = Stop(), None
+    stop, last, count = Stop(), None, session.config.count
+    written = written or Written.found(outputs, count)
     every = max(1, session.num_steps // FRAMES)
     with ExitStack() as stack:
         stack.enter_context(stop.listening())
         film = stack.enter_context(open_film(outputs.timelapse)) if outputs.timelapse else None
         stack.enter_context(progress)
         if folder is not None and session.step_index == 0:
+            written.save(folder)
             save_session(session, folder.state_path)
         try:
             for step in session:
@@ -107,15 +125,21 @@ def run_session(
                 if stop.wanted:
                     break
         except DivergedError as error:
-            _write_pictures(session, outputs, last, error.image)
+            with written.names(outputs, count) as names:
+                _write_pictures(session, names, last.losses if last else {}, error.image)
+                _note(written, names, session, folder)
             raise
         if film is not None and session.finished:
             film.add(_as_frame(session.picture(), outputs))
-        paths, grid = _write_pictures(session, outputs, last, session.picture(), touch)
         resume = None
         if not session.finished and touch is None:
-            resume = _save_interrupted(session, outputs, folder)
-    losses = {} if last is None else last.losses
+            folder = folder or stack.enter_context(_folder_for_later(session, outputs))
+            save_session(session, folder.state_path)
+            resume = folder.path
+        names = stack.enter_context(written.names(outputs, count))
+        losses = last.losses if last else {}
+        paths, grid = _write_pictures(session, names, losses, session.picture(), touch)
+        _note(written, names, session, folder)
     return Result(
         out=paths,
         grid=grid,
@@ -128,6 +152,12 @@ def run_session(
     )
 
 
+def _note(written: Written, outputs: Outputs, session: Session, folder: RunFolder | None) -> None:
+    if folder is not None:
+        written.note(outputs, session.config.count, session.step_index)
+        written.save(folder)
+
+
 def _record(folder: RunFolder, session: Session, step: Step, save_every: int) -> None:
     losses = session.own_losses(step.losses)
     folder.record(step.index, {name: value.tolist() for name, value in losses.items()})
@@ -138,42 +168,29 @@ def _record(folder: RunFolder, session: Session, step: Step, save_every: int) ->
         save_session(session, folder.state_path)
 
 
-def _save_interrupted(session: Session, outputs: Outputs, folder: RunFolder | None) -> Path:
-    if folder is not None:
-        save_session(session, folder.state_path)
-        return folder.path
-    path = outputs.out.with_suffix(".run")
-    number = 1
-    while (path / "settings.json").exists():
-        number += 1
-        path = outputs.out.with_name(f"{outputs.out.stem}-{number}.run")
-    with RunFolder.create(path, run_settings(session.config, outputs)) as created:
-        save_session(session, created.state_path)
-    return path
-
-
-def run_settings(config: PaintConfig, outputs: Outputs) -> dict[str, Any]:
-    """What settings.json holds: the settings, and where the results go (absolute paths)."""
-    timelapse = outputs.timelapse
-    return {
-        "config": config.to_dict(),
-        "outputs": {
-            "out": str(outputs.out.absolute()),
-            "save_every": outputs.save_every,
-            "timelapse": None if timelapse is None else str(timelapse.absolute()),
-            "only": outputs.only,
-        },
-    }
+@contextmanager
+def _folder_for_later(session: Session, outputs: Outputs) -> Iterator[RunFolder]:
+    """A run folder beside the picture, for a run that had none and is interrupted."""
+    with ExitStack() as stack:
+        path = outputs.rest
+        if path is None or os.path.lexists(path):  # not reserved, or somebody did not care
+            path = stack.enter_context(reserve((), outputs.rests())).chosen[0]
+        outputs = replace(outputs, run_dir=path)
+        settings = run_settings(session.config, outputs)
+        folder = stack.enter_context(RunFolder.create(path, settings))
+        keep_places(folder, outputs)
+        yield folder
 
 
 def _write_pictures(
     session: Session,
     outputs: Outputs,
-    last: Step | None,
+    losses: Mapping[str, Tensor],
     pictures: Any,
     touch: Touch | None = None,
+    *,
+    only: Collection[Path] | None = None,
 ) -> tuple[list[Path], Path | None]:
-    losses = {} if last is None else last.losses
     images = [to_pil(picture) for picture in pictures]
     if touch is not None:
         images = [touch(image) for image in images]
@@ -181,13 +198,15 @@ def _write_pictures(
     paths = outputs.picture_paths(len(images))
     for path, k in zip(paths, chosen, strict=True):
         record = picture_record(session, losses, k)
-        save_picture(images[k], path, record, record["prompt"])
+        if only is None or path in only:
+            save_picture(images[k], path, record, record["prompt"])
     if len(paths) == 1:
         return paths, None
     title, changes = session.config.title, [dict(edit) for edit in session.edits]
     record = picture_record(session, losses, 0)
     record |= {"picture": None, "prompt": title, "edits": changes}
-    save_picture(grid_pil(images), outputs.out, record, title)
+    if only is None or outputs.out in only:
+        save_picture(grid_pil(images), outputs.out, record, title)
     return paths, outputs.out
 
 
@@ -220,6 +239,7 @@ def paint_run(
         if outputs.run_dir is not None:
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
+            keep_places(folder, outputs)
         _say_compiled(session, quiet or json)
         result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
     return report(config, result, json=json)
@@ -256,15 +276,40 @@ def edit_run(
 
 
 def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False) -> int:
-    """Continues the run in `run_dir`; returns the exit code."""
-    with RunFolder.open(run_dir) as folder:
-        outputs = _stored_outputs(folder)
-        outputs.check()
-        session = resume_session(folder.state_path)
+    """Continues the run in `run_dir`; returns the exit code. A finished run is left as it is."""
+    changes = check_run(run_dir)
+    with ExitStack() as stack:
+        folder = stack.enter_context(RunFolder.open(run_dir))
+        outputs, written = stored_outputs(folder), Written.read(folder)
+        if written.out is not None:
+            outputs = replace(outputs, out=outputs.out.with_name(written.out))
+        _, meta = folder.load_state()
+        if (config := finished_config(outputs, written, meta)) is not None:
+            tell_finished(outputs)
+            return report(config, _result_of_finished(outputs, meta, folder), json=json)
+        session = resume_session(folder.state_path, **changes)
+        outputs = stack.enter_context(claimed(outputs, session.config.count))
+        if session.finished:  # killed before its pictures were written, or some are gone
+            count = session.config.count
+            missing = written.missing(outputs, count, session.step_index)
+            losses = last_losses(folder, count)
+            _write_pictures(session, outputs, losses, session.picture(), only=missing)
+            _note(written, outputs, session, folder)
+            return report(session.config, _result_of_finished(outputs, meta, folder), json=json)
         folder.truncate_losses(session.step_index)
         _say_compiled(session, quiet or json)
-        result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
+        progress = make_progress(quiet or json, preview)
+        result = run_session(session, outputs, folder, progress, written=written)
     return report(session.config, result, json=json)
+
+
+def _result_of_finished(outputs: Outputs, meta: Mapping[str, Any], folder: RunFolder) -> Result:
+    """Read from the run folder, without any model: so there are no scores."""
+    count = int(meta["config"]["count"])
+    paths = outputs.picture_paths(count)
+    losses = {k: v.tolist() for k, v in last_losses(folder, count).items()}
+    grid = outputs.out if len(paths) > 1 else None
+    return Result(paths, grid, int(meta["step"]), int(meta["num_steps"]), 0.0, [], losses)
 
 
 def _say_compiled(session: Session, quiet: bool) -> None:
@@ -277,30 +322,11 @@ def _say_compiled(session: Session, quiet: bool) -> None:
         )
 
 
-def _stored_outputs(folder: RunFolder) -> Outputs:
-    stored = folder.read_settings().get("outputs")
-    try:
-        assert isinstance(stored, dict)
-        timelapse, only = stored["timelapse"], stored["only"]
-        return Outputs(
-            out=Path(stored["out"]),
-            run_dir=folder.path,
-            save_every=max(1, int(stored["save_every"])),
-            timelapse=None if timelapse is None else Path(timelapse),
-            only=None if only is None else int(only),
-        )
-    except (AssertionError, KeyError, TypeError, ValueError):
-        raise StateError(
-            f"{one_line(folder.settings_path)} does not say where the picture goes; "
-            "start the run again"
-        ) from None
-
-
 def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
     """Warns when a picture was made with other weights than those it is painted with now."""
-    now = picture_record(session, {}, 0)
+    now = session.identity()
     for kind in ("generator", "perceptors"):
-        if expected.get(kind) != now[kind]:
+        if _without_names(expected.get(kind)) != _without_names(now[kind]):
             print(
                 f"gouache: the picture was made with another {kind.removesuffix('s')} than the "
                 "installed one; this one will differ",
@@ -308,27 +334,30 @@ def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
             )
 
 
+def _without_names(models: Any) -> Any:
+    """Fingerprints and weights: the same weights may have been called otherwise."""
+    listed = models if isinstance(models, list) else [models]
+    plain = [model for model in listed if isinstance(model, Mapping)]
+    return [{k: v for k, v in model.items() if k != "name"} for model in plain]
+
+
 def report(config: PaintConfig, result: Result, *, json: bool) -> int:
     """Prints where the pictures are; 0 when finished, 130 when interrupted."""
     if json:
-        from gouache.output.png import dump_json
-
-        print(
-            dump_json(
-                {
-                    "out": [str(path) for path in result.out],
-                    "grid": None if result.grid is None else str(result.grid),
-                    "prompt": config.prompt,
-                    "prompts": list(config.prompts),
-                    "seed": config.seed,
-                    "step": result.step,
-                    "num_steps": result.num_steps,
-                    "seconds": round(result.seconds, 3),
-                    "scores": result.scores,
-                    "losses": result.losses,
-                    "resume": None if result.resume is None else str(result.resume),
-                }
-            )
+        print_json(
+            {
+                "out": [str(path) for path in result.out],
+                "grid": None if result.grid is None else str(result.grid),
+                "prompt": config.prompt,
+                "prompts": list(config.prompts),
+                "seed": config.seed,
+                "step": result.step,
+                "num_steps": result.num_steps,
+                "seconds": round(result.seconds, 3),
+                "scores": result.scores,
+                "losses": result.losses,
+                "resume": None if result.resume is None else str(result.resume),
+            }
         )
     else:
         for path in [*result.out, *([result.grid] if result.grid else [])]:
@@ -343,4 +372,4 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
     return 0
 
 
-__all__ = ["Result", "paint_run", "report", "resume_run", "run_session"]
+__all__ = ["Result", "paint_run", "report", "resume_run", "run_session", "run_settings"]

@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
+from gouache.interrupts import children_wait
+
 
 class Worker:
     """A process that holds what `make(*arguments)` returns and calls its methods when asked.
@@ -23,7 +25,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # no memory shared with the parent
         self._ours, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        self._process.start()
+        with children_wait():
+            self._process.start()
         theirs.close()
         self._answer()
 
@@ -62,7 +65,7 @@ def _serve(pipe: Connection, make: Callable[..., object], arguments: tuple[objec
         while True:
             method, given = pipe.recv()
             pipe.send((False, getattr(thing, method)(*given)))
-    except (EOFError, KeyboardInterrupt):
+    except (EOFError, KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
         return  # the parent has gone
     except Exception as error:
         pipe.send((True, error))

@@ -43,7 +43,7 @@ class EditConfig:
     feather: int = setting(
         4, "pixels over which a composite fades from painted to source", low=0, high=4096
     )
-    invert: bool = setting(False, "mask what is not the phrase")
+    invert: bool = setting(False, "mask what the phrase or the given mask leaves out")
     min_area: float = setting(
         0.002, "patches smaller than this share of the picture are left out", low=0.0, high=1.0
     )

@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
+from gouache.engine.devices import in_precision, perceptor_device
 from gouache.engine.targets import TEMPLATES
+from gouache.engine.words import check_words
 from gouache.losses import rivals
 from gouache.protocols import Perceptor
 
@@ -32,8 +35,17 @@ class Crops:
 
 
 @torch.no_grad()
-def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = SCALES) -> Crops:
-    """Crops (1,3,H,W) at several scales and embeds them."""
+def embed_crops(
+    image: Tensor,
+    perceptor: Perceptor,
+    scales: Sequence[float] = SCALES,
+    dtype: torch.dtype | None = None,
+) -> Crops:
+    """Crops (1,3,H,W) at several scales and embeds them, in half precision where `dtype` says so.
+
+    The picture may be on any device; crops go to the perceptor's.
+    """
+    device = perceptor_device(perceptor)
     height, width = image.shape[2:]
     boxes = []
     for scale in scales:
@@ -42,6 +54,7 @@ def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = S
         boxes += [(left, top, side) for top in tops for left in lefts]
     embeddings = []
     for start in range(0, len(boxes), _BATCH):
+        halting.check()
         views = [
             F.interpolate(
                 image[:, :, top : top + side, left : left + side],
@@ -52,14 +65,17 @@ def embed_crops(image: Tensor, perceptor: Perceptor, scales: Sequence[float] = S
             )
             for left, top, side in boxes[start : start + _BATCH]
         ]
-        embeddings.append(perceptor.embed_image(torch.cat(views)).float().cpu())
+        with in_precision(device, dtype):
+            seen = perceptor.embed_image(torch.cat(views).to(device))
+        embeddings.append(seen.float().cpu())
     found = F.normalize(torch.cat(embeddings), dim=-1)
     return Crops((height, width), torch.tensor(boxes), found)
 
 
 @torch.no_grad()
 def embed_phrase(phrase: str, perceptor: Perceptor) -> Tensor:
-    """(1,D) unit vector, averaged over phrasings as prompts are."""
+    """(1,D) unit vector, averaged over phrasings as prompts are; no known word: `PromptError`."""
+    check_words([phrase], [perceptor])
     texts = [template.replace("{}", phrase) for template in TEMPLATES]
     return F.normalize(perceptor.embed_text(texts).float().mean(0, keepdim=True), dim=-1).cpu()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,28 +10,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
+from torch import Tensor
 
 from gouache.config import PaintConfig, make_config
-from gouache.editing import crops, shapes
+from gouache.editing import shapes
+from gouache.editing.composite import composite, warn_lossy, warn_reduced
 from gouache.editing.config import EditConfig, split
 from gouache.editing.mask import (
     Mask,
     check_phrase,
+    from_grey,
+    read_base,
     read_mask,
-    read_source,
     require_some,
     score,
+    shown_as,
     tinted,
 )
+from gouache.editing.relative import check_relative, directions
 from gouache.engine import Guide, Painting, Session, finish
-from gouache.engine.build import Parts, prepare
+from gouache.engine.build import Parts, prepare, validate
 from gouache.engine.canvas import Canvas
+from gouache.engine.devices import perceptor_device
 from gouache.engine.models import Models
 from gouache.engine.source import Source
 from gouache.errors import ConfigError
+from gouache.inputs import Input
 from gouache.losses import DirectionLoss, StructureLoss
+from gouache.ops.images import upright
+from gouache.ops.profiles import flat
+from gouache.ops.sums import object_sum, pixels_sha256
 from gouache.protocols import Generator, Loss, Perceptor
 
 if TYPE_CHECKING:
@@ -47,8 +55,10 @@ class EditPlan:
     """What is edited and how: everything besides the settings of painting.
 
     `replace` names what is masked, `mask_image` is a mask of one's own; without either the whole
-    picture is edited. `old` is the phrase that the prompt is relative to. `path` is where the
-    picture came from, for the record.
+    picture is edited. `old` is what the prompt is relative to, a prompt too. `inputs` are the files
+    that were read, for the record. `mask_image` is grey, light where to paint, at the source's
+    size. `base` is the source before its transparency and its own colours were left out for
+    painting (None: it had neither): what a composite keeps.
     """
 
     source: Picture = field(repr=False)
@@ -56,7 +66,8 @@ class EditPlan:
     replace: str = ""
     old: str = ""
     mask_image: Picture | None = field(default=None, repr=False)
-    path: str = ""
+    inputs: tuple[Input, ...] = ()
+    base: Picture | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.replace and self.old:
@@ -64,7 +75,7 @@ class EditPlan:
         if self.replace:
             check_phrase(self.replace)
         if self.old:
-            check_phrase(self.old)
+            check_relative(self.old)
         if self.config.composite and not self.masked:
             raise ConfigError("a composite needs a mask; say what to replace or give a mask")
 
@@ -77,7 +88,7 @@ class EditPlan:
         return {
             "step": 0,
             "edit": "replace" if self.masked else "edit",
-            "source": self.path,
+            "source": next((one.name for one in self.inputs if one.setting == "source"), ""),
             "source_sha256": pixels_sha256(self.source),
             "replace": self.replace,
             "from": self.old,
@@ -99,7 +110,7 @@ class EditSession:
         """A painted picture -> the result: itself, or laid over the source."""
         if not self.plan.config.composite or self.mask is None:
             return image
-        return composite(self.plan.source, image, self.mask)
+        return composite(self.plan.base or self.plan.source, image, self.mask)
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,7 @@ class EditResult(Painting):
 
     source: Picture | None = field(default=None, repr=False)
     mask: Mask | None = field(default=None, repr=False)
+    composite: bool = False
 
     def overlay(self) -> Picture:
         """The source with the mask tinted; the source itself where nothing was masked."""
@@ -115,7 +127,13 @@ class EditResult(Painting):
         return self.source if self.mask is None else tinted(self.source, self.mask.selected)
 
     def save(self, path: str | Path) -> list[Path]:
-        """Writes the pictures with their settings in them, as `Painting.save` does."""
+        """Writes the pictures with their settings in them, as `Painting.save` does.
+
+        A composite in a format that is not lossless is not the source's outside the mask to the
+        byte: a `CompositeWarning` says so.
+        """
+        if self.composite:
+            warn_lossy(path)
         return super().save(path)
 
 
@@ -157,10 +175,20 @@ def edit(
         generator=generator,
         perceptor=perceptor,  # type: ignore[arg-type]
     )
-    painting = finish(editing.session)
+    return finish_edit(editing)
+
+
+def finish_edit(editing: EditSession) -> EditResult:
+    """Does what is left of an edit."""
+    painting, plan = finish(editing.session), editing.plan
     images = tuple(editing.finish_pil(one) for one in painting.images)
     values = {item.name: getattr(painting, item.name) for item in dataclasses.fields(painting)}
-    return EditResult(**{**values, "images": images}, source=plan.source, mask=editing.mask)
+    return EditResult(
+        **{**values, "images": images},
+        source=plan.source,
+        mask=editing.mask,
+        composite=plan.config.composite,
+    )
 
 
 def replace(
@@ -182,13 +210,28 @@ def make_plan(
     mask: Picture | str | os.PathLike[str] | None = None,
 ) -> EditPlan:
     """Reads the files and checks the phrases; no model is loaded."""
-    source = read_source(image)
+    shown = shown_as(image)
+    original = upright(image if isinstance(image, Image.Image) else Path(image), shown)
+    if config.composite and (replace or mask is not None):
+        warn_reduced(original)
+    base = read_base(original, shown)
+    source = flat(base, shown)
     mask_image: Picture | None = None
     if mask is not None:
-        found = read_mask(mask, source.size, config)  # refused now rather than after loading
+        # Refused now rather than after loading.
+        found = read_mask(mask, source.size, config, over=source)
         mask_image = Image.fromarray((found.scores * 255).round().byte().numpy())
-    path = "" if isinstance(image, Image.Image) else str(Path(image).absolute())
-    return EditPlan(source, config, replace, old, mask_image, path)
+    given = {"source": image} | ({} if mask is None else {"mask": mask})
+    inputs = tuple(_input(name, picture) for name, picture in given.items())
+    kept = base if base.mode == "RGBA" or base.info else None
+    return EditPlan(source, config, replace, old, mask_image, inputs, kept)
+
+
+def _input(setting: str, picture: Picture | str | os.PathLike[str]) -> Input:
+    if isinstance(picture, Image.Image):
+        of, sha256 = object_sum(picture)
+        return Input(setting, "", sha256, of)
+    return Input.of_file(setting, os.fspath(picture))
 
 
 def start(
@@ -198,22 +241,25 @@ def start(
     sized: bool,
     generator: Generator | None = None,
     perceptor: Perceptor | Sequence[Guide] | None = None,
+    models: Models | None = None,
 ) -> EditSession:
-    """Loads the models, finds the mask, and encodes the picture as the session's start."""
+    """Loads the models, finds the mask, and encodes the picture as the session's start.
+
+    `models` are those of the same settings, where `Models.load` gave them before.
+    """
     if config.prompts:
         raise ConfigError("an edit has one prompt, for all pictures; leave prompts out")
-    models = Models.load(config, generator, perceptor)
+    validate(config)  # mistakes are told before anything is loaded
+    if plan.old and config.prompt:
+        check_relative(config.prompt)
+    if models is None:
+        models = Models.load(config, generator, perceptor)
     if not sized:
         config = config.updated(size=natural_size(plan.source.size, models.generator))
     mask = find(plan, models)
     canvas = Canvas(*config.size, models.generator.downsampling)
-    parts = prepare(
-        config,
-        generator=models.generator,
-        perceptor=models.guides,
-        init_image=canvas.read(plan.source),
-    )
-    session = Session(with_source(parts, plan, mask))
+    parts = prepare(config, models=models, init_image=canvas.read(plan.source))
+    session = Session(with_source(parts, plan, mask, encoded=True))
     session.edits.append(plan.record(mask))
     return EditSession(session, plan, mask)
 
@@ -221,23 +267,34 @@ def start(
 def find(plan: EditPlan, models: Models) -> Mask | None:
     """The plan's mask at the source's size, None where all may change."""
     if plan.mask_image is not None:
-        return read_mask(plan.mask_image, plan.source.size, plan.config)
+        given = from_grey(plan.mask_image, plan.config)
+        require_some(given)
+        return given
     if not plan.replace:
         return None
-    mask = score(plan.source, plan.replace, models.guides[0].perceptor, plan.config)
+    guide = models.guides[0].perceptor
+    mask = score(plan.source, plan.replace, guide, plan.config, models.dtype)
     require_some(mask)
     return mask
 
 
-def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
-    """Parts with the edit's source, losses, mask and focus. Also puts them back on resuming."""
+def with_source(parts: Parts, plan: EditPlan, mask: Mask | None, *, encoded: bool = False) -> Parts:
+    """Parts with the edit's source, losses, mask and focus. Also puts them back on resuming.
+
+    `encoded`: the parts start from the source already.
+    """
     config, models, canvas = plan.config, parts.models, parts.canvas
     image = canvas.read(plan.source)
-    encoded = models.encode(image, canvas).expand(parts.config.count, -1, -1, -1).contiguous()
-    parts = dataclasses.replace(parts, start=encoded)
-    losses = tuple(tuple(_terms(plan, parts.config, guide)) for guide in models.guides)
+    start = parts.start if encoded else models.encode(image, canvas)
+    start = start.expand(parts.config.count, -1, -1, -1).contiguous()
+    others = (one for one in parts.inputs if one.setting != "init_image")
+    parts = dataclasses.replace(parts, start=start, inputs=(*plan.inputs, *others))
+    identity = _identity(plan, mask)
+    ways = directions(plan.old, parts) if plan.old else [None] * len(models.guides)
+    pairs = zip(models.guides, ways, strict=True)
+    losses = tuple(tuple(_terms(plan, guide, way)) for guide, way in pairs)
     if mask is None:
-        source = Source(image, losses, only=bool(plan.old))
+        source = Source(image, losses, only=bool(plan.old), identity=identity)
         return dataclasses.replace(parts, source=source)
     grey = Image.fromarray(mask.selected.numpy().astype(np.uint8) * 255)
     pixels = canvas.read(grey.convert("RGB"))[:, :1] > 0.5
@@ -253,23 +310,33 @@ def with_source(parts: Parts, plan: EditPlan, mask: Mask | None) -> Parts:
         cells=canvas.cells(pixels).to(models.device),
         focus=((left + right) / 2, (top + bottom) / 2, side),
         focus_share=config.focus_share,
+        identity=identity,
     )
     return dataclasses.replace(parts, source=source)
 
 
-def _terms(plan: EditPlan, config: PaintConfig, guide: Guide) -> list[Loss]:
+def _identity(plan: EditPlan, mask: Mask | None) -> dict[str, Any]:
+    """What decides the edit besides the settings of painting, see `Source`."""
+    told: dict[str, Any] = {
+        "source_sha256": pixels_sha256(plan.source),
+        "mask_sha256": None,
+        "from": plan.old,
+    }
+    names = ["strength", "structure_weight"]
+    if mask is not None:
+        # As it was found: a kept mask is the same, however it was asked for.
+        told["mask_sha256"] = pixels_sha256(Image.fromarray(mask.selected.byte().mul(255).numpy()))
+        names += ["focus_share", "focus_margin"]
+    return told | {name: getattr(plan.config, name) for name in names}
+
+
+def _terms(plan: EditPlan, guide: Guide, direction: Tensor | None) -> list[Loss]:
     edit = plan.config
-    if plan.old:
-        new = crops.embed_phrase(config.prompt, guide.perceptor)
-        old = crops.embed_phrase(plan.old, guide.perceptor)
-        direction = (new - old).to(next(_devices(guide.perceptor), torch.device("cpu")))
-        return [DirectionLoss(direction, edit.strength, guide.weight)]
+    if direction is not None:
+        there = direction.to(perceptor_device(guide.perceptor))
+        return [DirectionLoss(there, edit.strength, guide.weight)]
     weight = guide.weight * edit.structure_weight / edit.strength
     return [StructureLoss(weight, plan.masked)] if weight else []
-
-
-def _devices(perceptor: Perceptor) -> Any:
-    return (tensor.device for tensor in (perceptor.bank,) if tensor is not None)
 
 
 def natural_size(source: tuple[int, int], generator: Generator) -> tuple[int, int]:
@@ -281,23 +348,6 @@ def natural_size(source: tuple[int, int], generator: Generator) -> tuple[int, in
     return width, height
 
 
-def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
-    """The painted picture over the source where the feathered mask is; all else is the source."""
-    width, height = source.size
-    below = np.asarray(source)
-    above = painted.resize((width, height), Image.Resampling.LANCZOS)
-    share = shapes.feathered(mask.selected, mask.config.feather).numpy()[..., None]
-    blend = below + share * (np.asarray(above, np.float32) - below)
-    out = np.where(share > 0, np.rint(blend.clip(0, 255)).astype(np.uint8), below)
-    return Image.fromarray(out)
-
-
-def pixels_sha256(source: Picture) -> str:
-    """Of the size and the RGB values: the same picture in another format has the same."""
-    width, height = source.size
-    return hashlib.sha256(f"{width}x{height}".encode() + source.tobytes()).hexdigest()
-
-
 __all__ = [
     "DEFAULTS",
     "EditPlan",
@@ -306,6 +356,7 @@ __all__ = [
     "composite",
     "edit",
     "find",
+    "finish_edit",
     "make_plan",
     "natural_size",
     "pixels_sha256",

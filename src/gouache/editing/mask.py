@@ -15,10 +15,13 @@ from torch import Tensor
 
 from gouache.editing import crops, shapes
 from gouache.editing.config import EditConfig
+from gouache.engine.devices import resolve_device
 from gouache.errors import ImageError, PromptError
-from gouache.ops.images import encode, load_image, to_tensor
+from gouache.ops.images import encode, read_picture, to_tensor
+from gouache.ops.masks import mask_picture
+from gouache.ops.profiles import flat
 from gouache.output.png import save_picture
-from gouache.prompts import one_line, parse_prompts
+from gouache.prompts import Prompt, one_line, parse_prompts
 from gouache.protocols import Perceptor
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class Mask:
     selected: (H,W) bool, what passed the threshold, grown and inverted as asked.
     seen: in [0,1], the phrase's share among the perceptor's other captions in the crop where it is
     greatest; 1 for masks that were given.
+    given: a picture was given, and `phrase` is its name.
     """
 
     phrase: str
@@ -47,6 +51,7 @@ class Mask:
     threshold: float
     config: EditConfig = field(repr=False)
     seen: float = 1.0
+    given: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -117,23 +122,28 @@ def find_mask(
     if isinstance(model, str):
         from gouache.perceptors import load_perceptor
 
-        model = load_perceptor(model, device)
+        model = load_perceptor(model, resolve_device(device))
     mask = score(source, phrase, model, config)
     require_some(mask)
     return mask
 
 
-def score(source: Picture, phrase: str, perceptor: Perceptor, config: EditConfig) -> Mask:
-    """Like `find_mask`, for what is loaded; the mask may be empty."""
+def score(
+    source: Picture,
+    phrase: str,
+    perceptor: Perceptor,
+    config: EditConfig,
+    dtype: torch.dtype | None = None,
+) -> Mask:
+    """Like `find_mask`, for what is loaded and seen in `dtype`; the mask may be empty."""
     width, height = source.size
     image = to_tensor(source)
     scale = min(1.0, _WORK * perceptor.image_size / min(width, height))
     small = (max(1, round(height * scale)), max(1, round(width * scale)))
     if scale < 1:
         image = F.interpolate(image, small, mode="bilinear", antialias=True, align_corners=False)
-    where = next((t.device for t in (perceptor.bank,) if t is not None), torch.device("cpu"))
-    seen = crops.embed_crops(image.to(where), perceptor)
-    wanted = crops.embed_phrase(phrase, perceptor)
+    seen = crops.embed_crops(image, perceptor, dtype=dtype)
+    wanted = crops.embed_phrase(check_phrase(phrase), perceptor)
     likely = crops.likelihoods(seen, wanted, perceptor.bank)
     most = float(likely.max()) if perceptor.bank is not None else 1.0
     if config.threshold == "paper":
@@ -160,32 +170,47 @@ def score(source: Picture, phrase: str, perceptor: Perceptor, config: EditConfig
 
 
 def read_mask(
-    path: str | os.PathLike[str] | Picture, size: tuple[int, int], config: EditConfig
+    path: str | os.PathLike[str] | Picture,
+    size: tuple[int, int],
+    config: EditConfig,
+    over: Picture | None = None,
 ) -> Mask:
-    """A mask from a picture file, light where it is; resized to `size` (width, height).
+    """A mask from a picture file or a PIL picture, resized to `size` (width, height).
 
-    Another aspect than the picture's, and masks of nothing or of everything, raise `ImageError`.
+    What it selects says `gouache.ops.masks.mask_picture`: what is light, or where transparency
+    varies what is covered, or the hole. `over` is the picture that it is for, RGB. Another aspect
+    than the picture's, and masks of nothing or of everything, raise `ImageError`.
     """
+    given = isinstance(path, Image.Image)
     shown = "the mask" if isinstance(path, Image.Image) else one_line(os.fspath(path))
-    picture = path if isinstance(path, Image.Image) else load_image(os.fspath(path))
+    picture = mask_picture(path if isinstance(path, Image.Image) else Path(path), over=over)
     width, height = picture.size
     if abs(width * size[1] - height * size[0]) > 0.02 * width * size[1] + max(size):
         raise ImageError(
             f"{shown} is {width}x{height} and the picture {size[0]}x{size[1]}; "
             "give a mask of the same aspect"
         )
-    grey = picture.convert("L").resize(size, Image.Resampling.BILINEAR)
+    name = shown if given else one_line(Path(path).name)  # type: ignore[arg-type]
+    grey = picture.resize(size, Image.Resampling.BILINEAR)
+    mask = from_grey(grey, config, name)
+    require_some(mask, shown)
+    return mask
+
+
+def from_grey(grey: Picture, config: EditConfig, name: str = "the mask") -> Mask:
+    """A grey picture (mode L), light where to paint, as a mask of its own size."""
     scores = torch.from_numpy(np.array(grey)).float() / 255
     selected = scores > 0.5
     if config.invert:
         selected = ~selected
-    mask = Mask(shown, scores, shapes.grown(selected, config.grow), 0.5, config)
-    require_some(mask)
-    return mask
+    return Mask(name, scores, shapes.grown(selected, config.grow), 0.5, config, given=True)
 
 
-def require_some(mask: Mask) -> None:
+def require_some(mask: Mask, shown: str = "the mask") -> None:
     """Raises `ImageError` for a phrase not seen, and for a mask of nothing or of everything."""
+    if mask.given:
+        _require_some_given(mask, shown)
+        return
     if mask.seen < mask.config.min_score:
         raise ImageError(
             f"{mask.phrase!r:.80} is not seen anywhere in the picture (score {mask.seen:.3f}, "
@@ -205,15 +230,30 @@ def require_some(mask: Mask) -> None:
         )
 
 
+def _require_some_given(mask: Mask, shown: str) -> None:
+    inverted = mask.config.invert
+    if not bool(mask.selected.any()):
+        paints = "black" if inverted else "white"
+        where = "light everywhere and inverted" if inverted else "dark everywhere"
+        raise ImageError(f"{shown} is empty: it is {where}; make what is to be painted {paints}")
+    if mask.share > _ALL:
+        keeps = "white" if inverted else "black"
+        advice = "use a smaller grow" if mask.config.grow else f"make what is to stay {keeps}"
+        raise ImageError(
+            f"{shown} covers the whole picture; {advice}, or give none to change all of it"
+        )
+
+
 def read_source(image: Picture | str | os.PathLike[str]) -> Picture:
-    """A picture to edit, RGB and upright; `ImageError` for one too small or too long."""
-    if isinstance(image, Image.Image):
-        source = image if image.mode == "RGB" else _as_rgb(image)
-        shown = "the picture"
-    else:
-        shown = one_line(os.fspath(image))
-        source = load_image(os.fspath(image))
-    width, height = source.size
+    """A picture to edit, RGB in sRGB and upright; `ImageError` for one too small or too long."""
+    shown = shown_as(image)
+    return flat(read_base(image, shown), shown)
+
+
+def read_base(image: Picture | str | os.PathLike[str], shown: str = "the picture") -> Picture:
+    """Like `read_source`, with its transparency and its own colours: RGB or RGBA."""
+    base = read_picture(image if isinstance(image, Image.Image) else Path(image), shown)
+    width, height = base.size
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"{shown} is {width}x{height} pixels; editing needs at least {MIN_SIDE} on each side"
@@ -223,14 +263,29 @@ def read_source(image: Picture | str | os.PathLike[str]) -> Picture:
             f"{shown} is {width}x{height} pixels; one side is more than {MAX_ASPECT:g} times the "
             "other, so cut a part out of it first"
         )
-    return source
+    return base
 
 
-def check_phrase(phrase: str) -> None:
-    """Raises `PromptError` for a phrase without words."""
+def shown_as(image: Picture | str | os.PathLike[str]) -> str:
+    """What messages call a picture."""
+    return "the picture" if isinstance(image, Image.Image) else one_line(os.fspath(image))
+
+
+def check_phrase(phrase: str) -> str:
+    """The words of a phrase, escapes resolved.
+
+    A phrase without words, with a weight, or of several parts raises `PromptError`.
+    """
     if not phrase.strip():
         raise PromptError("the phrase is empty; say what to look for, for example 'a red apple'")
-    parse_prompts(phrase)
+    stages = parse_prompts(phrase)
+    found = stages[0][0]
+    if len(stages) > 1 or len(stages[0]) > 1 or found != Prompt(text=found.text):
+        raise PromptError(
+            r"what to look for is one phrase without weights; write \: \| \^ for the characters",
+            phrase,
+        )
+    return found.text
 
 
 def tinted(source: Picture, selected: Tensor) -> Picture:
@@ -242,10 +297,15 @@ def tinted(source: Picture, selected: Tensor) -> Picture:
     return Image.fromarray(np.rint(out).astype(np.uint8))
 
 
-def _as_rgb(image: Picture) -> Picture:
-    from gouache.ops.images import to_pil
-
-    return to_pil(to_tensor(image)[0])
-
-
-__all__ = ["Mask", "check_phrase", "find_mask", "read_mask", "read_source", "score", "tinted"]
+__all__ = [
+    "Mask",
+    "check_phrase",
+    "find_mask",
+    "from_grey",
+    "read_base",
+    "read_mask",
+    "read_source",
+    "score",
+    "shown_as",
+    "tinted",
+]

@@ -22,8 +22,10 @@ from gouache.engine.seeding import picture_rngs
 from gouache.engine.source import Source
 from gouache.engine.starts import Rehearse, choose_start
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
+from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
 from gouache.ops.images import load_image
+from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Parts:
     pull_target: Tensor | None
     losses: tuple[Loss, ...] = ()  # besides those that the settings ask for
     source: Source | None = None  # the picture of an edit
+    inputs: tuple[Input, ...] = ()  # the pictures that were read
 
 
 def prepare(
@@ -55,29 +58,39 @@ def prepare(
     perceptor: Perceptor | Sequence[Guide] | None = None,
     init_image: Image | Tensor | None = None,
     losses: Sequence[Loss] = (),
+    models: Models | None = None,
 ) -> Parts:
     """Loads models, encodes all prompts once, and draws or encodes the start.
 
-    Settings are checked first: a typing error is reported before anything is loaded.
+    Settings are checked first: a typing error is reported before anything is loaded. `models` are
+    those of the same settings, where `Models.load` gave them before.
     """
     validate(config)
-    models = Models.load(config, generator, perceptor)
+    if models is None:
+        models = Models.load(config, generator, perceptor)
     stages = plan_stages(config, models)
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
-    fast = _compiled(config, models, canvas, generator is None, perceptor is None)
-    if init_image is None and config.init_image:
+    fast = _compiled(config, models, canvas)
+    models = replace(models, compiled={})
+    inputs = inputs_of(config)
+    if init_image is not None:
+        of, sha256 = object_sum(init_image)
+        others = (one for one in inputs if one.setting != "init_image")
+        inputs = (Input("init_image", "", sha256, of), *others)
+    elif config.init_image:
         init_image = load_image(Path(config.init_image))
     if init_image is not None:
         start = models.encode(canvas.read(init_image), canvas).expand(config.count, -1, -1, -1)
         pull_target = start.clone()
-        return Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
+        parts = Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
+        return replace(parts, inputs=inputs)
     nothing = torch.zeros(0)  # tries of a start are too few steps to be compiled
     parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
     # Losses that a caller brings may know the number of pictures.
     together = 1 if losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
     start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
-    return replace(parts, models=fast, start=start)
+    return replace(parts, models=fast, start=start, inputs=inputs)
 
 
 def prepare_blank(
@@ -91,7 +104,7 @@ def prepare_blank(
     models = Models.load(config, generator, perceptor)
     canvas = _canvas(config, models)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
-    models = _compiled(config, models, canvas, generator is None, perceptor is None)
+    models = _compiled(config, models, canvas)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     rngs = picture_rngs(config.seed, config.count)
     return Parts(config, models, canvas, (), rngs, start, None, tuple(losses))
@@ -110,15 +123,11 @@ def _num_steps(config: PaintConfig) -> int:
     return sum(steps_per_stage(config.steps, len(parse_stages(config))))
 
 
-def _compiled(
-    config: PaintConfig, models: Models, canvas: Canvas, own_generator: bool, own_guides: bool
-) -> Models:
+def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
     """`models`, compiled where the settings want it; of given ones by themselves none are."""
     if not wanted(config, models.device, _num_steps(config)):
-        return models
-    guides = [guide.perceptor for guide in models.guides]
-    own = [models.generator] * own_generator + guides * own_guides
-    return compiled(models, config, canvas, own)
+        return replace(models, compiled={})
+    return compiled(models, config, canvas, models.own)
 
 
 def _rehearsal(parts: Parts) -> Rehearse:

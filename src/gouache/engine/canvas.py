@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import ImageError
-from gouache.ops.images import fit, to_tensor
+from gouache.ops.images import as_rgb, fit, to_tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,12 +53,11 @@ class Canvas:
     def read(self, picture: Image | Tensor) -> Tensor:
         """A PIL image of any size, or a tensor (3,H,W) or (B,3,H,W) in [0,1] -> (B,3,H,W) float32.
 
-        A PIL image is fitted to the canvas; a tensor of another size or range raises `ImageError`.
+        A PIL image is turned upright, put into sRGB and fitted to the canvas; a tensor of another
+        size or range raises `ImageError`.
         """
         if not isinstance(picture, Tensor):
-            if picture.mode in ("1", "P"):
-                picture = picture.convert("RGBA")  # colours of a palette cannot be blended
-            return to_tensor(fit(picture, (self.width, self.height)))
+            return to_tensor(fit(as_rgb(picture), (self.width, self.height)))
         image = picture.detach().float()
         image = image if image.ndim == 4 else image[None]
         if image.ndim != 4 or image.shape[1:] != (3, self.height, self.width):

@@ -9,8 +9,9 @@ from gouache.config import PaintConfig
 from gouache.engine.build import Parts, prepare_blank
 from gouache.engine.models import Guide
 from gouache.engine.session import Session
-from gouache.engine.state import SessionState
+from gouache.engine.state import SessionState, check_source
 from gouache.errors import GouacheError, StateError
+from gouache.inputs import with_models_at
 from gouache.output.state import load_state, save_state
 from gouache.protocols import Generator, Loss, Perceptor
 
@@ -43,13 +44,15 @@ def resume_session(
     tensors, meta = load_state(path)
     changes = {"device": device, "precision": precision, "compile": compile}
     try:
-        config = PaintConfig.from_dict(meta["config"])
-    except (GouacheError, KeyError) as error:
+        config = with_models_at(PaintConfig.from_dict(meta["config"]), meta.get("models_at", {}))
+    except (GouacheError, KeyError, TypeError, AttributeError) as error:
         raise StateError(
             f"the state in {path!s:.100} has no usable settings ({error!s:.80}); "
             "start the run again"
         ) from None
     config = config.updated(**{name: value for name, value in changes.items() if value is not None})
+    if edit is None:
+        check_source(meta, None)  # before anything is loaded
     parts = prepare_blank(config, generator=generator, perceptor=perceptor, losses=losses)
     if edit is not None:
         parts = edit(parts)

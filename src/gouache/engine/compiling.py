@@ -75,7 +75,7 @@ def compiled(models: Models, config: PaintConfig, canvas: Canvas, own: Sequence[
     """`models`, those of `own` compiled for the steps of this run; all of them where it is on.
 
     To be called when the memory is planned. What is computed again in the backward pass, or in
-    strips, is not compiled.
+    strips, is not compiled. What `models` have compiled before for the same shape is used again.
     """
     functions: dict[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] = {}
     if config.compile == "on":
@@ -84,12 +84,23 @@ def compiled(models: Models, config: PaintConfig, canvas: Canvas, own: Sequence[
     plan, generator = models.memory, models.generator
     if id(generator) in chosen and not (plan.recompute or plan.tiled):
         shape = (config.count, generator.code_dim, *canvas.grid)
-        functions[generator.decode] = Compiled(generator.decode, generator.name, shape)
+        functions[generator.decode] = _known(models, generator.decode, generator.name, shape)
     num = plan.at_once(config.cutouts.num_cutouts, config.count) * config.count
     for perceptor in (guide.perceptor for guide in models.guides if id(guide.perceptor) in chosen):
         shape = (num, 3, perceptor.image_size, perceptor.image_size)
-        functions[perceptor.embed_image] = Compiled(perceptor.embed_image, perceptor.name, shape)
+        functions[perceptor.embed_image] = _known(
+            models, perceptor.embed_image, perceptor.name, shape
+        )
     return replace(models, compiled=functions)
+
+
+def _known(
+    models: Models, function: Callable[[Tensor], Tensor], name: str, shape: Sequence[int]
+) -> Compiled:
+    before = models.compiled.get(function)
+    if isinstance(before, Compiled) and before.shape == torch.Size(shape):
+        return before
+    return Compiled(function, name, shape)
 
 
 class Compiled:
@@ -102,11 +113,11 @@ class Compiled:
     def __init__(
         self, function: Callable[[Tensor], Tensor], name: str, shape: Sequence[int]
     ) -> None:
-        self._function, self._name, self._shape = function, name, torch.Size(shape)
+        self._function, self._name, self.shape = function, name, torch.Size(shape)
         self._fast: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.shape != self._shape or not (x.requires_grad and torch.is_grad_enabled()):
+        if x.shape != self.shape or not (x.requires_grad and torch.is_grad_enabled()):
             return self._function(x)
         if self._fast is None:
             self._fast = self._tried(x)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 
 from gouache.errors import ConfigError
+from gouache.protocols import Perceptor
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -56,4 +59,23 @@ def _has_native_bf16(device: torch.device) -> bool:
     return False
 
 
-__all__ = ["autocast_dtype", "resolve_device"]
+def in_precision(
+    device: torch.device, dtype: torch.dtype | None
+) -> contextlib.AbstractContextManager[object]:
+    """Half precision for what runs on `device`; nothing is changed where `dtype` is None."""
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+def perceptor_device(perceptor: Perceptor) -> torch.device:
+    """Where a perceptor's inputs go: what it says, or the default that its contract tells of."""
+    said = getattr(perceptor, "device", None)
+    if said is not None:
+        return torch.device(said)
+    if perceptor.bank is not None:
+        return perceptor.bank.device
+    parameters = perceptor.parameters() if isinstance(perceptor, torch.nn.Module) else iter(())
+    first = next(parameters, None)
+    return torch.device("cpu") if first is None else first.device
+
+
+__all__ = ["autocast_dtype", "in_precision", "perceptor_device", "resolve_device"]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gouache.engine.canvas import Canvas
 from gouache.errors import ImageError
+from gouache.ops.masks import mask_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,8 +66,8 @@ def changed_pixels(edited: Tensor, shown: Sequence[Tensor]) -> Tensor:
 def read_mask(mask: Tensor | Image, size: tuple[int, int]) -> Tensor:
     """A mask -> boolean (1 or B,1,H,W) with `size` (H,W).
 
-    A PIL image is true where it is light, and is resized; a tensor is true where it is above 0.5
-    and has shape (H,W), (1,H,W) or (B,1,H,W), otherwise `ImageError`.
+    A PIL image selects what `gouache.ops.masks.mask_picture` says, and is resized; a tensor is true
+    where it is above 0.5 and has shape (H,W), (1,H,W) or (B,1,H,W), otherwise `ImageError`.
     """
     if isinstance(mask, Tensor):
         values = mask.detach().float()
@@ -77,7 +78,7 @@ def read_mask(mask: Tensor | Image, size: tuple[int, int]) -> Tensor:
                 f"expected {size} or (B,1,{size[0]},{size[1]})"
             )
         return values > 0.5
-    grey = mask.convert("L")
+    grey = mask_picture(mask)
     values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).float() / 255
     values = values.view(1, 1, grey.height, grey.width)
     return F.interpolate(values, size=size, mode="nearest") > 0.5

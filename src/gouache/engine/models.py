@@ -35,7 +35,10 @@ class Guide:
 
 @dataclass(frozen=True)
 class Models:
-    """The generator, the guides, and the half precision that they run in (None: float32)."""
+    """The generator, the guides, and the half precision that they run in (None: float32).
+
+    `own` are those that were loaded here: nobody else holds them.
+    """
 
     generator: Generator
     guides: tuple[Guide, ...]
@@ -43,6 +46,7 @@ class Models:
     dtype: torch.dtype | None
     memory: MemoryPlan = field(default_factory=MemoryPlan)
     compiled: Mapping[_Network, _Network] = field(default_factory=dict)  # what stands for what
+    own: tuple[object, ...] = ()
 
     @classmethod
     def load(
@@ -55,12 +59,14 @@ class Models:
 
         Given models stay where they are: the generator's device is then the run's.
         """
+        own: list[object] = []
         if generator is None:
             from gouache.generators import load_generator
 
             device = resolve_device(config.device)
             generator = load_generator(config.generator, device)
             prepare(generator, autocast_dtype(config.precision, device))
+            own.append(generator)
         else:
             device = generator.codebook.device
         dtype = autocast_dtype(config.precision, device)
@@ -70,10 +76,11 @@ class Models:
             perceptor = [Guide(load_perceptor(n, device), weight) for n, weight in config.guides]
             for guide in perceptor:
                 prepare(guide.perceptor, dtype)
+                own.append(guide.perceptor)
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
-        return cls(generator, guides, device, dtype)
+        return cls(generator, guides, device, dtype, own=tuple(own))
 
     def autocast(self) -> AbstractContextManager[None]:
         """Half precision for the networks where it is chosen; everything else stays float32."""

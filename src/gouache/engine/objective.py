@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from gouache import cutouts
+from gouache import cutouts, halting
 from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Guide, Models
@@ -96,9 +96,11 @@ class Objective:
         scale: float = 1.0,
     ) -> Evaluation:
         """The latent's picture, its losses, and `scale` times their gradients."""
+        halting.check()
         canvas, models = self._canvas, self._models
         latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
+        halting.check()
         batch = len(image)
         size = (canvas.height, canvas.width)
         if self._source is None:
@@ -230,6 +232,7 @@ def in_chunks(
     sums = [torch.zeros(batch, device=views.device) for _ in terms]
     first = 0
     for part, share in chunks(models, views, batch) if terms else ():
+        halting.check()
         embeddings = models.embed(guide.perceptor, part, batch)
         source, last = context.source, first + len(embeddings)
         if source is not None:

@@ -10,19 +10,19 @@ from torch import Tensor
 
 from gouache._version import __version__
 from gouache.engine.session import Session
-from gouache.engine.state import identity
 
 
 def picture_record(session: Session, losses: Mapping[str, Tensor], picture: int) -> dict[str, Any]:
     """The document for one picture of the batch; `losses` (B,) are those of the last step.
 
-    `config` and the models' names and fingerprints are all that painting it again needs, unless
-    `edits` tells of changes by hand; `prompt`, `seed`, losses and edits are the picture's own.
+    `config`, the models' names and fingerprints, and the pictures of `inputs` (by name and sum) are
+    all that painting it again needs, unless `edits` tells of changes by hand; `prompt`, `seed`,
+    losses and edits are the picture's own.
     """
     values = {name: float(v[picture]) for name, v in session.own_losses(losses).items()}
     return {
         "version": __version__,
-        **identity(session.config, session.models),
+        **session.identity(),
         "picture": picture,
         "prompt": session.config.prompt_of(picture),
         "seed": session.config.seed + picture,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,9 +32,10 @@ from gouache.engine.seeding import rng_states, set_rng_states
 from gouache.engine.state import SessionState
 from gouache.engine.targets import StagePlan, encode_prompts
 from gouache.errors import PromptError, StateError
+from gouache.inputs import models_at
 from gouache.latents import latents
 from gouache.ops.allocator import give_back
-from gouache.prompts import Prompt, one_line, parse_prompts
+from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Session:
         self.edits: list[dict[str, Any]] = []  # what was changed by hand, for the record
         self._rngs = parts.rngs
         self._extra = parts.losses
-        self._source = parts.source
+        self._source, self.inputs = parts.source, parts.inputs
         self._latent = latents.get(parts.config.latents.latent)(
             parts.models.generator, parts.start, parts.config.latents
         )
@@ -250,17 +250,10 @@ class Session:
         `text` follows the grammar of `gouache.prompts` and has one stage, else `PromptError`. All
         pictures are asked it, or the one of the batch that `index` names; the others keep theirs.
         """
-        stages = parse_prompts(text)
-        if len(stages) > 1:
-            mark = re.search(r"(?<!\\)\^", text)
-            raise PromptError(
-                "a prompt given during a run has one stage; leave '^' out",
-                text,
-                mark.start() if mark else 0,
-            )
+        asked = parse_stage(text)
         before = self.prompts if index is None else self.prompts_of(index)
         lasting = dict.fromkeys(prompt for prompt in before if prompt.kind != "text")
-        self.set_prompts([*stages[0], *lasting], index=index)
+        self.set_prompts([*asked, *lasting], index=index)
 
     @torch.inference_mode(False)
     def set_prompts(self, prompts: Sequence[Prompt], *, index: int | None = None) -> None:
@@ -272,8 +265,8 @@ class Session:
         if index is not None and not 0 <= index < count:
             raise PromptError(f"got index {index}; this session paints {count} pictures")
         asked = [prompts if index in (None, k) else self.prompts_of(k) for k in range(count)]
-        targets = () if index is None else self.stages[stage].targets
-        kept = {t.prompt: (t.embeddings, t.confidences) for t in targets}
+        targets = self.stages[stage].targets
+        kept = {t.prompt: (t.prompt, t.embeddings, t.confidences) for t in targets}
         targets = encode_prompts(asked, self.config, self.models, kept)
         changed = dataclasses.replace(self.stages[stage], targets=targets)
         stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])
@@ -337,6 +330,10 @@ class Session:
         set_rng_states(self._rngs, rngs)
         drop_gradients(self._optimizer)
 
+    def identity(self) -> dict[str, Any]:
+        """What this run is, for its records and for whoever goes on with it; holds no paths."""
+        return state.identity(self.config, self.models, self.inputs, self._source)
+
     def state_dict(self) -> SessionState:
         """Everything that the rest of the run depends on: `tensors`, and `meta` fit for JSON.
 
@@ -354,7 +351,8 @@ class Session:
         if self._objective.pull_target is not None:
             tensors["pull_target"] = self._objective.pull_target.clone()
         meta = {
-            **state.identity(self.config, self.models),
+            **self.identity(),
+            "models_at": models_at(self.config),
             **stages.meta,
             "step": self._index,
             "num_steps": self.num_steps,
@@ -368,20 +366,9 @@ class Session:
         """Continues a saved run. `StateError` if it is damaged or of other settings or models."""
         before = self._memory()
         try:
-            state.check_identity(saved.meta, self.config, self.models)
-            stages = state.unpack_stages(
-                SessionState(state.under("stage", saved.tensors), saved.meta),
-                self.models,
-                self.config.count,
-            )
-            index, edited = int(saved.meta["step"]), [dict(edit) for edit in saved.meta["edits"]]
+            mine = self.identity(), self.models, self.config.count, self.canvas.grid
+            found = state.read_state(saved, *mine)
             numbers = dict(saved.meta["optimizer"])
-            if not stages or not 0 <= index <= sum(stage.steps for stage in stages):
-                raise StateError(f"the saved run is at step {index} of {len(stages)} stages")
-            target = saved.tensors.get("pull_target")
-            shape = (self.config.count, self.models.generator.code_dim, *self.canvas.grid)
-            if target is not None and target.shape != shape:
-                raise StateError(f"the saved init latent has shape {tuple(target.shape)}")
             moments = state.under("optimizer", saved.tensors), numbers
             self._recall((state.under("latent", saved.tensors), moments, saved.tensors["rng"]))
         except Exception as error:  # damage shows in many ways
@@ -391,9 +378,9 @@ class Session:
             raise StateError(
                 f"the saved run is damaged ({one_line(error, 80)}); start the run again"
             ) from None
-        self._index, self.edits = index, edited
+        self._index, self.edits, self.inputs = found.step, found.edits, found.inputs
         self._shown = self._picture = None
-        self._aim_at(stages, None if target is None else target.to(self.models.device).clone())
+        self._aim_at(found.stages, found.pull_target)
 
 
 __all__ = ["Session"]

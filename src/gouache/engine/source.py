@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class Source:
     focus: centre x, centre y and side in pixels of a square that cutouts are drawn from.
     focus_share: the share of cutouts that are drawn from there.
     only: the losses stand in the place of the prompts' own.
+    identity: what else decides the edit, as JSON: sums of source and mask, the edit's settings. A
+    run goes on with the source that it was begun with, or not at all.
     """
 
     image: Tensor = field(repr=False)
@@ -37,6 +40,7 @@ class Source:
     focus: tuple[float, float, float] | None = None
     focus_share: float = 0.0
     only: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     def draw(
         self, config: CutoutConfig, size: tuple[int, int], rngs: Sequence[torch.Generator]
@@ -84,7 +88,7 @@ class Source:
         seen = cutouts.apply(image, params, perceptor.image_size)
         embeddings = models.embed(perceptor, seen, batch)
         if self.mask is None:
-            return SourceViews(embeddings, torch.ones(embeddings.shape[:2], device=models.device))
+            return SourceViews(embeddings, embeddings.new_ones(embeddings.shape[:2]))
         plain = dataclasses.replace(
             params,
             color=torch.eye(3, 4).expand_as(params.color),
@@ -93,7 +97,7 @@ class Source:
         )
         mask = self.mask.to(models.device).float().expand(batch, 3, -1, -1)
         inside = cutouts.apply(mask, plain, _MASK_VIEW).flatten(1).mean(1).view(-1, batch)
-        return SourceViews(embeddings, inside.clamp(0, 1))
+        return SourceViews(embeddings, inside.clamp(0, 1).to(embeddings.device))
 
 
 __all__ = ["Source"]

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
 from gouache.config import PaintConfig
 from gouache.engine.canvas import Canvas
 from gouache.engine.models import Models
@@ -46,8 +47,11 @@ def choose_start(
         starts = _rehearsed(starts, rngs, small, rehearse, together)
     if tries == 1 and small == canvas:
         return starts[0]
-    pictures = [models.decode(models.generator.quantize(start)[0], small) for start in starts]
-    found = [score(config, models, stage.targets, picture) for picture in pictures]
+    pictures, found = [], []
+    for start in starts:
+        halting.check()
+        pictures.append(models.decode(models.generator.quantize(start)[0], small))
+        found.append(score(config, models, stage.targets, pictures[-1]))
     best, every = torch.stack(found).argmax(0), torch.arange(len(rngs))
     if small == canvas:
         return torch.stack(starts)[best, every]

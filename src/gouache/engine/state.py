@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from gouache.config import PaintConfig, settings
 from gouache.engine.models import Models
+from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target
 from gouache.errors import StateError
+from gouache.inputs import Input, base_name, files_of, portable, portable_model
+from gouache.output.documents import FORMAT
 from gouache.prompts import Prompt
 
-FORMAT = 1
 # They say where and how to compute, not what; a run may move to another machine.
-_MAY_DIFFER = frozenset({"device", "precision", "compile"})
+MAY_DIFFER = frozenset({"device", "precision", "compile"})
 
 
 class SessionState(NamedTuple):
@@ -27,47 +29,177 @@ class SessionState(NamedTuple):
     meta: dict[str, Any]
 
 
-def identity(config: PaintConfig, models: Models) -> dict[str, Any]:
-    """What has to agree for a state to be continued: settings and the models' fingerprints."""
-    return {
+class Loaded(NamedTuple):
+    """What of a saved session is not in its tensors, checked."""
+
+    step: int
+    stages: tuple[StagePlan, ...]
+    pull_target: Tensor | None
+    edits: list[dict[str, Any]]
+    inputs: tuple[Input, ...]
+
+
+def identity(
+    config: PaintConfig,
+    models: Models,
+    inputs: Sequence[Input] = (),
+    source: Source | None = None,
+) -> dict[str, Any]:
+    """What has to agree for a state to be continued, and what makes the picture again elsewhere.
+
+    Settings, pictures that were read, the source of an edit, the models' fingerprints; no paths.
+    """
+    known = sum(one.setting == "image_prompts" for one in inputs) == len(config.image_prompts)
+    told: dict[str, Any] = {
         "format": FORMAT,
-        "config": config.to_dict(),
-        "generator": {"name": models.generator.name, "fingerprint": models.generator.fingerprint},
+        "config": portable(config, inputs if known else None).to_dict(),
+        "generator": {
+            "name": portable_model(models.generator.name),
+            "fingerprint": models.generator.fingerprint,
+        },
         "perceptors": [
             {
-                "name": guide.perceptor.name,
+                "name": portable_model(guide.perceptor.name),
                 "fingerprint": guide.perceptor.fingerprint,
                 "weight": guide.weight,
             }
             for guide in models.guides
         ],
     }
+    if inputs:
+        told["inputs"] = [one.record() for one in inputs]
+    if source is not None:
+        told["source"] = dict(source.identity)
+    return told
 
 
-def check_identity(meta: Mapping[str, Any], config: PaintConfig, models: Models) -> None:
-    """Raises `StateError` unless the state was saved with these settings and models."""
-    mine = identity(config, models)
+def check_identity(meta: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    """Raises `StateError` unless a state was saved with my settings, pictures and models."""
     if meta.get("format") != FORMAT:
         raise StateError(
             f"the saved run has format {meta.get('format')!r:.20}; this version reads {FORMAT}"
         )
-    saved = PaintConfig.from_dict(meta["config"])
-    differing = [
-        f"{setting.name} was {setting.get(saved)!r:.40} and is {setting.get(config)!r:.40}"
-        for setting in settings()
-        if setting.name not in _MAY_DIFFER and setting.get(saved) != setting.get(config)
-    ]
-    if differing:
+    saved, now = (PaintConfig.from_dict(one["config"]) for one in (meta, mine))
+    if differing := differences(portable(saved, saved_inputs(meta)), now):
         raise StateError(f"the run was saved with other settings: {'; '.join(differing[:3])}")
+    _check_inputs(saved_inputs(meta), mine)
+    check_source(meta, mine.get("source"))
     for kind, theirs, ours in (
         ("generator", [meta["generator"]], [mine["generator"]]),
         ("perceptor", meta["perceptors"], mine["perceptors"]),
     ):
-        if theirs != ours:
+        if [{**model, "name": portable_model(str(model["name"]))} for model in theirs] != ours:
             raise StateError(
                 f"the run was saved with the {kind} {_names(theirs)}, and this is {_names(ours)}; "
                 "install the same weights to go on"
             )
+
+
+def differences(saved: PaintConfig, now: PaintConfig, but: Collection[str] = ()) -> list[str]:
+    """In what settings two runs differ, as messages say it; `but` are left out, and those of
+    `MAY_DIFFER`."""
+    return [
+        f"{setting.name} was {setting.get(saved)!r:.40} and is {setting.get(now)!r:.40}"
+        for setting in settings()
+        if setting.name not in (*but, *MAY_DIFFER) and setting.get(saved) != setting.get(now)
+    ]
+
+
+def saved_inputs(meta: Mapping[str, Any]) -> tuple[Input, ...]:
+    """The pictures that a saved run read; earlier versions saved their places only, no sums."""
+    if "inputs" in meta:
+        return tuple(map(Input.from_record, meta["inputs"]))
+    return tuple(one for one, _ in files_of(PaintConfig.from_dict(meta["config"])))
+
+
+def saved_edits(meta: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The changes by hand of a saved run; earlier versions saved places of files, too."""
+    found = []
+    for edit in meta["edits"]:
+        edit = dict(edit)
+        if "source" in edit:
+            edit["source"] = base_name(edit["source"])
+        if "prompts" in edit:
+            edit["prompts"] = [
+                {**one, "prompt": {**one["prompt"], "path": base_name(one["prompt"]["path"])}}
+                for one in edit["prompts"]
+            ]
+        found.append(edit)
+    return found
+
+
+def source_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What identifies the source of a saved edit; None for a painting."""
+    if "source" in meta:
+        found: Mapping[str, Any] = meta["source"]
+        return found
+    for edit in meta.get("edits") or ():  # as earlier versions had it
+        if isinstance(edit, Mapping) and edit.get("edit") in ("edit", "replace"):
+            return {"source_sha256": edit.get("source_sha256")}
+    return None
+
+
+def check_source(meta: Mapping[str, Any], ours: Mapping[str, Any] | None) -> None:
+    """Raises `StateError` unless a state was saved with this source of an edit, or without one."""
+    theirs = source_of(meta)
+    if theirs is None and ours is None:
+        return
+    if ours is None:
+        raise StateError(
+            "the saved run is an edit of a picture, which this run does not have; go on with it in "
+            "the studio, or edit that picture again"
+        )
+    if theirs is None:
+        raise StateError("the saved run is a painting, and this is an edit of a picture")
+    for name, value in theirs.items():
+        if ours.get(name) != value:
+            raise StateError(
+                f"the saved edit has another {name.removesuffix('_sha256')}: it was "
+                f"{value!s:.12} and is {ours.get(name)!s:.12}; start the edit again"
+            )
+
+
+def _check_inputs(theirs: Sequence[Input], mine: Mapping[str, Any]) -> None:
+    """Of a session that is about to go on from a file alone, no picture is known; an edit's own
+    have sums in its identity."""
+    ours = map(Input.from_record, mine.get("inputs", ()))
+    before, now = (
+        [one for one in inputs if one.setting in ("init_image", "image_prompts")]
+        for inputs in (theirs, ours)
+    )
+    for old, new in zip(before, now, strict=False):
+        known = old.sha256 and new.sha256 and old.of == new.of
+        if known and (old.setting, old.sha256) != (new.setting, new.sha256):
+            raise StateError(
+                f"the run was saved with {old.name or 'a picture'} (sha256 {old.short}) as "
+                f"{old.setting}, and this is {new.name or 'a picture'} ({new.short}); "
+                "give the same picture"
+            )
+
+
+def read_state(
+    saved: SessionState,
+    mine: Mapping[str, Any],
+    models: Models,
+    count: int,
+    grid: tuple[int, int],
+) -> Loaded:
+    """Reads a saved session for one that says `mine` of itself and paints `count` pictures on a
+    latent of `grid` (h, w).
+
+    `StateError` where it is another run's; damage raises that or another exception.
+    """
+    check_identity(saved.meta, mine)
+    stages = unpack_stages(SessionState(under("stage", saved.tensors), saved.meta), models, count)
+    step = int(saved.meta["step"])
+    if not stages or not 0 <= step <= sum(stage.steps for stage in stages):
+        raise StateError(f"the saved run is at step {step} of {len(stages)} stages")
+    target = saved.tensors.get("pull_target")
+    if target is not None:
+        if target.shape != (count, models.generator.code_dim, *grid):
+            raise StateError(f"the saved init latent has shape {tuple(target.shape)}")
+        target = target.to(models.device).clone()
+    return Loaded(step, stages, target, saved_edits(saved.meta), saved_inputs(saved.meta))
 
 
 def pack_stages(stages: Sequence[StagePlan]) -> SessionState:
@@ -79,6 +211,8 @@ def pack_stages(stages: Sequence[StagePlan]) -> SessionState:
             prompt = dataclasses.asdict(target.prompt)
             # JSON has no infinity
             prompt["stop"] = None if prompt["stop"] == -math.inf else prompt["stop"]
+            if not prompt["sha256"]:
+                del prompt["sha256"]
             entry: dict[str, Any] = {"name": target.name, "prompt": prompt}
             if target.pictures is not None:
                 entry["pictures"] = list(target.pictures)
@@ -102,6 +236,7 @@ def unpack_stages(state: SessionState, models: Models, count: int) -> tuple[Stag
         for entry in described["targets"]:
             fields = dict(entry["prompt"])
             fields["stop"] = -math.inf if fields["stop"] is None else fields["stop"]
+            fields["path"] = base_name(fields["path"])
             pictures = entry.get("pictures")  # absent where a target is for all
             if pictures is not None:
                 pictures = tuple(map(int, pictures))
@@ -150,10 +285,17 @@ def _names(models: Sequence[Mapping[str, Any]]) -> str:
 
 __all__ = [
     "FORMAT",
+    "MAY_DIFFER",
     "SessionState",
     "check_identity",
+    "check_source",
+    "differences",
     "identity",
     "pack_stages",
+    "read_state",
+    "saved_edits",
+    "saved_inputs",
+    "source_of",
     "under",
     "unpack_stages",
     "with_prefix",

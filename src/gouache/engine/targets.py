@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache import halting
 from gouache.config import PaintConfig
 from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
+from gouache.engine.words import check_words
 from gouache.errors import PromptError
+from gouache.inputs import base_name, file_sha256
 from gouache.ops.images import load_image, to_tensor
 from gouache.prompts import (
     MAX_NUMBER,
@@ -49,12 +52,14 @@ CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
 
-Encoded = tuple[tuple[Tensor, ...], tuple[float, ...]]
-"""A prompt's embedding (1,D) for each guide, and each guide's confidence in it."""
+Cache: TypeAlias = dict[Prompt, tuple[Prompt, tuple[Tensor, ...], tuple[float, ...]]]
+"""A prompt as it is asked -> as it is told, each guide's embedding (1,D) and confidence."""
 
 
 class UnknownPromptWarning(UserWarning):
     """A guide does not know what a prompt names."""
+
+    all_differ = True  # one tells nothing of another prompt: all are worth showing
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,12 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     """
     stages = parse_stages(config)
     steps = steps_per_stage(config.steps, len(stages))
-    cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
+    _check(models, [prompt for stage in stages for own in stage for prompt in own])
+    cache: Cache = {}  # what lasts is encoded once
     plans = []
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
-        plans.append(StagePlan(number, encode_prompts(asked, config, models, cache)))
+        plans.append(StagePlan(number, _encode_all(asked, config, models, cache)))
     return tuple(plans)
 
 
@@ -142,14 +148,25 @@ def encode_prompts(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: dict[Prompt, Encoded] | None = None,
+    cache: Cache | None = None,
 ) -> tuple[Target, ...]:
     """The prompts of each picture of the batch -> targets, the first of every picture first.
 
     What pictures are asked by the same words under the same name is one target. `cache` keeps
-    embeddings from one call to the next.
+    embeddings from one call to the next. Of a picture's file the targets know name and sum. Words
+    that the guides do not know: see `check_words`.
     """
     cache = {} if cache is None else cache
+    _check(models, [prompt for own in asked for prompt in own if prompt not in cache])
+    return _encode_all(asked, config, models, cache)
+
+
+def _encode_all(
+    asked: Sequence[Sequence[Prompt]],
+    config: PaintConfig,
+    models: Models,
+    cache: Cache,
+) -> tuple[Target, ...]:
     askers: dict[tuple[str, Prompt], list[int]] = {}
     places: Counter[tuple[str, Prompt]] = Counter()
     for picture, prompts in enumerate(asked):
@@ -164,16 +181,28 @@ def encode_prompts(
     for key in sorted(askers, key=places.__getitem__):
         (name, prompt), pictures = key, askers[key]
         if prompt not in cache:
-            image = load_image(Path(prompt.path)) if prompt.kind == "image" else None
+            halting.check()
+            image, named = None, prompt
+            if prompt.kind == "image":
+                image = load_image(Path(prompt.path))
+                sha256 = file_sha256(prompt.path)
+                named = replace(prompt, path=base_name(prompt.path), sha256=sha256)
             found = [
                 _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
             ]
-            cache[prompt] = tuple(e for e, _ in found), tuple(sure for _, sure in found)
-            _tell_unknown(prompt, cache[prompt][1], models)
+            sure = tuple(confidence for _, confidence in found)
+            cache[prompt] = named, tuple(embedding for embedding, _ in found), sure
+            _tell_unknown(prompt, sure, models)
         whose = None if len(pictures) == len(asked) else tuple(pictures)
-        embeddings, sure = cache[prompt]
-        targets.append(Target(name, prompt, embeddings, whose, sure))
+        named, embeddings, sure = cache[prompt]
+        targets.append(Target(name, named, embeddings, whose, sure))
     return tuple(targets)
+
+
+def _check(models: Models, prompts: Sequence[Prompt]) -> None:
+    """Tells once, for all of a run, which words are unknown."""
+    asked = (prompt.text for prompt in prompts if prompt.kind == "text" and prompt.weight)
+    check_words(asked, [guide.perceptor for guide in models.guides])
 
 
 def groups(
@@ -280,7 +309,7 @@ def _tell_unknown(prompt: Prompt, sure: tuple[float, ...], models: Models) -> No
 
 __all__ = [
     "TEMPLATES",
-    "Encoded",
+    "Cache",
     "StagePlan",
     "Target",
     "UnknownPromptWarning",

@@ -105,14 +105,19 @@ def _contrasts(
     """Rivals are each picture's own: what one is asked may be what another must not become."""
     guidance, every = config.guidance, range(config.count)
     group_of = {k: n for n, each in enumerate(asked) for k in each.pictures or every}
+    # The wishes of the same pictures have the same rivals: looked for once, not for each wish.
+    found: dict[tuple[int, ...], tuple[Tensor, Tensor | None]] = {}
     for alike in _alike(wished, number):
         name, prompt = alike[0].name, alike[0].prompt
         embedding, whose = _rows(alike, number, config.count)
         assert guide.perceptor.bank is not None
         bank = guide.perceptor.bank.detach().float().to(embedding.device)
         numbers = [group_of[k] for k in (every if whose is None else whose.tolist())]
-        members = sorted(set(numbers))
-        others, absent = shared_rivals(bank, [asked[n].wishes(number, bank) for n in members])
+        members = tuple(sorted(set(numbers)))
+        if members not in found:
+            wishes = [asked[n].wishes(number, bank) for n in members]
+            found[members] = shared_rivals(bank, wishes)
+        others, absent = found[members]
         if absent is not None:
             absent = absent[[members.index(n) for n in numbers]]
         if len(others):

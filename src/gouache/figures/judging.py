@@ -8,6 +8,7 @@ import torch
 
 from gouache import cutouts
 from gouache.config import CutoutConfig
+from gouache.engine.devices import in_precision
 from gouache.ops.images import to_tensor
 from gouache.protocols import Perceptor
 
@@ -18,12 +19,23 @@ WHOLE = CutoutConfig(num_cutouts=1, whole_share=1.0, augment=())
 
 
 @torch.no_grad()
-def similarity(perceptor: Perceptor, picture: Image, text: str, device: torch.device) -> float:
-    """Cosine of the whole picture, its aspect kept, with a text: in [-1,1], higher fits better."""
+def similarity(
+    perceptor: Perceptor,
+    picture: Image,
+    text: str,
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+) -> float:
+    """Cosine of the whole picture, its aspect kept, with a text: in [-1,1], higher fits better.
+
+    `dtype` is the half precision that the perceptor was prepared for, if it was.
+    """
     pixels = to_tensor(picture).to(device)
     rng = torch.Generator().manual_seed(0)
     params = cutouts.sample(WHOLE, 1, (pixels.shape[2], pixels.shape[3]), [rng])
-    seen = perceptor.embed_image(cutouts.apply(pixels, params, perceptor.image_size))
+    views = cutouts.apply(pixels, params, perceptor.image_size)
+    with in_precision(device, dtype):
+        seen = perceptor.embed_image(views)
     told = perceptor.embed_text([text]).to(seen.device)
     return float((seen.float() * told.float()).sum())
 

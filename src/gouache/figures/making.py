@@ -5,14 +5,16 @@
     OUT/figure.json                  settings, seeds, times, scores
 
 A picture is recorded as soon as it is finished. What was finished is used again where everything
-that decided it is still the same and its file is untouched; anything else is painted.
+that decided it is still the same and its file is untouched; anything else is painted. A file that
+the record does not know as it is (retouched, or somebody's own) is kept under another name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +28,17 @@ from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import OURS, Cell, Order, Recipe
 from gouache.figures.sheet import sheet
+from gouache.inputs import portable_model
 from gouache.ops.images import load_image
 from gouache.output.png import dump_json, save_picture
 from gouache.prompts import one_line
+from gouache.reserve import endings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMAT = 1
+GRID = "grid"
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def make(
         raise ConfigError("give at least one seed, each once: 0,1,2")
     jobs = _jobs(cells, seeds, recipe.captions)
     with _locked(out):
-        before = _read(out, recipe)
+        before, owned = _read(out, recipe)
         entries: list[dict[str, Any]] = []
         pictures: dict[tuple[int, int], Image] = {}
         keys: dict[tuple[int, int], str] = {}
@@ -83,7 +88,8 @@ def make(
                 tell(f"figure {recipe.name}: {number} of {len(jobs)}: {_named(cell, seed)}")
                 source = None if origin is None else pictures[origin, seed]
                 done = painters.paint(cell, seed, source)
-                file = out / f"{number:02}-{_slug(cell)}-{seed}.png"
+                used = {one["file"] for one in entries}
+                file = _place(out, f"{number:02}-{_slug(cell)}-{seed}", owned, used, tell)
                 save_picture(done.picture, file, done.record, cell.prompt)
                 entry = {
                     "key": key,
@@ -94,6 +100,7 @@ def make(
                     "file": file.name,
                     "sha256": _sum(file),
                 }
+                owned[file.name] = entry["sha256"]
                 picture, painted = load_image(file), painted + 1
                 before[key] = entry  # cells that are the same (a style alone) are painted once
             # Headings are no part of what decides a picture.
@@ -102,10 +109,11 @@ def make(
             entries.append(entry)
             # What an interrupted call has not come to yet stays known.
             kept = [one for known, one in before.items() if known not in set(keys.values())]
-            _write(out, recipe, order, painters, [*entries, *kept])
-        _write(out, recipe, order, painters, entries)
-        grid = out / "grid.png"
+            _write(out, recipe, order, painters, [*entries, *kept], owned)
+        grid = _place(out, GRID, owned, (), tell)
         save_picture(_draw(recipe, cells, seeds, jobs, pictures), grid)
+        owned = {name: sha for name, sha in owned.items() if not name.startswith(GRID)}
+        _write(out, recipe, order, painters, entries, owned | {grid.name: _sum(grid)})
     files = tuple(out / entry["file"] for entry in entries)
     return Made(grid, out / "figure.json", files, painted)
 
@@ -202,35 +210,65 @@ def _sum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _read(out: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """What the folder's record tells, by key; nothing where there is none or it is damaged."""
+def _place(
+    out: Path,
+    stem: str,
+    owned: Mapping[str, str],
+    used: Collection[str],
+    tell: Callable[[str], object],
+) -> Path:
+    """Where a picture goes. What is there and is not as we wrote it gets another name first."""
+    names = (out / f"{stem}{ending}.png" for ending in endings())
+    place = next(path for path in names if path.name not in used)
+    ours = place.is_file() and _sum(place) == owned.get(place.name)
+    if os.path.lexists(place) and not ours:
+        free = next(p for p in names if p.name not in used and not os.path.lexists(p))
+        with output_errors(place):
+            place.rename(free)
+        tell(f"{one_line(place)} is not as it was written; it is now {free.name}")
+    return place
+
+
+def _read(out: Path, recipe: Recipe) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """What the folder's record tells: pictures by key, and the sums of all files by name.
+
+    Nothing where there is none or it is damaged.
+    """
     path = out / "figure.json"
     if not path.exists():
-        return {}
+        return {}, {}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         name, entries = document["figure"], document["pictures"]
         found = {str(entry["key"]): dict(entry) for entry in entries}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return {}
+        owned = {str(entry["file"]): str(entry["sha256"]) for entry in entries}
+        owned |= {str(name): str(value) for name, value in document.get("grid", {}).items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}, {}
     if name != recipe.name:
         raise OutputError(
             f"{one_line(out)} holds figure {name!s:.20}, not {recipe.name}; choose another folder"
         )
-    return found
+    return found, owned
 
 
 def _write(
-    out: Path, recipe: Recipe, order: Order, painters: Painters, entries: Sequence[Any]
+    out: Path,
+    recipe: Recipe,
+    order: Order,
+    painters: Painters,
+    entries: Sequence[Any],
+    owned: Mapping[str, str],
 ) -> None:
     document = {
         "figure": recipe.name,
         "title": recipe.title,
         "world": order.world,
         "version": __version__,
-        "judge": painters.judge_name or None,
+        "judge": portable_model(painters.judge_name) or None,
         "tries_of_other_systems": painters.tries,
         "pictures": list(entries),
+        "grid": {name: value for name, value in owned.items() if name.startswith(GRID)},
     }
     write_bytes(out / "figure.json", (dump_json(document, indent=1) + "\n").encode())
 

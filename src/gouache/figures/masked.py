@@ -10,28 +10,38 @@ from gouache.figures.words import WORDS
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from gouache.config import PaintConfig
+    from gouache.engine.models import Models
+
 STEPS = 100
 
 
-def _mask(picture: Image, source: str) -> Image:
-    from gouache.editing import find_mask
+def _mask(picture: Image, source: str, config: PaintConfig, models: Models) -> Image:
+    from gouache.editing import EditConfig
+    from gouache.editing.editor import find, make_plan
 
-    return find_mask(picture, source, min_score=0.0).to_pil()
+    mask = find(make_plan(picture, EditConfig(min_score=0.0), replace=source), models)
+    assert mask is not None
+    return mask.to_pil()
 
 
-def _edit(picture: Image, source: str, target: str, seed: int) -> Image:
-    from gouache.editing import replace
+def _edit(
+    picture: Image, source: str, target: str, seed: int, config: PaintConfig, models: Models
+) -> Image:
+    from gouache.editing import EditConfig
+    from gouache.editing.editor import finish_edit, make_plan, start
 
-    return replace(
-        picture, source, target, seed=seed, steps=STEPS, composite=True, min_score=0.0
-    ).image
+    plan = make_plan(picture, EditConfig(composite=True, min_score=0.0), replace=source)
+    return finish_edit(start(plan, config, sized=True, models=models)).image
 
 
 MASKED_EDITING = editing_recipe(
     {name: world.edits for name, world in WORDS.items()},
     _mask,
     _edit,
-    {"steps": STEPS, "composite": True},
+    {"composite": True},
+    defaults={"steps": STEPS, "latent": "quantized"},
+    with_models=True,
 )
 
 __all__ = ["MASKED_EDITING"]

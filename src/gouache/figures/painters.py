@@ -11,6 +11,7 @@ import torch
 
 from gouache.config import PaintConfig, make_config
 from gouache.engine import Session, picture_record
+from gouache.engine.build import prepare
 from gouache.engine.devices import resolve_device
 from gouache.engine.models import Models
 from gouache.errors import ConfigError
@@ -18,6 +19,7 @@ from gouache.figures.judging import similarity
 from gouache.figures.recipe import OURS, Cell
 from gouache.figures.systems import System, systems
 from gouache.figures.words import WORDS
+from gouache.inputs import inputs_of, portable
 from gouache.ops.images import to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
@@ -57,7 +59,7 @@ class Painters:
         own_guide = self.config(Cell("x"), 0).guides
         default = self.world.judge if self.world.judge not in dict(own_guide) else ""
         self.judge_name = default if judge is None else judge
-        self._perceptors: dict[str, Perceptor] = {}
+        self._perceptors: dict[str, tuple[Perceptor, torch.dtype | None]] = {}
         self._models: dict[tuple[Any, ...], Models] = {}
         self._systems: dict[str, System] = {}
 
@@ -74,24 +76,29 @@ class Painters:
             "prompt": cell.prompt,
             "asked": cell.asked or cell.prompt,
             "seed": seed,
-            "judge": self.judge_name and self._perceptor(self.judge_name).fingerprint,
+            "judge": self.judge_name and self._perceptor(self.judge_name)[0].fingerprint,
         }
         config = self.config(cell, seed)
         if cell.change is not None:
             found |= {"change": dict(cell.tells)}
-        elif cell.system == OURS:
+        ours = cell.system == OURS and cell.change is None
+        if ours or cell.with_models:
             models = self._load(config)
-            settings = {key: value for key, value in config.to_dict().items() if key != "device"}
+            inputs = inputs_of(config)
+            plain = portable(config, inputs).to_dict()
+            settings = {key: value for key, value in plain.items() if key != "device"}
+            if inputs:
+                found |= {"inputs": [one.record() for one in inputs]}
             found |= {
                 "settings": settings,
                 "generator": models.generator.fingerprint,
                 "guides": [guide.perceptor.fingerprint for guide in models.guides],
             }
-        else:
+        elif cell.change is None:
             found |= {
                 "settings": dict(self._system(cell.system).settings),
                 "tries": self.tries,
-                "guide": self._guide(config).fingerprint,
+                "guide": self._perceptor(_guide(config))[0].fingerprint,
             }
         return found
 
@@ -100,7 +107,7 @@ class Painters:
         begun = time.monotonic()
         if cell.change is not None:
             assert source is not None
-            picture, record = cell.change(source, seed), {"change": dict(cell.tells)}
+            picture, record = self._changed(cell, seed, source), {"change": dict(cell.tells)}
         elif cell.system == OURS:
             picture, record = self._paint_ours(cell, seed)
         else:
@@ -108,23 +115,28 @@ class Painters:
         seconds = time.monotonic() - begun
         return Painted(picture, self._scores(cell, picture), round(seconds, 2), record)
 
+    def _changed(self, cell: Cell, seed: int, source: Image) -> Image:
+        assert cell.change is not None
+        if not cell.with_models:
+            return cell.change(source, seed)
+        config = self.config(cell, seed)
+        return cell.change(source, seed, config, self._load(config))
+
     def _paint_ours(self, cell: Cell, seed: int) -> tuple[Image, dict[str, Any]]:
         config = self.config(cell, seed)
-        models = self._load(config)
-        session = Session.build(config, generator=models.generator, perceptor=models.guides)
+        session = Session(prepare(config, models=self._load(config)))
+        self._models[_key(config)] = session.models  # with what is compiled
         losses: Mapping[str, torch.Tensor] = {}
         for step in session:
             losses = step.losses
         return to_pil(session.picture()[0]), picture_record(session, losses, 0)
 
     def _best_of(self, cell: Cell, seed: int) -> tuple[Image, dict[str, Any]]:
-        system, guide = self._system(cell.system), self._guide(self.config(cell, seed))
+        system, guide = self._system(cell.system), _guide(self.config(cell, seed))
         seeds = [seed * self.tries + number for number in range(self.tries)]
         pictures = [system.paint(cell.prompt, each).convert("RGB") for each in seeds]
-        liked = [
-            similarity(guide, picture, cell.asked or cell.prompt, self._device)
-            for picture in pictures
-        ]
+        asked = cell.asked or cell.prompt
+        liked = [self._similarity(guide, picture, asked) for picture in pictures]
         best = max(range(self.tries), key=liked.__getitem__)
         record = {
             "system": cell.system,
@@ -136,33 +148,34 @@ class Painters:
 
     def _scores(self, cell: Cell, picture: Image) -> dict[str, float]:
         asked = cell.asked or cell.prompt
-        guide = self._guide(self.config(cell, 0))
-        scores = {"guide": round(similarity(guide, picture, asked, self._device), 4)}
+        names = {"guide": _guide(self.config(cell, 0))}
         if self.judge_name:
-            judge = self._perceptor(self.judge_name)
-            scores["judge"] = round(similarity(judge, picture, asked, self._device), 4)
-        return scores
+            names["judge"] = self.judge_name
+        return {
+            who: round(self._similarity(name, picture, asked), 4) for who, name in names.items()
+        }
+
+    def _similarity(self, name: str, picture: Image, text: str) -> float:
+        perceptor, dtype = self._perceptor(name)
+        return similarity(perceptor, picture, text, self._device, dtype)
 
     @property
     def _device(self) -> torch.device:
         return resolve_device(self.config(Cell("x"), 0).device)
 
     def _load(self, config: PaintConfig) -> Models:
-        key = (config.generator, config.perceptor, config.device, config.precision)
+        key = _key(config)
         if key not in self._models:
             models = Models.load(config)
             self._models[key] = models
             for (name, _), guide in zip(config.guides, models.guides, strict=True):
-                self._perceptors.setdefault(name, guide.perceptor)
+                self._perceptors.setdefault(name, (guide.perceptor, models.dtype))
         return self._models[key]
 
-    def _guide(self, config: PaintConfig) -> Perceptor:
-        """The first guide, which also chooses among other systems' pictures."""
-        return self._perceptor(config.guides[0][0])
-
-    def _perceptor(self, name: str) -> Perceptor:
+    def _perceptor(self, name: str) -> tuple[Perceptor, torch.dtype | None]:
+        """With the half precision that its weights are in; guides are those that painted."""
         if name not in self._perceptors:
-            self._perceptors[name] = load_perceptor(name, self._device)
+            self._perceptors[name] = load_perceptor(name, self._device), None
         return self._perceptors[name]
 
     def _system(self, name: str) -> System:
@@ -170,6 +183,15 @@ class Painters:
             build: Callable[[str], System] = systems.get(name)
             self._systems[name] = build(str(self._device))
         return self._systems[name]
+
+
+def _guide(config: PaintConfig) -> str:
+    """The first guide, which also chooses among other systems' pictures."""
+    return config.guides[0][0]
+
+
+def _key(config: PaintConfig) -> tuple[Any, ...]:
+    return config.generator, config.perceptor, config.device, config.precision
 
 
 __all__ = ["Painted", "Painters"]

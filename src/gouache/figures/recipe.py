@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 OURS = "gouache"
-Change = Callable[["Image", int], "Image"]
-"""(picture, seed) -> another picture."""
+Change = Callable[..., "Image"]
+"""(picture, seed) -> another picture; of a cell `with_models` (picture, seed, config, models), the
+settings of the cell as a `PaintConfig` and the `Models` of the figure."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Cell:
         asked: what judges compare the picture with, the prompt where it is "".
         source: column of the same row whose picture is handed to `change`.
         change: what makes this picture from that one; nothing is painted then.
+        with_models: `change` paints with the figure's settings and models, and gets them.
         tells: what decides `change`'s result besides picture and seed, for the record.
     """
 
@@ -41,6 +43,7 @@ class Cell:
     source: str = ""
     change: Change | None = None
     tells: Mapping[str, Any] = field(default_factory=dict)
+    with_models: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,12 @@ class Recipe:
 
 def editing_recipe(
     scenes: Mapping[str, tuple[tuple[str, str, str], ...]],
-    mask: Callable[[Image, str], Image],
-    edit: Callable[[Image, str, str, int], Image],
+    mask: Callable[..., Image],
+    edit: Callable[..., Image],
     tells: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    with_models: bool = False,
 ) -> Recipe:
     """Figure 18 (appendix H.2): a picture, where the source phrase is in it, and the edit.
 
@@ -81,6 +87,8 @@ def editing_recipe(
         mask: (picture, source phrase) -> a grey picture, light where the phrase is seen.
         edit: (picture, source phrase, target phrase, seed) -> the edited picture.
         tells: settings of both, for the record: a change of them makes the cells anew.
+        defaults: settings of painting that suit the edit, unless they are given.
+        with_models: mask and edit also get the cell's `PaintConfig` and the figure's `Models`.
     """
 
     def cells(order: Order) -> list[Cell]:
@@ -99,14 +107,17 @@ def editing_recipe(
                     asked=source,
                     source="picture",
                     change=_mask_of(mask, source),
+                    with_models=with_models,
                     tells={**tells, "mask": source},
                 ),
                 Cell(
                     target,
                     row,
                     "edited",
+                    defaults=defaults or {},
                     source="picture",
                     change=_edit_of(edit, source, target),
+                    with_models=with_models,
                     tells={**tells, "source": source, "target": target},
                 ),
             ]
@@ -115,12 +126,12 @@ def editing_recipe(
     return Recipe("18", "masked editing: picture, mask, edit", cells)
 
 
-def _mask_of(mask: Callable[[Image, str], Image], source: str) -> Change:
-    return lambda picture, seed: mask(picture, source).convert("RGB")
+def _mask_of(mask: Callable[..., Image], source: str) -> Change:
+    return lambda picture, seed, *tools: mask(picture, source, *tools).convert("RGB")
 
 
-def _edit_of(edit: Callable[[Image, str, str, int], Image], source: str, target: str) -> Change:
-    return lambda picture, seed: edit(picture, source, target, seed)
+def _edit_of(edit: Callable[..., Image], source: str, target: str) -> Change:
+    return lambda picture, seed, *tools: edit(picture, source, target, seed, *tools)
 
 
 def parts_of(line: str) -> list[str]:

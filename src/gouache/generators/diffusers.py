@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gouache.errors import ModelError
 from gouache.generators.vqgan import VQGANConfig
+from gouache.generators.vqgan_blocks import ACTIVATIONS
 
 # Parts of a name, and what they are called in taming-transformers. Of the two spellings of layers
 # of attention the first is that of old checkpoints.
@@ -26,6 +27,7 @@ _PARTS = (
     (r"\.upsamplers\.0\.", ".upsample."),
     (r"\.conv_shortcut\.", ".nin_shortcut."),
 )
+MIN_CELLS = 8  # of a latent's side; a size of training with fewer is diffusers' default, 32 pixels
 _ATTENTION = (
     (r"\.group_norm\.", ".norm."),
     (r"\.(?:query|to_q)\.", ".q."),
@@ -72,10 +74,16 @@ def from_diffusers(values: Mapping[str, Any]) -> VQGANConfig:
     if kind != "VQModel":
         raise ModelError(f"the configuration describes {kind!r:.60}; expected a VQModel")
     norm = values.get("norm_type", "group")
-    if norm != "group" or values.get("lookup_from_codebook"):
+    if norm != "group":
         raise ModelError(
-            f"the VQModel has norm_type {norm!r:.40} or looks its input up in the codebook; "
+            f"the VQModel has norm_type {norm!r:.40}; "
             "expected an ordinary VQGAN with norm_type 'group'"
+        )
+    activation = str(values.get("act_fn") or "silu").lower()
+    activation = "silu" if activation == "swish" else activation
+    if activation not in ACTIVATIONS:
+        raise ModelError(
+            f"the VQModel has act_fn {activation!r:.40}; expected {', '.join(ACTIVATIONS)} or swish"
         )
     try:
         widths = [int(width) for width in values["block_out_channels"]]
@@ -83,7 +91,8 @@ def from_diffusers(values: Mapping[str, Any]) -> VQGANConfig:
         channels = int(values["latent_channels"])
         # Only a note there, for people; here it says where attention sits, by the level's side.
         side = int(values.get("sample_size") or 256)
-        side = side if side % (1 << (len(widths) - 1)) == 0 else 256
+        factor = 1 << (len(widths) - 1)
+        side = side if side % factor == 0 and side // factor >= MIN_CELLS else 256
         found = {
             "ch": widths[0],
             "ch_mult": [width // widths[0] for width in widths],
@@ -96,6 +105,10 @@ def from_diffusers(values: Mapping[str, Any]) -> VQGANConfig:
             "n_embed": int(values["num_vq_embeddings"]),
             "norm_groups": int(values.get("norm_num_groups", 32)),
             "mid_attention": bool(values.get("mid_block_add_attention", True)),
+            "activation": activation,
+            # Whether `decode` takes indices matters to its callers only. But the models that have
+            # it so, those of aMUSEd, were trained on pictures in [0,1].
+            "unit_range": bool(values.get("lookup_from_codebook")),
         }
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
         reason = " ".join(str(error).split())[:60]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,19 @@ import torch
 import yaml
 
 from gouache.errors import ModelError
-from gouache.generators.diffusers import (
-    as_convolutions,
-    from_diffusers,
-    is_diffusers,
-    taming_names,
-)
+from gouache.generators.diffusers import as_convolutions, from_diffusers
+from gouache.generators.naming import select
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.weights import shipped
 from gouache.weights.blank import blank
 from gouache.weights.cache import Converted
 from gouache.weights.fingerprint import fingerprint
+from gouache.weights.recognise import checkpoint_in
 from gouache.weights.safe import load_state, read_checkpoint
 from gouache.weights.saving import save_model
+from gouache.weights.watch import held_back
 
 MAX_YAML_BYTES = 1 << 20
-# A transformer trained on a VQGAN carries it under this prefix (taming-transformers' Net2Net), and
-# so does a latent diffusion model.
-FIRST_STAGE = "first_stage_model."
-TRAINING_ONLY = ("loss.", "discriminator.", "model_ema.", "colorize")
 # Where a folder in diffusers' layout has the VQGAN and its weights.
 _SUBFOLDERS = ("", "vqvae", "vqgan", "movq")
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -80,12 +74,14 @@ def config_beside(path: Path) -> Path:
     """The file that describes the checkpoint `path`, by the places where people keep it.
 
     Its own name with another suffix; `config.yaml`, `model.yaml` or (as in diffusers) `config.json`
-    in its folder; or `../configs/model.yaml`, the layout of taming-transformers' logs. None there:
-    `ModelError`.
+    in its folder; or, in the layout of taming-transformers' logs, `../configs/model.yaml` and the
+    newest `*-project.yaml` there or in its folder. None there: `ModelError`.
     """
-    own = [path.with_suffix(suffix) for suffix in (".yaml", ".yml")]
+    own = [path.with_suffix(suffix) for suffix in (".yaml", ".yml", ".json")]
     shared = [path.parent / name for name in ("config.yaml", "model.yaml", "config.json")]
-    for place in (*own, *shared, path.parent.parent / "configs" / "model.yaml"):
+    configs = path.parent.parent / "configs"
+    logged = [*sorted(configs.glob("*-project.yaml")), *sorted(path.parent.glob("*-project.yaml"))]
+    for place in (*own, *shared, configs / "model.yaml", *reversed(logged)):
         if place.is_file():
             return place
     raise ModelError(
@@ -93,8 +89,9 @@ def config_beside(path: Path) -> Path:
     )
 
 
+@held_back()
 def _read(path: Path, config_path: Path | None, name: str) -> VQGAN:
-    found = read_checkpoint(path, _select)
+    found = read_checkpoint(path, select)
     config = _configuration(path, found.config, config_path)
     # Keys tell the quantiser better than the YAML's target, which people edit.
     config = dataclasses.replace(config, gumbel="quantize.embed.weight" in found.tensors)
@@ -108,13 +105,15 @@ def _read(path: Path, config_path: Path | None, name: str) -> VQGAN:
 
 
 def _weights_of(path: Path) -> Path:
-    """`path`, or the file of weights where it is a folder in diffusers' layout."""
+    """`path`, or the file of weights in a folder of diffusers or of a training run."""
     if not path.is_dir():
         return path
     for folder in (path / name for name in _SUBFOLDERS):
         for weights in (folder / name for name in _WEIGHTS):
             if (folder / "config.json").is_file() and weights.is_file():
                 return weights
+    if (trained := checkpoint_in(path)) is not None:
+        return trained
     raise ModelError(
         f"{path} is a folder without a VQModel of diffusers; expected config.json and "
         f"{_WEIGHTS[0]}, or name the file of weights inside it"
@@ -122,23 +121,52 @@ def _weights_of(path: Path) -> Path:
 
 
 def _configuration(path: Path, inside: Mapping[str, Any] | None, given: Path | None) -> VQGANConfig:
-    source = path if inside is not None else given or config_beside(path)
+    ours = inside is not None and {"ch", "ch_mult", "n_embed"} <= set(inside)
+    if ours:
+        given = None
+    elif given is None:
+        try:
+            given = config_beside(path)
+        except ModelError:
+            if inside is None:
+                raise
     try:
-        if inside is not None:
-            return VQGANConfig.from_dict(inside)
-        values = _read_yaml(source)
+        values = inside if given is None and inside is not None else _read_yaml(given or path)
+        if ours:
+            return VQGANConfig.from_dict(values)
         if "_class_name" in values:
             return from_diffusers(values)
         return VQGANConfig.from_taming(values)
     except ModelError as error:
-        raise ModelError(f"{source}: {error}") from None
+        raise ModelError(f"{given or path}: {error}") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Also reads what `yaml.dump` makes of Python's own containers and numbers: as plain values."""
+
+
+def _plain_node(loader: Any, suffix: str, node: yaml.Node) -> Any:
+    if suffix not in ("tuple", "list", "dict", "str", "unicode", "int", "long", "float", "bool"):
+        raise yaml.YAMLError(f"an object of {suffix:.60}")
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if suffix in ("str", "unicode"):
+        return loader.construct_scalar(node)
+    # "!!python/long 3" is 3, as if nothing had been said.
+    tag = loader.resolve(yaml.ScalarNode, node.value, (True, False))
+    return loader.construct_object(yaml.ScalarNode(tag, node.value))
+
+
+_PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain_node)
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     """YAML or JSON, which is YAML too."""
     try:
         with path.open("rb") as file:
-            values = yaml.safe_load(file.read(MAX_YAML_BYTES))
+            values = yaml.load(file.read(MAX_YAML_BYTES), _PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ModelError("this is not YAML; expected the configuration of a VQGAN") from None
     except OSError as error:
@@ -146,15 +174,6 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise ModelError("this YAML holds no settings; expected the configuration of a VQGAN")
     return values
-
-
-def _select(names: Collection[str]) -> dict[str, str]:
-    """The generator's own tensors: nothing of losses, discriminators or transformers is read."""
-    if is_diffusers(names):
-        return taming_names(names)
-    prefix = FIRST_STAGE if any(name.startswith(FIRST_STAGE) for name in names) else ""
-    own = {name: name.removeprefix(prefix) for name in names if name.startswith(prefix)}
-    return {name: short for name, short in own.items() if not short.startswith(TRAINING_ONLY)}
 
 
 __all__ = ["config_beside", "convert", "load_checkpoint", "load_pocket"]

@@ -1,7 +1,8 @@
 """The VQGAN: an encoder, a codebook and a decoder (Esser et al. 2021, arXiv 2012.09841).
 
-Reads the configurations and the keys of taming-transformers' `VQModel` and `GumbelVQ`, and has
-three options of its own for small networks: `patch_size`, `norm_groups` and `mid_attention`.
+Reads the configurations and the keys of taming-transformers' `VQModel` and `GumbelVQ`. It has three
+options of its own for small networks, `patch_size`, `norm_groups` and `mid_attention`, and two for
+models of diffusers, `activation` and `unit_range`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gouache.errors import ImageError, ModelError
-from gouache.generators.vqgan_blocks import Decoder, Encoder
+from gouache.generators.vqgan_blocks import ACTIVATIONS, Decoder, Encoder, ResBlock
 from gouache.generators.vqgan_tiled import decode_tiled
 from gouache.ops.codes import nearest_codes, squared_norms
 from gouache.ops.frozen import conv
@@ -28,7 +29,7 @@ MAX_VALUE, MAX_CODES, MAX_LEVELS, MAX_BLOCKS = 16384, 1 << 24, 12, 64
 
 @dataclass(frozen=True)
 class VQGANConfig:
-    """Shape of a VQGAN. Names are taming-transformers' own; the last three are ours.
+    """Shape of a VQGAN. Names are taming-transformers' own; the last five are ours.
 
     `resolution` is the side in pixels that the network was trained at. `attn_resolutions` are sides
     of feature maps at that size, so with `patch_size` p the first level has side `resolution / p`.
@@ -50,6 +51,8 @@ class VQGANConfig:
     patch_size: int = 1  # squares of this side become channels before the first convolution
     norm_groups: int = 32
     mid_attention: bool = True
+    activation: str = "silu"  # inside of residual blocks, one of `vqgan_blocks.ACTIVATIONS`
+    unit_range: bool = False  # trained on pictures in [0,1]; taming's are in [-1,1]
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -69,6 +72,11 @@ class VQGANConfig:
             raise ModelError(
                 f"model configuration: ch_mult is {self.ch_mult!r:.60} and dropout {self.dropout}; "
                 f"expected 1 to {MAX_LEVELS} levels and a dropout between 0 and 1"
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ModelError(
+                f"model configuration: activation is {self.activation!r:.40}; "
+                f"expected {', '.join(ACTIVATIONS)}"
             )
         if self.in_channels != 3 or self.out_ch != 3:
             raise ModelError(
@@ -147,6 +155,10 @@ class VQGANConfig:
             )
         known = {field.name for field in dataclasses.fields(cls)} - set(_OUR_OPTIONS)
         found = {key: value for key, value in {**shape, **params}.items() if key in known}
+        if shape.get("tanh_out") or shape.get("use_linear_attn"):
+            raise ModelError(
+                "the configuration has tanh_out or use_linear_attn; no VQGAN that gouache reads has"
+            )
         if attention == "none":
             found |= {"attn_resolutions": [], "mid_attention": False}
         required = known - {"gumbel", "dropout"}
@@ -162,7 +174,7 @@ _TAMING_MODELS = {  # -> gumbel
     "VQModelInterface": False,
     "GumbelVQ": True,
 }
-_OUR_OPTIONS = ("patch_size", "norm_groups", "mid_attention")
+_OUR_OPTIONS = ("patch_size", "norm_groups", "mid_attention", "activation", "unit_range")
 
 
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -265,6 +277,9 @@ class VQGAN(nn.Module):
         }
         self.encoder = Encoder(in_channels=3 * area, stem_channels=config.ch, **shared)
         self.decoder = Decoder(out_channels=3 * area, **shared)
+        for part in (*self.encoder.modules(), *self.decoder.modules()):
+            if isinstance(part, ResBlock):
+                part.activation = config.activation
         quantizer = GumbelCode if config.gumbel else NearestCode
         self.quantize = quantizer(config.n_embed, config.embed_dim)
         self.quant_conv = nn.Conv2d(config.z_channels, config.embed_dim, 1)
@@ -287,7 +302,8 @@ class VQGAN(nn.Module):
                 f"the picture has shape {tuple(shape)}; "
                 f"expected (B,3,H,W) with sides that are multiples of {factor}"
             )
-        x = image.to(self.quant_conv.weight.dtype) * 2 - 1
+        x = image.to(self.quant_conv.weight.dtype)
+        x = x if self.config.unit_range else x * 2 - 1
         features: Tensor = self.quant_conv(self.encoder(_to_patches(x, self.config.patch_size)))
         return features
 
@@ -323,7 +339,8 @@ class VQGAN(nn.Module):
         return conv(self.post_quant_conv, quantized.to(self.post_quant_conv.weight.dtype))
 
     def _pixels(self, features: Tensor) -> Tensor:
-        return (_from_patches(features, self.config.patch_size).float() + 1) / 2
+        pixels = _from_patches(features, self.config.patch_size).float()
+        return pixels if self.config.unit_range else (pixels + 1) / 2
 
     def set_precision(self, dtype: torch.dtype) -> VQGAN:
         """Runs the networks in `dtype`; the codebook and its prior stay float32. Returns itself."""

@@ -18,13 +18,30 @@ from gouache.ops.attention import attend
 from gouache.ops.frozen import conv
 from gouache.ops.norm import norm_silu
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "mish": F.mish,
+}
+
+
+def norm_act(norm: nn.GroupNorm, x: Tensor, activation: str) -> Tensor:
+    """The normalised x through one of `ACTIVATIONS`."""
+    return norm_silu(norm, x) if activation == "silu" else ACTIVATIONS[activation](norm(x))
+
 
 def _norm(channels: int, groups: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
 class ResBlock(nn.Module):
-    """norm, swish, conv, twice, plus the input: (B,in_channels,H,W) -> (B,out_channels,H,W)."""
+    """norm, swish, conv, twice, plus the input: (B,in_channels,H,W) -> (B,out_channels,H,W).
+
+    Another activation than swish (which is SiLU) is set after construction.
+    """
+
+    activation = "silu"
 
     def __init__(self, in_channels: int, out_channels: int, groups: int, dropout: float) -> None:
         super().__init__()
@@ -38,8 +55,8 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = conv(self.conv1, norm_silu(self.norm1, x))
-        hidden = conv(self.conv2, self.dropout(norm_silu(self.norm2, hidden)))
+        hidden = conv(self.conv1, norm_act(self.norm1, x, self.activation))
+        hidden = conv(self.conv2, self.dropout(norm_act(self.norm2, hidden, self.activation)))
         return hidden + (x if self.nin_shortcut is None else conv(self.nin_shortcut, x))
 
 
@@ -245,4 +262,4 @@ def _run(part: Callable[[Tensor], Tensor], x: Tensor, recompute: bool) -> Tensor
     return out
 
 
-__all__ = ["Decoder", "Encoder"]
+__all__ = ["ACTIVATIONS", "Decoder", "Encoder", "ResBlock"]

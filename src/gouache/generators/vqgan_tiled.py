@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gouache.generators.vqgan_blocks import Decoder, Level, ResBlock
+from gouache.generators.vqgan_blocks import ACTIVATIONS, Decoder, Level, ResBlock
 from gouache.ops.frozen import conv
 
 STRIP = 64  # rows at the tail's input that are decoded at once
@@ -38,7 +37,12 @@ class Affine:
     shift: Tensor
 
     def silu(self, x: Tensor) -> Tensor:
-        return F.silu(torch.addcmul(self.shift.to(x.dtype), x, self.scale.to(x.dtype)))
+        return self.act(x, "silu")
+
+    def act(self, x: Tensor, activation: str) -> Tensor:
+        """Normalised, and through one of `ACTIVATIONS`."""
+        normed = torch.addcmul(self.shift.to(x.dtype), x, self.scale.to(x.dtype))
+        return ACTIVATIONS[activation](normed)
 
 
 def decode_tiled(decoder: Decoder, x: Tensor, strip: int = STRIP, whole: int = WHOLE) -> Tensor:
@@ -150,11 +154,11 @@ def _run_tail(decoder: Decoder, tail: list[Level], x: Tensor, norms: list[Affine
 
 def _joined(block: ResBlock, norm: Affine, hidden: Tensor, x: Tensor) -> Tensor:
     short = x if block.nin_shortcut is None else conv(block.nin_shortcut, x)
-    return conv(block.conv2, norm.silu(hidden)) + short
+    return conv(block.conv2, norm.act(hidden, block.activation)) + short
 
 
 def _inner(block: ResBlock, norm: Affine, x: Tensor) -> Tensor:
-    return conv(block.conv1, norm.silu(x))
+    return conv(block.conv1, norm.act(x, block.activation))
 
 
 def _stream(part: Callable[..., Tensor], *maps: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from gouache.errors import ConfigError, GouacheError, ImageError
-from gouache.prompts import one_line
+from gouache.ops.profiles import flat, plain
+from gouache.prompts import NOT_FETCHED, one_line, web_address
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
     from torch import Tensor
 
 MAX_INPUT_PIXELS = 89_478_485  # Pillow's own warning level: about 256 MiB as RGB
@@ -48,7 +48,8 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")  # size is checked below; odd metadata does not matter
             Image.init()
             formats = [name for name in _FORMATS if name in Image.OPEN]
-            with Image.open(path, formats=formats) as image:
+            # Not by its name: Pillow maps files into memory then, and reads turned TIFFs wrongly.
+            with Path(path).open("rb") as file, Image.open(file, formats=formats) as image:
                 width, height = image.size
                 if width < 1 or height < 1:
                     raise ImageError(f"{shown} is {width}x{height} pixels; give one with pixels")
@@ -74,25 +75,69 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
 
 
 def load_image(path: str | Path) -> Image.Image:
-    """Any common picture file -> RGB picture, upright. Raises `ImageError`, one line.
+    """Any common picture file -> RGB picture in sRGB, upright. Raises `ImageError`, one line.
 
-    EXIF rotation is applied; transparency is composited on white; grey, palette, CMYK and 16-bit
-    pictures are converted (16 bits are scaled, not cut off); of an animation it is the first frame.
+    EXIF rotation is applied; colours are converted by the picture's profile; transparency is
+    composited on white; grey, palette, CMYK and 16-bit pictures are converted (16 bits are scaled,
+    not cut off); of an animation it is the first frame.
     """
-    with open_image(path) as image:
-        image.load()
-        try:
-            upright = ImageOps.exif_transpose(image)
-        except Exception:  # damaged EXIF data; the pixels are what was asked for
-            upright = image
-        return _to_rgb(upright)
+    return flat(read_picture(path), one_line(path))
+
+
+def as_rgb(image_pil: Image.Image, shown: str = "the picture") -> Image.Image:
+    """PIL picture of any mode -> RGB picture, as `load_image` gives it for the picture's file."""
+    # A file's picture (of a class of its own) may not be read yet, and `info` not complete.
+    read = type(image_pil) is Image.Image and 0 not in image_pil.size
+    if read and image_pil.mode == "RGB" and not image_pil.info and not image_pil.getexif():
+        return image_pil.copy()
+    return flat(read_picture(image_pil, shown), shown)
+
+
+def upright(source: str | Path | Image.Image, shown: str = "the picture") -> Image.Image:
+    """A file or a PIL picture, loaded and turned as its EXIF data says, mode and `info` untouched.
+
+    `info["bits"]` is 16 for a file of which Pillow keeps the upper 8 bits only. Raises
+    `ImageError`: the same for a PIL picture as for its file.
+    """
+    if not isinstance(source, Image.Image):
+        with open_image(source) as image:
+            tiles = getattr(image, "tile", ())
+            deep = any(";16" in str(tile) for tile in tiles) and "16" not in image.mode
+            image.load()
+            found = _turned(image)
+            return _marked(found, 16) if deep else found
+    if 0 in source.size:
+        raise ImageError(f"{shown} is {source.width}x{source.height} pixels; give one with pixels")
+    if source.width * source.height > MAX_INPUT_PIXELS:
+        raise _too_large(shown, f"{source.width}x{source.height}")
+    try:
+        _load(source)
+    except Exception as error:  # decoders raise whatever damaged bytes lead them to
+        raise _damaged(shown, error) from None
+    return _turned(source)
+
+
+def read_picture(source: str | Path | Image.Image, shown: str = "the picture") -> Image.Image:
+    """A file or a PIL picture -> upright, RGB or RGBA, 8 bits, in its own colours.
+
+    Nothing that such a picture holds is changed: transparency stays, and a profile for RGB stays in
+    `info["icc_profile"]`, which is all that `info` holds. Grey, palette and other pictures are
+    converted without a loss where they can be; those with a profile of another kind become sRGB. A
+    profile that cannot be used is left out, with a `BadProfileWarning`. Raises `ImageError`.
+    """
+    shown = shown if isinstance(source, Image.Image) else one_line(source)
+    image = upright(source, shown)
+    try:
+        return plain(image, shown)
+    except Exception as error:  # modes that Pillow knows and cannot convert
+        raise _damaged(shown, error) from None
 
 
 def to_tensor(image_pil: Image.Image) -> Tensor:
-    """PIL picture of any mode -> (1,3,H,W) float32 in [0,1]."""
+    """PIL picture of any mode -> (1,3,H,W) float32 in [0,1], upright and in sRGB."""
     import torch
 
-    pixels = np.array(_to_rgb(image_pil))  # (H,W,3) uint8, writable copy
+    pixels = np.array(as_rgb(image_pil))  # (H,W,3) uint8, writable copy
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous().float() / 255
 
 
@@ -138,6 +183,7 @@ def grid_pil(
         raise ImageError("a grid needs at least one picture, got none")
     if labels is not None and len(labels) != len(images_pil):
         raise ImageError(f"got {len(labels)} labels for {len(images_pil)} pictures; give one each")
+    images_pil = [_shown(image) for image in images_pil]
     columns = min(len(images_pil), columns or math.ceil(math.sqrt(len(images_pil))))
     rows = math.ceil(len(images_pil) / columns)
     cell_width = max(image.width for image in images_pil)
@@ -161,8 +207,12 @@ def together(images_pil: Sequence[Image.Image]) -> Image.Image:
 
 
 def encode(image_pil: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """The bytes of a file, PNG or JPEG (fine: quality 92, colours at full size); for showing."""
+    """The bytes of a file, PNG or JPEG (fine: quality 92, colours at full size); for showing.
+
+    A JPEG holds no transparency: it shows the picture in sRGB on white.
+    """
     if kind == "JPEG":
+        image_pil = _shown(image_pil)
         options = {"quality": 92, "subsampling": 0, **options}
     file = io.BytesIO()
     image_pil.save(file, kind, **options)
@@ -232,6 +282,8 @@ def _check_regular_file(path: Path, shown: str) -> None:
     try:
         info = path.stat()
     except (FileNotFoundError, NotADirectoryError):
+        if address := web_address(path):
+            raise ImageError(f"{one_line(address)} {NOT_FETCHED}") from None
         raise ImageError(f"no picture at {shown}; check the path") from None
     if stat.S_ISDIR(info.st_mode):
         raise ImageError(f"{shown} is a folder; give a picture file")
@@ -252,27 +304,36 @@ def _damaged(shown: str, error: Exception) -> ImageError:
     return ImageError(f"{shown} is truncated or damaged ({reason}); save the picture again")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
+def _shown(image: Image.Image) -> Image.Image:
+    """RGB in sRGB on white, without a note: for looking at."""
+    if image.mode == "RGB" and "icc_profile" not in image.info:
+        return image
+    return flat(read_picture(image), "")
+
+
+def _load(image: Image.Image) -> None:
+    """PIL reads files lazily. Turned TIFFs are read wrongly if they are mapped by their name."""
+    name = getattr(image, "filename", "") if image.format == "TIFF" else ""
+    if not name:
+        image.load()
+        return
+    image.filename = ""  # type: ignore[attr-defined]
+    try:
+        image.load()
+    finally:
+        image.filename = name  # type: ignore[attr-defined]
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data; the pixels are what was asked for
         return image.copy()
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
-    if "transparency" in image.info or image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
 
 
-def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values (H,W) of 16 or 32 bits or floating point -> 0..255.
-
-    White is 65535 for whole numbers, 1 for fractions, or the brightest value where that is larger.
-    """
-    white = 1.0 if values.dtype.kind == "f" else 65535.0
-    values = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    white = max(white, float(values.max()))
-    return np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
+def _marked(image: Image.Image, bits: int) -> Image.Image:
+    image.info["bits"] = bits
+    return image
 
 
 def _draw_label(
@@ -292,13 +353,16 @@ def _draw_label(
 __all__ = [
     "MAX_INPUT_PIXELS",
     "NOISE_KINDS",
+    "as_rgb",
     "encode",
     "fit",
     "grid_pil",
     "load_image",
     "noise_image",
     "open_image",
+    "read_picture",
     "to_pil",
     "to_tensor",
     "together",
+    "upright",
 ]

@@ -28,7 +28,12 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", "": 
 
 _EXIF_SOFTWARE, _EXIF_DESCRIPTION, _EXIF_FOLDER, _EXIF_COMMENT = 0x0131, 0x010E, 0x8769, 0x9286
 _COMMENT_ASCII = b"ASCII\0\0\0"  # EXIF's mark of the character code
+_MAX_DEPTH = 32
 _EXIF_MAX_BYTES = 60_000  # JPEG: one segment of 64 KiB
+
+
+class TransparencyWarning(UserWarning):
+    """A file's format does not hold the picture's transparency."""
 
 
 def picture_format(path: str | Path) -> str:
@@ -55,17 +60,38 @@ def save_picture(
 
     `metadata` is a document of JSON's types (settings, seed, models, hashes, version, losses...);
     NaN and infinities become null. The same arguments give the same bytes. Raises `OutputError`. A
-    JPEG or WebP whose document exceeds EXIF's 64 KiB is written without it, with a warning.
+    JPEG or WebP whose document exceeds EXIF's 64 KiB is written without it, with a warning. A
+    colour profile in the picture's `info` is written too, and transparency, but in a JPEG, which
+    shows the picture on white, with a `TransparencyWarning`.
     """
     name = picture_format(path)
+    profile = image_pil.info.get("icc_profile")
+    if name == "JPEG" and image_pil.has_transparency_data:
+        image_pil = _on_white(image_pil, path)
     options: dict[str, Any]
     if name == "PNG":
         options = {"pnginfo": _png_chunks(metadata, description)}
     else:
         options = {"exif": _exif(metadata, description, path)}
-        options |= {"lossless": True} if name == "WEBP" else {"quality": 95, "subsampling": 0}
+        if name == "WEBP":  # exact: with the colours under what is transparent
+            options |= {"lossless": True, "exact": True}
+        else:
+            options |= {"quality": 95, "subsampling": 0}
+    if profile:
+        options["icc_profile"] = profile
     with atomic_path(path) as temp:
         image_pil.save(temp, name, **options)
+
+
+def _on_white(image: Image.Image, path: str | Path) -> Image.Image:
+    warnings.warn(
+        f"JPEG has no transparency: {one_line(path)} shows the picture on white; write a .png to "
+        "keep it",
+        TransparencyWarning,
+        stacklevel=3,
+    )
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -85,7 +111,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or _is_deep(document):
         raise ImageError(f"the gouache settings in {shown} are damaged; give the original picture")
     return document
 
@@ -144,6 +170,17 @@ def _read_text(image: Image.Image) -> str | None:
 def _clean(text: str) -> str:
     """Without NUL and lone surrogates, which text chunks cannot hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _is_deep(document: Any) -> bool:
+    """Deeper than anything we write; whoever walks through it may do so without counting."""
+    level: list[Any] = [document]
+    for _ in range(_MAX_DEPTH):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [value for values in inner for value in values if isinstance(value, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _finite(value: Any) -> Any:

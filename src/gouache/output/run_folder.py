@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from gouache.atomic import atomic_path, output_errors, remove_leftovers, write_bytes
+from gouache.atomic import output_errors, remove_leftovers, write_bytes
 from gouache.errors import OutputError, StateError
 from gouache.output.png import dump_json, save_picture
 from gouache.output.state import load_state, save_state
 from gouache.prompts import one_line
+from gouache.reserve import try_lock
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,7 @@ class RunFolder:
         self.steps_path = self.path / "steps"
         self.state_path = self.path / "state.safetensors"
         self._columns: list[str] = []  # names of losses.csv after step and picture
-        self._lock = _acquire_lock(self.path)
+        self._lock: int | None = _acquire_lock(self.path)
 
     @classmethod
     def create(cls, path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
@@ -97,6 +98,8 @@ class RunFolder:
     def close(self) -> None:
         """Gives the lock back. Nothing else is pending: every write is complete when it returns."""
         if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._lock, 0)  # nobody's any more
             os.close(self._lock)
             self._lock = None
 
@@ -189,10 +192,13 @@ class RunFolder:
         return load_state(self.state_path)
 
     def _write_losses(self, rows: Sequence[Mapping[str, float]]) -> None:
-        with atomic_path(self.losses_path) as temp:
-            header = io.StringIO()
-            csv.writer(header, lineterminator="\n").writerow(["step", "picture", *self._columns])
-            temp.write_bytes(header.getvalue().encode() + self._encode(rows))
+        header = io.StringIO()
+        csv.writer(header, lineterminator="\n").writerow(["step", "picture", *self._columns])
+        data = header.getvalue().encode() + self._encode(rows)
+        with contextlib.suppress(OSError):
+            if self.losses_path.read_bytes() == data:
+                return
+        write_bytes(self.losses_path, data)
 
     def _encode(self, rows: Sequence[Mapping[str, float]]) -> bytes:
         text = io.StringIO()
@@ -222,7 +228,7 @@ def _append(path: Path, data: bytes) -> None:
             os.close(descriptor)
 
 
-def _acquire_lock(folder: Path) -> int | None:
+def _acquire_lock(folder: Path) -> int:
     """Locks `folder`/.lock and writes the process id into it; raises `OutputError` if it is taken.
 
     The operating system frees the lock when the process ends, however it ends, so none can be
@@ -232,8 +238,8 @@ def _acquire_lock(folder: Path) -> int | None:
     with output_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            taken = not _try_lock(descriptor)
-            if taken:
+            # A file system without locks: better to paint than to refuse.
+            if try_lock(descriptor) is False:
                 holder = one_line(os.read(descriptor, 20).decode("ascii", "replace")) or "unknown"
                 raise OutputError(
                     f"{one_line(folder)} is in use by process {holder}; wait for it or choose "
@@ -245,34 +251,6 @@ def _acquire_lock(folder: Path) -> int | None:
             os.close(descriptor)
             raise
     return descriptor
-
-
-if sys.platform == "win32":
-
-    def _try_lock(descriptor: int) -> bool:
-        import msvcrt
-
-        try:
-            os.lseek(descriptor, 1000, os.SEEK_SET)  # a byte that nobody needs to read
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            return True
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-
-else:
-
-    def _try_lock(descriptor: int) -> bool:
-        import fcntl
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks: better to paint than to refuse
-            return True
-        return True
 
 
 __all__ = ["RunFolder"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,15 +20,25 @@ from gouache.perceptors.preprocessing import Preprocessing, Resample
 from gouache.perceptors.torchscript import is_torchscript, read_torchscript
 from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
+from gouache.weights.prefixes import find_prefix
 from gouache.weights.safe import load_state, read_checkpoint
 from gouache.weights.saving import save_model
+from gouache.weights.watch import held_back
 
 FAMILY = "clip"  # marks our own files of this kind
 OPEN_CLIP_CONFIG = "open_clip_config.json"
+CONFIGS = (OPEN_CLIP_CONFIG, "config.json")
 OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 MAX_JSON_BYTES = 1 << 20
-# Numbers that say in the file what the shapes say too, and what only training needs.
-_SURPLUS = ("input_resolution", "context_length", "vocab_size", "attn_mask", "num_batches_tracked")
+# Numbers that say in the file what the shapes say too (only OpenAI's have them), and what only
+# training needs.
+_OPENAI = ("input_resolution", "context_length", "vocab_size")
+_SURPLUS = (*_OPENAI, "attn_mask", "num_batches_tracked")
+_MARKS = ("token_embedding.weight", "positional_embedding", "ln_final.weight")
+_PARTS = (
+    "visual", "transformer", "token_embedding", "positional_embedding", "ln_final",
+    "text_projection", "logit_scale",
+)  # fmt: skip
 # What open_clip may say of a model whose layers are the ones of `clip_towers`.
 _VISION = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
 _TEXT = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
@@ -35,6 +46,25 @@ _MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
 _RESAMPLE: dict[str, Resample] = {"bicubic": "bicubic", "bilinear": "bilinear"}
 
 
+class AssumedActivationWarning(UserWarning):
+    """Nothing says which activation a CLIP was trained with."""
+
+
+class SurplusWarning(UserWarning):
+    """A file holds tensors that are no part of the CLIP."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a configuration says that tensors do not."""
+
+    activation: Literal["quick_gelu", "gelu"]
+    head_width: int = 64
+    text_heads: int | None = None
+    preprocessing: Preprocessing | None = None
+
+
+@held_back()
 def load_clip(
     path: Path, device: torch.device | str = "cpu", name: str = "", *, vocabulary: bool = True
 ) -> ClipPerceptor:
@@ -43,13 +73,17 @@ def load_clip(
     A TorchScript archive of OpenAI's (its code is not run), a state dict with the same names as
     pickle or safetensors, or a file by `save_clip`. ViT and ResNet, and all sizes, are told by the
     tensors. The tokenizer lies beside it or in the cache, see `clip_tokenizer.find_tokenizer`;
-    without `vocabulary` it is not looked for, and texts cannot be embedded. Raises `ModelError`.
+    without `vocabulary` it is not looked for, and texts cannot be embedded. Of a state dict the
+    configuration is read that lies beside it (its own name with `.json`, `open_clip_config.json`,
+    `config.json`); where none does, and the file is not OpenAI's, an `AssumedActivationWarning`
+    says that OpenAI's activation is taken. Raises `ModelError`.
     """
-    state, values = _read(path)
-    if values is None:
-        config, preprocessing = _described(state, path)
-    else:
+    state, values, openai = _read(path)
+    if values is not None and values.get("family") in (FAMILY, "pocket"):
         config, preprocessing = _from_dict(values, path)
+    else:
+        settings = _Settings("quick_gelu") if openai else _settings_beside(path)
+        config, preprocessing = _described(state, path, settings)
     return _build(state, config, preprocessing, path, path, device, name, vocabulary)
 
 
@@ -69,6 +103,7 @@ def save_clip(model: ClipPerceptor, path: str | Path) -> None:
     )
 
 
+@held_back()
 def load_open_clip_folder(
     folder: Path, device: torch.device | str = "cpu", name: str = ""
 ) -> ClipPerceptor | None:
@@ -76,7 +111,56 @@ def load_open_clip_folder(
 
     Damaged files raise `ModelError`.
     """
-    values = _read_json(folder / OPEN_CLIP_CONFIG)
+    place = folder / OPEN_CLIP_CONFIG
+    settings = _open_clip_settings(_read_json(place), place)
+    if settings is None:
+        return None
+    weights = next((folder / file for file in OPEN_CLIP_WEIGHTS if (folder / file).is_file()), None)
+    if weights is None:
+        raise ModelError(f"{folder} has no weights; expected {' or '.join(OPEN_CLIP_WEIGHTS)}")
+    state, _, _ = _read(weights)
+    config, preprocessing = _described(state, weights, settings)
+    return _build(state, config, preprocessing, weights, folder, device, name, True)
+
+
+def _settings_beside(path: Path) -> _Settings:
+    """What the configuration beside a bare state dict says; otherwise what is assumed."""
+    for place in (path.with_suffix(".json"), *(path.with_name(n) for n in CONFIGS)):
+        if not place.is_file():
+            continue
+        values = _read_json(place)
+        model = values.get("model_cfg", values)
+        if isinstance(model, Mapping) and "vision_cfg" in model:
+            settings = _open_clip_settings({"model_cfg": model, **values}, place)
+            return settings or _Settings("quick_gelu" if model.get("quick_gelu") else "gelu")
+        if isinstance(values.get("quick_gelu"), bool):
+            return _Settings("quick_gelu" if values["quick_gelu"] else "gelu")
+        if values.get("model_type") == "clip":  # of transformers
+            return _Settings(_transformers_activation(values, place))
+    warnings.warn(
+        f"{path} does not say whether its layers have QuickGELU or the exact GELU; QuickGELU, as "
+        f"OpenAI's, is assumed: if that is wrong, put {path.with_suffix('.json').name} beside it "
+        'with {"quick_gelu": false}',
+        AssumedActivationWarning,
+        stacklevel=3,
+    )
+    return _Settings("quick_gelu")
+
+
+def _transformers_activation(
+    values: Mapping[str, Any], place: Path
+) -> Literal["quick_gelu", "gelu"]:
+    parts = [values.get(key) or {} for key in ("text_config", "vision_config")]
+    found = {str(part.get("hidden_act", "quick_gelu")) for part in parts}
+    if found == {"gelu"}:
+        return "gelu"
+    if found == {"quick_gelu"}:
+        return "quick_gelu"
+    raise ModelError(f"{place}: hidden_act is {sorted(found)!r:.60}; expected quick_gelu or gelu")
+
+
+def _open_clip_settings(values: Mapping[str, Any], place: Path) -> _Settings | None:
+    """From open_clip's configuration; None where it has other layers than CLIP's."""
     model = values.get("model_cfg", {})
     try:
         vision, text = model["vision_cfg"], model["text_cfg"]
@@ -84,26 +168,14 @@ def load_open_clip_folder(
         if not known or {vision.get("mlp_ratio", 4.0), text.get("mlp_ratio", 4.0)} != {4.0}:
             return None
         head_width = int(vision.get("head_width", 64))
-        text_heads = int(text["heads"])
-        preprocessing = _open_clip_preprocessing(values.get("preprocess_cfg", {}), vision)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"{folder / OPEN_CLIP_CONFIG} is not a model of open_clip ({error!s:.60})"
-        ) from None
-    weights = next((folder / file for file in OPEN_CLIP_WEIGHTS if (folder / file).is_file()), None)
-    if weights is None:
-        raise ModelError(f"{folder} has no weights; expected {' or '.join(OPEN_CLIP_WEIGHTS)}")
-    state, _ = _read(weights)
-    config, _ = _described(state, weights, 64 if head_width < 1 else head_width)
-    config = replace(config, text_heads=text_heads)
-    if not model.get("quick_gelu"):
-        config = replace(config, activation="gelu")
-    if preprocessing.size != config.image_size:
-        raise ModelError(
-            f"{folder} expects pictures of {preprocessing.size} pixels, its weights are for "
-            f"{config.image_size}; they do not belong together"
+        return _Settings(
+            activation="quick_gelu" if model.get("quick_gelu") else "gelu",
+            head_width=64 if head_width < 1 else head_width,
+            text_heads=int(text["heads"]),
+            preprocessing=_open_clip_preprocessing(values.get("preprocess_cfg", {}), vision),
         )
-    return _build(state, config, preprocessing, weights, folder, device, name, True)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{place} is not a model of open_clip ({error!s:.60})") from None
 
 
 def _build(
@@ -133,27 +205,64 @@ def _build(
     return model.eval().requires_grad_(False)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any] | None]:
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any] | None, bool]:
+    """Tensors, the configuration inside, and whether the file is known to be OpenAI's."""
+    openai = False
+
+    def choose(names: Collection[str]) -> Mapping[str, str]:
+        nonlocal openai
+        if any("text_model." in name for name in names):
+            raise ModelError(
+                f"{path} has the names of transformers; give its folder instead, with config.json "
+                "and the tokenizer"
+            )
+        openai = any(name.endswith(_OPENAI) for name in names)
+        return _select(names)
+
     if is_torchscript(path):
-        return read_torchscript(path, _select, torch.float32), None
-    found = read_checkpoint(path, _select)
-    return found.tensors, found.config
+        return read_torchscript(path, _select, torch.float32), None, True
+    found = read_checkpoint(path, choose)
+    return found.tensors, found.config, openai
 
 
 def _select(names: Collection[str]) -> dict[str, str]:
-    # Training on several machines puts a word before every name.
-    prefix = "module." if all(name.startswith("module.") for name in names) else ""
-    return {n: n.removeprefix(prefix) for n in names if not n.endswith(_SURPLUS)}
+    prefix = find_prefix(names, _MARKS, ())
+    own, others = {}, []
+    for name in names:
+        short = name.removeprefix(prefix)
+        if name.endswith(_SURPLUS):
+            continue
+        if name.startswith(prefix) and short.partition(".")[0] in _PARTS:
+            own[name] = short
+        else:
+            others.append(name)
+    if others and own:
+        warnings.warn(
+            f"beside the CLIP the file holds {len(others)} tensors that are no part of it, first "
+            f"{min(others)!r:.60}; left out",
+            SurplusWarning,
+            stacklevel=4,
+        )
+    return own or {name: name for name in names}
 
 
 def _described(
-    state: Mapping[str, Tensor], path: Path, head_width: int = 64
+    state: Mapping[str, Tensor], path: Path, settings: _Settings
 ) -> tuple[ClipConfig, Preprocessing]:
     try:
-        config = infer_config(state, head_width)
-        return config, Preprocessing(config.image_size)
+        config = infer_config(state, settings.head_width)
+        config = replace(config, activation=settings.activation)
+        if settings.text_heads is not None:
+            config = replace(config, text_heads=settings.text_heads)
+        preprocessing = settings.preprocessing or Preprocessing(config.image_size)
     except ModelError as error:
         raise ModelError(f"{path} {error}") from None
+    if preprocessing.size != config.image_size:
+        raise ModelError(
+            f"{path}: its configuration expects pictures of {preprocessing.size} pixels, its "
+            f"weights are for {config.image_size}; they do not belong together"
+        )
+    return config, preprocessing
 
 
 def _from_dict(values: Mapping[str, Any], path: Path) -> tuple[ClipConfig, Preprocessing]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import html
+import re
+import unicodedata
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +32,10 @@ MAX_BYTES = 64 << 20
 _PIECES = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 )
+# What Unicode calls white space; Python's own pattern also has four control characters.
+_SPACES = re.compile(
+    "[\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+"
+)
 
 
 class ClipTokenizer:
@@ -37,6 +44,10 @@ class ClipTokenizer:
     def __init__(self, tokenizer: Tokenizer, context: int, vocabulary: int, source: Path) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        # `prepared` does what is to be done, as OpenAI does it and tokenizers do not quite.
+        tokenizer.normalizer = normalizers.Sequence([])
+        if tokenizer.token_to_id(END) is not None:
+            tokenizer.add_special_tokens([START, END])  # one token each where they stand in a text
         start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
         size = tokenizer.get_vocab_size()
         # The text tower finds the end of a text by its number, the highest one.
@@ -52,11 +63,14 @@ class ClipTokenizer:
     def __call__(self, texts: Sequence[str]) -> Tensor:
         tokens = torch.zeros(len(texts), self.context, dtype=torch.long)
         cleaned = [clean(text) for text in texts]
+        lowered = [text.lower() for text in cleaned]
         room = self.context - 2
-        encodings = self._tokenizer.encode_batch(cleaned, add_special_tokens=False)
-        for row, (text, encoding) in enumerate(zip(cleaned, encodings, strict=True)):
+        encodings = self._tokenizer.encode_batch(lowered, add_special_tokens=False)
+        for row, (text, low, encoding) in enumerate(zip(cleaned, lowered, encodings, strict=True)):
             if len(encoding.ids) > room:
-                cut = text[encoding.offsets[room - 1][1] :]
+                # A few letters are longer in small; then places are those in the small text.
+                shown = text if len(text) == len(low) else low
+                cut = shown[encoding.offsets[room - 1][1] :]
                 warn_truncated(cut, room, len(encoding.ids))
             ids = [self._start, *encoding.ids[:room], self._end]
             tokens[row, : len(ids)] = torch.tensor(ids)
@@ -64,8 +78,36 @@ class ClipTokenizer:
 
 
 def clean(text: str) -> str:
-    """As CLIP's training texts were: HTML entities resolved (twice), one space between words."""
-    return " ".join(html.unescape(html.unescape(text)).split())
+    """As CLIP's training texts were: mended by ftfy, HTML entities resolved (twice), one space
+    between words.
+
+    ftfy undoes wrong decodings and curly quotes. Without it a `MendingWarning` says once that texts
+    with such characters are read differently.
+    """
+    text = text.encode("utf-8", "replace").decode("utf-8")  # halves of characters have no tokens
+    text = html.unescape(html.unescape(_mended(text)))
+    return _SPACES.sub(" ", text.strip()).strip()
+
+
+class MendingWarning(UserWarning):
+    """The package ftfy, by which CLIP's training texts were cleaned, is missing."""
+
+
+def _mended(text: str) -> str:
+    if text.isascii() and text.isprintable() and "&" not in text:
+        return text  # nothing to mend; importing takes a moment
+    try:
+        from ftfy import fix_text
+    except ImportError:
+        if not text.isascii():
+            warnings.warn(
+                "the package ftfy is missing: curly quotes and wrongly decoded letters are not "
+                "read as CLIP was trained; run: pip install 'gouache[models]'",
+                MendingWarning,
+                stacklevel=5,
+            )
+        return unicodedata.normalize("NFC", text)
+    return str(fix_text(text))
 
 
 def find_tokenizer(weights: Path, context: int, vocabulary: int) -> ClipTokenizer:
@@ -129,7 +171,6 @@ def _from_merges(path: Path, vocabulary: int) -> Tokenizer:
         vocab=table, merges=merges, continuing_subword_prefix="", end_of_word_suffix="</w>"
     )
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True),

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import ModelError
+from gouache.perceptors.clip_tokenizer import clean
 from gouache.perceptors.preprocessing import Preprocessing, Resample
 from gouache.perceptors.truncation import warn_truncated
 from gouache.weights.fingerprint import fingerprint
+from gouache.weights.hub import check_packages
 from gouache.weights.watch import need
 
 MAX_CONTEXT = 1024  # a tokenizer without a limit names a number far beyond
@@ -44,7 +46,9 @@ class TransformersPerceptor:
         patch_size: int = 0,
         name: str = "",
         fingerprint: str = "",
+        prepare_text: Callable[[str], str] = str,
     ) -> None:
+        self._prepare_text = prepare_text
         self.model = model
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
@@ -54,6 +58,11 @@ class TransformersPerceptor:
         self.fingerprint = fingerprint
         with torch.no_grad():
             self.embed_dim = self.embed_text(["a"]).shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device  # type: ignore[no-any-return]
 
     @property
     def image_size(self) -> int:
@@ -70,7 +79,7 @@ class TransformersPerceptor:
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Texts -> (len(texts),D) unit vectors, float32; warns when a text is cut off."""
-        texts = list(texts)
+        texts = [self._prepare_text(text) for text in texts]
         for text in texts:
             self._warn_if_longer(text)
         # Padded to the full length, as in training: some of these models read the last place.
@@ -82,6 +91,16 @@ class TransformersPerceptor:
             return_tensors="pt",
         )
         return _unit(self.model.get_text_features(**tokens.to(self.model.device)))
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` for which its vocabulary has no token but the one for such words.
+
+        Vocabularies of bytes have none for them, and write another one in its place.
+        """
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        if unknown is None or unknown == self.tokenizer.eos_token_id:
+            return []
+        return [word for word in dict.fromkeys(text.split()) if unknown in self._ids(word)]
 
     def _warn_if_longer(self, text: str) -> None:
         ids = self._ids(text)
@@ -112,6 +131,7 @@ def load_transformers(
     folder is damaged, and for models without image and text features.
     """
     transformers = need("transformers", f"the perceptor {name or folder}")
+    check_packages(folder)
     try:
         with _quiet(transformers):
             model = _load_model(transformers, folder)
@@ -139,6 +159,7 @@ def load_transformers(
             patch_size=patch_size,
             name=name or str(folder),
             fingerprint=_fingerprint(folder),
+            prepare_text=_preparation(model.config, tokenizer),
         )
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None
@@ -232,6 +253,18 @@ def _part(transformers: Any, loader: str, processor: Any, attribute: str, folder
     if part is not None:
         return part
     return getattr(transformers, loader).from_pretrained(str(folder), local_files_only=True)
+
+
+def _preparation(config: Any, tokenizer: Any) -> Callable[[str], str]:
+    """What the training texts went through and the tokenizer does not do by itself."""
+    kind = getattr(config, "model_type", "")
+    if kind == "clip":
+        return clean
+    asked = getattr(tokenizer, "init_kwargs", {}).get("do_lower_case")
+    # SigLIP 2 was trained on small letters. Gemma's tokenizer, which it uses, ignores that it is
+    # told so; models of a fixed size have SigLIP's type.
+    gemma = kind.startswith("siglip") and "Gemma" in type(tokenizer).__name__
+    return str.lower if asked or gemma or kind == "siglip2" else str
 
 
 def _patch_size(images: Any) -> int:

@@ -21,8 +21,10 @@ from gouache.errors import ModelError
 from gouache.perceptors.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from gouache.perceptors.truncation import warn_truncated
 from gouache.registry import nearest
+from gouache.weights.blank import marked, unfilled
 
 PREFIX = "open_clip:"
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz")  # of files of weights
 # Names that open_clip resolves by itself, weights included.
 _WHOLE = ("hf-hub:", "local-dir:")
 
@@ -98,13 +100,19 @@ def load_open_clip(
     package = _package()
     model_name, tag = _split(package, name)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), marked():
             warnings.simplefilter("ignore")
             model = package.create_model_and_transforms(model_name, pretrained=tag)[0]
             tokenizer = package.get_tokenizer(model_name)
     # The package and the hub's client raise whatever they like.
     except Exception as error:
         raise ModelError(f"open_clip cannot load {name!r:.100} ({_line(error)})") from None
+    # Where it finds no weights, or not all, the package goes on with random ones.
+    if missing := unfilled(model):
+        raise ModelError(
+            f"{called or PREFIX + name} lacks {len(missing)} of {len(model.state_dict())} tensors "
+            f"of its model, first {missing[0]!r:.80}; it has no weights or is incomplete"
+        )
     model = model.float().to(device).eval().requires_grad_(False)
     try:
         preprocessing = _preprocessing(model.visual)
@@ -118,7 +126,12 @@ def load_open_clip(
 def load_open_clip_local(
     folder: Path, device: torch.device | str = "cpu", name: str = ""
 ) -> OpenClipPerceptor:
-    """A folder in open_clip's format, by the package itself."""
+    """A folder in open_clip's format, by the package itself; `ModelError` without weights."""
+    if not any(item.suffix in SUFFIXES and item.is_file() for item in folder.iterdir()):
+        raise ModelError(
+            f"{folder} has no weights; expected open_clip_model.safetensors beside its "
+            "configuration, fetch the rest of the repository"
+        )
     return load_open_clip(f"local-dir:{folder}", device, name or str(folder))
 
 
@@ -182,7 +195,9 @@ def _fingerprint(state: Mapping[str, Tensor]) -> str:
 
 def _line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:160]
+    # Which tensors are missing torch says in the second line.
+    count = 2 if lines and "loading state_dict" in lines[0] else 1
+    return (" ".join(lines[:count]) if lines else type(error).__name__)[:160]
 
 
 __all__ = ["PREFIX", "OpenClip", "OpenClipPerceptor", "load_open_clip", "load_open_clip_local"]

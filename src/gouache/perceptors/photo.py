@@ -150,6 +150,10 @@ class PhotoPerceptor(nn.Module):
         shares = self.phrases(self._tokens(texts, warn=True))[0].float().softmax(-1)
         return F.normalize(shares - shares.mean(-1, keepdim=True), dim=-1)
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that no vocabulary holds: it has learnt English only."""
+        return self.tokenizer.unknown_words(text)
+
     def confidence(self, texts: Sequence[str]) -> Tensor:
         """How much it knows of each text: (len(texts),) in [0,1], float32."""
         sure = self.phrases(self._tokens(texts, warn=False))[1].float().sigmoid()

@@ -70,3 +70,7 @@ class PocketPerceptor(nn.Module):
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Texts -> (len(texts),D) unit vectors, float32; warns when a text is cut off."""
         return self.text_tower(self.tokenizer(texts).to(self.device))  # type: ignore[no-any-return]
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that it does not know: it has learnt English only."""
+        return self.tokenizer.unknown_words(text)

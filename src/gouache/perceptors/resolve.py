@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from gouache.protocols import Perceptor
 
 OPEN_CLIP = "open_clip:"
+# Architectures as OpenAI and open_clip name them; no owner of a repository is called so.
+_RESNET = re.compile(r"(?i:RN)[0-9]+(x[0-9]+)?")
+_ARCHITECTURE = re.compile(rf"((?i:ViT)-?[a-zA-Z]+|{_RESNET.pattern})([-@/ ][^.\\]*)?\Z")
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".gz", ".json")
 
 
@@ -35,17 +39,27 @@ def resolve(name: str, registered: list[str], device: torch.device) -> Perceptor
     entry = catalogue.find(name) if "/" not in name else None
     if entry is None and _exists(name):
         return load_path(Path(name).expanduser(), device, name)
-    if entry is None and _may_be_on_hub(name):
+    if entry is None and _may_be_on_hub(name) and not _ARCHITECTURE.match(name):
         entry = catalogue.find(name) or catalogue.from_hub(name)
     if entry is not None:
         return _load_entry(entry, device, name)
-    if _looks_like_path(name):
+    if _looks_like_path(name) and not _ARCHITECTURE.match(name):
         raise ModelError(f"there is no perceptor {name!r:.200}; check the path")
     known = sorted({*registered, *catalogue.names("perceptor")})
     raise ModelError(
-        f"no perceptor is called {name!r:.80}; {nearest(name, known)} Also possible: a path, "
+        f"no perceptor is called {name!r:.80}; {_hint(name, known)} Also possible: a path, "
         f"OWNER/REPOSITORY on the Hugging Face hub, {OPEN_CLIP}MODEL/WEIGHTS"
     )
+
+
+def _hint(name: str, known: list[str]) -> str:
+    """The catalogue's name for what others call "ViT-B/32", "RN50" or "ViT-B-32/openai"."""
+    model, _, weights = name.partition("/")
+    if _ARCHITECTURE.match(name) and weights[:1].isalpha():  # as open_clip writes it
+        return f"did you mean {OPEN_CLIP}{name:.80}? Or {nearest(model, known)}"
+    if resnet := _RESNET.fullmatch(name):
+        return f"did you mean {OPEN_CLIP}{resnet[0].replace('rn', 'RN')}/openai or clip-vit-b-32?"
+    return nearest(name, known)
 
 
 def load_path(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,24 +10,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from gouache.errors import ModelError
+from gouache.perceptors.spelling import spell, unknown_words
 from gouache.perceptors.truncation import TruncationWarning, warn_truncated
-
-
-def spell_symbols(text: str) -> str:
-    """Replaces emoji and other pictographs by their Unicode names: "\N{RED APPLE}" -> "red apple".
-
-    The vocabulary has no pictographs; their official names are plain English.
-    """
-    parts = []
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "So":
-            parts.append(f" {unicodedata.name(character, '').lower()} ")
-        elif category in ("Cf", "Mn", "Sk", "Co", "Cs", "Cn") and not character.isascii():
-            parts.append(" ")  # joiners, variation selectors and skin tones carry no word
-        else:
-            parts.append(character)
-    return " ".join("".join(parts).split())
 
 
 class PocketTokenizer:
@@ -45,9 +28,10 @@ class PocketTokenizer:
         self._tokenizer.no_truncation()
         self.context = context
         self._unknown = self._tokenizer.token_to_id("[UNK]") or 1
+        self._characters = frozenset(t for t in self._tokenizer.get_vocab() if len(t) == 1)
 
     def __call__(self, texts: Sequence[str], warn: bool = True) -> Tensor:
-        spelled = [spell_symbols(text) for text in texts]
+        spelled = [spell(text, self._characters) for text in texts]
         rows = []
         for text, encoding in zip(
             spelled, self._tokenizer.encode_batch(spelled, add_special_tokens=False), strict=True
@@ -62,5 +46,13 @@ class PocketTokenizer:
             tokens[index, : len(row)] = torch.tensor(row, dtype=torch.long)
         return tokens
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that the vocabulary does not know, as written; most are foreign."""
+        return unknown_words(text, self._characters, self._has_unknown)
 
-__all__ = ["PocketTokenizer", "TruncationWarning", "spell_symbols"]
+    def _has_unknown(self, spelled: str) -> bool:
+        ids = self._tokenizer.encode(spelled, add_special_tokens=False).ids
+        return self._unknown in ids
+
+
+__all__ = ["PocketTokenizer", "TruncationWarning"]

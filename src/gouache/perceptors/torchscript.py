@@ -2,16 +2,14 @@
 
 An archive is a zip file: `data.pkl` describes the module tree, `data/N` are the bytes of tensor N,
 and `code/` is a program. torch reads it only by compiling that program. Here `data.pkl` goes
-through a reader of our own: it has no way to import or to call anything, knows the handful of
+through `weights.inert`: it has no way to import or to call anything, and here knows the handful of
 names that a module tree is made of, and refuses every other one. The program is never opened.
 """
 
 from __future__ import annotations
 
-import pickletools
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,55 +18,18 @@ import torch
 from torch import Tensor
 
 from gouache.errors import ModelError
+from gouache.weights.inert import Name, Refused, Walk
 from gouache.weights.safe import Select
+from gouache.weights.stored import Described, Storage, described, shaped, storage_of
 
 MAX_TREE_BYTES = 64 << 20  # of data.pkl: descriptions of tensors, not the tensors
 PIECE = 1 << 20  # bytes that are copied at a time
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000
 MAX_SHARING = 4  # times that the bytes of the file may appear in tensors
-_DTYPES = {
-    "torch DoubleStorage": torch.float64,
-    "torch FloatStorage": torch.float32,
-    "torch HalfStorage": torch.float16,
-    "torch BFloat16Storage": torch.bfloat16,
-    "torch LongStorage": torch.int64,
-    "torch IntStorage": torch.int32,
-    "torch ShortStorage": torch.int16,
-    "torch CharStorage": torch.int8,
-    "torch ByteStorage": torch.uint8,
-    "torch BoolStorage": torch.bool,
-}
 _LISTS = {f"torch.jit._pickle build_{kind}" for kind in (
     "intlist", "doublelist", "boollist", "tensorlist"
 )}  # fmt: skip
-
-
-class _Refused(Exception):
-    """The description holds something that a tree of tensors has no use for."""
-
-
-@dataclass(frozen=True)
-class _Name:
-    """A global that the description mentions: "module attribute". It stays a text."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class _Described:
-    """A tensor, before its bytes are read."""
-
-    storage: str
-    dtype: torch.dtype
-    length: int  # elements of the storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        return torch.Size(self.shape).numel() * self.dtype.itemsize
 
 
 def read_torchscript(
@@ -84,29 +45,31 @@ def read_torchscript(
     try:
         with zipfile.ZipFile(path) as archive:
             folder = _folder(archive)
-            described = _tensors(_tree(_small_file(archive, f"{folder}data.pkl")))
-            wanted = {name: name for name in described} if select is None else select(described)
+            leaves = _tensors(_Tree().run(_small_file(archive, f"{folder}data.pkl")))
+            wanted = {name: name for name in leaves} if select is None else select(leaves)
             limit = path.stat().st_size
-            total = sum(described[name].nbytes for name in wanted)
+            total = sum(leaves[name].nbytes for name in wanted)
             if total > MAX_SHARING * limit:
                 raise ValueError("its tensors are many times as large as the file")
-            uses = Counter(described[name].storage for name in wanted)
+            uses = Counter(leaves[name].storage.key for name in wanted)
             storages: dict[str, Tensor] = {}  # of those that several tensors share
             tensors = {}
             for name, new in wanted.items():
-                leaf = described[name]
-                values = storages.pop(leaf.storage, None)
+                leaf = leaves[name]
+                values = storages.pop(leaf.storage.key, None)
                 if values is None:
-                    values = _bytes(archive, f"{folder}data/{leaf.storage}", limit)
-                uses[leaf.storage] -= 1
-                if uses[leaf.storage]:
-                    storages[leaf.storage] = values
-                tensor = _shaped(values, leaf)
+                    values = _bytes(archive, f"{folder}data/{leaf.storage.key}", limit)
+                if len(values) < leaf.storage.length * leaf.dtype.itemsize:
+                    raise ValueError(f"tensor {name!r:.60} is shorter than it should be")
+                uses[leaf.storage.key] -= 1
+                if uses[leaf.storage.key]:
+                    storages[leaf.storage.key] = values
+                tensor = shaped(values, leaf)
                 tensors[new] = (
                     tensor.to(dtype or leaf.dtype) if leaf.dtype.is_floating_point else tensor
                 )
             return tensors
-    except _Refused as error:
+    except Refused as error:
         raise ModelError(f"{path}: {error}; refused, as it could run code") from None
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}; check the path") from None
@@ -123,7 +86,8 @@ def is_torchscript(path: str | Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
+    # Damaged archives fail in many ways; whoever reads the file says what is wrong.
+    except Exception:
         return False
 
 
@@ -143,118 +107,43 @@ def _small_file(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _tree(content: bytes) -> Any:
-    """The tree as nested dicts with `_Described` leaves.
-
-    `pickletools` splits the description into instructions and carries out none. Those that build
-    plain containers are followed here; modules become dicts, and of the rest only tensors, typed
-    lists and type tags have a meaning.
+class _Tree(Walk):
+    """What names mean in a module tree: modules become dicts, and only tensors, typed lists and
+    type tags are made.
     """
-    stack: list[Any] = []
-    marks: list[list[Any]] = []
-    memo: dict[int, Any] = {}
 
-    def pop_mark() -> list[Any]:
-        nonlocal stack
-        items, stack = stack, marks.pop()
-        return items
+    def persistent(self, key: Any) -> Storage:
+        tag, kind, name, _, length = key
+        storage = storage_of(kind, name, length) if tag == "storage" else None
+        if storage is None:
+            raise Refused(f"it refers to {getattr(kind, 'text', tag)!r:.80}")
+        return storage
 
-    argument: Any
-    for instruction, argument, _ in pickletools.genops(content):
-        match instruction.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case "MARK":
-                marks.append(stack)
-                stack = []
-            case "GLOBAL":
-                stack.append(_Name(str(argument)))
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(instruction.name == "NEWTRUE")
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
-                stack.append(argument)
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_DICT":
-                stack.append({})
-            case "TUPLE":
-                popped = tuple(pop_mark())
-                stack.append(popped)
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                count = int(instruction.name[-1])
-                stack[-count:] = [tuple(stack[-count:])]
-            case "APPEND":
-                item = stack.pop()
-                stack[-1].append(item)
-            case "APPENDS":
-                items = pop_mark()
-                stack[-1].extend(items)
-            case "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                stack[-1][key] = value
-            case "SETITEMS":
-                pairs = pop_mark()
-                stack[-1].update(zip(pairs[::2], pairs[1::2], strict=True))
-            case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "BINPERSID":
-                stack.append(_storage(stack.pop()))
-            case "NEWOBJ":
-                stack.pop()
-                stack.append(_module(stack.pop()))
-            case "BUILD":
-                state = stack.pop()
-                if not isinstance(stack[-1], dict) or not isinstance(state, dict):
-                    raise _Refused("it gives a state to what is no module")
-                stack[-1].update(state)
-            case "REDUCE":
-                arguments = stack.pop()
-                stack.append(_made(stack.pop(), arguments))
-            case other:
-                raise _Refused(f"it uses the instruction {other}")
-    raise ValueError("its description ends too early")
-
-
-def _module(kind: Any) -> dict[str, Any]:
-    if not isinstance(kind, _Name) or not kind.text.startswith("__torch__."):
-        name = kind.text if isinstance(kind, _Name) else type(kind).__name__
-        if not name.startswith("__torch__ "):
-            raise _Refused(f"it refers to {name!r:.80}")
-    return {}
-
-
-def _storage(key: Any) -> tuple[str, torch.dtype, int]:
-    tag, kind, name, _, length = key
-    if tag != "storage" or not isinstance(kind, _Name) or kind.text not in _DTYPES:
-        raise _Refused(f"it refers to {getattr(kind, 'text', tag)!r:.80}")
-    return str(name), _DTYPES[kind.text], int(length)
-
-
-def _made(maker: Any, arguments: Any) -> Any:
-    name = maker.text if isinstance(maker, _Name) else type(maker).__name__
-    if name == "torch._utils _rebuild_tensor_v2":
-        (storage, dtype, length), offset, shape, stride = arguments[:4]
-        return _Described(storage, dtype, length, int(offset), tuple(shape), tuple(stride))
-    if name == "collections OrderedDict" and not arguments:
+    def new(self, kind: Any, arguments: Any) -> dict[str, Any]:
+        name = kind.text if isinstance(kind, Name) else type(kind).__name__
+        if not name.startswith("__torch__"):
+            raise Refused(f"it refers to {name!r:.80}")
         return {}
-    if name in _LISTS or name == "torch._jit_internal restore_type_tag":
-        return arguments[0]
-    raise _Refused(f"it refers to {name!r:.80}")
+
+    def made(self, maker: Any, arguments: Any) -> Any:
+        name = maker.text if isinstance(maker, Name) else type(maker).__name__
+        if name == "torch._utils _rebuild_tensor_v2":
+            return described(arguments)
+        if name == "collections OrderedDict" and not arguments:
+            return {}
+        if name in _LISTS or name == "torch._jit_internal restore_type_tag":
+            return arguments[0]
+        raise Refused(f"it refers to {name!r:.80}")
+
+    def build(self, value: Any, state: Any) -> None:
+        if not isinstance(value, dict) or not isinstance(state, dict):
+            raise Refused("it gives a state to what is no module")
+        value.update(state)
 
 
-def _tensors(tree: Any) -> dict[str, _Described]:
+def _tensors(tree: Any) -> dict[str, Described]:
     """Leaves by their dotted names."""
-    found: dict[str, _Described] = {}
+    found: dict[str, Described] = {}
     visits = 0
 
     def visit(node: Any, name: str, above: tuple[int, ...]) -> None:
@@ -263,7 +152,7 @@ def _tensors(tree: Any) -> dict[str, _Described]:
         # One module in many places, again and again, would be an endless tree in a short file.
         if visits > MAX_NODES:
             raise ValueError("its tree has too many parts")
-        if isinstance(node, _Described):
+        if isinstance(node, Described):
             found[name] = node
         elif isinstance(node, dict):
             if id(node) in above or len(above) > MAX_DEPTH:
@@ -274,24 +163,6 @@ def _tensors(tree: Any) -> dict[str, _Described]:
 
     visit(tree, "", ())
     return found
-
-
-def _shaped(values: Tensor, described: _Described) -> Tensor:
-    size = described.dtype.itemsize
-    length = described.length
-    if length < 0 or values.numel() < length * size:
-        raise ValueError(f"tensor {described.storage} is shorter than it should be")
-    shape, stride = described.shape, described.stride
-    numbers = (described.offset, *shape, *stride)
-    if len(shape) != len(stride) or not all(isinstance(n, int) and n >= 0 for n in numbers):
-        raise ValueError(f"tensor {described.storage} has an impossible shape")
-    last = sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-    count = torch.Size(shape).numel()
-    # A few bytes can claim any shape by strides of zero: copying those would fill the memory.
-    if count > length or (count and described.offset + last >= length):
-        raise ValueError(f"tensor {described.storage} is larger than its bytes")
-    flat = values[: length * size].view(described.dtype)
-    return flat.as_strided(shape, stride, described.offset).contiguous()
 
 
 def _bytes(archive: zipfile.ZipFile, name: str, limit: int) -> Tensor:

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.errors import TrainingError
+from gouache.interrupts import children_wait
 from gouache.training import names
 from gouache.training.collect import Candidate, candidates, load_words
 from gouache.training.colors import dominant_color, recolor_name
@@ -136,7 +137,9 @@ def _draw(
     if processes < 2:
         yield from zip(found, map(_draw_one, work), strict=True)
         return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with children_wait():
+        pool = multiprocessing.get_context("spawn").Pool(processes)
+    with pool:
         yield from zip(found, pool.imap(_draw_one, work, chunksize=32), strict=True)
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Collection, Mapping
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,10 @@ _SMALL = (
     "sentencepiece.bpe.model",
 )
 # Family -> its configuration and weights, the best first: safetensors cannot hold code.
+TOKENIZER = "tokenizer_config.json"
+_SENTENCEPIECES = {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model"}
+_PACKAGES = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
+_PIECE = re.compile(r"-of-(\d{1,6})\.")
 _LAYOUTS = {
     "transformers": (
         "config.json",
@@ -128,6 +135,10 @@ def _fetch_listed(hub: Any, repo: str, info: Any, wanted: list[str], watch: Watc
         for name in wanted
         if not isinstance(hub.try_to_load_from_cache(repo, name, revision=info.sha), str)
     ]
+    if TOKENIZER in wanted and _SENTENCEPIECES & set(wanted):
+        with _source_errors(repo):  # tiny: what it needs is known before anything large is here
+            found = hub.hf_hub_download(repo, TOKENIZER, revision=info.sha)
+        check_packages(Path(found).parent, wanted)
     if missing:
         total = sum(sizes[name] for name in missing)
         watch.note(f"fetching {repo} from the Hugging Face hub: {human_size(total)}")
@@ -140,8 +151,39 @@ def _fetch_listed(hub: Any, repo: str, info: Any, wanted: list[str], watch: Watc
     return HubFolder(folder, info.sha, {n: sums[n] for n in wanted if n in sums})
 
 
+def check_packages(folder: Path, names: Collection[str] | None = None) -> None:
+    """Raises `ModelError` where the tokenizer in `folder` needs packages that are not installed.
+
+    `names` are the files of the model, where some of them are not there yet.
+    """
+    names = [item.name for item in folder.iterdir()] if names is None else names
+    if not _SENTENCEPIECES & set(names):
+        return
+    try:
+        kind = str(json.loads((folder / TOKENIZER).read_bytes()).get("tokenizer_class"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        kind = ""
+    # Whose tokenizer has no other form; of others tokenizer.json is enough.
+    if not kind.startswith("Siglip") and "tokenizer.json" in names:
+        return
+    missing = [name for name, module in _PACKAGES.items() if not _is_installed(module)]
+    if missing:
+        raise ModelError(
+            f"the tokenizer of this perceptor needs {' and '.join(missing)}; run: pip install "
+            "'gouache[models]'"
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # its parent is missing, or somebody put None in its place
+        return False
+
+
 def choose(names: Collection[str], family: str = "transformers") -> list[str]:
-    """Of the files of a repository those that are needed; none where weights or config are missing.
+    """Of the files of a repository those that are needed; none where weights or config are missing,
+    or one of several pieces of the weights.
 
     The configuration comes first, `family` is preferred where there are several layouts, and
     weights in several pieces are told by their index.
@@ -156,8 +198,17 @@ def choose(names: Collection[str], family: str = "transformers") -> list[str]:
     chosen = [config, *(name for name in _SMALL if name in names), weights]
     if weights.endswith(".index.json"):
         stem, suffix = weights.removesuffix(".index.json").split(".")
-        chosen += sorted(n for n in names if n.startswith(f"{stem}-") and n.endswith(f".{suffix}"))
+        pieces = sorted(n for n in names if n.startswith(f"{stem}-") and n.endswith(f".{suffix}"))
+        if len(pieces) != _pieces_of(pieces):
+            return []
+        chosen += pieces
     return chosen
+
+
+def _pieces_of(names: Sequence[str]) -> int:
+    """How many pieces there should be, as their names say: "model-00001-of-00003.safetensors"."""
+    numbers = [int(found[1]) for name in names if (found := _PIECE.search(name))]
+    return max(numbers, default=max(len(names), 1))
 
 
 def _hub() -> Any:
@@ -222,4 +273,4 @@ def _bar(hub: Any, watch: Watch) -> type:
     return Bar
 
 
-__all__ = ["HubCopy", "HubFolder", "choose", "fetch_file", "fetch_folder"]
+__all__ = ["HubCopy", "HubFolder", "check_packages", "choose", "fetch_file", "fetch_folder"]

@@ -61,6 +61,9 @@ def _folder(path: Path) -> Recognised:
         return Recognised("perceptor", "open_clip")
     if (path / "model_index.json").is_file():  # a whole diffusers pipeline: its VQGAN is meant
         return Recognised("generator", "vqgan")
+    trained = checkpoint_in(path)
+    if trained is not None and not (path / "config.json").is_file():
+        return recognise(trained)
     values = _json(path / "config.json")
     if any(key in values for key in _DIFFUSERS):
         return Recognised("generator", "vqgan")
@@ -70,6 +73,22 @@ def _folder(path: Path) -> Recognised:
         f"{path / 'config.json'} tells neither _class_name (diffusers) nor model_type "
         "(transformers); name the file of weights instead of the folder"
     )
+
+
+def checkpoint_in(folder: Path) -> Path | None:
+    """The newest checkpoint of a training run in its folder, as Lightning and taming keep them.
+
+    `checkpoints/last.ckpt` in the run's folder, or that folder itself; without a last one the only
+    one there. None where there is none, or no telling which.
+    """
+    for place in (folder / "checkpoints", folder):
+        for name in ("last.ckpt", "model.ckpt"):
+            if (place / name).is_file():
+                return place / name
+        found = sorted(place.glob("*.ckpt"))
+        if len(found) == 1:
+            return found[0]
+    return None
 
 
 def _json(path: Path) -> Mapping[str, Any]:
@@ -97,9 +116,9 @@ def _is_torchscript(path: Path) -> bool:
                 return False
             file.seek(0)
             names = zipfile.ZipFile(file).namelist()
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return False  # `read_checkpoint` says what is wrong
+    except Exception:  # damaged archives fail in many ways; `read_checkpoint` says what is wrong
+        return False
     return any(name.endswith("/constants.pkl") for name in names)
 
 
-__all__ = ["Recognised", "recognise"]
+__all__ = ["Recognised", "checkpoint_in", "recognise"]

@@ -1,8 +1,7 @@
 """Reading weights without trusting them.
 
-Files are recognised by their contents. Safetensors hold nothing but numbers; pickles are read by
-torch's restricted reader (`weights_only=True`), which creates tensors and plain containers only.
-Every way in which a file can be wrong is a `ModelError` of one line.
+Files are recognised by their contents. Safetensors hold nothing but numbers; pickles are read as
+data (`pickled`). Every way in which a file can be wrong is a `ModelError` of one line.
 """
 
 from __future__ import annotations
@@ -10,15 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from gouache.errors import ModelError
+from gouache.weights.pickled import read_pickled
 from gouache.weights.saving import SCALE
 
 Select = Callable[[Collection[str]], Mapping[str, str]]
@@ -26,11 +24,17 @@ Select = Callable[[Collection[str]], Mapping[str, str]]
 
 PIECE = 16 << 20  # bytes that are read from a mapped file before it is opened anew
 
-# Training frameworks leave objects of these beside the weights (callbacks, hyperparameters). They
-# are replaced by `_StandIn`: nothing is imported or run. Objects of anything else are refused.
-_BOOKKEEPING = {"pytorch_lightning", "lightning", "lightning_fabric", "omegaconf", "numpy"}
-_BOOKKEEPING_NAMES = {"typing.Any", "argparse.Namespace", "collections.defaultdict"} | {
-    f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")
+
+_OTHERS = {  # what people give instead, by its first bytes
+    b"<": ": it begins like a web page; download the file again",
+    b"version https://git-lfs": " but a pointer to one; fetch the file by: git lfs pull",
+    b"\x1f\x8b": ": it is compressed by gzip; unpack it first",
+    b"\xfd7zXZ": ": it is compressed by xz; unpack it first",
+    b"7z\xbc\xaf": ": it is a 7z archive; unpack it first",
+    b"\x28\xb5\x2f\xfd": ": it is compressed by zstd; unpack it first",
+    b"\x89HDF": ": it holds weights of Keras (HDF5)",
+    b"GGUF": ": it holds a language model (GGUF)",
+    b"\x93NUMPY": ": it holds an array of NumPy",
 }
 
 
@@ -38,7 +42,7 @@ _BOOKKEEPING_NAMES = {"typing.Any", "argparse.Namespace", "collections.defaultdi
 class Checkpoint:
     """What a file holds. The tensors are copies in memory: the file may change or go.
 
-    `config` is None unless the file was written by `save_model`.
+    `config` is what `save_model` wrote (or others did under the same name), else None.
     """
 
     tensors: dict[str, Tensor]
@@ -55,18 +59,27 @@ def read_checkpoint(path: str | Path, select: Select | None = None) -> Checkpoin
     select = select or (lambda names: {name: name for name in names})
     try:
         with path.open("rb") as file:
-            start = file.read(9)
+            start = file.read(512).ljust(9, b"\0")
     except IsADirectoryError:
         raise ModelError(f"{path} is a folder; name the file of weights inside it") from None
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}; check the path") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
-    if start[8:] == b"{":
+    if start[8:9] == b"{":
         return _read_safetensors(path, select)
-    if start[:2] in (b"PK", b"\x80\x02"):
-        return Checkpoint(_read_pickle(path, select), None)
-    raise ModelError(f"{path} is not a checkpoint; expected safetensors or a file by torch.save")
+    # Behind the mark of a pickle is the number of its protocol; torch never wrote one below 2.
+    if start[:2] == b"PK" or (start[:1] == b"\x80" and 2 <= start[1] <= 5):
+        return Checkpoint(read_pickled(path, select), None)
+    if start[257:262] == b"ustar":
+        raise ModelError(
+            f"{path} is a tar archive, not a checkpoint; unpack it first (a model of torch before "
+            "0.2 is one, too: load and save it by a later torch)"
+        )
+    known = next((what for mark, what in _OTHERS.items() if start.lstrip().startswith(mark)), "")
+    raise ModelError(
+        f"{path} is not a checkpoint{known}; expected safetensors or a file by torch.save"
+    )
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -151,6 +164,8 @@ def _read_safetensors(path: Path, select: Select) -> Checkpoint:
         config = json.loads(metadata["config"])
     except (ValueError, RecursionError):
         config = None
+    if not isinstance(config, dict) and len(metadata) > 1:
+        return Checkpoint(tensors, None)  # others have notes of that name, too; ours are alone
     if not isinstance(config, dict):
         raise ModelError(f"{path}: the configuration inside is not a JSON object; it is damaged")
     return Checkpoint(tensors, config)
@@ -171,86 +186,6 @@ def _copy_piece(
         into[new] = get(name).detach().clone()
         copied += into[new].nbytes
     return []
-
-
-class _StandIn:
-    """Takes the place of an object of a training framework and ignores what it is given."""
-
-    def __init__(self, *args: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-def _read_pickle(path: Path, select: Select) -> dict[str, Tensor]:
-    state, mapped = _read_state(path)
-    wanted = list(select([name for name in state if isinstance(name, str)]).items())
-    if not mapped:
-        return {new: _plain(path, state, name) for name, new in wanted}
-    tensors: dict[str, Tensor] = {}
-    while wanted:
-        wanted = _copy_piece(wanted, partial(_plain, path, state), tensors)
-        state.clear()  # which unmaps the file
-        if wanted:
-            state, _ = _read_state(path)
-    return tensors
-
-
-def _read_state(path: Path) -> tuple[dict[Any, Any], bool]:
-    """The named tensors (and what else is there), and whether they are windows onto the file."""
-    content, mapped = _unpickle(path)
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise ModelError(f"{path} holds no state_dict; expected a checkpoint of named tensors")
-    return state, mapped
-
-
-def _plain(path: Path, state: Mapping[Any, Any], name: str) -> Tensor:
-    """The tensor of that name, if it is one that can be copied without surprise."""
-    tensor = state.get(name)
-    # A few bytes can claim any shape by strides of zero: copying those would fill the memory.
-    if (
-        not isinstance(tensor, Tensor)
-        or type(tensor) not in (Tensor, nn.Parameter)
-        or tensor.layout != torch.strided
-        or tensor.device.type != "cpu"
-        or not tensor.is_floating_point()
-        or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
-    ):
-        raise ModelError(f"{path}: {name!r:.80} is not a plain tensor of floating-point numbers")
-    return tensor
-
-
-def _unpickle(path: Path) -> tuple[Any, bool]:
-    try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except Exception:
-        foreign = []  # of the old format before torch 1.6, or damaged: `torch.load` knows which
-    for name in sorted(foreign):
-        if name.partition(".")[0] not in _BOOKKEEPING and name not in _BOOKKEEPING_NAMES:
-            raise ModelError(
-                f"{path} refers to {name!r:.80}; refused, as a checkpoint with more than weights "
-                "could run code"
-            )
-    try:
-        with torch.serialization.safe_globals([(_StandIn, name) for name in foreign]):
-            return _load(path)
-    # A damaged pickle can fail in any way that the unpickler's instructions can.
-    except Exception as error:
-        raise ModelError(
-            f"{path} is damaged, or holds more than weights and is refused ({_line(error)})"
-        ) from None
-
-
-def _load(path: Path) -> tuple[Any, bool]:
-    """What the file holds, and whether its tensors are windows onto it."""
-    with path.open("rb") as file:
-        # Only zip archives can be mapped, and only by a name from which torch guesses nothing else.
-        if file.read(2) == b"PK" and path.suffix != ".safetensors":
-            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True), True
-        file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=True), False
 
 
 def _line(error: Exception) -> str:

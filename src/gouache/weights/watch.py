@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -30,6 +32,16 @@ class Warnings:
 
     def progress(self, label: str, done: int, total: int | None) -> None:
         return None
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Warnings from inside are shown at the end, and not at all where an error says more."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for each in caught:
+        warnings.warn(each.message, stacklevel=4)
 
 
 class SourceError(Exception):
@@ -66,4 +78,4 @@ def need(module: str, purpose: str) -> Any:
         ) from None
 
 
-__all__ = ["SourceError", "Warnings", "Watch", "human_size", "need", "offline"]
+__all__ = ["SourceError", "Warnings", "Watch", "held_back", "human_size", "need", "offline"]

@@ -11,7 +11,7 @@ import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
 from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
-from gouache.apps.outputs import Outputs, default_out, slug
+from gouache.apps.outputs import reserved, slug
 from gouache.config import make_config
 from gouache.errors import ConfigError
 
@@ -42,19 +42,17 @@ def mask(
     check_phrase(phrase)
     config = EditConfig().updated(**given)
     source = read_source(image)
-    target = out or default_out(f"{slug(image.stem)} mask of {phrase}")
-    Outputs(out=target).check()
-    if overlay is not None:
-        Outputs(out=overlay).check()
-    fetch_missing([("perceptor", perceptor)], quiet)
-    found = find_mask(
-        source, phrase, perceptor=perceptor, device=str(resolve_device(device)), config=config
-    )
-    found.save(target)
-    if overlay is not None:
-        from gouache.output.png import save_picture
+    with reserved(out, f"{slug(image.stem)} mask of {phrase}", overlay=overlay) as outputs:
+        target = outputs.out
+        fetch_missing([("perceptor", perceptor)], quiet)
+        found = find_mask(
+            source, phrase, perceptor=perceptor, device=str(resolve_device(device)), config=config
+        )
+        found.save(target)
+        if overlay is not None:
+            from gouache.output.png import save_picture
 
-        save_picture(found.overlay(source), overlay, found.record(), phrase)
+            save_picture(found.overlay(source), overlay, found.record(), phrase)
     if json:
         told = {
             "out": str(target),
@@ -85,7 +83,12 @@ def edit(
     replace: Annotated[str, typer.Option("--replace", help="Repaint only what this names.")] = "",
     new: Annotated[str, typer.Option("--with", help="The prompt, after --replace.")] = "",
     mask: Annotated[
-        Path | None, typer.Option("--mask", help="Repaint only where this picture is light.")
+        Path | None,
+        typer.Option(
+            "--mask",
+            help="Repaint only where this picture is light, or where a transparent layer is "
+            "painted, or in its hole.",
+        ),
     ] = None,
     out: Out = None,
     overlay: Annotated[
@@ -109,32 +112,33 @@ def edit(
     if overlay is not None and not (replace or mask):
         raise ConfigError("an overlay shows a mask; say what to replace or give a mask")
     from gouache.editing import EditConfig
+    from gouache.editing.composite import warn_lossy
     from gouache.editing.config import split
     from gouache.editing.editor import DEFAULTS, make_plan
 
     mine, others = split(given)
     config = make_config(preset, **{**DEFAULTS, **others, "prompt": prompts[0]})
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
-    target = out or default_out(prompts[0])
-    outputs = Outputs(out=target, timelapse=timelapse)
-    outputs.check()
-    if overlay is not None:
-        Outputs(out=overlay).check()
-    from gouache.apps.fetching import fetch_missing
-    from gouache.apps.runner import edit_run
+    with reserved(
+        out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay
+    ) as outputs:
+        if plan.config.composite:
+            warn_lossy(outputs.out)
+        from gouache.apps.fetching import fetch_missing
+        from gouache.apps.runner import edit_run
 
-    fetch_missing([("generator", config.generator)], quiet)
-    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
-    return edit_run(
-        plan,
-        config,
-        outputs,
-        sized="size" in others,
-        overlay=overlay,
-        quiet=quiet,
-        json=json,
-        preview=preview,
-    )
+        fetch_missing([("generator", config.generator)], quiet)
+        fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
+        return edit_run(
+            plan,
+            config,
+            outputs,
+            sized="size" in others,
+            overlay=overlay,
+            quiet=quiet,
+            json=json,
+            preview=preview,
+        )
 
 
 __all__ = ["edit", "mask"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gouache.apps.cli.options import PAINT, with_settings
-from gouache.config import make_config
+from gouache.config import PaintConfig, make_config
 from gouache.errors import ConfigError, PromptError
 from gouache.registry import nearest
 
@@ -125,30 +125,53 @@ def _cutouts(
     config = make_config(own.preset, **{**own.defaults, **given, "seed": seed})
     if image is not None and prompt:
         raise ConfigError("give a prompt or --image, not both")
-    from gouache.atomic import output_errors, write_bytes
+    from gouache.atomic import output_errors
+    from gouache.reserve import endings, reserve
+
+    prompt = prompt or own.augmentations[0]
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    sets = (
+        [folder / f"picture{end}.png", folder / f"grid{end}.png", folder / f"figure{end}.json"]
+        for end in endings()
+    )
+    with reserve((), sets) as held:
+        return _write_cutouts(held.chosen, world, image, prompt, seed, given, config)
+
+
+def _write_cutouts(
+    places: Sequence[Path],
+    world: str,
+    image: Path | None,
+    prompt: str,
+    seed: int,
+    given: dict[str, Any],
+    config: PaintConfig,
+) -> int:
+    from gouache.atomic import write_bytes
     from gouache.figures.cutouts import strip
+    from gouache.figures.words import WORDS
+    from gouache.inputs import Input, portable
     from gouache.ops.images import load_image
     from gouache.output.png import dump_json, save_picture
 
-    prompt = prompt or own.augmentations[0]
     record: dict[str, Any] = {"figure": "cutouts", "seed": seed}
     if image is not None:
         picture = load_image(image)
-        record |= {"image": str(image), "config": config.to_dict()}
+        told = Input.of_file("image", image).record()
+        record |= {"inputs": [told], "config": portable(config).to_dict()}
     else:
         from gouache.figures.painters import Painters
         from gouache.figures.recipe import Cell
 
-        _fetch({**own.defaults, **given}, quiet=True)
+        _fetch({**WORDS[world].defaults, **given}, quiet=True)
         done = Painters(world, given, "").paint(Cell(prompt), seed, None)
         picture = done.picture
         record |= {"prompt": prompt, "seconds": done.seconds, **done.record}
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    save_picture(picture, folder / "picture.png", record, prompt if image is None else "")
-    grid = folder / "grid.png"
+    place, grid, about = places
+    save_picture(picture, place, record, prompt if image is None else "")
     save_picture(strip(picture, config.cutouts, seed), grid)
-    write_bytes(folder / "figure.json", (dump_json(record, indent=1) + "\n").encode())
+    write_bytes(about, (dump_json(record, indent=1) + "\n").encode())
     print(grid)
     return 0
 

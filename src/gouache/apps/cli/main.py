@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -15,6 +13,14 @@ from typer.core import TyperGroup
 
 from gouache._version import __version__
 from gouache.apps.cli import bench, edit, figures, models, paint, read, studio, train
+from gouache.apps.cli.arguments import OneWordValues
+from gouache.apps.printing import (
+    STREAM_ERRORS,
+    discard_stdout,
+    flush,
+    prepare_streams,
+    stdout_failed,
+)
 from gouache.errors import GouacheError, PromptError
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
@@ -48,14 +54,14 @@ app = typer.Typer(
     help='Paint pictures from words: gouache "a red apple". '
     "A prompt that is also a command's name needs paint before it.",
 )
-app.command("paint")(paint.paint)
-app.command("edit")(edit.edit)
+app.command("paint", cls=OneWordValues)(paint.paint)
+app.command("edit", cls=OneWordValues)(edit.edit)
 app.command("mask")(edit.mask)
 app.command("resume")(paint.resume)
 app.command("replay")(paint.replay)
 app.command("info")(read.info)
 app.command("bench")(bench.bench)
-app.command("figures")(figures.figures)
+app.command("figures", cls=OneWordValues)(figures.figures)
 app.command("studio")(studio.studio)
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
@@ -84,6 +90,7 @@ def _command() -> Any:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Our errors are one line on stderr and 2."""
+    prepare_streams()
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _one_line_each()
@@ -91,12 +98,13 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _one_line_each() -> Callable[..., None]:
-    """Shows warnings as one line each, and of a kind only the first."""
-    seen: set[type[Warning]] = set()
+    """Shows warnings as one line each, and of a kind only the first, unless it says otherwise."""
+    seen: set[object] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if category not in seen:
-            seen.add(category)
+        key = (category, str(message)) if getattr(category, "all_differ", False) else category
+        if key not in seen:
+            seen.add(key)
             print(f"gouache: note: {message}", file=sys.stderr)
 
     return show
@@ -105,7 +113,7 @@ def _one_line_each() -> Callable[..., None]:
 def _run(arguments: list[str] | None) -> int:
     try:
         code = _command().main(args=arguments, standalone_mode=False, prog_name="gouache")
-        sys.stdout.flush()
+        flush()
     except PromptError as error:
         return _fail(f"{error}\n{error.pointer()}" if error.text else str(error))
     except GouacheError as error:
@@ -119,8 +127,12 @@ def _run(arguments: list[str] | None) -> int:
         return int(stop.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`gouache --help | head`); nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in STREAM_ERRORS:
+            raise
+        return _fail(str(stdout_failed(error)))
     return int(code or 0)
 
 
@@ -130,7 +142,7 @@ def _fail(message: str) -> int:
 
 
 def entry() -> None:
-    """What the installed `gouache` script calls."""
-    # What is imported stays; to look for garbage among it takes a tenth of a second of the start.
-    gc.set_threshold(50_000)
-    sys.exit(run())
+    """What scripts call that were installed with earlier versions."""
+    from gouache.__main__ import entry as start
+
+    start()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gouache.apps.printing import print_json
 from gouache.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def list_models(
         return 0
     rows = [describe(e) for e in [*catalogue.shipped(), *published, *catalogue.added()]]
     if json:
-        typer.echo(jsonlib.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return 0
     for line in text_table(rows):
         typer.echo(line)
@@ -110,6 +110,11 @@ def add(
     if config is not None and not config.is_file():
         raise ModelError(f"there is no file {config}; expected the configuration of {path}")
     found = recognise(path)
+    if found.kind == "perceptor" and config is not None:
+        raise ModelError(
+            f"{config} would not be read: the configuration of a perceptor lies beside its "
+            f"weights; put it there as {path.with_suffix('.json').name}"
+        )
     if found.kind == "perceptor":
         load_perceptor(path)  # so that what cannot be loaded is refused now, not when painting
     record = cache.add(name, found.kind, found.family, path, config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json as jsonlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,17 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
-from gouache.apps.outputs import Outputs, default_out
-from gouache.config import PaintConfig, flatten, make_config
-from gouache.errors import ConfigError, StateError
+from gouache.apps.outputs import Outputs, reserved
+from gouache.config import PaintConfig, make_config
+from gouache.errors import PromptError
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
     bool, typer.Option("--preview", help="Show the picture in the terminal while it is painted.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON about the result.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Picture to write: .png, .jpg, .webp.")
+Out = Annotated[  # text: a path would lose the slash that makes it a folder
+    str | None,
+    typer.Option("--out", "-o", help="Picture to write: .png, .jpg, .webp; or a folder for it."),
 ]
 Timelapse = Annotated[
     Path | None, typer.Option("--timelapse", help="Film of the painting, .mp4 or .gif.")
@@ -60,7 +61,8 @@ def paint(
 ) -> int:
     """Paint pictures from words: "text:weight:stop | text ^ next stage"."""
     values = {**read_config_file(config), **given}
-    preset = values.pop("preset", preset) if preset == "auto" else preset
+    filed = values.pop("preset", preset)
+    preset = filed if preset == "auto" else preset
     if words:
         asked = split_prompts(words)
         one = len(asked) == 1
@@ -68,15 +70,19 @@ def paint(
     settings = make_config(preset, **values)
     check_prompts(settings)
     if dry_run:
-        typer.echo(jsonlib.dumps(settings.to_dict(), indent=2, ensure_ascii=False))
+        from gouache.apps.settings_file import settings_text
+
+        typer.echo(settings_text(settings, sys.stdout.encoding))
         return 0
-    outputs = Outputs(
-        out=out or default_out(settings.title),
+    with reserved(
+        out,
+        settings.title,
+        count=settings.count,
         run_dir=run_dir,
         save_every=save_every,
         timelapse=timelapse,
-    )
-    return paint_and_report(settings, outputs, quiet=quiet, json=json, preview=preview)
+    ) as outputs:
+        return paint_and_report(settings, outputs, quiet=quiet, json=json, preview=preview)
 
 
 def resume(
@@ -93,31 +99,42 @@ def resume(
 
 def replay(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
+    init_image: Annotated[
+        Path | None, typer.Option("--init-image", help="Where the init image is now.")
+    ] = None,
+    image_prompt: Annotated[
+        list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
+    ] = None,
+    generator: Annotated[str, typer.Option("--generator", help="Where the generator is now.")] = "",
+    perceptor: Annotated[
+        list[str] | None, typer.Option("--perceptor", help="Where a perceptor is now.")
+    ] = None,
     out: Out = None,
     timelapse: Timelapse = None,
     preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Paint a picture again from the settings inside its file."""
+    """Paint a picture again from the settings inside its file.
+
+    What it was painted from is found by name beside it or in this folder, and has to be the same.
+    """
+    from gouache.apps.replaying import Named, replay_settings
+    from gouache.output.documents import unusable
     from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
-    if any("edit" in edit for edit in metadata.get("edits") or ()):
-        raise StateError(
-            f"{picture} is an edit of another picture, which its file does not hold; "
-            "use gouache edit with that picture again"
-        )
+    named = Named(init_image, image_prompt or [], generator, perceptor or [])
+    settings, index = replay_settings(metadata, picture, named)
     try:
-        settings = PaintConfig.from_dict(metadata["config"])
-        index = metadata.get("picture")
-        name = settings.title if index is None else settings.prompt_of(index)
-    except (KeyError, TypeError) as error:
-        raise StateError(f"{picture} lacks settings ({error}); it cannot be replayed") from None
-    outputs = Outputs(out=out or default_out(name), timelapse=timelapse, only=index)
-    return paint_and_report(
-        settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
-    )
+        check_prompts(settings)
+    except PromptError as error:
+        raise unusable(metadata, picture, str(error)) from None
+    name = settings.title if index is None else settings.prompt_of(index)
+    with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
+        return paint_and_report(
+            settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
+        )
 
 
 def paint_and_report(
@@ -129,8 +146,7 @@ def paint_and_report(
     preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
-    """Checks the outputs before anything slow is imported, then paints."""
-    outputs.check()
+    """Checks the settings before anything slow is loaded, then paints."""
     from gouache.apps.fetching import fetch_missing
     from gouache.apps.runner import paint_run
     from gouache.engine import validate
@@ -167,21 +183,12 @@ def check_prompts(settings: PaintConfig) -> None:
 
 
 def read_config_file(path: Path | None) -> dict[str, Any]:
-    """Flat settings from a YAML or JSON file; unknown keys are refused by the settings."""
+    """Flat settings from a file; unknown keys are refused by the settings."""
     if path is None:
         return {}
-    import yaml
+    from gouache.apps.settings_file import read_settings
 
-    try:
-        # JSON is YAML, so one reader serves both; safe_load builds plain values only.
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"the settings file {path} cannot be read: {reason}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ConfigError(f"the settings file {path} is not YAML or JSON: {reason}") from None
-    return flatten({} if values is None else values)
+    return read_settings(path)
 
 
 __all__ = ["paint", "read_config_file", "replay", "resume"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gouache.apps.printing import print_json
 from gouache.config import PaintConfig, settings
 
 
@@ -16,22 +17,37 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
     """Show how a picture was made."""
+    from gouache.output.documents import check_document, later_version
     from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
+    check_document(metadata, picture)
+    if later := later_version(metadata, picture):
+        typer.echo(f"gouache: note: {later}; what is new in it may be missing here", err=True)
     if json:
-        typer.echo(jsonlib.dumps(metadata, ensure_ascii=False))
+        print_json(metadata)
         return 0
     for line in describe(metadata):
         typer.echo(line)
     return 0
 
 
-def describe(metadata: dict[str, Any]) -> list[str]:
-    """Readable lines: the prompt, what differs from the defaults, the models, the losses."""
-    config = metadata.get("config", {})
+def describe(metadata: Mapping[str, Any]) -> list[str]:
+    """Readable lines: the prompt, what differs from the defaults, the models, the losses.
+
+    `metadata` is a document as `check_document` lets it pass. Of one that tells no settings (a mask
+    or a cell of a figure) all that it tells.
+    """
+    rows = _painting(metadata) if "config" in metadata else _plain(metadata)
+    rows.append(("version", metadata.get("version")))
+    shown = [(_line(name), _line(value)) for name, value in rows]
+    width = max(len(name) for name, _ in shown)
+    return [f"{name:{width}}  {value}" for name, value in shown]
+
+
+def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
     flat: dict[str, Any] = {}
-    for key, value in config.items():
+    for key, value in metadata["config"].items():
         flat |= value if isinstance(value, dict) else {key: value}
     rows = _prompts(metadata, flat)
     plain = PaintConfig()
@@ -44,35 +60,54 @@ def describe(metadata: dict[str, Any]) -> list[str]:
         if setting.name in always or value != (
             list(default) if isinstance(default, tuple) else default
         ):
-            shown = "x".join(map(str, value)) if setting.name == "size" else value
-            if isinstance(shown, list):
-                shown = ", ".join(map(str, shown)) or "none"
+            mark = "x" if setting.name == "size" else ", "
+            shown = mark.join(map(str, value)) or "none" if isinstance(value, list) else value
             rows.append((setting.name, shown))
+    for one in metadata.get("inputs", []):
+        name, kind = one.get("name") or "a picture", f"sha256 of its {one.get('of')}"
+        kind = "sha256" if one.get("of", "file") == "file" else kind
+        rows.append(("read", f"{name} as {one.get('setting')} ({kind} {_sum(one, 'sha256')})"))
     for model in metadata.get("perceptors", []):
         rows.append(("perceptor", _model(model)))
     rows.append(("generator", _model(metadata.get("generator", {}))))
     for name, value in metadata.get("losses", {}).items():
         rows.append((f"loss {name}", f"{value:.4f}" if isinstance(value, float) else value))
     if metadata.get("picture") is not None and flat.get("count", 1) != 1:
-        rows.append(("picture", f"{metadata['picture'] + 1} of {flat['count']}"))
+        rows.append(("picture", f"{metadata['picture'] + 1} of {flat.get('count', 1)}"))
     rows.append(("done", f"{metadata.get('step')} of {metadata.get('num_steps')} steps"))
     if metadata.get("edits"):
         rows.append(("edits", f"{len(metadata['edits'])} by hand"))
-    rows.append(("version", metadata.get("version")))
-    width = max(len(name) for name, _ in rows)
-    return [f"{name:{width}}  {value}" for name, value in rows]
+    return rows
 
 
-def _prompts(metadata: dict[str, Any], flat: dict[str, Any]) -> list[tuple[str, Any]]:
+def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in metadata.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        rows += [(f"{key} {name}".strip(), one) for name, one in inner if key != "version"]
+    return rows
+
+
+def _prompts(metadata: Mapping[str, Any], flat: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The picture's own prompt; of a grid all of them."""
     prompts = flat.get("prompts") or [flat.get("prompt", "")]
+    prompts = prompts if isinstance(prompts, list) else [prompts]
     picture = metadata.get("picture")
     if picture is None:
         return [("prompt", prompt) for prompt in prompts]
     return [("prompt", prompts[picture % len(prompts)])]
 
 
-def _model(model: dict[str, Any]) -> str:
+def _model(model: Mapping[str, Any]) -> str:
     weight = model.get("weight", 1)
     share = "" if weight == 1 else f", weight {weight:g}"
-    return f"{model.get('name')} (sha256 {str(model.get('fingerprint'))[:12]}{share})"
+    return f"{model.get('name')} (sha256 {_sum(model, 'fingerprint')}{share})"
+
+
+def _sum(told: Mapping[str, Any], name: str) -> str:
+    return str(told.get(name) or "unknown")[:12]
+
+
+def _line(value: Any) -> str:
+    """On one line and printable, whatever a file tells, and in full."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))

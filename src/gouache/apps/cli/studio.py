@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
+import stat
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gouache.errors import ConfigError
+from gouache.prompts import one_line
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+ENVIRONMENT = "GOUACHE_STUDIO_AUTH"
+_AUTH_BYTES = 4096
 
 
 def studio(
@@ -22,7 +28,18 @@ def studio(
         Path, typer.Option("--runs", help="The folder of all pictures and their history.")
     ] = Path("gouache-studio"),
     auth: Annotated[
-        str | None, typer.Option("--auth", help="USER:PASSWORD that visitors must know.")
+        str | None,
+        typer.Option("--auth", help="USER:PASSWORD that visitors must know; others see it in ps."),
+    ] = None,
+    auth_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--auth-file", help=f"A file with USER:PASSWORD; or set {ENVIRONMENT} instead."
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="Another name that leads here, of a proxy for example."),
     ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
@@ -37,15 +54,67 @@ def studio(
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"the studio needs {package}; run: pip install 'gouache[studio]'")
-    if auth is not None and not all(auth.partition(":")):
-        raise ConfigError("auth must be USER:PASSWORD, both with at least one character")
-    from gouache.apps.studio.server import serve
-
-    local = host in _LOCAL
+    secret = _secret(auth, auth_file)
+    names = [_host(name) for name in allow_host or ()]
     from gouache.apps.studio.orders import Limits
+    from gouache.apps.studio.server import serve
+    from gouache.interrupts import raise_interrupts
+
+    raise_interrupts()  # the server closes everything, then passes the signal on
 
     limits = Limits(pixels=max_pixels, steps=max_steps, queue=max_queue)
-    return serve(host, port, runs, limits, auth=auth, local=local, browser=browser)
+    return serve(host, port, runs, limits, auth=secret, allowed_hosts=names, browser=browser)
+
+
+def _secret(auth: str | None, file: Path | None) -> str | None:
+    """USER:PASSWORD from the one place that gives it; no message shows any of it."""
+    if auth is not None and file is not None:
+        raise ConfigError("--auth and --auth-file are both given; give one")
+    if file is not None:
+        return _checked(_first_line(file), f"the first line of {one_line(file)}")
+    if auth is not None:
+        checked = _checked(auth, "auth")
+        print(
+            "gouache: warning: others on this machine can read --auth in the list of processes; "
+            f"use --auth-file or {ENVIRONMENT}",
+            file=sys.stderr,
+        )
+        return checked
+    given = os.environ.get(ENVIRONMENT)
+    return None if given is None else _checked(given, ENVIRONMENT)
+
+
+def _first_line(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            shared = stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o044
+            regular = stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
+            line = opened.readline(_AUTH_BYTES).decode().rstrip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"cannot read {one_line(file)}: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(f"{one_line(file)} is not text in UTF-8; write USER:PASSWORD") from None
+    if shared and regular and os.name == "posix":
+        print(
+            f"gouache: warning: others on this machine can read {one_line(file)}; "
+            "make it private: chmod 600",
+            file=sys.stderr,
+        )
+    return line
+
+
+def _checked(auth: str, where: str) -> str:
+    if not all(auth.partition(":")):
+        raise ConfigError(f"{where} must be USER:PASSWORD, both with at least one character")
+    return auth
+
+
+def _host(name: str) -> str:
+    if not re.fullmatch(r"[\w.:\[\]-]+", name):
+        raise ConfigError(
+            f"--allow-host is {name!r:.60}; expected a host name such as studio.example"
+        )
+    return name
 
 
 __all__ = ["studio"]

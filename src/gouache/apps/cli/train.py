@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -33,12 +32,10 @@ CACHE = Path("data/cache")
 
 
 def _prepare(number: int) -> None:
-    """Processor threads; and an end by SIGTERM that saves as Ctrl-C does."""
+    """Processor threads; and an end by Ctrl-C or SIGTERM that saves."""
+    from gouache.interrupts import raise_interrupts
 
-    def stop(*_: object) -> None:
-        raise SystemExit(143)
-
-    signal.signal(signal.SIGTERM, stop)
+    raise_interrupts()
     if number > 0:
         os.environ["OMP_NUM_THREADS"] = str(number)
         import torch

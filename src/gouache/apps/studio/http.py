@@ -7,23 +7,25 @@ import dataclasses
 import json
 import math
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gouache._version import __version__
 from gouache.apps.outputs import slug
-from gouache.apps.studio.guard import Guard
+from gouache.apps.studio.bodies import Bodies
+from gouache.apps.studio.connections import Closing, Ending
+from gouache.apps.studio.guard import Guard, may_see, settled_owner
 from gouache.apps.studio.orders import (
     flat_settings,
     installed_models,
@@ -31,25 +33,24 @@ from gouache.apps.studio.orders import (
     read_order,
     settings_table,
 )
+from gouache.apps.studio.refusals import HANDLERS, NotFoundError
 from gouache.apps.studio.runs import Run
-from gouache.apps.studio.uploads import Uploads, check_strokes
-from gouache.apps.studio.worker import QueueFullError, Studio, make_film
-from gouache.editing.mask import find_mask
-from gouache.errors import ConfigError, GouacheError, OutputError, PromptError
+from gouache.apps.studio.uploads import (
+    DECODINGS,
+    Uploads,
+    lay_together,
+    read_strokes,
+)
+from gouache.apps.studio.worker import Studio, make_film
+from gouache.apps.studio.workshop import Workshop
+from gouache.editing.mask import Mask, check_phrase, find_mask
+from gouache.errors import ConfigError, OutputError
 from gouache.prompts import parse_prompts
 
 PAGE = Path(__file__).parent / "page"
 JSON_BYTES = 2**20
 POLL = 0.05  # seconds between two looks for news
 _ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
-
-
-class TooLargeError(ConfigError):
-    """More bytes than are taken."""
-
-
-class NotFoundError(ConfigError):
-    """Nothing of that name belongs to this visitor."""
 
 
 class Interface:
@@ -59,7 +60,11 @@ class Interface:
         self.studio = studio
         self.uploads = Uploads(studio.root, studio.limits)
         self.models = installed_models()
-        self._looking = threading.Lock()  # one search for a mask at a time
+        self.masks = Workshop("masks")
+        self.films = Workshop("films")
+        self.bodies = Bodies()
+        self._decoding = anyio.CapacityLimiter(DECODINGS)  # others wait without a thread
+        self._drawing = threading.Lock()
 
     async def info(self, request: Request) -> Response:
         """What the studio can do, for pages and clients."""
@@ -89,8 +94,10 @@ class Interface:
 
     async def add_image(self, request: Request) -> Response:
         """Takes a picture file as the body; gives its id."""
-        data = await self._body(request, self.studio.limits.upload_bytes)
-        name, picture = await run_in_threadpool(self.uploads.add, data, _owner(request))
+        async with self.bodies.read(request, self.studio.limits.upload_bytes) as data:
+            name, picture = await anyio.to_thread.run_sync(
+                self.uploads.add, data, _owner(request), limiter=self._decoding
+            )
         return JSONResponse({"id": name, "width": picture.width, "height": picture.height}, 201)
 
     async def image(self, request: Request) -> Response:
@@ -106,10 +113,14 @@ class Interface:
         if not isinstance(body, dict) or not isinstance(body.get("phrase"), str):
             raise ConfigError('send {"image": ID, "phrase": "a red apple"}')
         path = self._find_image(_owner(request))(_picture_name(body.get("image")))
-        found = await run_in_threadpool(self._look, path, body["phrase"])
-        name = await run_in_threadpool(
-            self.uploads.keep, found.to_pil().convert("RGB"), _owner(request)
-        )
+        phrase, owner = body["phrase"], _owner(request)
+        check_phrase(phrase)
+
+        def work() -> tuple[Mask, str]:
+            found = find_mask(path, phrase)
+            return found, self.uploads.keep(found.to_pil().convert("RGB"), owner)
+
+        found, name = await self.masks.run(owner, work, request.is_disconnected)
         told = {"id": name, "share": round(found.share, 4), "score": round(found.seen, 4)}
         return JSONResponse(told, 201)
 
@@ -126,7 +137,8 @@ class Interface:
 
     async def runs(self, request: Request) -> Response:
         """All runs of this visitor, oldest first."""
-        own = [run for run in list(self.studio.runs.values()) if run.owner == _owner(request)]
+        who = _owner(request)
+        own = [run for run in list(self.studio.runs.values()) if may_see(who, run.owner)]
         return JSONResponse({"runs": [self._public(run) for run in own]})
 
     async def run(self, request: Request) -> Response:
@@ -153,11 +165,17 @@ class Interface:
                 raise ConfigError('send nothing, or {"prompt": "text"}')
             await run_in_threadpool(studio.go_on, run, prompt)
         elif action == "draw":
-            data = await self._body(request, studio.limits.upload_bytes)
-            await run_in_threadpool(lambda: studio.draw(run, check_strokes(data)))
+            async with self.bodies.read(request, studio.limits.upload_bytes) as data:
+                await anyio.to_thread.run_sync(self._draw, run, data, limiter=self._decoding)
         else:
             raise NotFoundError(f"a run cannot {action!r:.40}")
         return JSONResponse(self._public(run))
+
+    def _draw(self, run: Run, data: bytes) -> None:
+        """Lays strokes over those that wait already: a paused run keeps one layer."""
+        with self._drawing:
+            self.studio.draw(run, read_strokes(data, run.config.size))
+            self.studio.join_drawings(run, lay_together)
 
     async def events(self, request: Request) -> Response:
         """Server-sent events: the run as it changes, until it has ended."""
@@ -214,7 +232,9 @@ class Interface:
         run, kind = self._run(request), request.path_params["kind"]
         if kind not in ("mp4", "gif"):
             raise NotFoundError(f"a timelapse is mp4 or gif, not {kind!r:.20}")
-        return self._file(run, await run_in_threadpool(make_film, run, kind), kind)
+        gone = request.is_disconnected
+        path = await self.films.run(_owner(request), lambda: make_film(run, kind), gone)
+        return self._file(run, path, kind)
 
     def _file(self, run: Run, path: Path | None, kind: str) -> Response:
         if path is None or not path.exists():
@@ -225,17 +245,13 @@ class Interface:
             content_disposition_type="inline",
         )
 
-    def _look(self, path: Path, phrase: str) -> Any:
-        with self._looking:
-            return find_mask(path, phrase)
-
     def _public(self, run: Run) -> dict[str, Any]:
         return run.public() | {"position": self.studio.position(run)}
 
     def _run(self, request: Request) -> Run:
         name = request.path_params["run"]
         run = self.studio.runs.get(name)
-        if run is None or run.owner != _owner(request):
+        if run is None or not may_see(_owner(request), run.owner):
             raise NotFoundError(f"there is no run {name!r:.40} of yours")
         return run
 
@@ -248,22 +264,17 @@ class Interface:
                 return self.uploads.path(name, owner)
             run = self.studio.runs.get(name)
             path = None if run is None else run.path / "nodes" / f"{int(node)}.png"
-            if run is None or run.owner != owner or path is None or not path.exists():
+            if run is None or not may_see(owner, run.owner) or path is None or not path.exists():
                 raise ConfigError(f"there is no picture {name}/{node} of yours")
             return path
 
         return find
 
-    async def _body(self, request: Request, most: int) -> bytes:
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > most:
-                raise TooLargeError(f"the request has more than {most:,} bytes; send less")
-        return bytes(data)
-
     async def _json(self, request: Request, empty: Any = None) -> Any:
-        data = await self._body(request, JSON_BYTES)
+        async with self.bodies.read(request, JSON_BYTES) as data:
+            return self._parsed(request, data, empty)
+
+    def _parsed(self, request: Request, data: bytes, empty: Any) -> Any:
         if not data and empty is not None:
             return empty
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
@@ -298,43 +309,30 @@ def _owner(request: Request) -> str:
     return str(request.state.owner)
 
 
-def _status(error: Exception) -> int:
-    known: dict[type, int] = {
-        OutputError: 507,
-        TooLargeError: 413,
-        NotFoundError: 404,
-        QueueFullError: 429,
-    }
-    return known.get(type(error), 400)
-
-
-async def _own_error(request: Request, error: Exception) -> Response:
-    # Where the studio keeps its files is nobody's business but its owner's.
-    message = str(error).replace(str(request.app.state.root), "the studio's folder")
-    told: dict[str, Any] = {"error": " ".join(message.split())}
-    if isinstance(error, PromptError):
-        told["position"] = error.position
-    return JSONResponse(told, _status(error))
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # nobody is there to read it
-
-
 async def _index(request: Request) -> Response:
     return FileResponse(PAGE / "index.html")
 
 
 def make_app(
-    studio: Studio, hosts: tuple[str, ...] | None = None, auth: str | None = None
+    studio: Studio,
+    hosts: Collection[str] | None = None,
+    auth: str | None = None,
+    *,
+    any_address: bool = False,
+    local: bool = False,
 ) -> Starlette:
-    """The ASGI application; `hosts` and `auth` as for `Guard`. Closes the studio when it ends."""
+    """The ASGI application; everything but the studio as for `Guard`.
+
+    Closes the studio when it ends. Setting `app.state.closing` ends open streams.
+    """
     api = Interface(studio)
+    for run in list(studio.runs.values()):  # older versions wrote the visitor's cookie
+        if (owner := settled_owner(run.owner)) != run.owner:
+            run.owner = owner
+            with suppress(OutputError):
+                run.save_about()
+    closing = Closing()
+    guard = Middleware(Guard, hosts=hosts, auth=auth, any_address=any_address, local=local)
     Endpoint = Callable[[Request], Awaitable[Response]]
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "/api/info", api.info),
@@ -360,19 +358,18 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        for workshop in (api.masks, api.films):
+            workshop.close()
         await run_in_threadpool(studio.close)
 
     app = Starlette(
         routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
-        middleware=[Middleware(Guard, hosts=hosts, auth=auth)],
-        exception_handlers={
-            GouacheError: _own_error,
-            HTTPException: _http_error,
-            ClientDisconnect: _gone,
-        },
+        middleware=[Middleware(Ending, closing=closing), guard],
+        exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     app.state.root = studio.root
+    app.state.closing = closing
     return app
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gouache.config import PaintConfig, make_config, settings
+from gouache.config import PaintConfig, make_config, parse_perceptor, settings
 from gouache.editing.config import EditConfig, edit_settings
 from gouache.errors import ConfigError
 from gouache.prompts import parse_prompts
@@ -33,8 +33,12 @@ class Limits:
     steps: int = 2000
     cutouts: int = 256
     queue: int = 20
+    queue_each: int = 10  # of one visitor
     upload_bytes: int = 20 * 2**20
+    upload_pixels: int = 32 * 2**20  # of what is decoded at full size; a JPEG may have more
     uploads: int = 500  # pictures kept for one visitor
+    upload_space: int = 256 * 2**20  # bytes of them
+    upload_space_of_all: int = 4 * 2**30  # bytes of all visitors' pictures
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,11 @@ def _check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
     if not _is_list(names):
         raise ConfigError(f"{kind} is {given!r:.60}; expected the name of a model")
     for name in names:
-        if not isinstance(name, str) or name.partition(":")[0] not in allowed:
+        # The whole name: what follows one may be a path.
+        known = isinstance(name, str) and (
+            name in allowed or (kind == "perceptor" and parse_perceptor(name)[0] in allowed)
+        )
+        if not known:
             raise ConfigError(f"{kind} is {name!r:.60}; this studio has {', '.join(allowed)}")
 
 

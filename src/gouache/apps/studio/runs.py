@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gouache.apps.studio.guard import settled_owner
 from gouache.atomic import write_bytes
 from gouache.config import PaintConfig
-from gouache.errors import GouacheError
+from gouache.errors import GouacheError, OutputError
 from gouache.output.png import dump_json
 
 if TYPE_CHECKING:
@@ -22,13 +25,21 @@ if TYPE_CHECKING:
     from gouache.output.run_folder import RunFolder
 
 ENDED = ("done", "stopped", "failed", "cancelled", "interrupted")
+STATE = "state.safetensors"
+ORDER = "order.json"  # what was asked, until it is begun: a queue survives its server
 ABOUT = "studio.json"  # beside settings.json: whose run it is, where it came from, how it went
 
 
-@dataclass
+_PATH = re.compile(
+    r"(?<![\w/.:])(?:/[^\s/'\"<>|;,]+){1,}/(?=[^\s/'\"<>|;,])|[A-Za-z]:\\(?:[^\s\\]+\\)+"
+)
+
+
+@dataclass(eq=False)
 class Run:
     """One painting. Only the worker touches `session` and `folder`; the rest under `lock`.
 
+    `owner` is what `guard.owner_of` makes of a visitor's token.
     status: queued, starting, painting, paused; or how it ended: done, stopped (by hand, the picture
     is there), failed, cancelled (before it began), interrupted (the server ended; can go on).
     """
@@ -44,6 +55,7 @@ class Run:
     step: int = 0
     num_steps: int = 0
     error: str = ""
+    notes: dict[str, str] = field(default_factory=dict)  # of each kind of warning the first
     totals: list[float] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     seconds_left: float | None = None
@@ -54,9 +66,10 @@ class Run:
     frame: bytes = field(default=b"", repr=False)  # JPEG
     version: int = 0  # counts what is to be seen
     wish: str = ""  # "", pause or stop: the worker looks between two steps
-    drawings: list[bytes] = field(default_factory=list, repr=False)  # PNG with alpha
+    drawings: list[Path] = field(default_factory=list, repr=False)  # PNG with alpha, not laid yet
     prompt: str | None = None  # a new one, from the next step on
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    saving: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def new(cls, root: Path, owner: str, order: Order) -> Run:
@@ -78,6 +91,15 @@ class Run:
     def picture_path(self) -> Path:
         return self.path / "picture.png"
 
+    @property
+    def begun(self) -> bool:
+        """Is there a picture to go on from?"""
+        return self.session is not None or (self.path / STATE).exists()
+
+    @property
+    def can_go_on(self) -> bool:
+        return self.begun or (self.path / ORDER).exists()
+
     def newest_picture(self) -> Path | None:
         """The file that shows it best now, None before anything was painted."""
         steps, nodes = sorted(self.path.glob("steps/*.png")), self.path.glob("nodes/*.png")
@@ -98,9 +120,26 @@ class Run:
                 setattr(self, name, value)
             self.version += 1
 
+    def noted(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        """Keeps a warning of ours for the page to show: words that are unknown or cut off."""
+        if category.__module__.startswith("gouache."):
+            differs = getattr(category, "all_differ", False)
+            with self.lock:
+                self.notes.setdefault(
+                    f"{category.__name__} {message if differs else ''}", str(message)
+                )
+
     def save_about(self) -> None:
         """Writes what the run folder itself does not tell."""
-        about = {
+        with self.saving:  # the one who writes last writes the newest
+            write_bytes(self.path / ABOUT, dump_json(self._about()).encode())
+
+    def _about(self) -> dict[str, Any]:
+        with self.lock:
+            return self._told()
+
+    def _told(self) -> dict[str, Any]:
+        return {
             "owner": self.owner,
             "parent": self.parent,
             "kind": self.kind,
@@ -109,9 +148,10 @@ class Run:
             "step": self.step,
             "num_steps": self.num_steps,
             "error": self.error,
-            "nodes": self.nodes,
+            "nodes": [dict(node) for node in self.nodes],
+            "prompt": self.config.prompt,
+            "words": self.prompt,
         }
-        write_bytes(self.path / ABOUT, dump_json(about).encode())
 
     def public(self) -> dict[str, Any]:
         """What its owner may see of it, without the settings."""
@@ -119,6 +159,7 @@ class Run:
             return {
                 "id": self.id,
                 "prompt": self.config.prompt,
+                "words": self.prompt,  # from the next step on, None for the same
                 "kind": self.kind,
                 "parent": self.parent,
                 "created": self.created,
@@ -129,7 +170,10 @@ class Run:
                 "seed": self.config.seed,
                 "size": list(self.config.size),
                 "nodes": [dict(node) for node in self.nodes],
-                "error": self.error,
+                "error": without_paths(self.error, self.path.parents[1]),
+                "notes": [
+                    without_paths(note, self.path.parents[1]) for note in self.notes.values()
+                ],
                 "version": self.version,
                 "picture": self.picture_path.exists(),
             }
@@ -138,7 +182,8 @@ class Run:
 def load_runs(root: Path) -> list[Run]:
     """The runs of earlier servers, oldest first; folders that cannot be read are left alone.
 
-    A run that was under way when its server ended is `interrupted` and can go on from its state.
+    A run that was under way when its server ended is `interrupted` and can go on; one that waited
+    still waits.
     """
     found = []
     for path in sorted((root / "runs").glob("*")):
@@ -158,16 +203,50 @@ def load_runs(root: Path) -> list[Run]:
                 num_steps=int(about["num_steps"]),
                 error=str(about["error"]),
                 nodes=[dict(node) for node in about["nodes"]],
+                drawings=sorted(path.glob("drawings/*.png")),
+                prompt=None if about.get("words") is None else str(about["words"]),
             )
+            run.config = run.config.updated(prompt=str(about.get("prompt", run.config.prompt)))
         except (OSError, ValueError, KeyError, TypeError, GouacheError):
             continue
-        if not run.ended:
-            run.status = "interrupted" if (path / "state.safetensors").exists() else "failed"
-            run.error = "" if run.status == "interrupted" else "the server ended before it began"
+        if not run.ended and not (run.status == "queued" and run.can_go_on):
+            run.status = "interrupted" if run.can_go_on else "failed"
+            run.error = "" if run.can_go_on else "the server ended before it began"
+        if run.status in ("queued", "interrupted"):
             steps = sorted(path.glob("steps/*.png"))
             run.step = int(steps[-1].stem) if steps else run.step
         found.append(run)
     return sorted(found, key=lambda run: run.created)
 
 
-__all__ = ["ABOUT", "ENDED", "Run", "load_runs"]
+def hide_tokens(root: Path) -> None:
+    """Puts visitors' names in the place of the tokens that earlier versions kept in `root`."""
+    for path in (root / "runs").glob(f"*/{ABOUT}"):
+        with suppress(OSError, ValueError, KeyError, TypeError, OutputError):
+            about = json.loads(path.read_bytes())
+            if (owner := settled_owner(about["owner"])) != about["owner"]:
+                write_bytes(path, dump_json({**about, "owner": owner}).encode())
+    for path in (root / "images").glob("*"):
+        if (owner := settled_owner(path.name)) != path.name:
+            with suppress(OSError):
+                path.rename(path.with_name(owner))
+
+
+def without_paths(message: str, root: Path) -> str:
+    """A message for visitors: of files on this machine they read the names only."""
+    for folder in {str(root), str(root.absolute()), str(root.resolve())}:
+        if len(folder) > 1:
+            message = message.replace(folder, "the studio's folder")
+    return _PATH.sub("", message)
+
+
+__all__ = [
+    "ABOUT",
+    "ENDED",
+    "ORDER",
+    "STATE",
+    "Run",
+    "hide_tokens",
+    "load_runs",
+    "without_paths",
+]

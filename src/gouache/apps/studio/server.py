@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import webbrowser
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from gouache.apps.studio.connections import make_listener, make_server
+from gouache.apps.studio.guard import is_local, own_names
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.worker import Studio
@@ -25,12 +27,66 @@ def serve(
     limits: Limits,
     *,
     auth: str | None,
-    local: bool,
+    allowed_hosts: Collection[str],
     browser: bool,
 ) -> int:
-    """Serves the page; the exit code. `ConfigError` for a taken port, `OutputError` for `root`."""
-    import uvicorn
+    """Serves the page; the exit code. `ConfigError` for a taken port, `OutputError` for `root`.
 
+    `allowed_hosts`: names by which it is reached besides its own. Files are private to whoever
+    starts it.
+    """
+    mask = os.umask(0o077)
+    try:
+        lock = _lock(root)
+        try:
+            return _serve(host, port, root, limits, auth, allowed_hosts, browser)
+        finally:
+            lock.release()
+    finally:
+        os.umask(mask)
+
+
+def _serve(
+    host: str,
+    port: int,
+    root: Path,
+    limits: Limits,
+    auth: str | None,
+    allowed_hosts: Collection[str],
+    browser: bool,
+) -> int:
+    try:
+        listener = make_listener(host, port)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ConfigError(
+            f"cannot listen on {one_line(host, 80)}:{port} ({one_line(error, 60)}); "
+            "give another --port"
+        ) from None
+    with listener:
+        bound, at = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{at}"
+        local = is_local(bound)
+        if not local:
+            safety = "without a password (see --auth-file)" if auth is None else "unencrypted"
+            print(
+                f"gouache: warning: bound to {host}: others on the network can reach this studio, "
+                f"{safety}",
+                file=sys.stderr,
+            )
+        names, any_address = own_names(host, bound, allowed_hosts)
+        # A password or another name say that others come through something on this machine.
+        one_owner = local and auth is None and not allowed_hosts
+        app = make_app(Studio(root, limits), names, auth, any_address=any_address, local=one_owner)
+        print(f"gouache studio: {address}  (pictures in {root}; Ctrl-C ends it)", file=sys.stderr)
+        if browser and local:
+            webbrowser.open(address)
+        with suppress(KeyboardInterrupt):  # raised again after everything is closed
+            make_server(app, app.state.closing).run(sockets=[listener])
+        return 0
+
+
+def _lock(root: Path) -> FileLock:
+    """The folder, made where missing and seen by nobody else, for this process alone."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(root / "studio.lock")
@@ -41,40 +97,12 @@ def serve(
         ) from None
     except OSError as error:
         raise OutputError(f"cannot write to {one_line(root)}: {error.strerror}") from None
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(128)  # now, so that whoever reads the address can connect
-        except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"cannot listen on {host}:{port} ({one_line(error, 60)}); give another --port"
-            ) from None
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        if not local:
-            safety = "without a password (see --auth)" if auth is None else "unencrypted"
-            print(
-                f"gouache: warning: bound to {host}: others on the network can reach this studio, "
-                f"{safety}",
-                file=sys.stderr,
-            )
-        hosts = ("127.0.0.1", "localhost", "[::1]") if local else None
-        app = make_app(Studio(root, limits), hosts, auth)
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on"
-        )
-        print(f"gouache studio: {address}  (pictures in {root}; Ctrl-C ends it)", file=sys.stderr)
-        if browser and local:
-            webbrowser.open(address)
-        with suppress(KeyboardInterrupt):  # raised again after everything is closed
-            uvicorn.Server(config).run(sockets=[listener])
-        return 0
-    finally:
-        listener.close()
-        lock.release()
+    for name in ("runs", "images"):  # those of older versions too; the folder itself may be shared
+        folder = root / name
+        with suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
+    return lock
 
 
 __all__ = ["serve"]

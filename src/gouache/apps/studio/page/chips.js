@@ -65,5 +65,6 @@ export class Chips {
       stop !== null ? `${source}:${weight}:${stop}` : weight !== 1 ? `${source}:${weight}` : source;
     const text = this.stages.map((parts) => parts.map(one).join(" | ")).join(" ^ ");
     this.textarea.value = text;
+    this.textarea.dispatchEvent(new Event("written"));
   }
 }

@@ -1,18 +1,32 @@
 // The tree of a picture's history, the gallery, the queue, and the comparison of two pictures.
 
 const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
-const brief = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
+export const brief = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
+/** The words of a run: those that count from its next step on, if there are such. */
+export const wordsOf = (run) => run.words ?? run.prompt;
 export const nodeUrl = (run, node) => `/api/runs/${run}/nodes/${node}.png`;
+
+/** Whether `place` has to be made anew. What is the same stays: keyboard focus, and buttons that
+ * are just being clicked. */
+function differs(place, ...values) {
+  const now = JSON.stringify(values);
+  if (place.shows === now) return false;
+  place.shows = now;
+  return true;
+}
 
 function thumb(url, caption, pressed, chosen) {
   const button = document.createElement("button");
   button.className = "thumb";
   button.setAttribute("aria-pressed", pressed);
-  const image = document.createElement("img");
-  image.src = url;
-  image.alt = "";
-  image.loading = "lazy";
-  button.append(image, caption);
+  if (url) {
+    const image = document.createElement("img");
+    image.src = url;
+    image.alt = "";
+    image.loading = "lazy";
+    button.append(image);
+  }
+  button.append(caption);
   button.addEventListener("click", chosen);
   return button;
 }
@@ -22,20 +36,31 @@ export function tree(place, runs, id, selected, choose) {
   const byId = new Map(runs.map((run) => [run.id, run]));
   const parent = (run) => byId.get(run.parent.split("/")[0]);
   let root = byId.get(id);
-  if (!root) return;
-  while (parent(root)) root = parent(root);
+  while (root && parent(root)) root = parent(root);
+  const family = (run) => [run, ...runs.filter((one) => parent(one) === run).flatMap(family)];
+  const shown = root ? family(root) : [];
+  const told = shown.map((run) => [run.id, run.parent, wordsOf(run), run.status, run.nodes]);
+  if (!differs(place, told, selected, id)) return;
+  if (!root) {
+    const hint = document.createElement("p");
+    hint.className = "hint";
+    hint.textContent = "Each start, stroke, change of words and end appears here.";
+    return place.replaceChildren(hint);
+  }
   const item = (run) => {
     const li = document.createElement("li");
     const name = document.createElement("p");
     name.className = "run";
+    if (run.id === id) name.setAttribute("aria-current", "true");
     const what = run.kind === "edit" ? "edit: " : "";
-    name.textContent = `${what}${brief(run.prompt)} · ${run.status}`;
+    name.textContent = `${what}${brief(wordsOf(run))} · ${run.status}`;
     const nodes = document.createElement("div");
     nodes.className = "thumbs";
     for (const node of run.nodes) {
       const pressed = selected?.run === run.id && selected.node === node.node;
-      const label = `${KINDS[node.kind] ?? node.kind} ${node.step}`;
-      const button = thumb(nodeUrl(run.id, node.node), label, pressed, () => choose(run, node.node));
+      const words = node.prompt ? `: ${brief(node.prompt, 40)}` : "";
+      const label = `${KINDS[node.kind] ?? node.kind} ${node.step}${words}`;
+      const button = thumb(nodeUrl(run.id, node.node), label, pressed, () => choose(run.id, node.node));
       if (node.prompt) button.title = node.prompt;
       nodes.append(button);
     }
@@ -53,15 +78,22 @@ export function tree(place, runs, id, selected, choose) {
   place.replaceChildren(list);
 }
 
+/** All that was painted, and what failed or was cancelled before: its words are worth keeping. */
 export function gallery(place, runs, id, choose) {
-  const shown = runs.filter((run) => run.picture || run.nodes.length).reverse();
+  const hasPicture = (run) => run.picture || run.nodes.length;
+  const shown = runs.filter((run) => hasPicture(run) || ["failed", "cancelled"].includes(run.status));
+  shown.reverse();
+  const told = shown.map((run) => [run.id, wordsOf(run), run.status, run.picture, run.nodes.length]);
+  if (!differs(place, told, id)) return;
   place.replaceChildren(
     ...shown.map((run) => {
-      const url = run.picture
-        ? `/api/runs/${run.id}/picture.png`
-        : nodeUrl(run.id, run.nodes.at(-1).node);
-      const label = run.status === "done" ? brief(run.prompt, 40) : `${run.status}: ${brief(run.prompt, 28)}`;
-      return thumb(url, label, run.id === id, () => choose(run));
+      const words = wordsOf(run);
+      const last = run.nodes.length ? nodeUrl(run.id, run.nodes.at(-1).node) : "";
+      const url = run.picture ? `/api/runs/${run.id}/picture.png` : last;
+      const label = run.status === "done" ? brief(words, 40) : `${run.status}: ${brief(words, 28)}`;
+      const button = thumb(url, label, run.id === id, () => choose(run.id));
+      button.title = run.error ? `${words}: ${run.error}` : words;
+      return button;
     }),
   );
   if (!shown.length) place.textContent = "Pictures stay here, after a restart too.";
@@ -70,18 +102,19 @@ export function gallery(place, runs, id, choose) {
 export function queue(place, runs, show, cancel) {
   const active = runs.filter((run) => ["queued", "starting", "painting"].includes(run.status));
   active.sort((a, b) => a.position - b.position);
+  if (!differs(place, active.map((run) => [run.id, wordsOf(run), run.status, run.position]))) return;
   place.replaceChildren(
     ...active.map((run) => {
       const item = document.createElement("li");
       const state = run.position ? `waits, number ${run.position}` : run.status;
-      item.append(`${brief(run.prompt, 40)} (${state})`);
+      item.append(`${brief(wordsOf(run), 40)} (${state})`);
       const look = document.createElement("button");
       look.textContent = "Show";
-      look.addEventListener("click", () => show(run));
+      look.addEventListener("click", () => show(run.id));
       const end = document.createElement("button");
       end.textContent = run.position ? "Cancel" : "Stop";
       end.className = "cancel";
-      end.addEventListener("click", () => cancel(run));
+      end.addEventListener("click", () => cancel(run.id));
       item.append(look, end);
       return item;
     }),

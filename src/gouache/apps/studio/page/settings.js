@@ -84,7 +84,7 @@ export class Settings {
       const entry = this.inputs.get(name);
       if (!entry) continue;
       if (entry.boolean) entry.input.checked = value;
-      else entry.input.value = name === "size" ? value.join("x") : show(value);
+      else entry.input.value = name === "size" && Array.isArray(value) ? value.join("x") : show(value);
       this.mark(name);
     }
   }

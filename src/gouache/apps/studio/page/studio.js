@@ -1,188 +1,251 @@
-// The page: what is shown, what is painted on, and what the buttons do.
+// The page: what is shown, and what the buttons do. What was written and drawn stays until the server
+// has taken it, and what is beside the picture always belongs to the picture.
 
-import { get, post, remove, send, watch } from "./api.js";
+import { get, post, remove, send, watch, whenReached } from "./api.js";
 import { Chips } from "./chips.js";
-import { gallery, nodeUrl, plot, queue, tree, versus } from "./history.js";
-import { Layer, listen } from "./layer.js";
+import * as draft from "./draft.js";
+import { Easel, loadImage } from "./easel.js";
+import { brief, gallery, nodeUrl, plot, queue, tree, versus, wordsOf } from "./history.js";
+import { complain, doing, note } from "./notices.js";
+import { Pictures } from "./pictures.js";
 import { Settings } from "./settings.js";
+import { BUSY, clock, ENDED, OPEN, statusLine } from "./status.js";
+import { Tools, toPicture } from "./tools.js";
 
 const $ = (id) => document.getElementById(id);
-const SHEET = 768; // pixels of the longer side that is drawn on
-const SWATCHES = ["#1b1a19", "#fffdf6", "#d8432b", "#e9a820", "#3d8a4a", "#2c6db5", "#7a4a2b"];
-const ENDED = ["done", "stopped", "failed", "cancelled", "interrupted"];
+const LOOK = 1500; // milliseconds between two looks at all runs
+const SHEET = [512, 512];
+const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";
 
-const strokes = new Layer($("strokes"));
-const mask = new Layer($("mask"));
+const easel = new Easel($("view"), $("strokes"), $("mask"), $("empty"));
+const { strokes, mask, undo } = easel;
+const tools = new Tools(easel);
 const chips = new Chips($("prompt"), $("chips"), $("prompt-error"));
+const pictures = new Pictures($("start"), $("like"), $("file"), doing, note, startChanged);
 let settings;
 let run = null; // the one that is shown, as the server told it last
 let selected = null; // {run, node}: the point of the history that is shown
 let runs = [];
 let losses = [];
-let unwatch = () => {};
-let tool = "brush";
-let start = null; // {id, url}: the picture to start from
-const likes = []; // {id, url, weight}: pictures to paint towards
+let unwatch = null; // ends the listening to `run`
 let comparing = null;
-let shownVersion = -1;
-let fetching = false;
-let hasPicture = false;
+let typedFor = ""; // the run in whose pause the words in the box were written
+let sent = null; // {run, version}: strokes that the server has, though the picture has not yet
+let asked = {}; // {run, what}: pause or stop, until it happens
+let shownKey = ""; // the picture in the view: what it is,
+let shownPlace = ""; // and whose
+let looking = null;
+let refreshing = null;
+let changes = 0; // counts what makes an older list of runs wrong
+let alive = true;
+const busy = new Set(); // kinds of action that are under way
 
-function say(text) {
-  $("status").textContent = text;
-}
-
-/** Runs an action; what goes wrong is said in one line, and nothing is lost. */
-function doing(action) {
-  return async (...values) => {
+/** An action of a button: one at a time of its kind, and one for a double click. */
+function acting(kind, action) {
+  const act = doing(action);
+  return async (event) => {
+    if (busy.has(kind) || event?.detail > 1) return;
+    busy.add(kind);
+    render();
     try {
-      await action(...values);
-    } catch (error) {
-      say(error.message);
+      await act(event);
+    } finally {
+      busy.delete(kind);
+      render();
     }
   };
 }
 
-// The picture and the sheets over it.
+whenReached((now) => {
+  if (now === alive) return;
+  alive = now;
+  $("connection").textContent = alive
+    ? ""
+    : "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
+  if (alive) refresh().catch(() => {});
+});
 
-function sheets(width, height) {
-  const scale = Math.max(1, Math.round(SHEET / Math.max(width, height)));
-  for (const layer of [strokes, mask]) layer.resize(width * scale, height * scale);
+// The picture.
+
+const place = () => (selected ? `${selected.run}/${selected.node}` : (run?.id ?? ""));
+
+/** The picture that belongs into the view, null where there is none yet. */
+function wanted() {
+  if (selected) return { key: place(), url: nodeUrl(selected.run, selected.node), version: "" };
+  if (!run || !(run.step || run.nodes.length)) return null;
+  const { id, version } = run;
+  return { key: `${id}@${version}`, url: `/api/runs/${id}/frame.jpg?v=${version}`, version };
 }
 
-function showImage(image) {
-  const view = $("view");
-  view.width = image.naturalWidth || image.width;
-  view.height = image.naturalHeight || image.height;
-  view.getContext("2d").drawImage(image, 0, 0);
-  sheets(view.width, view.height);
-  hasPicture = true;
-  $("empty").hidden = true;
-}
-
-function loadImage(url) {
-  return new Promise((done, failed) => {
-    const image = new Image();
-    image.onload = () => done(image);
-    image.onerror = () => failed(new Error("The picture cannot be shown."));
-    image.src = url;
-  });
-}
-
-async function nextFrame() {
-  if (fetching || !run) return;
-  fetching = true;
-  const { id } = run;
-  try {
-    while (run?.id === id && !selected && shownVersion !== run.version && run.step + run.nodes.length) {
-      const { version } = run;
-      const image = await loadImage(`/api/runs/${id}/frame.jpg?v=${version}`);
-      if (run?.id !== id || selected) break;
-      showImage(image);
-      shownVersion = version;
-      $("view").dataset.frame = version;
+/** Fetches what is wanted until it is shown; frames come as fast as they can be shown. */
+function look() {
+  looking ??= (async () => {
+    for (let next = wanted(); next && next.key !== shownKey; next = wanted()) {
+      const here = place();
+      const image = await loadImage(next.url).catch(() => null);
+      if (here !== place()) continue; // another picture was chosen meanwhile
+      if (image) {
+        easel.show(image);
+        shownPlace = here;
+        $("view").dataset.frame = next.version;
+      } else if (selected) complain(new Error("The picture cannot be shown; choose it again."));
+      else return; // nothing painted yet; the next news asks again
+      shownKey = next.key;
     }
-  } catch {
-    // nothing painted yet; the next news asks again
-  } finally {
-    fetching = false;
-  }
-}
-
-/** The picture with what was drawn on it, as PNG. */
-async function composite() {
-  const { width, height } = $("view");
-  const both = document.createElement("canvas");
-  Object.assign(both, { width: strokes.canvas.width, height: strokes.canvas.height });
-  const pen = both.getContext("2d");
-  pen.fillStyle = "#fffdf8";
-  pen.fillRect(0, 0, both.width, both.height);
-  if (hasPicture) pen.drawImage($("view"), 0, 0, both.width, both.height);
-  pen.drawImage(strokes.canvas, 0, 0);
-  const small = document.createElement("canvas");
-  Object.assign(small, hasPicture ? { width, height } : { width: both.width, height: both.height });
-  const brush = small.getContext("2d");
-  brush.imageSmoothingQuality = "high";
-  brush.drawImage(both, 0, 0, small.width, small.height);
-  return new Promise((done) => small.toBlob(done, "image/png"));
+  })().finally(() => {
+    looking = null;
+    buttons();
+  });
+  return looking;
 }
 
 /** What stands for the picture as it is seen: a node of the history if nothing was drawn. */
 async function seen() {
-  if (!hasPicture && strokes.empty) throw new Error("There is no picture yet.");
-  if (selected && strokes.empty) return `${selected.run}/${selected.node}`;
-  return (await send("/api/images", await composite())).id;
+  if (wanted() && shownPlace !== place()) await look();
+  if (wanted() && shownPlace !== place()) throw new Error("The picture is not there yet; try again.");
+  if (!easel.hasPicture && strokes.empty) throw new Error("There is no picture yet.");
+  if (selected && strokes.empty) return place();
+  const last = run?.nodes.at(-1);
+  if (run && strokes.empty && last?.kind === "end") return `${run.id}/${last.node}`;
+  return (await send("/api/images", await easel.composite())).id;
 }
 
-const origin = () => (selected ? `${selected.run}/${selected.node}` : run ? run.id : "");
+/** No run is shown: a sheet, empty or with the picture to start from. */
+async function newSheet() {
+  leave();
+  run = null;
+  const [width, height] = sheetSize();
+  easel.blank(width, height, EMPTY);
+  render();
+  if (!pictures.start) return;
+  const image = await loadImage(pictures.start.url);
+  if (run) return;
+  easel.show(image);
+  render();
+}
+
+function sheetSize() {
+  const size = /^(\d{1,4})\s*[x×, ]\s*(\d{1,4})$/.exec($("setting-size")?.value.trim() ?? "");
+  const [width, height] = size ? [Number(size[1]), Number(size[2])] : SHEET;
+  return Math.min(width, height) >= 8 && Math.max(width, height) <= 4096 ? [width, height] : SHEET;
+}
+
+async function startChanged(given) {
+  keep();
+  if (!run || (given && ENDED.includes(run.status))) await newSheet();
+}
 
 // Runs.
 
-function follow(next) {
-  unwatch();
-  run = next;
+function leave() {
+  unwatch?.();
+  unwatch = null;
   selected = null;
   losses = [];
-  shownVersion = -1;
-  if (ENDED.includes(run.status)) {
-    get(`/api/runs/${run.id}`).then((told) => {
-      if (run?.id !== told.id) return;
-      losses = told.losses;
-      plot($("plot"), losses);
-    });
-  } else {
-    unwatch = watch(run.id, news);
+  shownKey = shownPlace = "";
+}
+
+/** Shows a run; `same`: the picture in the view is where it goes on from. */
+function follow(next, same = false) {
+  const other = run?.id !== next.id;
+  leave();
+  run = next;
+  runs = runs.some((one) => one.id === next.id)
+    ? runs.map((one) => (one.id === next.id ? next : one))
+    : [...runs, next];
+  if (same) {
+    shownPlace = run.id;
+    shownKey = wanted()?.key ?? ""; // until there is news: strokes that were sent stay to be seen
+  } else if (other) {
+    easel.blank(...run.size, ENDED.includes(run.status) ? "Nothing was painted." : "Nothing is painted yet.");
   }
-  show();
+  if (other && !same && !(strokes.empty && mask.empty)) {
+    note("What you drew lies over this picture now. Undo or Clear takes it away.");
+  }
+  if (ENDED.includes(run.status)) recall(run.id);
+  else unwatch = watch(run.id, news, () => refresh().catch(() => {}));
+  keep();
+  render();
+}
+
+/** The losses of a run that has ended. */
+async function recall(id) {
+  try {
+    const told = await get(`/api/runs/${id}`);
+    if (run?.id === id) plot($("plot"), (losses = told.losses));
+  } catch (error) {
+    complain(error);
+  }
 }
 
 function news(told) {
-  if (!run || told.id !== run.id) return;
+  if (told.id !== run?.id) return;
   losses.length = Math.min(losses.length, told.losses_from);
   losses.push(...told.losses);
-  const before = run.status;
+  if (told.version < run.version) shownKey = ""; // another server counts anew
   run = told;
-  if (ENDED.includes(run.status)) unwatch();
-  if (run.status !== before || run.nodes.length !== (runs.find((one) => one.id === run.id)?.nodes.length ?? 0)) {
-    refresh();
+  runs = runs.map((one) => (one.id === told.id ? told : one));
+  if (ENDED.includes(run.status)) {
+    unwatch?.();
+    unwatch = null;
+    changes += 1;
   }
-  show();
+  render();
 }
 
-function clock(seconds) {
-  if (seconds === null) return "";
-  if (seconds < 90) return `${Math.ceil(seconds)} s left`;
-  return `${Math.ceil(seconds / 60)} min left`;
+/** The words for a continued run, null where they are its own or it cannot take others. */
+function newWords() {
+  const words = $("prompt").value.trim();
+  if (!run || !OPEN.includes(run.status) || run.kind !== "paint") return null;
+  return words && words !== wordsOf(run).trim() ? words : null;
 }
 
-function show() {
+const typedHere = () => newWords() !== null && typedFor === run.id;
+
+/** Whether Paint starts from what was drawn. A picture given to start from comes first. */
+const fromDrawing = () => !strokes.empty && !(run && pictures.start);
+
+function buttons() {
   const active = run && !ENDED.includes(run.status);
-  const open = run && ["paused", "interrupted"].includes(run.status);
+  const open = run && OPEN.includes(run.status);
+  const going = run && ["painting", "starting"].includes(run.status);
+  const ordering = busy.has("order");
+  const name = (id, text) => {
+    if ($(id).firstChild.data !== text) $(id).firstChild.data = text;
+  };
+  const from = !run ? "Paint from your sketch " : "Paint from what you drew ";
+  name("paint", fromDrawing() ? from : "Paint ");
+  $("paint").disabled = $("repaint").disabled = ordering;
+  $("branch").disabled = ordering || (!easel.hasPicture && strokes.empty && !run);
+  const own = "Continue with its own words";
+  name("pause", !open ? "Pause " : typedHere() ? "Continue with new words " : "Continue ");
+  $("pause").disabled = !(open || going) || busy.has("run");
+  $("other-words").hidden = newWords() === null;
+  name("other-words", typedHere() ? own : "Continue with new words");
+  $("other-words").disabled = busy.has("run");
+  $("stop").disabled = !active || busy.has("run");
+  $("delete").disabled = !run || !ENDED.includes(run.status) || busy.has("delete");
+  $("reuse").disabled = $("compare").disabled = !run;
+  $("find").disabled = busy.has("find");
+  $("undo").disabled = !undo.past.length;
+  $("redo").disabled = !undo.future.length;
+  $("empty").hidden = easel.hasPicture || !strokes.empty;
+  const line = statusLine(run, selected, !strokes.empty, asked);
+  if ($("status").textContent !== line) $("status").textContent = line;
+}
+
+function render() {
+  if (run && run.id === asked.run && !BUSY.includes(run.status)) asked = {};
+  if (run && run.id === sent?.run && run.status !== "paused") sent = null;
+  document.body.dataset.status = run?.status ?? "";
   $("progress").value = run?.num_steps ? run.step / run.num_steps : 0;
   $("clock").textContent = run
     ? `step ${run.step} of ${run.num_steps} ${run.status === "painting" ? clock(run.seconds_left) : ""}`
     : "";
-  $("pause").disabled = !(open || (run && ["painting", "starting"].includes(run.status)));
-  $("pause").firstChild.textContent = open ? "Continue " : "Pause ";
-  $("stop").disabled = !active;
-  $("delete").disabled = !run || !ENDED.includes(run.status);
-  $("reuse").disabled = $("compare").disabled = !run;
-  $("branch").disabled = !hasPicture && strokes.empty && !run;
-  document.body.dataset.status = run?.status ?? "";
+  const warnings = run?.notes?.join(" · ") ?? "";
+  if ($("warnings").textContent !== warnings) $("warnings").textContent = warnings;
+  $("exports").hidden = !run?.nodes.length;
   if (run) {
-    const told = {
-      queued: `Waits; number ${run.position} in the queue.`,
-      starting: "Loads the models and finds a start…",
-      painting: "Paints. Pause it to paint on it yourself.",
-      paused: "Paused. Draw on it, change the words, and continue.",
-      interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
-      done: "Done. It is in the gallery.",
-      stopped: "Stopped; the picture is kept.",
-      cancelled: "Cancelled.",
-      failed: `It failed: ${run.error}`,
-    };
-    say(told[run.status] ?? run.status);
-    $("exports").hidden = !run.nodes.length;
     const base = `/api/runs/${run.id}`;
     $("save-png").href = selected ? nodeUrl(selected.run, selected.node) : `${base}/picture.png`;
     if (!selected && !run.picture) $("save-png").href = `${base}/frame.jpg`;
@@ -190,306 +253,345 @@ function show() {
     $("save-mp4").href = `${base}/timelapse.mp4`;
     $("save-gif").href = `${base}/timelapse.gif`;
   }
+  buttons();
   plot($("plot"), losses);
-  nextFrame();
+  gallery($("gallery"), runs, run?.id, chooseRun);
+  queue($("queue"), runs, chooseRun, cancel);
+  tree($("tree"), runs, run?.id, selected, choose);
+  look();
 }
 
-async function refresh() {
-  runs = (await get("/api/runs")).runs;
-  gallery($("gallery"), runs, run?.id, (one) => follow(one));
-  queue($("queue"), runs, follow, doing(async (one) => {
-    await post(`/api/runs/${one.id}/cancel`);
-    await refresh();
-  }));
-  if (run) {
-    run = { ...runs.find((one) => one.id === run.id) ?? run };
-    tree($("tree"), runs, run.id, selected, doing(choose));
+/** Looks at all runs, once at a time. */
+function refresh() {
+  refreshing ??= list().finally(() => (refreshing = null));
+  return refreshing;
+}
+
+async function list() {
+  let listed;
+  let before;
+  do {
+    before = changes; // an older list does not know of the newest order or end
+    listed = (await get("/api/runs")).runs;
+  } while (before !== changes);
+  // Of the run that is shown the events tell more, and earlier.
+  runs = listed.map((one) => (unwatch && one.id === run?.id ? run : one));
+  const found = run && runs.find((one) => one.id === run.id);
+  if (found && !unwatch) {
+    // Nobody tells of an ended run: it may go on in another window, or after a restart.
+    if (ENDED.includes(found.status)) run = found;
+    else follow(found, !selected && shownPlace === found.id);
   }
-}
-
-async function choose(one, node) {
-  const url = nodeUrl(one.id, node);
-  const name = `${one.prompt.slice(0, 30)} (${node})`;
-  if (comparing) {
-    const first = comparing;
-    comparing = null;
-    $("compare").textContent = "Compare with…";
-    return versus($("versus"), first, { url, name });
+  if (run && !found) {
+    unwatch?.();
+    unwatch = run = selected = null;
+    note("This picture was deleted elsewhere; what you see of it can still be painted on.");
   }
-  if (run?.id !== one.id) follow(one);
-  selected = { run: one.id, node };
-  showImage(await loadImage(url));
-  show();
-  say("A point of the history. Paint on from this picture to branch from it.");
-  tree($("tree"), runs, one.id, selected, doing(choose));
+  render();
 }
 
-async function order(extra) {
-  const document = { prompt: $("prompt").value, settings: settings.changed(), ...extra };
-  const told = await post("/api/runs", document);
-  strokes.clear(true);
-  mask.clear(true);
-  follow(told);
+const known = (id) => runs.find((one) => one.id === id);
+
+/** Of the gallery and the queue. */
+function chooseRun(id) {
+  const one = known(id);
+  if (!one) return;
+  if (comparing && one.picture) compared(`/api/runs/${id}/picture.png`, brief(one.prompt, 30));
+  else doing(() => follow(one))();
+}
+
+/** Of the history. */
+function choose(id, node) {
+  const one = known(id);
+  if (!one) return;
+  const url = nodeUrl(id, node);
+  if (comparing) return compared(url, `${brief(one.prompt, 30)} (${node})`);
+  doing(() => {
+    if (run?.id !== id) follow(one);
+    selected = { run: id, node };
+    shownKey = "";
+    render();
+  })();
+}
+
+function compared(url, name) {
+  const first = comparing;
+  comparing = null;
+  $("compare").textContent = "Compare with…";
+  versus($("versus"), first, { url, name });
+}
+
+const cancel = doing(async (id) => {
+  await post(`/api/runs/${id}/cancel`);
   await refresh();
-  $("easel").scrollIntoView({ block: "nearest" });
-}
-
-const likeOrders = () => likes.map(({ id, weight }) => ({ image: id, weight }));
-
-const paint = doing(() => order({ image: start?.id ?? null, image_prompts: likeOrders() }));
-
-const branch = doing(async () => {
-  const size = hasPicture ? { size: `${$("view").width}x${$("view").height}` } : {};
-  const changed = { ...size, ...settings.changed() };
-  const parent = origin();
-  await order({ image: await seen(), parent, settings: changed, image_prompts: likeOrders() });
 });
 
-const repaint = doing(async () => {
+/** Queues a run. `same`: it starts from the picture in the view. `uses`: the version of the strokes
+ * that are in its start, null if none are. */
+async function order(extra, same, uses = null) {
+  const asks = { prompt: $("prompt").value, settings: settings.changed(), ...extra };
+  const next = await post("/api/runs", asks);
+  changes += 1;
+  if (uses !== null && uses === strokes.version) easel.taken();
+  typedFor = "";
+  follow(next, same);
+  toPicture();
+  $("easel").scrollIntoView({ block: "nearest" });
+  await refresh();
+}
+
+/** The version of the strokes that `seen()` and `composite()` take along now. */
+const drawn = () => (strokes.empty ? null : strokes.version);
+
+async function paint() {
+  const start = { image: pictures.start?.id ?? null, image_prompts: pictures.orders };
+  if (!fromDrawing()) return order(start, !run && pictures.start !== null);
+  if (run) return branch();
+  const uses = drawn();
+  const { id } = await send("/api/images", await easel.composite());
+  return order({ ...start, image: id }, true, uses);
+}
+
+async function branch() {
+  const size = easel.hasPicture ? { size: `${$("view").width}x${$("view").height}` } : {};
+  const changed = { ...size, ...settings.changed() };
+  const [parent, uses] = [place(), drawn()];
+  const start = { image: await seen(), parent, image_prompts: pictures.orders };
+  await order({ ...start, settings: changed }, true, uses);
+}
+
+async function repaint() {
   if (!$("replace").value.trim()) throw new Error("Say what it becomes.");
-  const parent = origin();
+  const [parent, uses] = [place(), drawn()];
   const image = await seen();
   const edit = { settings: settings.changed(true) };
-  if (!mask.empty) edit.mask = (await send("/api/images", await maskBlob())).id;
+  if (!mask.empty) edit.mask = (await send("/api/images", await easel.maskBlob())).id;
   const { size, ...others } = settings.changed();
-  await order({ prompt: $("replace").value, image, edit, parent, settings: others });
-});
-
-/** The mask as a picture, white where it is, at the picture's size. */
-function maskBlob() {
-  const flat = document.createElement("canvas");
-  Object.assign(flat, { width: mask.canvas.width, height: mask.canvas.height });
-  const pen = flat.getContext("2d", { willReadFrequently: true });
-  pen.drawImage(mask.canvas, 0, 0);
-  const pixels = pen.getImageData(0, 0, flat.width, flat.height);
-  for (let k = 0; k < pixels.data.length; k += 4) {
-    const value = pixels.data[k + 3] > 127 ? 255 : 0;
-    pixels.data.set([value, value, value, 255], k);
-  }
-  pen.putImageData(pixels, 0, 0);
-  return new Promise((done) => flat.toBlob(done, "image/png"));
+  await order({ prompt: $("replace").value, image, edit, parent, settings: others }, true, uses);
 }
 
-const find = doing(async () => {
+async function find() {
   const phrase = $("phrase").value;
   if (!phrase.trim()) throw new Error("Say what to look for.");
   $("mask-note").textContent = "Looks…";
   try {
-    const told = await post("/api/masks", { image: await seen(), phrase });
-    const image = await loadImage(`/api/images/${told.id}`);
-    mask.remember();
-    mask.context.clearRect(0, 0, mask.canvas.width, mask.canvas.height);
-    mask.picture(image);
-    const pixels = mask.context.getImageData(0, 0, mask.canvas.width, mask.canvas.height);
-    for (let k = 0; k < pixels.data.length; k += 4) {
-      pixels.data.set([255, 40, 120, pixels.data[k] > 127 ? 255 : 0], k);
-    }
-    mask.context.putImageData(pixels, 0, 0);
-    $("mask-note").textContent = `Found: ${Math.round(100 * told.share)} % of the picture. Mend it with Mask and Unmask.`;
+    const here = place();
+    const found = await post("/api/masks", { image: await seen(), phrase });
+    const image = await loadImage(`/api/images/${found.id}`);
+    if (here !== place()) throw new Error("The mask was for another picture; find it again.");
+    easel.setMask(image);
+    keep();
+    $("mask-note").textContent = `Found: ${Math.round(100 * found.share)} % of the picture. Mend it with Mask and Unmask.`;
   } catch (error) {
     $("mask-note").textContent = error.message;
   }
-});
+}
 
-const pause = doing(async () => {
-  if (["paused", "interrupted"].includes(run.status)) {
+/** Lays the strokes over a paused run, once; false where the server takes none now. */
+async function layIn(id, status) {
+  if (strokes.empty) return null;
+  const { version } = strokes;
+  if (sent?.run === id && sent.version === version) return version;
+  try {
+    await send(`/api/runs/${id}/draw`, await strokes.blob());
+  } catch (error) {
+    if (status === "interrupted" && error.status === 400) return null;
+    throw error;
+  }
+  sent = { run: id, version };
+  return version;
+}
+
+/** The strokes that `layIn` sent are in the picture now; later ones stay. */
+function laid(id, version) {
+  sent = null;
+  if (version === null || version !== strokes.version) return;
+  if (place() === id) easel.taken();
+  else strokes.taken();
+  keep();
+}
+
+async function goOn(words) {
+  const { id, status } = run;
+  if (selected && !strokes.empty) {
     selected = null;
-    if (!strokes.empty) {
-      if (run.status === "interrupted") throw new Error("Continue it first, then pause and draw.");
-      await send(`/api/runs/${run.id}/draw`, await strokes.blob());
-    }
-    const words = $("prompt").value.trim();
-    await post(`/api/runs/${run.id}/continue`, words && words !== run.prompt && run.kind === "paint" ? { prompt: words } : {});
-    strokes.clear(true);
-    follow({ ...run, status: "queued" });
-  } else {
-    await post(`/api/runs/${run.id}/pause`);
+    return note("This is the paused picture, and your strokes lie over it now. Continue lays them in.");
   }
-});
+  const version = await layIn(id, status);
+  const next = await post(`/api/runs/${id}/continue`, words ? { prompt: words } : {});
+  laid(id, version);
+  if (typedFor === id) typedFor = "";
+  if (run?.id === id) follow(next, shownPlace === id);
+  if (!strokes.empty) note("It paints on without your strokes. Pause it, and Continue lays them in.");
+}
 
-// Pictures by drop, paste and choice.
+async function pause() {
+  if (OPEN.includes(run.status)) return goOn(typedHere() ? newWords() : null);
+  const { id } = run;
+  await post(`/api/runs/${id}/pause`);
+  asked = { run: id, what: "Pauses" };
+}
 
-function figure(picture, drop, forget, weighted) {
-  const box = document.createElement("figure");
-  const image = document.createElement("img");
-  image.src = picture.url;
-  image.alt = "";
-  const away = document.createElement("button");
-  away.textContent = "Remove";
-  away.addEventListener("click", (event) => {
-    event.stopPropagation();
-    forget();
-    box.remove();
+async function stop() {
+  const { id, status } = run;
+  const version = status === "paused" && !selected ? await layIn(id, status) : null;
+  await post(`/api/runs/${id}/stop`);
+  laid(id, version);
+  asked = { run: id, what: "Stops" };
+}
+
+async function reuse() {
+  const told = await get(`/api/runs/${run.id}`);
+  settings.fill(told.settings);
+  // As if it was typed, so that Ctrl Z in the box brings back what was there.
+  $("prompt").select();
+  if (!document.execCommand("insertText", false, wordsOf(told))) $("prompt").value = wordsOf(told);
+  await chips.read();
+  keep();
+  note("Words and settings are those of this picture.");
+}
+
+async function erase() {
+  const doomed = run;
+  const points = doomed.nodes.length === 1 ? "1 point" : `${doomed.nodes.length} points`;
+  const what = `“${brief(wordsOf(doomed), 100)}” (${doomed.status}, ${points} of history)`;
+  if (!confirm(`Delete ${what} for good?`)) return;
+  await remove(`/api/runs/${doomed.id}`);
+  changes += 1;
+  runs = runs.filter((one) => one.id !== doomed.id);
+  if (run?.id === doomed.id) await newSheet();
+  note(`Deleted: ${what}`);
+  await refresh();
+}
+
+// Strokes.
+
+function mayDraw() {
+  if (run?.status === "painting" && !selected) {
+    note("Pause it first, then paint on it.");
+    return false;
+  }
+  if ($("note").textContent.startsWith("Pause it first")) note("");
+  return true;
+}
+
+/** After each change by hand. */
+function changed() {
+  keep();
+  buttons();
+}
+
+const actions = {
+  paint: acting("order", paint),
+  branch: acting("order", branch),
+  repaint: acting("order", repaint),
+  "new-sheet": doing(newSheet),
+  find: acting("find", find),
+  pause: acting("run", pause),
+  "other-words": acting("run", () => goOn(typedHere() ? null : newWords())),
+  stop: acting("run", stop),
+  reuse: acting("reuse", reuse),
+  delete: acting("delete", erase),
+  undo: doing(() => undo.undo() && changed()),
+  redo: doing(() => undo.redo() && changed()),
+  clear: doing(() => {
+    tools.layer.clear();
+    changed();
+  }),
+  compare: () => {
+    const url = $("view").toDataURL();
+    comparing = comparing ? null : { url, name: brief(run.prompt, 30) };
+    $("compare").textContent = comparing ? "…now choose the other" : "Compare with…";
+  },
+};
+
+// What is not sent yet outlives a reload.
+
+let keeping;
+
+function keep() {
+  clearTimeout(keeping);
+  keeping = setTimeout(keepNow, 300);
+}
+
+function keepNow() {
+  if (!settings) return;
+  clearTimeout(keeping);
+  const sheet = (one) => (one.empty ? null : one.canvas.toDataURL());
+  draft.save({
+    words: $("prompt").value,
+    phrase: $("phrase").value,
+    replace: $("replace").value,
+    typedFor,
+    settings: { ...settings.changed(), ...settings.changed(true) },
+    start: pictures.start,
+    likes: pictures.likes,
+    run: run?.id ?? "",
+    strokes: sheet(strokes),
+    mask: sheet(mask),
   });
-  box.append(image);
-  if (weighted) {
-    const weight = document.createElement("input");
-    Object.assign(weight, { type: "number", step: "0.1", value: 1 });
-    weight.setAttribute("aria-label", "weight of the picture");
-    weight.addEventListener("click", (event) => event.stopPropagation());
-    weight.addEventListener("change", () => (picture.weight = Number(weight.value)));
-    box.append(weight);
-  }
-  box.append(away);
-  drop.append(box);
 }
 
-const take = doing(async (file, drop) => {
-  const { id } = await send("/api/images", file);
-  const picture = { id, url: `/api/images/${id}`, weight: 1 };
-  if (drop.id === "start") {
-    drop.querySelector("figure")?.remove();
-    start = picture;
-    figure(picture, drop, () => (start = null), false);
-    if (!run || ENDED.includes(run.status)) {
-      unwatch();
-      run = selected = null;
-      showImage(await loadImage(picture.url));
-      show();
-    }
-    say("Painting starts from this picture.");
-  } else {
-    likes.push(picture);
-    figure(picture, drop, () => likes.splice(likes.indexOf(picture), 1), true);
-    say("Painting goes towards this picture too.");
+/** Puts back what an earlier load of this page in this tab had. */
+async function recover(kept) {
+  settings.fill(kept.settings ?? {});
+  $("phrase").value = kept.phrase ?? "";
+  $("replace").value = kept.replace ?? "";
+  typedFor = kept.typedFor ?? "";
+  if (kept.start) pictures.startFrom(kept.start);
+  for (const like of kept.likes ?? []) pictures.towardsToo(like);
+  for (const [one, url] of [[strokes, kept.strokes], [mask, kept.mask]]) {
+    const image = url ? await loadImage(url).catch(() => null) : null;
+    if (image) one.replace(image);
   }
-});
-
-function pictures() {
-  let target = $("start");
-  for (const drop of [$("start"), $("like")]) {
-    const choosing = () => {
-      target = drop;
-      $("file").click();
-    };
-    drop.addEventListener("click", choosing);
-    drop.addEventListener("keydown", (event) => {
-      if (event.target === drop && ["Enter", " "].includes(event.key)) choosing(), event.preventDefault();
-    });
-  }
-  for (const drop of [$("start"), $("like"), $("stage")]) {
-    drop.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", (event) => {
-      event.preventDefault();
-      drop.classList.remove("over");
-      const [file] = event.dataTransfer.files;
-      if (file) take(file, drop.id === "like" ? drop : $("start"));
-    });
-  }
-  $("file").addEventListener("change", () => {
-    const [file] = $("file").files;
-    if (file) take(file, target);
-    $("file").value = "";
-  });
-  document.addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-    if (file) take(file, $("start"));
-  });
-}
-
-// Tools and keys.
-
-function pick(next) {
-  tool = next;
-  for (const button of document.querySelectorAll("[data-tool]")) {
-    button.setAttribute("aria-pressed", button.dataset.tool === tool);
-  }
-}
-
-function undo() {
-  (tool.endsWith("mask") ? mask : strokes).undo();
-}
-
-function drawn(from, to, first) {
-  if (run?.status === "painting") {
-    if (first) say("Pause it first, then paint on it.");
-    return;
-  }
-  const layer = tool.endsWith("mask") ? mask : strokes;
-  if (first) layer.remember();
-  const size = (Number($("brush-size").value) * layer.canvas.width) / 512;
-  const color = layer === mask ? "rgb(255 40 120)" : $("color").value;
-  layer.line(from, to, size, color, tool === "eraser" || tool === "unmask");
-  $("branch").disabled = false;
-}
-
-function keys(event) {
-  const writing = event.target.matches("input:not([type=range]), textarea, select");
-  const command = event.ctrlKey || event.metaKey;
-  if (command && event.key === "Enter") paint();
-  else if (writing || $("versus").open) return;
-  else if (command && event.key.toLowerCase() === "z") undo();
-  else if (command || event.altKey) return;
-  else if (event.key === " " && !event.target.matches("button, summary, .drop, a") && !$("pause").disabled) pause();
-  else if ({ b: 1, e: 1, m: 1, n: 1 }[event.key]) {
-    pick({ b: "brush", e: "eraser", m: "mask", n: "unmask" }[event.key]);
-  } else if ("[]".includes(event.key)) {
-    $("brush-size").value = Number($("brush-size").value) * (event.key === "]" ? 1.2 : 0.8);
-  } else return;
-  event.preventDefault();
 }
 
 async function begin() {
-  const info = await get("/api/info");
+  const [info] = await Promise.all([get("/api/info"), refresh()]);
+  const kept = draft.load();
   settings = new Settings(info, $("common"), $("all"), $("filter"));
-  sheets(512, 512);
-  for (const color of SWATCHES) {
-    const button = document.createElement("button");
-    button.style.background = color;
-    button.setAttribute("aria-label", `Colour ${color}`);
-    button.addEventListener("click", () => ($("color").value = color));
-    $("swatches").append(button);
+  for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
+  tools.listen(mayDraw, changed, actions);
+  for (const name of ["input", "written"]) {
+    $("prompt").addEventListener(name, () => {
+      typedFor = run && OPEN.includes(run.status) ? run.id : "";
+      changed();
+    });
   }
-  for (const button of document.querySelectorAll("[data-tool]")) {
-    button.addEventListener("click", () => pick(button.dataset.tool));
-  }
-  listen($("strokes"), drawn);
-  pictures();
-  document.addEventListener("keydown", keys);
-  $("paint").addEventListener("click", paint);
-  $("branch").addEventListener("click", branch);
-  $("repaint").addEventListener("click", repaint);
-  $("find").addEventListener("click", find);
-  $("pause").addEventListener("click", pause);
-  $("undo").addEventListener("click", undo);
-  $("clear").addEventListener("click", () => (tool.endsWith("mask") ? mask : strokes).clear());
-  $("stop").addEventListener("click", doing(() => post(`/api/runs/${run.id}/stop`)));
-  $("reuse").addEventListener("click", doing(async () => {
-    const told = await get(`/api/runs/${run.id}`);
-    settings.fill(told.settings);
-    $("prompt").value = told.prompt;
-    await chips.read();
-    say("Words and settings are those of this picture.");
-  }));
-  $("compare").addEventListener("click", () => {
-    const url = $("view").toDataURL();
-    comparing = comparing ? null : { url, name: run.prompt.slice(0, 30) };
-    $("compare").textContent = comparing ? "…now choose the other" : "Compare with…";
+  $("words").addEventListener("input", keep);
+  $("masking").addEventListener("input", keep);
+  $("setting-size").addEventListener("change", () => {
+    if (!run && !easel.hasPicture) easel.blank(...sheetSize(), EMPTY);
   });
-  $("delete").addEventListener("click", doing(async () => {
-    if (!confirm("Delete this picture and its history for good?")) return;
-    await remove(`/api/runs/${run.id}`);
-    run = selected = null;
-    $("tree").replaceChildren();
-    show();
-    await refresh();
-  }));
-  await refresh();
-  const newest = runs.findLast((one) => !ENDED.includes(one.status)) ?? runs.at(-1);
-  if (newest) {
-    $("prompt").value = newest.prompt;
-    chips.read();
-    follow(newest);
-    await refresh();
-  }
+  addEventListener("pagehide", keepNow);
+  addEventListener("beforeunload", (event) => {
+    if (!strokes.empty) event.preventDefault();
+  });
+  easel.blank(...SHEET, EMPTY);
+  await recover(kept);
+  const going = (...statuses) => runs.findLast((one) => statuses.includes(one.status));
+  const newest = kept.run === "" ? null : known(kept.run)
+    ?? going("starting", "painting") ?? going("paused") ?? going("queued") ?? runs.at(-1);
+  $("prompt").value = kept.words ?? (newest ? wordsOf(newest) : "");
+  chips.read();
+  if (newest) doing(() => follow(newest))();
+  else await newSheet();
+  let ticks = 0;
   setInterval(() => {
-    const active = runs.some((one) => ["queued", "starting", "painting"].includes(one.status));
-    if (active) refresh().catch(() => {});
-  }, 1500);
+    ticks += 1;
+    const active = runs.some((one) => BUSY.includes(one.status));
+    if (active || !alive || ticks % 8 === 0) refresh().catch(() => {});
+  }, LOOK);
 }
 
-doing(begin)();
+async function starting() {
+  try {
+    await begin();
+    $("problem").textContent = "";
+  } catch (error) {
+    complain(error);
+    if (!settings) setTimeout(starting, LOOK); // the studio did not answer yet
+  }
+}
+
+starting();

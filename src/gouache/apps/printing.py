@@ -1,0 +1,88 @@
+"""What goes to stdout and stderr, whatever they can encode and wherever they go."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gouache.errors import OutputError
+from gouache.prompts import one_line
+
+# What stdout may answer; files that are written have names, and errors of their own.
+STREAM_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF)
+
+
+def prepare_streams() -> None:
+    """Nothing that is printed fails for its letters: what a stream cannot encode is escaped.
+
+    A stream that is closed (`>&-`) takes everything and shows nothing.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json(
+    document: Mapping[str, Any] | Sequence[Mapping[str, Any]], indent: int | None = None
+) -> None:
+    """A document on stdout: letters as they are where stdout takes them, else JSON's own escapes.
+
+    NaN and infinities become null.
+    """
+    plain = _finite(document)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except (LookupError, UnicodeError):
+        text = json.dumps(plain, allow_nan=False, indent=indent)
+    print(text)
+
+
+def flush() -> None:
+    """Brings stdout to where it goes; `OutputError` where that takes no more, a full disk say."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise stdout_failed(error) from None
+
+
+def stdout_failed(error: OSError) -> OutputError:
+    """What to raise for an `OSError` of stdout; nothing more is written there."""
+    discard_stdout()
+    reason = one_line(error.strerror or error, 80)
+    return OutputError(f"cannot write to the standard output: {reason}")
+
+
+def discard_stdout() -> None:
+    """What is still to be written has no reader: Python would complain about it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return None
+    return value
+
+
+__all__ = [
+    "STREAM_ERRORS",
+    "discard_stdout",
+    "flush",
+    "prepare_streams",
+    "print_json",
+    "stdout_failed",
+]

@@ -1,0 +1,265 @@
+"""From a picture's document to settings that paint it again: its pictures and models are found.
+
+What a picture was painted from is looked for by name beside it and in the current folder, and
+compared by its sum. What is missing or was changed is an error, never another picture in silence.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gouache.config import PaintConfig, parse_perceptor
+from gouache.errors import ConfigError, GouacheError, StateError
+from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
+from gouache.output.documents import check_document, later_version, unusable
+from gouache.prompts import one_line, parse_image_prompt
+
+_OPTIONS = {"init_image": "--init-image", "image_prompts": "--image-prompt"}
+_WHAT = {"init_image": "init image", "image_prompts": "image prompt"}
+
+
+@dataclass(frozen=True)
+class Named:
+    """Files and models that somebody names in the place of what would be looked for."""
+
+    init_image: Path | None = None
+    image_prompts: Sequence[Path] = ()
+    generator: str = ""
+    perceptor: Sequence[str] = ()
+
+
+def replay_settings(
+    document: Mapping[str, Any], picture: Path, named: Named
+) -> tuple[PaintConfig, int | None]:
+    """The settings that paint `picture` again, and its place in the batch (None: a grid).
+
+    Raises `ImageError` for a damaged document, `StateError` for what cannot be painted from it, and
+    where a picture or a model is missing or was changed. Says in a line what is not known.
+    """
+    shown = one_line(picture)
+    check_document(document, picture)
+    _refuse_changes(document, shown)
+    if "config" not in document:
+        raise StateError(f"{shown} lacks settings (config); it cannot be replayed")
+    try:
+        config = PaintConfig.from_dict(document["config"])
+        wanted = _wanted(document, config)
+    except (GouacheError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise unusable(document, picture, str(error)) from None
+    numbers = [len(_of(wanted, setting)) for setting in _OPTIONS]
+    if numbers[0] > 1 or numbers[0] < bool(config.init_image):
+        raise unusable(document, picture, f"{numbers[0]} init images")
+    if numbers[1] != len(config.image_prompts):
+        raise unusable(document, picture, f"{numbers[1]} sums of image prompts")
+    found = _found(wanted, picture, named)
+    changes: dict[str, Any] = {
+        "init_image": "".join(found["init_image"]),
+        "image_prompts": found["image_prompts"],
+        "generator": named.generator
+        or _model(config.generator, "generator", document.get("generator", {}), picture),
+        "perceptor": _perceptors(config, document, picture, named.perceptor),
+    }
+    if later := later_version(document, picture):
+        _note(f"{later}; what it would do otherwise is not known")
+    return config.updated(**changes), document.get("picture")
+
+
+def _refuse_changes(document: Mapping[str, Any], shown: str) -> None:
+    edits = [edit for edit in document.get("edits", ()) if "edit" in edit]
+    for edit in edits:
+        if edit["edit"] in ("edit", "replace"):
+            name = base_name(str(edit.get("source") or ""))
+            sha256 = str(edit.get("source_sha256"))[:12]
+            which = one_line(f" ({name}, sha256 of its pixels {sha256})")
+            raise StateError(
+                f"{shown} is an edit of another picture{which if name else ''}, which its file "
+                "does not hold; use gouache edit with that picture again"
+            )
+    by_hand = [edit for edit in edits if edit["edit"] != "init_image"]
+    if by_hand:
+        raise StateError(
+            f"{shown} was changed by hand while it was painted ({len(by_hand)} changes), which its "
+            "file does not hold; it cannot be replayed"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """A picture that is needed, and where an earlier version says that it was."""
+
+    input: Input
+    place: Path | None = None
+
+
+def _wanted(document: Mapping[str, Any], config: PaintConfig) -> list[_Wanted]:
+    if "inputs" in document:
+        inputs = map(Input.from_record, document["inputs"])
+        return [_Wanted(one) for one in inputs if one.setting in _OPTIONS]
+    found = [_Wanted(one, path) for one, path in files_of(config)]
+    if any(edit.get("edit") == "init_image" for edit in document.get("edits", ())):
+        found = [one for one in found if one.input.setting != "init_image"]
+        found.insert(0, _Wanted(Input("init_image", "", "", "pixels")))
+    return found
+
+
+def _of(wanted: Sequence[_Wanted], setting: str) -> list[_Wanted]:
+    return [one for one in wanted if one.input.setting == setting]
+
+
+def _found(wanted: Sequence[_Wanted], picture: Path, named: Named) -> dict[str, list[str]]:
+    """The settings' values for the files that are wanted."""
+    mine = [] if named.init_image is None else [named.init_image]
+    given = _assigned(_of(wanted, "init_image"), "init_image", mine, picture)
+    prompts = _of(wanted, "image_prompts")
+    given |= _assigned(prompts, "image_prompts", named.image_prompts, picture)
+    found: dict[str, list[str]] = {setting: [] for setting in _OPTIONS}
+    unknown = []
+    for one in wanted:
+        path = given.get(one)
+        if path is None:
+            path = _search(one.input, one.place, picture)
+            if not one.input.sha256:
+                unknown.append(one_line(one.input.name))
+        text = one.input.at(path)
+        if one.input.setting == "image_prompts" and Path(parse_image_prompt(text).path) != path:
+            raise StateError(f"{one_line(path)} has a name that looks like a weight; rename it")
+        found[one.input.setting].append(text)
+    if unknown:
+        _note(
+            f"{one_line(picture)} does not tell the sum of what it was painted from; if "
+            f"{' or '.join(dict.fromkeys(unknown))} was changed since, this picture will differ"
+        )
+    return found
+
+
+def _assigned(
+    wanted: Sequence[_Wanted], setting: str, paths: Sequence[Path], picture: Path
+) -> dict[_Wanted, Path]:
+    """Which of the named files stands for which picture: by sum, by name, or in their order."""
+    if len(paths) > len(wanted):
+        raise ConfigError(
+            f"{one_line(picture)} was painted from {len(wanted)} {_WHAT[setting]}s and "
+            f"{len(paths)} are named; leave {_OPTIONS[setting]} out, or name as many"
+        )
+    left, found = list(wanted), dict[_Wanted, Path]()
+    for path in paths:
+        sums = {of: _sum(path, of) for of in {one.input.of for one in left}}
+        same = [one for one in left if one.input.sha256 == sums[one.input.of] != ""]
+        called = [one for one in left if one.input.name == base_name(path)]
+        missing = [one for one in left if not _present(one.input, picture)]
+        chosen = (same or called or missing or left)[0]
+        if not same and chosen.input.sha256:
+            _note(
+                f"{one_line(path)} (sha256 {sums[chosen.input.of][:12]}) is not the "
+                f"{_WHAT[setting]} that {one_line(picture)} was painted from "
+                f"({chosen.input.short}); this picture will differ"
+            )
+        left.remove(chosen)
+        found[chosen] = path
+    return found
+
+
+def _present(one: Input, picture: Path) -> bool:
+    return any(file_sha256(path) == one.sha256 for path in _candidates(one.name, picture))
+
+
+def _candidates(name: str, picture: Path) -> list[Path]:
+    """Where a file of that name would be: beside the picture, or here."""
+    return list(dict.fromkeys([picture.parent / name, Path(name)])) if name else []
+
+
+def _search(one: Input, place: Path | None, picture: Path) -> Path:
+    shown, what, option = one_line(picture), _WHAT[one.setting], _OPTIONS[one.setting]
+    if one.of != "file":
+        raise StateError(
+            f"{shown} was painted from an {what} that its file does not name (sha256 of its "
+            f"{'values' if one.of == 'tensor' else 'pixels'} {one.short or 'unknown'}); name one: "
+            f"{option} PATH"
+        )
+    places = ([] if place is None else [place]) + _candidates(one.name, picture)
+    there = {path: now for path in places if (now := file_sha256(path))}
+    name = one_line(one.name, 80)
+    if not there:
+        known = f" (sha256 {one.short})" if one.sha256 else ""
+        raise StateError(
+            f"{shown} was painted from the {what} {name}{known}, which is neither beside it nor "
+            f"in this folder; name it: {option} PATH"
+        )
+    if not one.sha256:
+        return next(iter(there))
+    for path, now in there.items():
+        if now == one.sha256:
+            return path
+    path, now = next(iter(there.items()))
+    raise StateError(
+        f"{one_line(path)} was changed: the {what} of {shown} had sha256 {one.short}, and this has "
+        f"{now[:12]}; name the right one: {option} PATH"
+    )
+
+
+def _sum(path: Path, of: str) -> str:
+    """Raises `ImageError` for what is no picture."""
+    from gouache.ops.images import load_image, open_image
+
+    if of == "file":
+        with open_image(path):
+            return file_sha256(path)
+    from gouache.ops.sums import pixels_sha256
+
+    return pixels_sha256(load_image(path))
+
+
+def _perceptors(
+    config: PaintConfig, document: Mapping[str, Any], picture: Path, named: Sequence[str]
+) -> list[str]:
+    """Those of one's own are found, or are the named ones in their order."""
+    found, left, told = [], list(named), document.get("perceptors", [])
+    for number, text in enumerate(config.perceptor):
+        name, weight = parse_perceptor(text)
+        if left and _is_own(name):
+            found.append(f"{left.pop(0)}:{weight!r}")
+            continue
+        path = _model(name, "perceptor", told[number] if number < len(told) else {}, picture)
+        found.append(text if path == name else f"{path}:{weight!r}")
+    if left:
+        raise ConfigError(
+            f"{one_line(picture)} was painted with {len(named) - len(left)} perceptors from files "
+            f"and {len(named)} are named; leave --perceptor out, or name as many"
+        )
+    return found
+
+
+def _is_own(name: str) -> bool:
+    """Whether it is a file or folder, which documents call `./NAME`."""
+    return split_model(portable_model(name))[1].startswith("./")
+
+
+def _model(name: str, kind: str, told: Mapping[str, Any], picture: Path) -> str:
+    """The name or path of a model, found where it is one of one's own."""
+    if not _is_own(name):
+        return name
+    family, place = split_model(name)
+    own = base_name(place)
+    for path in [Path(place), *_candidates(own, picture)]:
+        try:
+            if path.expanduser().exists():
+                return name if path == Path(place) else f"{family}{path}"
+        except (OSError, RuntimeError, ValueError):  # no possible name
+            continue
+    sha256 = str(told.get("fingerprint") or "")[:12]
+    known = one_line(f" (sha256 {sha256})") if sha256 else ""
+    raise StateError(
+        f"{one_line(picture)} was painted with the {kind} {one_line(own, 80)}{known}, which is "
+        f"neither beside it nor in this folder; name it: --{kind} {family}PATH"
+    )
+
+
+def _note(text: str) -> None:
+    print(f"gouache: note: {text}", file=sys.stderr)
+
+
+__all__ = ["Named", "replay_settings"]

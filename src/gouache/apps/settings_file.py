@@ -1,0 +1,187 @@
+"""Settings from files: JSON as JSON, YAML by what each setting is, and all that gouache writes.
+
+A plain scalar of YAML is read as the type of its setting, not guessed: `1e-05` is a number where a
+number belongs, and `12:30`, `yes` and `off` are text where text belongs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gouache.config import PaintConfig, Setting, flatten, settings
+from gouache.errors import ConfigError
+from gouache.prompts import NOT_FETCHED, one_line, web_address
+
+MAX_BYTES = 64 << 20  # 256 prompts of the greatest length, escaped, are half of that
+MAX_VALUES = 100_000
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+_INT = re.compile(r"[-+]?[0-9]{1,40}|0x[0-9a-fA-F]{1,30}|0o[0-7]{1,40}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_ENDLESS = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
+_NULL = ("", "~", "null", "Null", "NULL")
+_BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), 0)}
+
+
+class SettingsNote(UserWarning):
+    """Something in a settings file is not used."""
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Flat settings from a YAML or JSON file, or from a picture that gouache made.
+
+    Also a whole record (`settings.json` of a run, what `gouache info --json` prints), of which the
+    settings are taken. Unknown and doubled names, and files that are neither, raise `ConfigError`.
+    """
+    shown = one_line(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if address := web_address(path):
+            raise ConfigError(f"{one_line(address)} {NOT_FETCHED}") from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"the settings file {shown} cannot be read: {reason}") from None
+    if data.startswith(_PICTURES):
+        from gouache.output.png import read_metadata
+
+        return _flat(read_metadata(path), shown)
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"the settings file {shown} is over {MAX_BYTES >> 20} MB; shorten it")
+    try:
+        # By its mark or its zeros: consoles write UTF-16 too.
+        text = data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+        return _flat(_parse(text, path.suffix.lower() == ".json"), shown)
+    # Of a wrong value under a tag (`!!bool x`) PyYAML lets through what it met with.
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        reason = one_line(" ".join(str(error).split()), 120)
+        raise ConfigError(f"the settings file {shown} is not YAML or JSON: {reason}") from None
+
+
+def settings_text(config: PaintConfig, encoding: str | None) -> str:
+    """JSON that `read_settings` reads back; plain ASCII where `encoding` cannot hold it."""
+    text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False)
+    try:
+        text.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return json.dumps(config.to_dict(), indent=2)
+    return text
+
+
+class _Written(str):
+    """A plain scalar of YAML, as it was written."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, no name twice, and nothing guessed from how a scalar looks."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        "<": [("tag:yaml.org,2002:merge", re.compile(r"^(?:<<)$"))]
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, yaml.MappingNode):
+            _refuse_twice([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        return super().construct_mapping(node, deep)
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    text = str(loader.construct_scalar(node))
+    return _Written(text) if node.style is None else text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+
+
+def _parse(text: str, only_json: bool) -> Any:
+    if only_json or text.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(text, object_pairs_hook=_object)
+        except json.JSONDecodeError:
+            if only_json:
+                raise
+    return _within_bounds(yaml.load(text, Loader=_Loader))
+
+
+def _within_bounds(values: Any) -> Any:
+    """Aliases let a few lines of YAML stand for endless values, which no message could show."""
+    waiting, count = [values], 0
+    while waiting:
+        count += 1
+        if count > MAX_VALUES:
+            raise ConfigError(f"the settings hold more than {MAX_VALUES:,} values; shorten them")
+        value = waiting.pop()
+        waiting += value if isinstance(value, (list, tuple)) else ()
+        waiting += value.values() if isinstance(value, dict) else ()
+    return values
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice([name for name, _ in pairs])
+    return dict(pairs)
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
+        raise ConfigError(f"{one_line(repr(twice), 60)} is given twice; give it once")
+
+
+def _flat(values: Any, shown: str) -> dict[str, Any]:
+    if isinstance(values, Mapping) and isinstance(values.get("config"), Mapping):
+        if values.get("edits"):
+            warnings.warn(
+                f"{shown} was changed by hand or is an edit; only its settings are taken",
+                SettingsNote,
+                stacklevel=4,
+            )
+        values = values["config"]
+    known = {setting.name: setting for setting in settings()}
+    flat = flatten({} if values is None or values == "" else values)
+    return {name: _typed(known.get(name), value) for name, value in flat.items()}
+
+
+def _typed(setting: Setting | None, value: Any) -> Any:
+    """Plain scalars of YAML as the setting's type where they can be; all else stays."""
+    if setting is None:
+        return str(value) if isinstance(value, str) else value
+    kind = setting.type
+    if typing.get_origin(kind) is tuple:
+        kind = typing.get_args(kind)[0]
+    if isinstance(value, list):
+        return [_scalar(setting.name, kind, item) for item in value]
+    return _scalar(setting.name, kind, value)
+
+
+def _scalar(name: str, kind: Any, value: Any) -> Any:
+    if not isinstance(value, _Written):
+        return value
+    text = str(value)
+    if text in _NULL:
+        raise ConfigError(f'{name} has no value; leave it out, or write "{text}" to mean the text')
+    if kind is bool and text.lower() in _BOOLS:
+        return bool(_BOOLS[text.lower()])
+    if kind in (int, float) and _INT.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+    if kind is float and _FLOAT.fullmatch(text):
+        return float(text)
+    if kind is float and (found := _ENDLESS.fullmatch(text)):
+        return float(found[1] + found[2])
+    return text
+
+
+__all__ = ["SettingsNote", "read_settings", "settings_text"]

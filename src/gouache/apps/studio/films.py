@@ -1,0 +1,36 @@
+"""Timelapses of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gouache.apps.studio.runs import Run
+from gouache.atomic import write_bytes
+from gouache.errors import OutputError
+from gouache.halting import check
+from gouache.ops.images import load_image
+from gouache.output.video import timelapse
+
+
+def keep_frame(run: Run, index: int, frame: bytes) -> None:
+    """Keeps a frame (JPEG) for the timelapse."""
+    folder = run.path / "frames"
+    folder.mkdir(exist_ok=True)
+    write_bytes(folder / f"{index:06d}.jpg", frame)
+
+
+def make_film(run: Run, kind: str) -> Path:
+    """The timelapse of what was painted so far; `kind` is mp4 or gif."""
+    frames = [*sorted(run.path.glob("frames/*.jpg")), run.picture_path]
+    path = run.path / f"timelapse.{kind}"
+    with timelapse(path) as film:
+        for frame in frames:
+            check()
+            if frame.exists():
+                film.add(load_image(frame))
+    if not path.exists():
+        raise OutputError("there is nothing to show yet; wait for the first step")
+    return path
+
+
+__all__ = ["keep_frame", "make_film"]

@@ -1,0 +1,155 @@
+"""What a run's folder keeps so that the run can begin, or go on, when its server is another one.
+
+run/order.json  what was asked; its pictures are in run/inputs/
+run/edit.json   how a picture is edited, with source.png and mask.png
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from gouache.apps.studio.orders import EditOrder, Order
+from gouache.apps.studio.runs import ORDER, Run
+from gouache.atomic import output_errors, write_bytes
+from gouache.config import PaintConfig
+from gouache.editing.config import EditConfig
+from gouache.editing.editor import EditPlan, find, make_plan
+from gouache.errors import ConfigError, GouacheError, StateError
+from gouache.ops.images import load_image, read_picture
+from gouache.output.png import dump_json, save_picture
+from gouache.prompts import parse_image_prompt
+
+
+def keep_order(run: Run, order: Order) -> Order:
+    """Writes the order with its pictures into the run's folder; gives it with their new places.
+
+    Uploads make room for newer ones and runs are deleted, while this one waits.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    asked = [parse_image_prompt(text) for text in order.config.image_prompts]
+    edit = order.edit
+    image = None if order.image is None else _take(order.image, run)
+    prompts = [_take(Path(one.path), run) for one in asked]
+    if edit is not None and edit.mask is not None:
+        edit = replace(edit, mask=_take(edit.mask, run))
+    weights = [one.weight for one in asked]
+    config = order.config.updated(
+        image_prompts=[f"{path}:{weight!r}" for path, weight in zip(prompts, weights, strict=True)]
+    )
+    document = {
+        "config": order.config.updated(image_prompts=(), init_image="").to_dict(),
+        "image": image and image.name,
+        "image_prompts": [[path.name, w] for path, w in zip(prompts, weights, strict=True)],
+        "parent": order.parent,
+        "sized": order.sized,
+        "edit": None
+        if edit is None
+        else {
+            "replace": edit.replace,
+            "old": edit.old,
+            "mask": edit.mask and edit.mask.name,
+            "settings": edit.config.to_dict(),
+        },
+    }
+    write_bytes(run.path / ORDER, dump_json(document).encode())
+    return replace(order, config=config, image=image, edit=edit)
+
+
+def kept_order(run: Run) -> Order:
+    """The order that `keep_order` wrote; `StateError` where it is damaged."""
+
+    def place(name: Any) -> Path | None:
+        return None if name is None else run.path / "inputs" / Path(str(name)).name
+
+    try:
+        document = json.loads((run.path / ORDER).read_bytes())
+        prompts = [f"{place(name)}:{float(w)!r}" for name, w in document["image_prompts"]]
+        config = PaintConfig.from_dict(document["config"]).updated(image_prompts=prompts)
+        edit = None
+        if (asked := document["edit"]) is not None:
+            edit = EditOrder(
+                replace=str(asked["replace"]),
+                old=str(asked["old"]),
+                mask=place(asked["mask"]),
+                config=EditConfig().updated(**asked["settings"]),
+            )
+        return Order(
+            config=config,
+            image=place(document["image"]),
+            edit=edit,
+            parent=str(document["parent"]),
+            sized=bool(document["sized"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, GouacheError):
+        raise StateError("the run's order is damaged; start it again") from None
+
+
+def forget_order(run: Run) -> None:
+    """Removes what is not needed once the run has a state of its own."""
+    with suppress(OSError):
+        (run.path / ORDER).unlink(missing_ok=True)
+
+
+def keep_edit(run: Run) -> None:
+    """Puts what an interrupted edit needs into its folder."""
+    assert run.editing is not None
+    plan, mask = run.editing.plan, run.editing.mask
+    save_picture(plan.base or plan.source, run.path / "source.png", None, "")
+    if mask is not None:
+        chosen = Image.fromarray(mask.selected.byte().mul(255).numpy())
+        save_picture(chosen, run.path / "mask.png", None, "")
+    document = {"old": plan.old, "settings": plan.config.to_dict(), "mask": mask is not None}
+    write_bytes(run.path / "edit.json", dump_json(document).encode())
+
+
+def kept_edit(run: Run) -> tuple[EditPlan, Callable[[Any], Any]]:
+    """The plan of an interrupted edit, and what finds its mask."""
+    try:
+        document = json.loads((run.path / "edit.json").read_bytes())
+        settings = {**document["settings"], "grow": 0, "invert": False}  # both are in the mask
+        config = EditConfig().updated(**settings)
+        old, masked = str(document["old"]), bool(document["mask"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StateError("the edit's record is damaged; start it again") from None
+    mask = load_image(run.path / "mask.png") if masked else None
+    plan = make_plan(read_picture(run.path / "source.png"), config, old=old, mask=mask)
+    return plan, lambda models: find(plan, models)
+
+
+def _take(source: Path, run: Run) -> Path:
+    """The same file in the run's folder; pictures here are never changed, only replaced."""
+    folder, number = run.path / "inputs", 1
+    target = folder / source.name
+    with output_errors(target):
+        folder.mkdir(exist_ok=True)
+        while target.exists():  # another's, or the same once more
+            number += 1
+            target = folder / f"{source.stem}-{number}{source.suffix}"
+        try:
+            try:
+                os.link(source, target)
+            except FileNotFoundError:
+                raise
+            except OSError:  # a disk without links
+                shutil.copyfile(source, target)
+        except FileNotFoundError:
+            raise ConfigError("a picture of the order is gone; send it again") from None
+    return target
+
+
+__all__ = [
+    "forget_order",
+    "keep_edit",
+    "keep_order",
+    "kept_edit",
+    "kept_order",
+]

@@ -1,0 +1,271 @@
+"""Paints one run: from its order or its folder to its end, or to what is wished on the way."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+from PIL import Image
+
+from gouache.apps.studio.asking import with_words
+from gouache.apps.studio.films import keep_frame
+from gouache.apps.studio.keeping import forget_order, keep_edit, kept_edit, kept_order
+from gouache.apps.studio.orders import Order
+from gouache.apps.studio.runs import Run
+from gouache.atomic import write_bytes
+from gouache.editing.editor import EditSession, make_plan, start, with_source
+from gouache.engine import Session, picture_record, resume_session, save_session
+from gouache.errors import GouacheError
+from gouache.halting import Halted, halting
+from gouache.ops.images import encode, to_pil
+from gouache.output.png import dump_json, save_picture
+from gouache.output.run_folder import RunFolder
+from gouache.protocols import Step
+
+SAVE_EVERY = 10  # steps: what a power cut costs at most
+FRAME_SECONDS = 0.1  # more frames than this nobody sees
+FILM_FRAMES = 120  # of a timelapse, about
+
+
+class Painter:
+    """What the studio's thread does with a run. `lock` is the one under which its status changes.
+
+    `closing` says that the server ends; `between` is called between two steps, `paused` (under the
+    lock) with each run that pauses.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Order], Session],
+        lock: AbstractContextManager[Any],
+        *,
+        closing: Callable[[], bool],
+        between: Callable[[], None],
+        paused: Callable[[Run], None],
+    ) -> None:
+        self._build = build
+        self._lock = lock
+        self._closing = closing
+        self._between = between
+        self._paused = paused
+
+    def paint(self, run: Run) -> None:
+        if run.session is None and not self._opened(run):
+            return
+        session, folder = run.session, run.folder
+        assert session is not None
+        assert folder is not None
+        laid = self._apply(run, session, folder)
+        with self._lock:
+            run.changed(status="painting", num_steps=session.num_steps)
+        run.save_about()
+        begun, first, shown = time.monotonic(), session.step_index, 0.0
+        step: Step | None = None
+        while not session.finished and not self._wanted(run):
+            try:
+                with halting(lambda: self._wanted(run)):
+                    step = next(session)
+            except Halted:  # the step is done again, with the same result
+                break
+            laid = None
+            folder.record(step.index, {name: v.tolist() for name, v in step.losses.items()})
+            rate = (session.step_index - first) / max(time.monotonic() - begun, 1e-9)
+            left = (session.num_steps - session.step_index) / rate
+            frame = run.frame
+            filmed = step.index % max(1, session.num_steps // FILM_FRAMES) == 0
+            if filmed or session.finished or time.monotonic() - shown >= FRAME_SECONDS:
+                frame, shown = (
+                    encode(self._finished(run, to_pil(step.image[0])), "JPEG"),
+                    time.monotonic(),
+                )
+            with run.lock:
+                run.totals.append(round(float(step.total.mean()), 4))
+            run.changed(step=session.step_index, seconds_left=left, frame=frame)
+            if filmed:
+                keep_frame(run, step.index, frame)
+            if session.step_index % SAVE_EVERY == 0:
+                self._save(run, session, folder)
+            self._between()
+        self._settle(run, session, folder, step, laid)
+
+    def _wanted(self, run: Run) -> bool:
+        """Is something wished besides painting?"""
+        return bool(run.wish) or self._closing()
+
+    def _settle(
+        self,
+        run: Run,
+        session: Session,
+        folder: RunFolder,
+        last: Step | None,
+        laid: Image.Image | None,
+    ) -> None:
+        """Writes what is there. `laid` is a drawing that no step has changed: it stays as it is."""
+        if not session.finished and run.wish != "stop":
+            self._save(run, session, folder)
+            picture = to_pil(session.picture()[0])
+            with self._lock:
+                if run.wish != "stop":  # which may come at any time
+                    status = "interrupted" if self._closing() else "paused"
+                    run.changed(status=status, frame=encode(picture, "JPEG"), wish="")
+                    self._paused(run)
+        if run.status == "painting":
+            picture = laid or self._finished(run, to_pil(session.picture()[0]))
+            record = picture_record(session, {} if last is None else last.losses, 0)
+            record["prompt"] = run.config.prompt  # the words may have been changed on the way
+            save_picture(picture, run.picture_path, record, run.config.prompt)
+            self._node(run, "end", picture)
+            self._save(run, session, folder)
+            status = "done" if session.finished else "stopped"
+            with self._lock:
+                run.changed(
+                    status=status, frame=encode(picture, "JPEG"), seconds_left=None, wish=""
+                )
+            self.release(run)
+        run.save_about()
+
+    def _opened(self, run: Run) -> bool:
+        """A new session, or that of an interrupted run; false if it is not wanted any more."""
+        if run.begun:
+            run.folder = RunFolder.open(run.path)
+            self._reopen(run, run.folder)
+            return True
+        run.save_about()  # a server that this ends does not begin it again by itself
+        try:
+            with halting(lambda: run.wish == "stop" or self._closing()):
+                self._begin(run)
+        except Halted:
+            self.release(run)
+            with self._lock:
+                run.changed(status="queued" if self._closing() else "cancelled", wish="")
+            run.save_about()
+            return False
+        return True
+
+    def _begin(self, run: Run) -> None:
+        order = run.order or kept_order(run)
+        run.editing = _start_edit(order) if order.edit else None
+        session = run.editing.session if run.editing else self._build(order)
+        run.config = session.config
+        if run.editing is not None:
+            keep_edit(run)
+        run.folder = RunFolder.open(run.path)
+        save_session(session, run.folder.state_path)
+        run.session = session
+        forget_order(run)
+        self._node(run, "start", to_pil(session.picture()[0]))
+
+    def _reopen(self, run: Run, folder: RunFolder) -> None:
+        if run.kind == "edit":
+            plan, mask = kept_edit(run)
+            run.session = resume_session(
+                folder.state_path, edit=lambda parts: with_source(parts, plan, mask(parts.models))
+            )
+            run.editing = EditSession(run.session, plan, mask(run.session.models))
+        else:
+            run.session = resume_session(folder.state_path)
+        folder.truncate_losses(run.session.step_index)
+        with run.lock:
+            rows = folder.read_losses()
+            names = ("step", "picture")
+            run.totals = [sum(v for k, v in row.items() if k not in names) for row in rows]
+            run.step = run.session.step_index
+
+    def _apply(self, run: Run, session: Session, folder: RunFolder) -> Image.Image | None:
+        """What was drawn and said during the pause. It is kept until the state has it.
+
+        Returns the result with the drawings over it as they were drawn, None without any.
+        """
+        with run.lock:
+            drawings, words = list(run.drawings), run.prompt
+        laid = None
+        if drawings:
+            laid = self._finished(run, to_pil(session.picture()[0])).convert("RGBA")
+        for path in drawings:
+            strokes = Image.open(io.BytesIO(path.read_bytes())).convert("RGBA")
+            assert laid is not None
+            laid = _over(laid, strokes)
+            below = to_pil(session.picture()[0]).convert("RGBA")
+            above = _over(below, strokes).convert("RGB")
+            changed = strokes.resize(below.size, Image.Resampling.LANCZOS)
+            changed = changed.getchannel("A").point(lambda value: 255 * (value > 8))
+            session.set_image(above, changed)
+            self._node(run, "drawn", above)
+            run.changed(frame=encode(above, "JPEG"))
+        if words is not None and words != run.config.prompt:
+            self._ask(run, session, words)
+        if drawings or words is not None:
+            self._save(run, session, folder)
+            _tell_prompt(folder, run.config.prompt)
+            with run.lock:
+                run.prompt = None
+                run.drawings = [path for path in run.drawings if path not in drawings]
+            run.save_about()
+            for path in drawings:
+                path.unlink(missing_ok=True)
+        return None if laid is None else laid.convert("RGB")
+
+    def _ask(self, run: Run, session: Session, words: str) -> None:
+        """Other words; if they cannot be painted after all the run pauses and says why."""
+        try:
+            session.set_prompt(words)
+        except GouacheError as error:
+            with self._lock:
+                run.changed(error=str(error), wish=run.wish or "pause")
+            return
+        prompt = with_words(run.config.prompt, session.stage, words)
+        with run.lock:
+            run.config = run.config.updated(prompt=prompt)
+        self._node(run, "prompt", to_pil(session.picture()[0]), words)
+
+    def _save(self, run: Run, session: Session, folder: RunFolder) -> None:
+        picture = to_pil(session.picture()[0])
+        folder.save_step(session.step_index, [picture], None, [run.config.prompt])
+        save_session(session, folder.state_path)
+
+    def _node(self, run: Run, kind: str, picture: Image.Image, prompt: str = "") -> None:
+        """A point in the run's history, with its picture."""
+        assert run.session is not None
+        number = len(run.nodes)
+        (run.path / "nodes").mkdir(exist_ok=True)
+        save_picture(picture, run.path / "nodes" / f"{number}.png", None, run.config.prompt)
+        node = {"node": number, "kind": kind, "step": run.session.step_index, "prompt": prompt}
+        with run.lock:
+            run.nodes.append(node)
+
+    def _finished(self, run: Run, picture: Image.Image) -> Image.Image:
+        return picture if run.editing is None else run.editing.finish_pil(picture)
+
+    def release(self, run: Run) -> None:
+        folder, run.folder = run.folder, None
+        run.session = run.editing = run.order = None
+        if folder is not None:
+            folder.close()
+
+
+def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:
+    """Strokes (RGBA) over a picture (RGBA), at the picture's size."""
+    return Image.alpha_composite(below, strokes.resize(below.size, Image.Resampling.LANCZOS))
+
+
+def _tell_prompt(folder: RunFolder, prompt: str) -> None:
+    """Puts the words that a run is painted with now into its settings.json."""
+    settings = folder.read_settings()
+    with suppress(KeyError, TypeError):
+        if settings["config"]["prompt"] != prompt:
+            settings["config"]["prompt"] = prompt
+            write_bytes(folder.settings_path, (dump_json(settings, indent=2) + "\n").encode())
+
+
+def _start_edit(order: Order) -> EditSession:
+    assert order.edit is not None
+    assert order.image is not None
+    edit = order.edit
+    plan = make_plan(order.image, edit.config, replace=edit.replace, old=edit.old, mask=edit.mask)
+    return start(plan, order.config, sized=order.sized)
+
+
+__all__ = ["SAVE_EVERY", "Painter"]

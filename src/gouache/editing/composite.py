@@ -1,0 +1,105 @@
+"""The painted part laid over the source, which keeps all of its own outside."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from gouache.editing import shapes
+from gouache.ops.profiles import flat, is_srgb, profile_mode, srgb_to
+from gouache.output.png import picture_format
+from gouache.prompts import one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+    from gouache.editing.mask import Mask
+
+_KEPT = ("RGB", "RGBA", "RGBa", "L", "LA", "La", "1", "P", "PA")  # all that RGB or RGBA can hold
+_GREY = ("1", "L", "LA", "La", "I", "I;16", "F")
+_UNSEEN = 0.05  # share of what is painted that has to be transparent to be spoken of
+
+
+class CompositeWarning(UserWarning):
+    """What a composite cannot keep of its source."""
+
+
+def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
+    """The painted picture over the source where the feathered mask is; all else is the source.
+
+    `source` is RGB or RGBA, in sRGB or with a profile for RGB in its `info`; so is the result.
+    `painted` is RGB in sRGB, of any size. Transparency stays everywhere as it is, so what is
+    painted where the source is transparent is not seen: a `CompositeWarning` tells if that is much
+    of it. A profile that leads to sRGB only cannot be kept, which is told too.
+    """
+    profile = source.info.get("icc_profile")
+    above = painted.resize(source.size, Image.Resampling.LANCZOS)
+    if profile and not is_srgb(profile):
+        back = srgb_to(above, profile)
+        if back is None:
+            _tell(
+                "the source's colour profile cannot be painted in; the composite is in sRGB, with "
+                "other numbers than the source everywhere"
+            )
+            return composite(_in_srgb(source), painted, mask)
+        above = back
+    below = np.asarray(source.convert("RGB"))
+    share = shapes.feathered(mask.selected, mask.config.feather).numpy()[..., None]
+    blend = below + share * (np.asarray(above, np.float32) - below)
+    out = Image.fromarray(np.where(share > 0, np.rint(blend.clip(0, 255)).astype(np.uint8), below))
+    if source.mode == "RGBA":
+        alpha = source.getchannel("A")
+        unseen = float((np.asarray(alpha)[share[..., 0] > 0] == 0).mean())
+        if unseen > _UNSEEN:
+            _tell(
+                f"{unseen:.0%} of what is painted lies where the source is transparent and is not "
+                "seen; without composite all of the picture is opaque"
+            )
+        out.putalpha(alpha)
+    if profile:
+        out.info["icc_profile"] = profile
+    return out
+
+
+def warn_reduced(picture: Picture) -> None:
+    """Says in one line what no composite keeps of a source, as `images.upright` gives it."""
+    profile = picture.info.get("icc_profile")
+    kind = profile_mode(profile) if isinstance(profile, bytes) else ""
+    reasons = []
+    if picture.info.get("bits") == 16 or picture.mode.startswith(("I", "F")):
+        reasons.append("has more than 8 bits a channel, and the composite has 8")
+    elif picture.mode not in _KEPT:
+        reasons.append(f"is {picture.mode}, and the composite is RGB")
+    if kind == "L" and picture.mode in _GREY:
+        reasons.append("has a profile for grey, and the composite is in sRGB")
+    if reasons:
+        _tell(f"the source {' and '.join(reasons)}: its numbers change outside the mask too")
+
+
+def warn_lossy(path: str | Path) -> None:
+    """Says that a composite in this file will not be the source's outside the mask to the byte."""
+    if picture_format(path) == "JPEG":
+        _tell(
+            f"JPEG changes every pixel a little; for {one_line(path)} to be the source outside the "
+            "mask write a .png"
+        )
+
+
+def _in_srgb(source: Picture) -> Picture:
+    plain = source.convert("RGB")
+    plain.info = dict(source.info)
+    found = flat(plain, "")
+    if source.mode == "RGBA":
+        found.putalpha(source.getchannel("A"))
+    return found
+
+
+def _tell(message: str) -> None:
+    warnings.warn(message, CompositeWarning, stacklevel=3)
+
+
+__all__ = ["CompositeWarning", "composite", "warn_lossy", "warn_reduced"]

@@ -1,0 +1,51 @@
+"""What the studio tells of a prompt whose words the guide does not know."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from gouache.apps.studio.http import make_app
+from gouache.apps.studio.orders import Limits, Order
+from gouache.apps.studio.worker import Studio
+from gouache.engine import Session
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
+
+
+class English(TinyPerceptor):
+    def unknown_words(self, text: str) -> list[str]:
+        return [word for word in text.split() if not word.isascii()]
+
+
+def build(order: Order) -> Session:
+    config = tiny_config(prompt=order.config.prompt, steps=(1,))
+    return Session.build(config, generator=TinyGenerator(), perceptor=English())
+
+
+def painted(client: Any, prompt: str) -> dict[str, Any]:
+    made = client.post("/api/runs", json={"prompt": prompt, "settings": {"size": "32x24"}})
+    deadline = time.monotonic() + 60
+    while True:
+        told = client.get(f"/api/runs/{made.json()['id']}").json()
+        if told["status"] in ("done", "failed"):
+            return dict(told)
+        assert time.monotonic() < deadline, told
+        time.sleep(0.01)
+
+
+def test_unknown_words_are_told_and_a_wish_without_known_ones_fails(tmp_path: Path) -> None:
+    studio = Studio(tmp_path / "runs", Limits(), build)
+    client = TestClient(make_app(studio))
+    told = painted(client, "a red \u82f9\u679c | a \u68a8")
+    assert (told["status"], told["notes"]) == (
+        "done",
+        ["the guide tiny does not know '\u82f9\u679c', '\u68a8'; write it in English"],
+    )
+    told = painted(client, "\u82f9\u679c")
+    assert (told["status"], told["notes"]) == ("failed", [])
+    assert "knows no word of '\u82f9\u679c'" in told["error"]
+    assert painted(client, "a red apple")["notes"] == []
+    studio.close()

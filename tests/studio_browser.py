@@ -1,0 +1,160 @@
+"""The studio's page in a browser: a real one before a studio that paints with the tiny models."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+SECONDS = 60_000  # as playwright counts: milliseconds
+DRAWN = "document.getElementById('{}').getContext('2d').getImageData(0, 0, 4096, 4096).data"
+
+
+def visit(browser: Any, address: str, width: int = 1360, height: int = 960) -> Any:
+    """A page of a visitor of their own; any error in its scripts fails the test."""
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.mistakes = []
+    page.on("pageerror", lambda error: page.mistakes.append(str(error)))
+    page.on("request", lambda request: page.mistakes.append(request.url) if away(request) else None)
+    page.set_default_timeout(SECONDS)
+    page.goto(address)
+    page.wait_for_selector("#setting-steps")
+    return page
+
+
+def away(request: Any) -> bool:
+    """Whether something is fetched from elsewhere."""
+    return not request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
+
+
+def order(page: Any, prompt: str, steps: int, size: str = "128x128") -> None:
+    page.fill("#prompt", prompt)
+    page.fill("#setting-steps", str(steps))
+    page.fill("#setting-size", size)
+    page.fill("#setting-seed", "3")
+    page.click("#paint")
+
+
+def status(page: Any, wanted: str) -> None:
+    page.wait_for_selector(f'body[data-status="{wanted}"]')
+
+
+def until(page: Any, expression: str) -> None:
+    """Waits until it holds; the page's own policy forbids playwright's way, which is `eval`."""
+    hold(lambda: page.evaluate(expression), expression)
+
+
+def hold(condition: Callable[[], Any], what: str = "") -> None:
+    """Waits until it is so."""
+    deadline = time.monotonic() + SECONDS / 1000
+    while not condition():
+        assert time.monotonic() < deadline, what or condition
+        time.sleep(0.01)
+
+
+def stroke(page: Any, y: float, start: float = 0.25, end: float = 0.75) -> None:
+    page.locator("#strokes").scroll_into_view_if_needed()
+    box = page.locator("#strokes").bounding_box()
+    page.mouse.move(box["x"] + start * box["width"], box["y"] + y * box["height"])
+    page.mouse.down()
+    for share in (0.35, 0.5, 0.65, end):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + y * box["height"])
+    page.mouse.up()
+
+
+def is_drawn(page: Any, sheet: str = "strokes") -> bool:
+    """Whether there is anything on a sheet."""
+    return bool(page.evaluate(f"{DRAWN.format(sheet)}.some((value) => value > 0)"))
+
+
+def alpha_at(page: Any, x: float, y: float, sheet: str = "strokes") -> int:
+    """How much there is on a sheet at or near a place given as shares, 0 to 255."""
+    return int(
+        page.evaluate(
+            """([id, x, y]) => {
+                const sheet = document.getElementById(id);
+                const [left, top] = [Math.round(x * sheet.width), Math.round(y * sheet.height)];
+                // The page may have moved by a pixel or two between looking and drawing.
+                const seen = sheet.getContext('2d').getImageData(left - 4, top - 4, 9, 9).data;
+                return Math.max(...seen.filter((_, k) => k % 4 === 3));
+            }""",
+            [sheet, x, y],
+        )
+    )
+
+
+def texts(page: Any, selector: str) -> list[str]:
+    return [text.strip() for text in page.locator(selector).all_text_contents()]
+
+
+class TinyStudio:
+    """A studio in this process that paints in milliseconds; `pace` is a step's time in seconds."""
+
+    def __init__(self, root: Path) -> None:
+        from gouache.apps.studio.worker import Studio
+
+        self.root, self.pace = root, 0.02
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._make = lambda: Studio(self.root, build=self._build)
+        self.open()
+
+    def open(self) -> None:
+        import uvicorn
+
+        from gouache.apps.studio.http import make_app
+
+        self.studio = self._make()
+        config = uvicorn.Config(
+            make_app(self.studio),
+            port=self.port,
+            log_level="error",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        hold(lambda: self._server.started, "the server does not start")
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(3)
+        self._server.force_exit = True  # browsers hold on to their connections
+        self._thread.join(30)
+        self.studio.close()
+
+    def runs(self, page: Any) -> list[dict[str, Any]]:
+        """What this page's visitor has."""
+        found = page.evaluate("fetch('/api/runs').then((answer) => answer.json())")
+        return list(found["runs"])
+
+    def _build(self, asked: Any) -> Any:
+        from gouache.engine import Session
+
+        config = tiny_config(
+            prompt=asked.config.prompt,
+            size=asked.config.size,
+            steps=asked.config.steps,
+            seed=asked.config.seed,
+            init_image="" if asked.image is None else str(asked.image),
+        )
+        if "fails" in config.prompt:
+            raise ValueError("it was asked to fail")
+        session = Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+        advance = session._try_step
+
+        def patient() -> Any:
+            time.sleep(self.pace)
+            return advance()
+
+        session._try_step = patient  # type: ignore[method-assign]
+        return session

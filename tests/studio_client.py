@@ -1,0 +1,59 @@
+"""What tests of the studio send to it and wait for, with tiny models."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+from PIL import Image
+
+from gouache.apps.studio.orders import Order
+from gouache.engine import Session
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
+
+SMALL = {"size": "32x24", "steps": [6], "num_cutouts": 4}
+
+
+def tiny_build(order: Order) -> Session:
+    """Paints what is asked for with the tiny models."""
+    config = tiny_config(
+        prompt=order.config.prompt,
+        size=order.config.size,
+        steps=order.config.steps,
+        seed=order.config.seed,
+        init_image="" if order.image is None else str(order.image),
+    )
+    return Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+
+
+def file_of(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """The bytes of a picture file."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def upload(client: Any, data: bytes | None = None) -> str:
+    """Sends a picture; its id."""
+    answer = client.post("/api/images", content=data or file_of(Image.new("RGB", (32, 24), "red")))
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def submit(client: Any, prompt: str = "a red apple", **more: Any) -> str:
+    """Orders a picture; the run's id."""
+    settings = {**SMALL, **more.pop("settings", {})}
+    answer = client.post("/api/runs", json={"prompt": prompt, "settings": settings, **more})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def wait(client: Any, run: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+    """The run as soon as it has one of these statuses."""
+    deadline = time.monotonic() + seconds
+    while (told := client.get(f"/api/runs/{run}").json())["status"] not in statuses:
+        assert time.monotonic() < deadline, told
+        assert told["status"] != "failed", told
+        time.sleep(0.01)
+    return dict(told)
