@@ -153,6 +153,25 @@ def test_large_networks_are_shown_some_of_the_cutouts(monkeypatch: pytest.Monkey
     assert torch.equal(some.homographies, all_of_them.homographies[[0, 4]])
 
 
+def test_tries_of_a_start_are_shown_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the area, a quarter of the cutouts; guides without a limit see all."""
+    few = Doubting()
+    few.most_cutouts = 8
+    shown: list[int] = []
+    apply = objective.cutouts.apply
+
+    def applied(image: Tensor, params: Any, size: int) -> Tensor:
+        shown.append(params.num_cutouts)
+        return apply(image, params, size)
+
+    monkeypatch.setattr(objective.cutouts, "apply", applied)
+    settings = {"start_tries": 2, "start_steps": 1, "start_scale": 0.5}
+    run = session(few, num_cutouts=9, **settings)
+    assert shown[:2] == [9, 2]
+    next(run)
+    assert shown[-2:] == [9, 8]
+
+
 def test_at_most_keeps_what_each_cutout_is() -> None:
     config = tiny_config(num_cutouts=7, augment="flip,affine,perspective,color,erasing,noise")
     rngs = [torch.Generator().manual_seed(seed) for seed in range(2)]

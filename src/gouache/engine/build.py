@@ -140,8 +140,12 @@ def _rehearsal(parts: Parts) -> Rehearse:
         losses = parts.losses if canvas == parts.canvas else ()
         count = parts.config.count
         stages = tuple(stage.repeated(count, len(start) // count) for stage in parts.stages)
+        # Small pictures hold little: guides that are costly look at fewer cutouts of them.
+        area = (canvas.width * canvas.height) / (parts.canvas.width * parts.canvas.height)
+        guides = tuple(replace(guide, shown=guide.shown * area) for guide in parts.models.guides)
         together = replace(
             parts,
+            models=replace(parts.models, guides=guides),
             config=replace(parts.config, count=len(start)),
             canvas=canvas,
             stages=stages,

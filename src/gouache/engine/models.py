@@ -19,7 +19,7 @@ from gouache.engine.seeding import picture_rngs
 from gouache.errors import ConfigError
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
-from gouache.protocols import Generator, Perceptor
+from gouache.protocols import Generator, Perceptor, SelfAware
 
 _Network = Callable[[Tensor], Tensor]
 NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
@@ -27,10 +27,21 @@ NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
 
 @dataclass(frozen=True)
 class Guide:
-    """A perceptor and the share that its opinion has in the losses."""
+    """A perceptor and the share that its opinion has in the losses.
+
+    `shown` is the share of its cutouts that it is shown in a step, where it limits them itself.
+    """
 
     perceptor: Perceptor
     weight: float = 1.0
+    shown: float = 1.0
+
+    @property
+    def most_cutouts(self) -> int | None:
+        """How many cutouts of a picture it is shown at most in a step; None for all."""
+        if not isinstance(self.perceptor, SelfAware):
+            return None
+        return max(1, round(self.shown * self.perceptor.most_cutouts))
 
 
 @dataclass(frozen=True)

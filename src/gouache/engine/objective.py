@@ -17,7 +17,7 @@ from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
-from gouache.protocols import Latent, Loss, LossContext, SelfAware, SourceViews
+from gouache.protocols import Latent, Loss, LossContext, SourceViews
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Objective:
                 terms += self._of_picture  # they ask no guide, so once is enough
             if not terms:
                 continue  # a guide that knows nothing of what is asked
-            shown = params.at_most(most_cutouts(guide.perceptor))
+            shown = params.at_most(guide.most_cutouts)
             views = cutouts.apply(image, shown, guide.perceptor.image_size)
             context = LossContext(
                 image=image,
@@ -211,11 +211,6 @@ class Objective:
             last_good.detach().nan_to_num(0.5, 1.0, 0.0).clamp(0, 1),
             step,
         )
-
-
-def most_cutouts(perceptor: object) -> int | None:
-    """How many cutouts a guide is shown at most in a step; None for all."""
-    return perceptor.most_cutouts if isinstance(perceptor, SelfAware) else None
 
 
 def in_chunks(
