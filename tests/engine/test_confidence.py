@@ -118,13 +118,15 @@ def test_confidence_is_part_of_the_state(tmp_path: Any, monkeypatch: pytest.Monk
     next(first)
     next(first)
     save_session(first, tmp_path / "state.safetensors")
-    expected = last(first)
+    expected = list(first)
     forgetful = Doubting()  # would say that it knows all
     known: dict[str, Any] = {"tiny": lambda d: TinyPerceptor(), "doubting": lambda d: forgetful}
     perceptors.names()
     monkeypatch.setattr(perceptors, "_references", {**perceptors._references, **known})
     resumed = resume_session(tmp_path / "state.safetensors", generator=TinyGenerator())
-    assert torch.equal(last(resumed), expected)
+    for one, other in zip(resumed, expected, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.losses["prompt/0"], other.losses["prompt/0"])
 
 
 def test_changed_words_are_asked_about() -> None:
@@ -183,3 +185,12 @@ def test_at_most_keeps_what_each_cutout_is() -> None:
     for name in ("homographies", "mean_outside", "color", "erase", "noise_scale"):
         assert torch.equal(getattr(part, name), getattr(params, name)[[0, 3, 6]])
     assert torch.equal(part.noise_seed, params.noise_seed)
+
+
+def test_pictures_that_are_asked_nothing_new_keep_their_confidence() -> None:
+    known = {"x": 0.25, "y": 0.5}
+    run = session(Doubting(known=known), "", prompts=["x", "y"], count=2)
+    next(run)
+    run.set_prompt("z", index=0)
+    found = {t.prompt.text: t.confidences for t in run.stages[0].targets}
+    assert found == {"z": (1.0, 1.0), "y": (1.0, 0.5)}
