@@ -45,7 +45,7 @@ def test_it_keeps_the_contract(photo: PhotoPerceptor) -> None:
     ],
 )
 def test_it_knows_what_photographs_show(photo: PhotoPerceptor, text: str) -> None:
-    assert float(photo.confidence([text])) > 0.9
+    assert float(photo.confidence([text])) > 0.6
 
 
 @pytest.mark.parametrize(
