@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.editing.config import EditConfig
-from gouache.editing.editor import EditPlan
+from gouache.editing.editor import EditPlan, start
 from gouache.editing.mask import check_phrase
 from gouache.editing.relative import directions
 from gouache.engine.build import prepare
 from gouache.engine.models import Guide
+from gouache.engine.targets import UnknownPromptWarning
 from gouache.errors import PromptError
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -26,7 +28,9 @@ def direction(old: str, new: str, **settings: Any) -> Tensor:
     guides = (Guide(TinyPerceptor()), Guide(TinyPerceptor(seed=7), 0.5))
     config = tiny_config(prompt=new, **settings)
     parts = prepare(config, generator=TinyGenerator(), perceptor=guides)
-    return directions(old, parts)[1]
+    found = directions(old, parts)[1]
+    assert found is not None
+    return found
 
 
 def unit(text: str) -> Tensor:
@@ -82,3 +86,34 @@ def test_what_to_look_for_is_one_phrase(phrase: str) -> None:
 
 def test_escapes_of_what_to_look_for_are_resolved() -> None:
     assert check_phrase(r" at  12\:30") == "at 12:30"
+
+
+class Colourblind(TinyPerceptor):
+    """Knows apples, and nothing of their colour."""
+
+    most_cutouts = 4
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        return super().embed_text([text.replace("green", "red") for text in texts])
+
+    def confidence(self, texts: Sequence[str]) -> Tensor:
+        return torch.tensor([float("apple" in text) for text in texts])
+
+
+def test_a_guide_that_sees_no_difference_keeps_out() -> None:
+    guides = (Guide(TinyPerceptor()), Guide(Colourblind(seed=7), 0.5))
+
+    def found(old: str, new: str) -> list[Tensor | None]:
+        parts = prepare(tiny_config(prompt=new), generator=TinyGenerator(), perceptor=guides)
+        return directions(old, parts)
+
+    seen = found("a red apple", "a green apple")
+    assert seen[0] is not None
+    assert seen[1] is None
+    with pytest.warns(UnknownPromptWarning):
+        assert found("a red apple", "a red pear")[1] is None  # which it does not know
+    assert found("a red apple", "an old apple")[1] is not None
+    plan = EditPlan(SOURCE, EditConfig(), old="a red apple")
+    config = tiny_config(prompt="a green apple", count=1)
+    session = start(plan, config, sized=True, generator=TinyGenerator(), perceptor=guides).session
+    assert set(next(session).losses) >= {"direction"}

@@ -11,6 +11,8 @@ from typing import Any
 from gouache.config import Setting, check_setting, coerce_setting
 from gouache.sections import setting
 
+DEFAULTS: dict[str, Any] = {"latent": "quantized"}  # coarse levels would move all of the picture
+
 
 @dataclass(frozen=True)
 class EditConfig:
@@ -94,4 +96,4 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return mine, {name: value for name, value in values.items() if name not in names}
 
 
-__all__ = ["MASK_SETTINGS", "EditConfig", "edit_settings", "split"]
+__all__ = ["DEFAULTS", "MASK_SETTINGS", "EditConfig", "edit_settings", "split"]

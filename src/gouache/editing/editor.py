@@ -16,7 +16,7 @@ from torch import Tensor
 from gouache.config import PaintConfig, make_config
 from gouache.editing import shapes
 from gouache.editing.composite import composite, warn_lossy, warn_reduced
-from gouache.editing.config import EditConfig, split
+from gouache.editing.config import DEFAULTS, EditConfig, split
 from gouache.editing.mask import (
     Mask,
     check_phrase,
@@ -46,7 +46,6 @@ from gouache.protocols import Generator, Loss, Perceptor
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-DEFAULTS: dict[str, Any] = {"latent": "quantized"}  # coarse levels would move all of the picture
 LONGEST = 1024
 
 
@@ -332,6 +331,8 @@ def _identity(plan: EditPlan, mask: Mask | None) -> dict[str, Any]:
 
 def _terms(plan: EditPlan, guide: Guide, direction: Tensor | None) -> list[Loss]:
     edit = plan.config
+    if plan.old and direction is None:
+        return []  # it sees no difference between the two
     if direction is not None:
         there = direction.to(perceptor_device(guide.perceptor))
         return [DirectionLoss(there, edit.strength, guide.weight)]

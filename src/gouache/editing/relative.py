@@ -8,33 +8,34 @@ import torch
 from torch import Tensor
 
 from gouache.engine.build import Parts
-from gouache.engine.targets import CANCELS, encode_prompts, plan_stages
+from gouache.engine.targets import CANCELS, SILENT, encode_prompts, plan_stages
 from gouache.errors import PromptError
 from gouache.prompts import one_line, parse_prompts
 
 
-def directions(phrase: str, parts: Parts) -> list[Tensor]:
+def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     """For each guide (1,D): all that is wished for less all that `phrase` says, by the weights.
 
-    Both are prompts of one stage, encoded as the settings say. `PromptError` where they say the
-    same.
+    Both are prompts of one stage, encoded as the settings say. None for a guide that sees no
+    difference or does not know what is said; `PromptError` where that is so for all of them.
     """
     config, models = parts.config, parts.models
     stages = parts.stages or plan_stages(config, models)  # none yet where a state is to be loaded
     old = encode_prompts([parse_prompts(phrase)[0]] * config.count, config, models)
-    found = []
+    found: list[Tensor | None] = []
     for number in range(len(models.guides)):
         signed = [
             *((target.prompt.weight, target) for target in stages[0].targets),
             *((-target.prompt.weight, target) for target in old),
         ]
         total = torch.stack([weight * t.embeddings[number] for weight, t in signed]).sum(0)
-        if float(total.norm()) < CANCELS:
-            raise PromptError(
-                f"{one_line(repr(phrase), 60)} and {one_line(repr(config.prompt), 60)} are the "
-                "same, so nothing would change; say what it should become"
-            )
-        found.append(total)
+        known = min(target.confidence(number) for _, target in signed) >= SILENT
+        found.append(total if known and float(total.norm()) >= CANCELS else None)
+    if all(direction is None for direction in found):
+        raise PromptError(
+            f"{one_line(repr(phrase), 60)} and {one_line(repr(config.prompt), 60)} are the "
+            "same, so nothing would change; say what it should become"
+        )
     return found
 
 

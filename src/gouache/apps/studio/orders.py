@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gouache.config import PaintConfig, make_config, parse_perceptor, settings
-from gouache.editing.config import EditConfig, edit_settings
+from gouache.editing.config import DEFAULTS, EditConfig, edit_settings
 from gouache.errors import ConfigError
 from gouache.prompts import parse_prompts
 
@@ -92,7 +92,7 @@ def read_order(
         edit = _read_edit(body["edit"], find_image)
         if image is None:
             raise ConfigError("an edit needs a picture: give image")
-        given = {"latent": "quantized", **given}
+        given = {**DEFAULTS, **given}
     config = make_config(preset, **{**given, "prompt": prompt})
     if prompt or not config.image_prompts:
         parse_prompts(prompt)
@@ -110,7 +110,7 @@ def installed_models() -> dict[str, list[str]]:
 
     found = {"latent": list(latents.names())}
     for kind in ("generator", "perceptor"):
-        names = ["pocket"]
+        names = ["pocket", "photo"] if kind == "perceptor" else ["pocket"]
         for name in catalogue.names(kind):
             entry = catalogue.find(name)
             if name not in names and entry is not None and cache.cached(entry) is not None:
