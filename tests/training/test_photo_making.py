@@ -13,7 +13,7 @@ import torch
 
 from gouache.errors import TrainingError
 from gouache.perceptors.photo import PhotoConfig
-from gouache.training import photo as module
+from gouache.training import fetch as fetching
 from gouache.training.fetch import sha256_of
 from gouache.training.photo import Package, PhotoTrainer, PhotoTraining, fetch_package
 from gouache.training.phrases import Phrases
@@ -34,7 +34,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "thing-1.0-py3-none-any.whl").write_bytes(made.read_bytes())
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(fetching.subprocess, "run", run)
     return made
 
 
@@ -61,7 +61,7 @@ def test_a_package_that_cannot_be_had_is_one_line(
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", "first\nERROR: no such package\n")
 
-    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(fetching.subprocess, "run", run)
     with pytest.raises(TrainingError, match="no such package") as caught:
         fetch_package(Package("thing", "1.0", "0" * 64), tmp_path)
     assert "\n" not in str(caught.value)

