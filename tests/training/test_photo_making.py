@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gouache.errors import TrainingError
+from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
 from gouache.perceptors.photo import PhotoConfig
 from gouache.training import fetch as fetching
 from gouache.training.fetch import sha256_of
@@ -93,3 +94,28 @@ def test_the_phrases_learn_what_is_known() -> None:
     shares, knows = trainer.model(Letters()(["a castle", "a hope"]))
     assert shares[0].argmax() == 7
     assert knows[0] > knows[1]
+
+
+def test_trunks_are_renewed_and_words_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gouache.training import photo as making
+    from gouache.weights.safe import read_model
+    from gouache.weights.shipped import PHOTO
+
+    before, values = read_model(PHOTO)
+    shape = EfficientNetConfig.from_dict(values["trunks"][0])
+
+    def read_trunk(*_: object) -> tuple[dict[str, torch.Tensor], EfficientNetConfig]:
+        return EfficientNet(shape).state_dict(), shape
+
+    monkeypatch.setattr(making, "read_trunk", read_trunk)
+    making.renew_trunks(tmp_path, tmp_path, PHOTO, 96)
+    after, renewed = read_model(tmp_path / "photo.safetensors")
+    assert (renewed["image_size"], len(renewed["trunks"])) == (96, 2)
+    for name, value in before.items():
+        if name.startswith("phrases."):
+            torch.testing.assert_close(after[name], value)
+    kept = [name for name in after if name.startswith("phrases.")]
+    assert sorted(kept) == sorted(name for name in before if name.startswith("phrases."))
+    making.renew_trunks(tmp_path, tmp_path, tmp_path / "photo.safetensors", 96)
+    again, _ = read_model(tmp_path / "photo.safetensors")
+    assert all(torch.equal(after[name], again[name]) for name in after)

