@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -22,6 +24,8 @@ from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.errors import OutputError
 from gouache.output.png import read_metadata
+from gouache.protocols import Step
+from gouache.watching import watcher
 from studio_client import SMALL, submit, tiny_build, upload, wait
 from studio_server import Server
 
@@ -64,6 +68,38 @@ def app(tmp_path: Path, slow: Slow) -> Iterator[Any]:
 def client(app: Any, slow: Slow) -> TestClient:
     slow.free = True
     return TestClient(app, raise_server_exceptions=False)
+
+
+def test_a_start_is_shown_while_it_is_found(tmp_path: Path) -> None:
+    free = threading.Event()
+
+    def build(order: Order) -> Session:
+        session = tiny_build(order)
+        show = watcher()
+        assert show is not None
+        image = torch.rand(1, 3, 24, 32)
+        show(Step(0, 2, 0, image, {"prompt/0": torch.zeros(1)}))
+        free.wait(30)
+        return session
+
+    studio = Studio(tmp_path / "runs", Limits(), build)
+    client = TestClient(make_app(studio), raise_server_exceptions=False)
+    try:
+        run = submit(client)
+        told = wait(client, run, "starting")
+        for _ in range(500):
+            if told["shown"]:
+                break
+            time.sleep(0.01)
+            told = client.get(f"/api/runs/{run}").json()
+        assert (told["status"], told["shown"], told["step"]) == ("starting", True, 0)
+        frame = client.get(f"/api/runs/{run}/frame.jpg")
+        assert Image.open(io.BytesIO(frame.content)).size == (32, 24)
+        free.set()
+        assert wait(client, run, "done")["shown"]
+    finally:
+        free.set()
+        studio.close()
 
 
 def png(size: tuple[int, int] = (32, 24), color: str = "red", mode: str = "RGB") -> bytes:

@@ -131,25 +131,35 @@ class Preview(Silent):
         self._size = size
         self._begun = self._first = 0.0
         self._drawn = -math.inf
+        self._painting = False
         self._rows = 0  # of what is drawn now; the cursor is on the line under it
 
     def __exit__(self, *exception: object) -> None:
-        self._stream.write("\n")
-        self._stream.flush()
+        if self._rows:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def sketch(self, step: Step) -> None:
+        now = time.monotonic()
+        if now - self._drawn >= 1 / PER_SECOND:
+            self._draw(step, f"sketch {step.index + 1}/{step.num_steps}  {describe(step)}", now)
 
     def show(self, step: Step) -> None:
         now = time.monotonic()
         last = step.index + 1 == step.num_steps
-        if self._rows == 0:
+        if not self._painting:
+            self._painting = True
             self._begun, self._first = now, step.index
         elif now - self._drawn < 1 / PER_SECOND and not last:
             return
-        self._drawn = now
-        picture = together(step.to_pil())
         left = (step.num_steps - step.index - 1) * (now - self._begun)
         left /= max(1, step.index - self._first)
         told = f"step {step.index + 1}/{step.num_steps}  {describe(step)}  {left:.0f} s left"
-        self._stream.write(self._frame(picture, told))
+        self._draw(step, told, now)
+
+    def _draw(self, step: Step, told: str, now: float) -> None:
+        self._drawn = now
+        self._stream.write(self._frame(together(step.to_pil()), told))
         self._stream.flush()
 
     def _frame(self, picture: Image.Image, told: str) -> str:

@@ -25,6 +25,9 @@ class Progress(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    def sketch(self, step: Step) -> None:
+        """A step of a try, while a start is being found."""
+
     def show(self, step: Step) -> None: ...
 
 
@@ -35,6 +38,9 @@ class Silent:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        return None
+
+    def sketch(self, step: Step) -> None:
         return None
 
     def show(self, step: Step) -> None:
@@ -77,7 +83,7 @@ class Bar(Silent):
         from rich.progress import Progress as RichProgress
 
         self._bar = RichProgress(
-            TextColumn("painting"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -87,6 +93,7 @@ class Bar(Silent):
             transient=True,
         )
         self._task: Any = None
+        self._sketch: Any = None
         self._begun = time.monotonic()
         self._first = 0
 
@@ -97,10 +104,18 @@ class Bar(Silent):
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
+    def sketch(self, step: Step) -> None:
+        if self._sketch is None:
+            total = step.num_steps
+            self._sketch = self._bar.add_task("sketching", total=total, rate="", losses="")
+        self._bar.update(self._sketch, completed=step.index + 1)
+
     def show(self, step: Step) -> None:
         if self._task is None:
+            if self._sketch is not None:
+                self._bar.remove_task(self._sketch)
             self._first, self._begun = step.index, time.monotonic()
-            self._task = self._bar.add_task("", total=step.num_steps, rate="", losses="")
+            self._task = self._bar.add_task("painting", total=step.num_steps, rate="", losses="")
         rate = (step.index - self._first) / max(time.monotonic() - self._begun, 1e-9)
         # Reading losses waits for the device, so only some steps do it.
         shown: dict[str, Any] = {"losses": describe(step)} if step.index % 5 == 0 else {}

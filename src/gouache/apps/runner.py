@@ -34,6 +34,7 @@ from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
 from gouache.protocols import Step
 from gouache.reserve import reserve
+from gouache.watching import watching
 
 Touch = Callable[[Picture], Picture]
 
@@ -100,8 +101,8 @@ def run_session(
 ) -> Result:
     """Paints to the end or to Ctrl-C and writes pictures, film, losses and state.
 
-    `touch` is what an edit does to its pictures in the end; edits cannot be resumed. `written` is
-    of a run that goes on.
+    `progress` is entered already. `touch` is what an edit does to its pictures in the end; edits
+    cannot be resumed. `written` is of a run that goes on.
     """
     begun = time.monotonic()
     stop, last, count = Stop(), None, session.config.count
@@ -110,7 +111,6 @@ def run_session(
     with ExitStack() as stack:
         stack.enter_context(stop.listening())
         film = stack.enter_context(open_film(outputs.timelapse)) if outputs.timelapse else None
-        stack.enter_context(progress)
         if folder is not None and session.step_index == 0:
             written.save(folder)
             save_session(session, folder.state_path)
@@ -231,17 +231,19 @@ def paint_run(
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Builds the session and runs it; returns the exit code."""
-    session = Session.build(config)
-    if expected is not None:
-        _compare_models(session, expected)
     with ExitStack() as stack:
+        progress = stack.enter_context(make_progress(quiet or json, preview))
+        with watching(progress.sketch):
+            session = Session.build(config)
+        if expected is not None:
+            _compare_models(session, expected)
         folder = None
         if outputs.run_dir is not None:
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
             keep_places(folder, outputs)
         _say_compiled(session, quiet or json)
-        result = run_session(session, outputs, folder, make_progress(quiet or json, preview))
+        result = run_session(session, outputs, folder, progress)
     return report(config, result, json=json)
 
 
@@ -261,9 +263,9 @@ def edit_run(
     session, mask = editing.session, editing.mask
     if overlay is not None and mask is not None:
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
-    progress = make_progress(quiet or json, preview)
     _say_compiled(session, quiet or json)
-    result = run_session(session, outputs, None, progress, editing.finish_pil)
+    with make_progress(quiet or json, preview) as progress:
+        result = run_session(session, outputs, None, progress, editing.finish_pil)
     code = report(session.config, result, json=json)
     if not session.finished:
         print(
@@ -298,7 +300,7 @@ def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False)
             return report(session.config, _result_of_finished(outputs, meta, folder), json=json)
         folder.truncate_losses(session.step_index)
         _say_compiled(session, quiet or json)
-        progress = make_progress(quiet or json, preview)
+        progress = stack.enter_context(make_progress(quiet or json, preview))
         result = run_session(session, outputs, folder, progress, written=written)
     return report(session.config, result, json=json)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.config import MAX_COUNT, PaintConfig
@@ -26,7 +27,8 @@ from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
 from gouache.ops.images import load_image
 from gouache.ops.sums import object_sum
-from gouache.protocols import Generator, Loss, Perceptor
+from gouache.protocols import Generator, Loss, Perceptor, Step
+from gouache.watching import watcher
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -155,12 +157,22 @@ def _rehearsal(parts: Parts) -> Rehearse:
         )
         session = Session(together)
         steps = min(parts.config.latents.start_steps, parts.stages[0].steps)
-        for _ in itertools.islice(session, steps):
-            pass
+        show = watcher()
+        for step in itertools.islice(session, steps):
+            if show is not None:
+                show(_as_shown(step, count, steps, parts.canvas))
         latent: Tensor = session.latent()
         return latent
 
     return rehearse
+
+
+def _as_shown(step: Step, count: int, steps: int, canvas: Canvas) -> Step:
+    """A step of the first try: `count` pictures, at the size of the run."""
+    size = (canvas.height, canvas.width)
+    image = F.interpolate(step.image[:count], size, mode="bilinear", align_corners=False)
+    losses = {name: values[:count] for name, values in step.losses.items()}
+    return Step(step.index, steps, step.stage, image, losses)
 
 
 def _canvas(config: PaintConfig, models: Models) -> Canvas:

@@ -24,6 +24,7 @@ from gouache.ops.images import encode, to_pil
 from gouache.output.png import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.protocols import Step
+from gouache.watching import watching
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
 FRAME_SECONDS = 0.1  # more frames than this nobody sees
@@ -147,8 +148,9 @@ class Painter:
 
     def _begin(self, run: Run) -> None:
         order = run.order or kept_order(run)
-        run.editing = _start_edit(order) if order.edit else None
-        session = run.editing.session if run.editing else self._build(order)
+        with watching(self._sketched(run)):
+            run.editing = _start_edit(order) if order.edit else None
+            session = run.editing.session if run.editing else self._build(order)
         run.config = session.config
         if run.editing is not None:
             keep_edit(run)
@@ -157,6 +159,18 @@ class Painter:
         run.session = session
         forget_order(run)
         self._node(run, "start", to_pil(session.picture()[0]))
+
+    def _sketched(self, run: Run) -> Callable[[Step], None]:
+        """Shows a start while it is being found."""
+        shown = 0.0
+
+        def show(step: Step) -> None:
+            nonlocal shown
+            if time.monotonic() - shown >= FRAME_SECONDS:
+                shown = time.monotonic()
+                run.changed(frame=encode(to_pil(step.image[0]), "JPEG"))
+
+        return show
 
     def _reopen(self, run: Run, folder: RunFolder) -> None:
         if run.kind == "edit":

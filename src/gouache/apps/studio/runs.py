@@ -176,6 +176,7 @@ class Run:
                 ],
                 "version": self.version,
                 "picture": self.picture_path.exists(),
+                "shown": bool(self.frame),  # there is something to see, before any step too
             }
 
 

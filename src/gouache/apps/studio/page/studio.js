@@ -72,7 +72,7 @@ const place = () => (selected ? `${selected.run}/${selected.node}` : (run?.id ??
 /** The picture that belongs into the view, null where there is none yet. */
 function wanted() {
   if (selected) return { key: place(), url: nodeUrl(selected.run, selected.node), version: "" };
-  if (!run || !(run.step || run.nodes.length)) return null;
+  if (!run || !(run.shown || run.step || run.nodes.length)) return null;
   const { id, version } = run;
   return { key: `${id}@${version}`, url: `/api/runs/${id}/frame.jpg?v=${version}`, version };
 }
