@@ -1,110 +1,408 @@
-"""Tries settings of the loop on the shipped models and records what a referee sees.
+"""Tries settings of painting on the shipped models and records what the judge sees.
 
-python benchmarks/search.py [--models FOLDER] [--prompts 20] [--variants NAME ...]
+python benchmarks/search.py [--variants NAME ...] [--prompts tuning] [--records FILE]
 
-Every variant paints the same prompts with the same seed. The table goes to docs/search.md, the
-contact sheets to --sheets. The referee never guides; look at the sheets before believing it.
+Every variant paints the same prompts with the same seeds. The judge is EfficientNet-Lite2, which
+never guides. Each picture is a line in the records as soon as it is judged; what is there is not
+painted again, so a search may be stopped, gone on with and widened. The table in docs/search.md is
+made from the records; look at the sheets before believing it.
+
+A variant is a name of VARIANTS or JSON of what is changed in BASE, such as '{"steps": [60],
+"photo": {"most_cutouts": 4}}'. "photo" holds fields of that guide's own configuration, everything
+else is a setting of gouache.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import math
+import os
+import re
+import statistics
+import sys
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from torch import Tensor
 
-from gouache.config import make_config
+from gouache.atomic import write_bytes
+from gouache.config import PaintConfig, make_config
+from gouache.engine.devices import autocast_dtype
+from gouache.engine.models import Guide, prepare
 from gouache.engine.session import Session
+from gouache.errors import ConfigError, GouacheError
 from gouache.generators import load_generator
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
-from gouache.training.exam import QUESTIONS, answers
+from gouache.protocols import Generator
+from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS, ClassPrompt
+from gouache.training.judge import Judge, load_judge
 
-PLAIN_START: dict[str, Any] = {"start_tries": 1, "start_steps": 0, "start_scale": 1.0}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "start random": {"start": "random"},
-    "one start, not tried": PLAIN_START,
-    "one random start, not tried": {**PLAIN_START, "start": "random"},
-    "tries at full size": {"start_scale": 1.0},
-    "quantized": {"latent": "quantized"},
-    "rate 0.1": {"learning_rate": 0.1},
-    "no contrast": {"contrast_weight": 0.0},
-    "contrast 2": {"contrast_weight": 2.0},
-    "small cutouts": {"num_cutouts": 24, "whole_share": 0.35, "cut_min": 0.45},
-    "the first version's settings": {
-        **PLAIN_START,
-        "start": "random",
-        "latent": "quantized",
-        "num_cutouts": 24,
-        "whole_share": 0.35,
-        "cut_min": 0.45,
-    },
+ONE_START: dict[str, Any] = {"start_tries": 1, "start_steps": 0, "start_scale": 1.0}
+SIX_TRIES: dict[str, Any] = {"start_tries": 6, "start_steps": 15, "start_scale": 0.5}
+SMALL: dict[str, Any] = {"size": [128, 128], "steps": [80], "start": "prior"}
+# Written out where defaults are: they change, and what was searched for stays what it was.
+BASE: dict[str, Any] = {
+    "perceptor": ["pocket", "photo"],
+    **SMALL,
+    **ONE_START,
+    "photo": {"image_size": 160, "most_cutouts": 12},
 }
+VARIANTS: dict[str, dict[str, Any]] = {
+    "defaults": {"perceptor": None},  # whatever they are
+    "pocket alone": {"perceptor": ["pocket"], **SMALL, **SIX_TRIES},
+    "pocket alone, one start": {"perceptor": ["pocket"]},
+    "pocket + photo": {},
+    "photo 0.6": {"perceptor": ["pocket", "photo:0.6"]},
+    "photo 2": {"perceptor": ["pocket", "photo:2"]},
+    "photo alone": {"perceptor": ["photo"]},
+    "192x192": {"size": [192, 192]},
+    "256x256": {"size": [256, 256]},
+    "256x256, photo 0.6": {"size": [256, 256], "perceptor": ["pocket", "photo:0.6"]},
+    "256x256, photo 2": {"size": [256, 256], "perceptor": ["pocket", "photo:2"]},
+    "256x256, six tries": {"size": [256, 256], **SIX_TRIES},
+    "256x256, 6 cutouts": {"size": [256, 256], "photo": {"most_cutouts": 6}},
+    "six tries": SIX_TRIES,
+    "random start": {"start": "random"},
+    "six random tries": {"start": "random", **SIX_TRIES},
+    "4 cutouts": {"photo": {"most_cutouts": 4}},
+    "6 cutouts": {"photo": {"most_cutouts": 6}},
+    "24 cutouts": {"num_cutouts": 24, "photo": {"most_cutouts": 24}},
+    "photo at 128": {"photo": {"image_size": 128}},
+    "photo at 224": {"photo": {"image_size": 224}},
+    "60 steps": {"steps": [60]},
+    "120 steps": {"steps": [120]},
+    "160 steps": {"steps": [160]},
+}
+PROMPTS = {"tuning": TUNING_PROMPTS, "classes": CLASS_PROMPTS}
+NOTE = (
+    "Each row changes the row `pocket + photo` in the way that it names. Named first, among the "
+    "first five, and the mean logarithm of the right class's probability are the judge's, "
+    "EfficientNet-Lite2's, among a thousand classes; it never guided, but is of `photo`'s family. "
+    "CPU-seconds are of one picture without loading the models."
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a variant paints with; the prompt and the seed of `config` do not count."""
+
+    variant: str
+    config: PaintConfig
+    photo: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, variant: str, extra: Mapping[str, Any] | None = None) -> Plan:
+        """By a name of `VARIANTS` or JSON; `extra` changes it further. Raises `ConfigError`."""
+        changes = VARIANTS.get(variant)
+        if changes is None:
+            changes = _read_json(variant)
+        if changes == VARIANTS["defaults"]:
+            settings, photo = {}, {}
+        else:
+            settings = {**BASE, **changes}
+            photo = {**BASE["photo"], **changes.get("photo", {})}
+        settings |= extra or {}
+        photo = {**photo, **(extra or {}).get("photo", {})}
+        settings.pop("photo", None)
+        config = make_config(**settings)
+        if "photo" not in [name for name, _ in config.guides]:
+            photo = {}
+        if unknown := set(photo) - {"image_size", "most_cutouts"}:
+            raise ConfigError(
+                f"photo has no {sorted(unknown)[0]!r} to change; give image_size or most_cutouts"
+            )
+        return cls(variant, config, photo)
+
+    def key(self, fingerprints: Iterable[str]) -> str:
+        """What must be the same for a picture to be the same, prompt and seed aside."""
+        settings = {**self.config.to_dict(), "prompt": "", "prompts": [], "seed": 0}
+        told = [settings, dict(self.photo), *fingerprints]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_json(text: str) -> dict[str, Any]:
+    try:
+        changes = json.loads(text)
+    except ValueError:
+        changes = None
+    if not isinstance(changes, dict):
+        raise ConfigError(
+            f"no variant is called {text!r:.60}; give JSON or one of: {', '.join(VARIANTS)}"
+        )
+    return changes
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture (1,3,H,W) in [0,1] and what it took."""
+
+    picture: Tensor = field(repr=False)
+    cpu_seconds: float
+    start_seconds: float  # of them, before the first step
+    peak_mb: float | None  # of the process while it painted; None where that is not told
+
+
+class Painter:
+    """Paints plans with models that are loaded once.
+
+    Args:
+        load: gives a guide by its name.
+        generator: the shipped one by default.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Any] = load_perceptor,
+        generator: Generator | None = None,
+    ) -> None:
+        self._dtype = autocast_dtype("auto", torch.device("cpu"))
+        self._load = load
+        self._guides: dict[str, Any] = {}
+        self.generator = generator or load_generator("pocket")
+        if generator is None:
+            prepare(self.generator, self._dtype)
+
+    def guide(self, name: str) -> Any:
+        if name not in self._guides:
+            self._guides[name] = self._load(name)
+            prepare(self._guides[name], self._dtype)
+        return self._guides[name]
+
+    def fingerprints(self, plan: Plan) -> list[str]:
+        """Of all models that paint a plan."""
+        return [
+            self.generator.fingerprint,
+            *(self.guide(name).fingerprint for name, _ in plan.config.guides),
+        ]
+
+    def __call__(self, plan: Plan, prompt: str, seed: int) -> Painted:
+        guides = [Guide(self.guide(name), weight) for name, weight in plan.config.guides]
+        photo = self.guide("photo") if plan.photo else None
+        usual = getattr(photo, "config", None)
+        if photo is not None:
+            photo.config = replace(usual, **plan.photo)
+        try:
+            forget_peak()
+            begun = time.process_time()
+            session = Session.build(
+                plan.config.updated(prompt=prompt, seed=seed),
+                generator=self.generator,
+                perceptor=guides,
+            )
+            started = time.process_time()
+            for _ in session:
+                pass
+            picture = session.picture()
+            ended = time.process_time()
+            return Painted(picture, ended - begun, started - begun, peak_mb())
+        finally:
+            if photo is not None:
+                photo.config = usual
+
+
+def forget_peak() -> None:
+    """Lets the peak of memory be measured from here, where the system offers it (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_mb() -> float | None:
+    """The process's peak of resident memory since `forget_peak`, in MB."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else None
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """All lines that are whole; of others, which a killed search leaves, it says how many."""
+    rows, torn = [], 0
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+                rows.append({**row, "id": (row["key"], row["name"], row["seed"])})
+            except (ValueError, KeyError, TypeError):
+                torn += bool(line.strip())
+    if torn:
+        print(f"{path.name}: {torn} broken lines are passed over", file=sys.stderr)
+    return rows
+
+
+def add_record(path: Path, row: Mapping[str, Any]) -> None:
+    """Appends a line, in one piece and for good: several searches may write to one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        torn = False
+        if size:
+            file.seek(size - 1)
+            torn = file.read(1) != b"\n"
+        file.write(b"\n" * torn + json.dumps(dict(row)).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def search(
+    plans: Sequence[Plan],
+    asked: Sequence[ClassPrompt],
+    seeds: Sequence[int],
+    painter: Painter,
+    judge: Judge,
+    records: Path,
+    pictures: Path | None = None,
+) -> int:
+    """Paints what the records lack; how many pictures that was."""
+    done = {row["id"] for row in read_records(records)}
+    painted = 0
+    for plan in plans:
+        key = plan.key([*painter.fingerprints(plan), judge.fingerprint])
+        for seed in seeds:
+            for each in asked:
+                if (key, each.name, seed) in done:
+                    continue
+                done.add((key, each.name, seed))
+                found = painter(plan, each.prompt, seed)
+                (verdict,) = judge.verdicts(found.picture, [each.name])
+                if pictures is not None:
+                    path = picture_path(pictures, plan, key, each.name, seed)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    to_pil(found.picture[0]).save(path)
+                row = {
+                    "variant": plan.variant,
+                    "key": key,
+                    "name": each.name,
+                    "seed": seed,
+                    "first": verdict.first,
+                    "rank": verdict.rank,
+                    "log_probability": round(verdict.log_probability, 4),
+                    "cpu_seconds": round(found.cpu_seconds, 2),
+                    "start_seconds": round(found.start_seconds, 2),
+                    "peak_mb": None if found.peak_mb is None else round(found.peak_mb),
+                }
+                add_record(records, row)
+                painted += 1
+                print(json.dumps(row), flush=True)
+    return painted
+
+
+def picture_path(folder: Path, plan: Plan, key: str, name: str, seed: int) -> Path:
+    slug = re.sub(r"[^\w.]+", "-", plan.variant).strip("-")[:40]
+    return folder / f"{slug}-{key[:6]}" / f"{name.replace(' ', '-')}-{seed}.png"
+
+
+def table(
+    plans: Sequence[Plan],
+    keys: Sequence[str],
+    asked: Sequence[ClassPrompt],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """A line of Markdown per plan that has pictures of `asked`, after two of headings."""
+    lines = [
+        "| settings | named first | in five | mean log p | CPU-seconds | peak memory, MB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    names = {each.name for each in asked}
+    for plan, key in zip(plans, keys, strict=True):
+        own = list({r["id"]: r for r in rows if r["key"] == key and r["name"] in names}.values())
+        if not own:
+            continue
+        first, five = (sum(row["rank"] < most for row in own) for most in (1, 5))
+        surprise = math.fsum(row["log_probability"] for row in own) / len(own)
+        seconds = statistics.median(row["cpu_seconds"] for row in own)
+        peaks = [row["peak_mb"] for row in own if row.get("peak_mb") is not None]
+        lines.append(
+            f"| {plan.variant.replace('|', '/')} | {first} of {len(own)} | {five} | "
+            f"{surprise:.2f} | {seconds:.1f} | {max(peaks) if peaks else '-'} |"
+        )
+    return lines
+
+
+def write_page(path: Path, command: str, lines: Sequence[str]) -> None:
+    """The page, with what people wrote below its first "## "."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    _, heading, rest = old.partition("\n## ")
+    top = ["# Search for the loop's defaults", "", f"`{command}`", "", NOTE, "", *lines]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, ("\n".join(top) + "\n" + heading + rest).encode())
+
+
+def write_sheet(
+    folder: Path, plan: Plan, key: str, asked: Sequence[ClassPrompt], seed: int
+) -> None:
+    """The pictures of a plan side by side, those that there are."""
+    paths = [(each, picture_path(folder, plan, key, each.name, seed)) for each in asked]
+    tiles, labels = [], []
+    for each, path in paths:
+        if path.exists():
+            with Image.open(path) as image:
+                tiles.append(image.convert("RGB").resize((192, 192), Image.Resampling.LANCZOS))
+            labels.append(each.name)
+    if tiles:
+        parent = paths[0][1].parent
+        sheet = grid_pil(tiles, columns=5, labels=labels)
+        sheet.save(parent.with_name(f"{parent.name}-{seed}.png"))
+
+
+def _part(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected K/N such as 1/2")
+    return int(found[1]), int(found[2])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path)
-    parser.add_argument("--prompts", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="names or JSON")
     parser.add_argument("--extra", default="{}", help="JSON of settings for all variants")
+    parser.add_argument("--prompts", choices=sorted(PROMPTS), default="tuning")
+    parser.add_argument("--limit", type=int, default=None, help="only the first prompts")
+    parser.add_argument("--part", type=_part, default=(1, 1), help="K/N: a share of the prompts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from --seed on")
+    parser.add_argument("--records", type=Path, default=Path("evaluation/search.jsonl"))
+    parser.add_argument("--pictures", type=Path, default=Path("evaluation/search"))
     parser.add_argument("--out", type=Path, default=Path("docs/search.md"))
-    parser.add_argument("--sheets", type=Path, default=Path("evaluation/search"))
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--cache", type=Path, default=Path("data/cache"), help="of downloads")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="paint nothing, write the table")
     given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    folder = given.models
-
-    def name(part: str, shipped: str) -> str:
-        return str(folder / f"{part}.safetensors") if folder else shipped
-
-    generator = load_generator(name("generator", "pocket"))
-    guide = load_perceptor(name("perceptor", "pocket"))
-    referee = load_perceptor(name("referee", "referee"))
-    step = len(QUESTIONS) / given.prompts
-    asked = [QUESTIONS[int(k * step)] for k in range(given.prompts)]
-    rows = []
-    given.sheets.mkdir(parents=True, exist_ok=True)
-    for variant in given.variants:
-        begun, painted = time.perf_counter(), []
-        for question in asked:
-            settings = {"steps": (given.steps,), **VARIANTS.get(variant, {})}
-            settings |= json.loads(given.extra)
-            if variant not in VARIANTS:
-                settings |= json.loads(variant)
-            config = make_config(prompt=question.prompt, seed=given.seed, **settings)
-            session = Session.build(config, generator=generator, perceptor=guide)
-            for _ in session:
-                pass
-            painted.append(session.picture())
-        seconds = (time.perf_counter() - begun) / len(asked)
-        found = answers(referee, torch.cat(painted)).tolist()
-        right = sum(QUESTIONS[i] is q for i, q in zip(found, asked, strict=True))
-        tiles = [to_pil(picture) for picture in torch.cat(painted)]
-        sheet = grid_pil(tiles, columns=10, labels=[q.prompt for q in asked])
-        sheet.save(given.sheets / f"{variant.replace(', ', '-').replace(' ', '_')[:60]}.png")
-        rows.append(f"| {variant} | {right} of {len(asked)} | {seconds:.1f} |")
-        print(rows[-1], flush=True)
-    lines = [
-        "# Search for the loop's defaults",
-        "",
-        f"`python benchmarks/search.py --prompts {given.prompts} --steps {given.steps}`: how many "
-        f"of {given.prompts} prompts the referee names right (top 1 of {len(QUESTIONS)}), with one "
-        "picture each, and seconds per picture.",
-        "",
-        "| settings | named right | seconds |",
-        "| --- | --- | --- |",
-        *rows,
-        "",
-    ]
-    given.out.write_text("\n".join(lines), encoding="utf-8")
+    torch.set_num_threads(given.threads)
+    asked = PROMPTS[given.prompts][: given.limit]
+    seeds = range(given.seed, given.seed + given.seeds)
+    try:
+        plans = [Plan.of(variant, _read_json(given.extra)) for variant in given.variants]
+        judge, painter = load_judge(given.cache), Painter()
+        if not given.table:
+            share = asked[given.part[0] - 1 :: given.part[1]]
+            search(plans, share, seeds, painter, judge, given.records, given.pictures)
+        keys = [plan.key([*painter.fingerprints(plan), judge.fingerprint]) for plan in plans]
+        for plan, key in zip(plans, keys, strict=True):
+            write_sheet(given.pictures, plan, key, asked, given.seed)
+        rows = [row for row in read_records(given.records) if row["seed"] in seeds]
+        lines = table(plans, keys, asked, rows)
+        command = (
+            f"python benchmarks/search.py --prompts {given.prompts} --seed {given.seed} "
+            f"--seeds {given.seeds}" + (f" --limit {given.limit}" if given.limit else "")
+        )
+        write_page(given.out, command, lines)
+        print("\n".join(lines))
+    except GouacheError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

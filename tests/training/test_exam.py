@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from gouache.errors import TrainingError
 from gouache.training.colors import COLOR_NAMES, color_indices
-from gouache.training.evaluate import examine, random_pictures, table_text, wilson
-from gouache.training.exam import QUESTIONS, answers, real_pictures, top1
+from gouache.training.evaluate import examine, random_pictures
+from gouache.training.exam import QUESTIONS, real_pictures, rows_by_name
 from gouache.training.grounds import SCENES
+from gouache.training.marks import RefereeExaminer, table_text
 from gouache.training.pack import Entry, PictureSet
 from gouache.training.styles import STYLES
 from tiny import TinyGenerator, TinyPerceptor
@@ -159,67 +158,24 @@ def test_what_the_data_lacks_is_said() -> None:
         real_pictures(pictures(), 0, SIZE)
 
 
-class Knowing:
-    """A referee that reads a question's number from the red of the picture's first pixel."""
-
-    name, fingerprint, image_size, embed_dim, bank = "knowing", "", 8, 60, None
-
-    def embed_text(self, texts: Sequence[str]) -> Tensor:
-        assert list(texts) == [question.prompt for question in QUESTIONS]
-        return torch.eye(60)
-
-    def embed_image(self, image: Tensor) -> Tensor:
-        assert image.shape[1:] == (3, 8, 8)
-        number = (image[:, 0, 0, 0] * 100).round().long()
-        return torch.nn.functional.one_hot(number, 60).float()
+def test_pictures_are_chosen_among_those_that_are_given() -> None:
+    among = {name: rows[:1] for name, rows in rows_by_name(asked()).items()}  # the grey ones
+    image, _ = real_pictures(asked(), 0, SIZE, among)
+    plain = numbers_of("objects") + numbers_of("animals")
+    assert all(image[k, :, 32, 32].std() < 1e-3 for k in plain)
+    green = {name: rows[1:] for name, rows in rows_by_name(asked()).items()}
+    image, _ = real_pictures(asked(), 0, SIZE, green)
+    assert all(image[k, :, 32, 32].std() > 0.1 for k in plain)
 
 
-def test_answers_are_the_nearest_prompts() -> None:
-    told = torch.tensor([3, 59, 0, 7])
-    image = (told / 100).view(-1, 1, 1, 1).expand(-1, 3, 24, 24)
-    assert torch.equal(answers(Knowing(), image), told)
-
-
-def test_right_answers_are_counted_by_group() -> None:
-    right = torch.arange(60)
-    wrong = right.clone()
-    wrong[numbers_of("animals")] = 0
-    wrong[5] = 6
-    counted = top1(torch.cat([right, wrong]))
-    assert counted["all"] == (60 + 49, 120)
-    assert counted["animals"] == (10, 20)
-    assert counted["objects"] == (19, 20)
-    assert counted["two"] == (20, 20)
-    assert len(counted) == 7
-
-
-@pytest.mark.parametrize(
-    ("right", "total", "low", "high"),
-    [  # Newcombe 1998, table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_intervals_are_those_of_the_literature(
-    right: int, total: int, low: float, high: float
-) -> None:
-    assert wilson(right, total) == pytest.approx((low, high), abs=1e-4)
-    mirrored = wilson(total - right, total)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-4)
-
-
-def test_tables_have_a_row_per_kind_and_a_column_per_group() -> None:
-    text = table_text(
-        {"real": {"all": (20, 20), "two": (5, 10)}, "none": {"all": (0, 20), "two": (1, 10)}}
-    )
-    lines = text.splitlines()
-    assert lines[0] == "| pictures | all | two |"
-    assert lines[1] == "| --- | --- | --- |"
-    assert lines[2] == "| real | 100% (84%-100%) | 50% (24%-76%) |"
-    assert lines[3].startswith("| none | 0% (0%-16%) | 10% (")
-    assert len(lines) == 4
+def test_loose_pictures_vary_in_place_size_and_ground() -> None:
+    tight = [real_pictures(asked(), seed, SIZE)[0] for seed in range(2)]
+    loose = [real_pictures(asked(), seed, SIZE, loose=True)[0] for seed in range(2)]
+    plain = numbers_of("animals")
+    assert all((t[plain, :, 0, 0] > 0.95).all() for t in tight)
+    assert any((one[plain, :, 0, 0] < 0.9).any() for one in loose)
+    assert not torch.equal(loose[0], loose[1])
+    assert all(one.min() >= 0 and one.max() <= 1 for one in loose)
 
 
 def test_random_pictures_are_those_of_the_seed() -> None:
@@ -236,19 +192,22 @@ def test_an_examination_end_to_end(tmp_path: Path) -> None:
     generator.native_size = 32
     settings = {"size": "16x16", "steps": 1, "num_cutouts": 1, "templates": False, "device": "cpu"}
     tables = examine(
-        asked(),
+        RefereeExaminer(TinyPerceptor(seed=8)),
+        QUESTIONS,
         generator,
         TinyPerceptor(),
-        TinyPerceptor(seed=8),
         ["random"],
         1,
         tmp_path,
+        real=real_pictures(asked(), 0, 32)[0],
+        start_tries=1,
+        start_steps=0,
         **settings,
     )
     assert list(tables) == ["real pictures", "random codes", "painted, start random"]
     for row in tables.values():
-        right, total = row["all"]
-        assert total == 60
-        assert right == sum(part for group, (part, _) in row.items() if group != "all")
+        assert row["all"].total == 60
+        parts = [score.first for group, score in row.items() if group != "all"]
+        assert row["all"].first == sum(parts)
     assert [path.name for path in tmp_path.iterdir()] == ["sheet-random-0.png"]
     assert table_text(tables).count("\n") == 4

@@ -1,10 +1,9 @@
-"""Measures the models: retrieval, reconstruction, and what a referee sees in painted pictures."""
+"""Measures the models: retrieval, reconstruction, and what is seen in painted pictures."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,20 +12,43 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gouache.config import make_config
+from gouache.config import PaintConfig, make_config, parse_perceptor
+from gouache.engine.models import Guide
 from gouache.engine.session import Session
+from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator, Perceptor
+from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
 from gouache.training.codebook import psnr
 from gouache.training.dataset import PictureSet
-from gouache.training.exam import QUESTIONS, answers, real_pictures, top1
+from gouache.training.exam import QUESTIONS, real_pictures
+from gouache.training.judge import load_judge
 from gouache.training.loop import log
+from gouache.training.marks import (
+    Asked,
+    ClassExaminer,
+    Examiner,
+    RefereeExaminer,
+    Table,
+    as_plain,
+    count,
+    joined,
+    table_text,
+)
 from gouache.training.plain import plain
+from gouache.training.probe import ProbeExaminer, load_probe, unseen
 
 Indices: TypeAlias = NDArray[np.int64]
 Numbers: TypeAlias = dict[str, Any]
+
+SHEETS: dict[str, Sequence[Asked]] = {
+    "sixty": QUESTIONS,
+    "classes": CLASS_PROMPTS,
+    "tuning": TUNING_PROMPTS,
+}
+JUDGES = ("referee", "lite2")
 
 
 @torch.no_grad()
@@ -99,85 +121,93 @@ def _emoji(pictures: PictureSet, count: int = 334) -> Indices:
 
 
 def paint_sheet(
-    generator: Generator, perceptor: Perceptor, seed: int, settings: Mapping[str, Any]
+    generator: Generator,
+    guides: Perceptor | Sequence[Guide],
+    asked: Sequence[Asked],
+    seed: int,
+    settings: Mapping[str, Any],
 ) -> Tensor:
-    """One picture of every question, unpicked: (60,3,H,W) in [0,1]."""
+    """One picture of every prompt, unpicked: (len(asked),3,H,W) in [0,1]."""
     painted = []
-    for question in QUESTIONS:
-        config = make_config(prompt=question.prompt, seed=seed, **settings)
-        session = Session.build(config, generator=generator, perceptor=perceptor)
+    for each in asked:
+        config = make_config(prompt=each.prompt, seed=seed, **settings)
+        session = Session.build(config, generator=generator, perceptor=guides)
         for _ in session:
             pass
-        painted.append(session.picture())
-        log(f"seed {seed}: {len(painted)} of {len(QUESTIONS)} painted, {question.prompt}")
+        painted.append(session.picture().cpu())
+        log(f"seed {seed}: {len(painted)} of {len(asked)} painted, {each.prompt}")
     return torch.cat(painted)
 
 
-def random_pictures(generator: Generator, seed: int) -> Tensor:
-    """As many pictures of random codes: what no painting at all would score."""
+def random_pictures(generator: Generator, seed: int, number: int = len(QUESTIONS)) -> Tensor:
+    """Pictures of random codes: what no painting at all would score."""
     side = generator.native_size // generator.downsampling
     rng = torch.Generator().manual_seed(seed)
-    draws = torch.multinomial(
-        generator.code_prior.cpu(), len(QUESTIONS) * side**2, True, generator=rng
-    )
+    draws = torch.multinomial(generator.code_prior.cpu(), number * side**2, True, generator=rng)
     codes = generator.codebook[draws.view(-1, side, side)].movedim(-1, 1).contiguous()
     with torch.no_grad():
         return generator.decode(codes).float().clamp(0, 1)
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927)."""
-    z, share = 1.96, right / total
-    middle = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
-
-
 def examine(
-    pictures: PictureSet,
+    examiner: Examiner,
+    asked: Sequence[Asked],
     generator: Generator,
-    perceptor: Perceptor,
-    referee: Perceptor,
+    guides: Perceptor | Sequence[Guide],
     starts: Sequence[str],
     seeds: int,
     out: Path,
+    real: Tensor | None = None,
     **settings: Any,
-) -> dict[str, dict[str, tuple[int, int]]]:
-    """The referee's right answers on painted, real and random pictures, by group.
+) -> dict[str, Table]:
+    """What an examiner sees in painted, real and random pictures, by group.
 
-    Every sheet of sixty goes into `out` as `sheet-START-SEED.png`, labelled with its prompts.
+    Every sheet goes into `out` as `sheet-START-SEED.png`, labelled with its prompts.
+
+    Args:
+        examiner: never one of the guides.
+        asked: the prompts.
+        real: sheets of real pictures of them (S*len(asked),3,H,W), where there are any.
+        settings: of painting, by their names.
     """
-    labels = [question.prompt for question in QUESTIONS]
-    tables: dict[str, dict[str, tuple[int, int]]] = {}
-    real = torch.cat(
-        [real_pictures(pictures, seed, generator.native_size)[0] for seed in range(seeds)]
-    )
-    tables["real pictures"] = top1(answers(referee, real))
-    blank = torch.cat([random_pictures(generator, seed) for seed in range(seeds)])
-    tables["random codes"] = top1(answers(referee, blank))
+    labels = [each.prompt for each in asked]
+    tables: dict[str, Table] = {}
+
+    def mark(name: str, sheets: Sequence[Tensor]) -> None:
+        # A sheet at a time: pictures may be large.
+        marks = [examiner.marks(sheet, asked) for sheet in sheets]
+        tables[name] = count(joined(marks), asked)
+
+    if real is not None:
+        mark("real pictures", torch.split(real, len(asked)))
+    mark("random codes", [random_pictures(generator, seed, len(asked)) for seed in range(seeds)])
     for start in starts:
-        found = []
+        painted = []
         for seed in range(seeds):
-            sheet = paint_sheet(generator, perceptor, seed, {**settings, "start": start})
+            sheet = paint_sheet(generator, guides, asked, seed, {**settings, "start": start})
             tiles = [to_pil(picture) for picture in sheet]
             grid_pil(tiles, columns=10, labels=labels).save(out / f"sheet-{start}-{seed}.png")
-            found.append(answers(referee, sheet))
-        tables[f"painted, start {start}"] = top1(torch.cat(found))
+            painted.append(sheet)
+        mark(f"painted, start {start}", painted)
     return tables
 
 
-def table_text(tables: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
-    """A Markdown table: a row per kind of picture, a column per group, with 95 % intervals."""
-    groups = list(next(iter(tables.values())))
-    lines = ["| pictures | " + " | ".join(groups) + " |", "| --- |" + " --- |" * len(groups)]
-    for name, row in tables.items():
-        cells = []
-        for right, total in (row[group] for group in groups):
-            low, high = wilson(right, total)
-            cells.append(f"{right / total:.0%} ({low:.0%}-{high:.0%})")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def find_examiner(
+    judge: str, prompts: str, referee: Callable[[], Perceptor], data: Path, cache: Path
+) -> Examiner:
+    """Who marks: `judge` is "referee" or "lite2", `prompts` a name of `SHEETS`.
+
+    Lite2 and, for the sixty prompts, its probe are fetched and trained where `cache` lacks them.
+    Raises `TrainingError`.
+    """
+    if judge == "referee":
+        return RefereeExaminer(referee())
+    found = load_judge(cache)
+    if prompts != "sixty":
+        return ClassExaminer(found)
+    probe = load_probe(found, data, cache)
+    log(f"the probe names {probe.accuracy:.0%} of {probe.total} held-out composed pictures right")
+    return ProbeExaminer(probe)
 
 
 def evaluate_models(
@@ -186,18 +216,34 @@ def evaluate_models(
     out: Path,
     starts: Sequence[str] = (),
     seeds: int = 3,
+    prompts: str = "",
+    judge: str = "referee",
+    perceptors: Sequence[str] = (),
+    cache: Path = Path("data/cache"),
     **settings: Any,
 ) -> str:
-    """Prints and stores retrieval, reconstruction and, with `starts`, the exam; returns the text.
+    """Prints and stores retrieval, reconstruction and, of pictures painted, marks; the text.
 
     Args:
         data: the packed pictures.
         models: folder of exported models, the shipped ones if None.
         out: folder for numbers and sheets.
-        starts: ways to start painting the sixty prompts from; none skips painting.
+        starts: ways to start painting from, the default one if `prompts` are named.
         seeds: how often each prompt is painted.
+        prompts: a name of `SHEETS`; "" is "sixty" with `starts`, and skips painting without.
+        judge: who marks, "referee" or "lite2".
+        perceptors: guides as NAME or NAME:WEIGHT, where "pocket" is that in `models`; by default
+            that alone with `models`, and else those that paint by default.
+        cache: of downloads.
         settings: of painting, by their names.
+
+    Raises:
+        TrainingError: prompts or a judge of that name do not exist, or cannot be had.
     """
+    if prompts and prompts not in SHEETS:
+        raise TrainingError(f"got prompts {prompts!r:.60}, expected one of {', '.join(SHEETS)}")
+    if judge not in JUDGES:
+        raise TrainingError(f"got judge {judge!r:.60}, expected one of {', '.join(JUDGES)}")
     pictures = PictureSet.load(data)
 
     def name(part: str) -> str:
@@ -208,12 +254,49 @@ def evaluate_models(
     numbers = measure(pictures, perceptor, generator, out)
     width = max(map(len, numbers))
     text = "\n".join(f"{name:{width}}  {value:.3f}" for name, value in numbers.items())
-    if starts:
-        referee = load_perceptor(name("referee") if models else "referee")
-        numbers["referee R@1"] = retrieval(referee, pictures, _emoji(pictures))
-        text += f"\n{'referee R@1':{width}}  {numbers['referee R@1']:.3f}"
-        tables = examine(pictures, generator, perceptor, referee, starts, seeds, out, **settings)
-        numbers["exam"] = tables
+    if starts or prompts:
+
+        def referee() -> Perceptor:
+            found = load_perceptor(name("referee") if models else "referee")
+            numbers["referee R@1"] = retrieval(found, pictures, _emoji(pictures))
+            return found
+
+        asked = SHEETS[prompts or "sixty"]
+        examiner = find_examiner(judge, prompts or "sixty", referee, data, cache)
+        if "referee R@1" in numbers:
+            text += f"\n{'referee R@1':{width}}  {numbers['referee R@1']:.3f}"
+        if isinstance(examiner, ProbeExaminer):
+            numbers["probe top 1"] = examiner.probe.accuracy
+            text += f"\n{'probe top 1':{width}}  {examiner.probe.accuracy:.3f}"
+        names = tuple(perceptors) or (("pocket",) if models else PaintConfig().perceptor)
+        guides = [
+            Guide(perceptor if guide == "pocket" else load_perceptor(guide), weight)
+            for guide, weight in map(parse_perceptor, names)
+        ]
+        settings = {**settings, "perceptor": names}
+        tables = examine(
+            examiner,
+            asked,
+            generator,
+            guides,
+            starts or (make_config(**settings).latents.start,),
+            seeds,
+            out,
+            real=_real(pictures, asked, examiner, seeds, generator.native_size),
+            **settings,
+        )
+        numbers["exam"] = as_plain(tables)
+        numbers["exam by"] = {"judge": judge, "prompts": prompts or "sixty", "guides": list(names)}
         text += "\n\n" + table_text(tables)
     (out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     return text
+
+
+def _real(
+    pictures: PictureSet, asked: Sequence[Asked], examiner: Examiner, seeds: int, size: int
+) -> Tensor | None:
+    """Composed pictures, for the questions that can be composed; none that the examiner learnt."""
+    if asked is not QUESTIONS:
+        return None
+    rows = unseen(pictures)[1] if isinstance(examiner, ProbeExaminer) else None
+    return torch.cat([real_pictures(pictures, seed, size, rows)[0] for seed in range(seeds)])

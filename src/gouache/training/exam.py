@@ -6,7 +6,9 @@ picture shows; the share of right answers is the score. Real pictures give the c
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,14 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import TrainingError
-from gouache.protocols import Perceptor
 from gouache.training.captions import with_article
 from gouache.training.colors import COLOR_NAMES, COLOR_RGB, tint_matrix
 from gouache.training.grounds import SCENES, paint_grounds, scene_grounds
 from gouache.training.pack import PictureSet
 from gouache.training.styles import STYLES, stylize
 
-__all__ = ["QUESTIONS", "Question", "answers", "real_pictures", "top1"]
+__all__ = ["QUESTIONS", "Question", "Rows", "real_pictures", "rows_by_name"]
+
+Rows: TypeAlias = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -129,13 +132,21 @@ QUESTIONS: tuple[Question, ...] = (
 """All sixty, group by group."""
 
 
-def real_pictures(pictures: PictureSet, seed: int = 0, size: int = 128) -> tuple[Tensor, int]:
+def real_pictures(
+    pictures: PictureSet,
+    seed: int = 0,
+    size: int = 128,
+    rows: Rows | None = None,
+    loose: bool = False,
+) -> tuple[Tensor, int]:
     """A composed picture of every question, and how many show pictures never trained on.
 
     Args:
         pictures: the data set. A held-out picture is taken where one has the name.
         seed: which picture of several, and of all other chance.
         size: side in pixels.
+        rows: numbers of the pictures to choose from instead, by name.
+        loose: places, sizes and plain grounds vary, as they do in what is painted.
 
     Returns:
         (60,3,size,size) in [0,1], and a count.
@@ -144,16 +155,21 @@ def real_pictures(pictures: PictureSet, seed: int = 0, size: int = 128) -> tuple
         TrainingError: the set has no picture of a thing that is asked for.
     """
     rng = np.random.default_rng(seed)
-    rows, held = [], 0
+    composed, held = [], 0
     for question in QUESTIONS:
-        picture, fresh = _compose(pictures, question, rng, size)
-        rows.append(picture)
+        picture, fresh = _compose(pictures, question, rng, size, rows, loose)
+        composed.append(picture)
         held += fresh
-    return torch.cat(rows), held
+    return torch.cat(composed), held
 
 
 def _compose(
-    pictures: PictureSet, question: Question, rng: np.random.Generator, size: int
+    pictures: PictureSet,
+    question: Question,
+    rng: np.random.Generator,
+    size: int,
+    among: Rows | None,
+    loose: bool,
 ) -> tuple[Tensor, bool]:
     scene = next((i for i, each in enumerate(SCENES) if question.scene in each.words), -1)
     if not question.scene:
@@ -161,6 +177,9 @@ def _compose(
     image = paint_grounds(scene_grounds(np.array([scene]), rng), size)
     if question.color == "white":  # which could not be seen on white
         image = image * torch.tensor([0.5, 0.65, 0.85]).view(1, 3, 1, 1)
+    elif loose and not question.scene and rng.random() < 0.6:
+        paper = rng.uniform(0.25, 1.0, 3).astype(np.float32)
+        image = image * torch.from_numpy(paper).view(1, 3, 1, 1)
     alpha = torch.zeros(1, 1, size, size)
     if question.second:
         gap = 0.24 * size
@@ -172,9 +191,13 @@ def _compose(
         side = round((0.65 if question.scene else 0.9) * size)
         if question.scene:
             offsets = [(0.08 * size, 0.0)]
+    if loose:
+        side = round(side * rng.uniform(0.75, 1.0))
+        shift = rng.uniform(-0.05, 0.05, 2) * size
+        offsets = [(down + shift[0], across + shift[1]) for down, across in offsets]
     fresh = True
     for (name, color), (down, across) in zip(things, offsets, strict=True):
-        sprite, new = _sprite(pictures, name, color, rng, side)
+        sprite, new = _sprite(pictures, name, color, rng, side, among)
         fresh = fresh and new
         top, left = round((size - side) / 2 + down), round((size - side) / 2 + across)
         place = (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
@@ -187,17 +210,30 @@ def _compose(
     return image.clamp(0, 1), fresh
 
 
+def rows_by_name(pictures: PictureSet) -> dict[str, list[int]]:
+    """Numbers of the coloured pictures of everything that questions ask for."""
+    found: dict[str, list[int]] = {q.name: [] for q in QUESTIONS}
+    found |= {q.second: [] for q in QUESTIONS if q.second}
+    for number, entry in enumerate(pictures.entries):
+        if entry.name in found and entry.kind != "mono":
+            found[entry.name].append(number)
+    return found
+
+
 def _sprite(
-    pictures: PictureSet, name: str, color: str, rng: np.random.Generator, side: int
+    pictures: PictureSet,
+    name: str,
+    color: str,
+    rng: np.random.Generator,
+    side: int,
+    among: Rows | None,
 ) -> tuple[Tensor, bool]:
     """(1,4,side,side) premultiplied, and whether training never saw it."""
-    rows = [
-        i for i, entry in enumerate(pictures.entries) if entry.name == name and entry.kind != "mono"
-    ]
+    rows = (rows_by_name(pictures) if among is None else among)[name]
     if not rows:
         raise TrainingError(f"the data set has no picture of {name!r}; build it again")
     held = [i for i in rows if pictures.entries[i].split != "train"]
-    chosen = int(rng.choice(held or rows))
+    chosen = int(rng.choice(held or rows if among is None else rows))
     x = torch.from_numpy(np.ascontiguousarray(pictures.pixels[[chosen]])).float() / 255
     if color:
         target = COLOR_RGB[[COLOR_NAMES.index(color)]].astype(np.float32)
@@ -205,28 +241,4 @@ def _sprite(
         rgb = (matrix @ x.flatten(2)).view(1, 3, *x.shape[-2:])
         x[:, :3] = torch.minimum(rgb.clamp(min=0), x[:, 3:])
     x = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
-    return x, bool(held)
-
-
-@torch.no_grad()
-def answers(referee: Perceptor, images: Tensor) -> Tensor:
-    """Which question each picture (N,3,H,W) answers, in the referee's eyes: (N,) indices."""
-    told = referee.embed_text([question.prompt for question in QUESTIONS])
-    side = referee.image_size
-    small = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
-    return (referee.embed_image(small) @ told.T).argmax(1)
-
-
-def top1(found: Tensor) -> dict[str, tuple[int, int]]:
-    """Right answers and all answers, by group and for "all".
-
-    Args:
-        found: (S*60,) what `answers` gave for S sheets of all questions in their order.
-    """
-    right = found.view(-1, len(QUESTIONS)) == torch.arange(len(QUESTIONS))
-    shares = {"all": (int(right.sum()), right.numel())}
-    for group in dict.fromkeys(question.group for question in QUESTIONS):
-        columns = [i for i, question in enumerate(QUESTIONS) if question.group == group]
-        part = right[:, columns]
-        shares[group] = (int(part.sum()), part.numel())
-    return shares
+    return x, pictures.entries[chosen].split != "train"

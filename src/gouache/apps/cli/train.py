@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,22 @@ Init = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", help="Processor threads; 0 takes all.")]
 Rate = Annotated[float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.")]
+
+
+class Prompts(StrEnum):
+    """Names of `training.evaluate.SHEETS`."""
+
+    sixty = "sixty"
+    classes = "classes"
+    tuning = "tuning"
+
+
+class Judges(StrEnum):
+    """`training.evaluate.JUDGES`."""
+
+    referee = "referee"
+    lite2 = "lite2"
+
 
 DATA = Path("data/pocket.gpack")
 CACHE = Path("data/cache")
@@ -258,15 +275,54 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", help="Folder for figures.")] = Path("evaluation"),
     start: Annotated[
         list[str] | None,
-        typer.Option("--start", help="Also paint the sixty prompts from this start; repeatable."),
+        typer.Option("--start", help="Paint the prompts from this start, too; repeatable."),
+    ] = None,
+    prompts: Annotated[
+        Prompts | None,
+        typer.Option(
+            "--prompts",
+            help="What to paint: sixty (things of the picture set), classes (sixty classes of "
+            "ImageNet), tuning (twenty others, to choose settings by). Default with --start: "
+            "sixty; without: nothing.",
+        ),
+    ] = None,
+    judge: Annotated[
+        Judges | None,
+        typer.Option(
+            "--judge",
+            help="Who says what pictures show: referee (trained on the same icons as pocket, picks "
+            "one of the prompts) or lite2 (EfficientNet-Lite2, downloaded; it has seen photographs "
+            "and picks one of a thousand classes, or of the sixty by a layer trained on icons). "
+            "Neither guides. Default: referee.",
+        ),
+    ] = None,
+    perceptor: Annotated[
+        list[str] | None,
+        typer.Option("--perceptor", help="Guide to paint with, NAME or NAME:WEIGHT; repeatable."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Sheets per start.", min=1)] = 3,
     steps: Annotated[int, typer.Option("--steps", help="Painting steps; 0: default.")] = 0,
+    cache: Cache = CACHE,
     threads: Threads = 0,
 ) -> None:
-    """Measure retrieval, reconstruction and, with --start, what the referee sees in pictures."""
+    """Measure retrieval, reconstruction and, with --start, --prompts or --judge, what is seen in
+    painted pictures."""
     _prepare(threads)
     from gouache.training.evaluate import evaluate_models
 
     settings = {"steps": (steps,)} if steps > 0 else {}
-    print(evaluate_models(data, models, out, start or (), seeds, **settings))
+    chosen = prompts.value if prompts else "sixty" if judge or perceptor else ""
+    print(
+        evaluate_models(
+            data,
+            models,
+            out,
+            start or (),
+            seeds,
+            chosen,
+            judge.value if judge else "referee",
+            perceptor or (),
+            cache,
+            **settings,
+        )
+    )
