@@ -79,7 +79,7 @@ def main() -> None:
             settings |= json.loads(given.extra)
             if variant not in VARIANTS:
                 settings |= json.loads(variant)
-            config = make_config(prompt=question.prompt, seed=given.seed, **settings)
+            config = make_config("pocket", prompt=question.prompt, seed=given.seed, **settings)
             session = Session.build(config, generator=generator, perceptor=guide)
             for _ in session:
                 pass

@@ -101,10 +101,10 @@ def _emoji(pictures: PictureSet, count: int = 334) -> Indices:
 def paint_sheet(
     generator: Generator, perceptor: Perceptor, seed: int, settings: Mapping[str, Any]
 ) -> Tensor:
-    """One picture of every question, unpicked: (60,3,H,W) in [0,1]."""
+    """One picture of every question, unpicked, by the settings of `pocket`: (60,3,H,W) in [0,1]."""
     painted = []
     for question in QUESTIONS:
-        config = make_config(prompt=question.prompt, seed=seed, **settings)
+        config = make_config("pocket", prompt=question.prompt, seed=seed, **settings)
         session = Session.build(config, generator=generator, perceptor=perceptor)
         for _ in session:
             pass
