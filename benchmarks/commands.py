@@ -23,7 +23,8 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "default picture": (["a red apple", "-q"], 1),
     "default picture, float32": (["a red apple", "-q", "--precision", "fp32"], 1),
     "4 pictures at once": (["a red apple", "-q", "--count", "4"], 1),
-    "256x256": (["a red apple", "-q", "--size", "256x256"], 1),
+    "guided by pocket alone": (["a red apple", "-q", "--perceptor", "pocket"], 1),
+    "128x128": (["a red apple", "-q", "--size", "128x128"], 1),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from gouache.config import PaintConfig, make_config, parse_perceptor
+from gouache.config import PRESETS, PaintConfig, make_config, parse_perceptor, settings
 from gouache.errors import ConfigError
 
 
@@ -41,7 +43,7 @@ def test_what_is_no_perceptor_is_one_line(text: str) -> None:
 def test_one_name_or_a_list() -> None:
     """Settings stored before there were several hold a plain text."""
     for stored in ("pocket", ["pocket"], ("pocket",)):
-        assert PaintConfig.from_dict({"perceptor": stored}) == PaintConfig()
+        assert PaintConfig.from_dict({"perceptor": stored}) == make_config(perceptor="pocket")
     several = PaintConfig.from_dict({"perceptor": ["pocket", "referee:0.5"]})
     assert several.guides == (("pocket", 1.0), ("referee", 0.5))
     assert PaintConfig.from_dict(several.to_dict()) == several
@@ -54,11 +56,104 @@ def test_wrong_lists_are_one_line(wrong: object) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_the_preset_follows_the_first_perceptor() -> None:
-    pocket = make_config()
-    paper = make_config(preset="paper")
-    for first in ("pocket", "pocket:0.5", ["pocket:2", "clip-vit-b-32"], ("pocket",)):
-        assert make_config(perceptor=first).cutouts == pocket.cutouts, first
-    for first in ("clip-vit-b-32", ["clip-vit-b-32:0.5", "pocket"], "open_clip:ViT-B-32/openai"):
-        assert make_config(perceptor=first).cutouts == paper.cutouts, first
-        assert make_config(perceptor=first).guidance == paper.guidance, first
+AUTO: dict[str, list[Any]] = {
+    "photo": [
+        ["pocket", "photo"],
+        ["photo", "pocket"],
+        ["pocket:0.5", "photo:2"],
+        ["photo:0.6", "pocket"],
+        "photo",
+        ["photo"],
+        ["photo:3"],
+        ["photo", "clip-vit-b-32"],
+        ["pocket", "photo", "clip-vit-b-32"],
+        ["pocket", "clip-vit-b-32:0.5", "photo:0.5"],
+    ],
+    "pocket": [
+        "pocket",
+        "pocket:0.5",
+        ["pocket"],
+        ("pocket",),
+        ["pocket:2", "clip-vit-b-32"],
+        ["pocket", "referee"],
+    ],
+    "paper": [
+        "clip-vit-b-32",
+        ["clip-vit-b-32:0.5", "pocket"],
+        ["clip-vit-b-32", "pocket", "photo"],
+        "open_clip:ViT-B-32/openai",
+        "referee",
+        "./photo.safetensors",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("preset", "perceptor"), [(preset, one) for preset, all_ in AUTO.items() for one in all_]
+)
+def test_the_preset_follows_the_perceptors(preset: str, perceptor: Any) -> None:
+    assert make_config(perceptor=perceptor) == make_config(preset, perceptor=perceptor)
+    changed = make_config(perceptor=perceptor, steps=7)
+    assert changed == make_config(perceptor=perceptor).updated(steps=7)
+
+
+def test_both_guide_by_default() -> None:
+    config = make_config()
+    assert config == make_config("photo") == PaintConfig() == PaintConfig.from_dict({})
+    assert [name for name, _ in config.guides] == ["pocket", "photo"]
+
+
+# What every picture of the one guide that there was at first was painted with.
+POCKET: dict[str, Any] = {
+    "perceptor": ("pocket",), "size": (128, 128), "steps": (80,), "num_cutouts": 12,
+    "whole_share": 0.75, "cut_pow": 0.6, "cut_min": 0.7, "flip_probability": 0.5,
+    "augment": ("flip", "affine", "perspective", "color", "erasing", "noise"),
+    "affine_degrees": 12.0, "affine_translate": 0.08, "affine_shear": 5.0,
+    "affine_probability": 0.8, "perspective_scale": 0.2, "perspective_probability": 0.5,
+    "color_strength": 0.08, "color_probability": 0.7, "erase_scale": 0.2,
+    "erase_probability": 0.2, "noise_strength": 0.06, "latent": "multiscale", "start": "prior",
+    "start_tries": 6, "start_steps": 15, "start_scale": 0.5, "latent_rule": "decay",
+    "latent_weight": 0.1, "latent_decay": 0.005, "latent_drop": 0.3, "latent_drop_every": 50,
+    "latent_average": 0.0, "sampling_noise": "multinomial", "sampling_temperature": 1.0,
+    "sampling_temperature_final": 0.2, "sampling_spread": 4.0, "optimizer": "Adam",
+    "learning_rate": 0.2, "lr_schedule": "cosine", "lr_warmup": 5, "lr_final": 0.1,
+    "clip_grad": 0.0, "combine": "loss", "contrast_weight": 0.5, "contrast_scale": 20.0,
+    "templates": True, "tv_weight": 0.0,
+}  # fmt: skip
+OTHERWISE = {
+    *("prompt", "prompts", "image_prompts", "noise_prompts", "init_image", "seed", "count"),
+    *("generator", "device", "precision", "compile"),
+}  # which say what is painted, and where
+
+
+@pytest.mark.parametrize("given", [{"perceptor": "pocket"}, {"preset": "pocket"}])
+def test_pocket_alone_paints_what_it_always_did(given: dict[str, Any]) -> None:
+    config = make_config(**given)
+    assert {item.name: item.get(config) for item in settings() if item.name in POCKET} == POCKET
+    # A setting that is new belongs into the preset, with what it was before there was one.
+    assert {item.name for item in settings()} - OTHERWISE == set(POCKET) == set(PRESETS["pocket"])
+
+
+def test_published_ones_are_guided_by_one_if_nothing_else_is_said() -> None:
+    paper = make_config("paper")
+    assert paper.perceptor == ("pocket",)
+    assert paper.size == (256, 256)
+    assert paper.steps == (400,)
+
+
+@pytest.mark.parametrize("guides", ["pocket", ["pocket"], ["pocket", "clip-vit-b-32"], "mine.pt"])
+def test_records_from_before_a_setting_have_its_value_of_then(guides: Any) -> None:
+    """What a record lacks is newer than it is, and its perceptors were not two by default."""
+    config = PaintConfig.from_dict({"prompt": "x", "perceptor": guides, "steps": 9})
+    for name in ("size", "start_tries", "start_steps", "start_scale", "learning_rate"):
+        setting = next(item for item in settings() if item.name == name)
+        assert setting.get(config) == POCKET[name], name
+    both = PaintConfig.from_dict({"perceptor": ["photo", "pocket:0.5"], "steps": 9})
+    assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9)
+
+
+def test_a_preset_by_name_and_other_guides() -> None:
+    """The preset says how, the perceptor who."""
+    assert make_config("photo", perceptor="pocket") == PaintConfig(perceptor=("pocket",))
+    both = make_config("pocket", perceptor=["pocket", "photo"])
+    assert both == make_config(perceptor="pocket").updated(perceptor=["pocket", "photo"])

@@ -80,6 +80,7 @@ def tiny_config(**settings: Any) -> PaintConfig:
     """Settings of a short run of 32 x 24 pixels on the tiny models, in float32."""
     defaults: dict[str, Any] = {
         "prompt": "a red apple",
+        "perceptor": ("pocket",),
         "size": (32, 24),
         "steps": (6,),
         "num_cutouts": 4,

@@ -3,8 +3,8 @@
 One source for name, default, range and help: the command line, configuration files, PNG metadata
 and `paint(...)` all derive from these fields. A field's metadata holds `help`, and where they apply
 `low`, `high` (inclusive range), `above` (exclusive lower bound) and `choices`. The defaults are
-those of the shipped `pocket` models; `PRESETS` holds what differs for others. Names are unique
-across sections, so `make_config(num_cutouts=32)` needs no section name.
+those of the shipped models, guided by `pocket` and `photo` together; `PRESETS` holds what differs
+for others. Names are unique across sections: `make_config(num_cutouts=32)` needs no section's name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from gouache import html
 from gouache.errors import ConfigError
-from gouache.presets import LATENT_DEFAULTS, PRESETS
+from gouache.presets import LATENT_DEFAULTS, PRESETS, preset_of
 from gouache.registry import nearest
 from gouache.sections import (
     AUGMENTATIONS,
@@ -49,7 +49,7 @@ class PaintConfig:
     image_prompts: tuple[str, ...] = _setting((), "pictures to resemble, PATH:WEIGHT:STOP")
     noise_prompts: tuple[str, ...] = _setting((), "random directions, SEED:WEIGHT:STOP")
     init_image: str = _setting("", "picture to start from")
-    size: tuple[int, int] = _setting((128, 128), "width and height in pixels, WxH")
+    size: tuple[int, int] = _setting((256, 256), "width and height in pixels, WxH")
     steps: tuple[int, ...] = _setting(
         (80,), "optimisation steps; one number per stage or one for all"
     )
@@ -59,7 +59,8 @@ class PaintConfig:
     )
     generator: str = _setting("pocket", "picture generator (VQGAN)")
     perceptor: tuple[str, ...] = _setting(
-        ("pocket",), "joint text-image encoder, NAME or NAME:WEIGHT; several guide together"
+        ("pocket", "photo"),
+        "joint text-image encoder, NAME or NAME:WEIGHT; several guide together",
     )
     device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: str = _setting(
@@ -134,8 +135,17 @@ class PaintConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PaintConfig:
-        """Reads nested or flat mappings; unknown keys are errors."""
-        return cls().updated(**flatten(values))
+        """Reads nested or flat mappings; unknown keys are errors.
+
+        What is missing has its default. Where perceptors are named that is not `pocket` with
+        `photo`, it has the value from before those two were the default: records of earlier
+        versions lack what is newer than they are.
+        """
+        flat = flatten(values)
+        missing = {}
+        if "perceptor" in flat and preset_of(_names(flat["perceptor"])) != "photo":
+            missing = PRESETS["pocket"]
+        return cls().updated(**{**missing, **flat})
 
 
 @dataclass(frozen=True)
@@ -202,15 +212,13 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     """Settings from a preset, overridden by `values` (flat names).
 
-    "auto" takes the preset of the first perceptor's name where there is one, else "paper". A latent
-    with defaults of its own (`LATENT_DEFAULTS`) brings them. Without `count`, `prompts` are one
-    picture each.
+    "auto" takes the preset for the perceptors (`presets.preset_of`): "photo", the defaults, where
+    `photo` guides with `pocket` or comes first, "pocket" where `pocket` comes first otherwise, else
+    "paper". A latent with defaults of its own (`LATENT_DEFAULTS`) brings them. Without `count`,
+    `prompts` are one picture each.
     """
     if preset == "auto":
-        perceptor = values.get("perceptor", PaintConfig.perceptor)
-        first = perceptor[0] if isinstance(perceptor, (list, tuple)) and perceptor else perceptor
-        name = parse_perceptor(first)[0] if isinstance(first, str) else ""
-        preset = name if name in PRESETS else "paper"
+        preset = preset_of(_names(values.get("perceptor", PaintConfig.perceptor)))
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(
             f"no preset is called {preset!r}; {nearest(str(preset), sorted(PRESETS))}"
@@ -255,6 +263,12 @@ def parse_perceptor(text: str) -> tuple[str, float]:
     if not name.strip():
         raise ConfigError(f"the perceptor is {text!r:.80}; expected NAME or NAME:WEIGHT")
     return name.strip(), weight
+
+
+def _names(perceptor: Any) -> list[str]:
+    """The perceptors' names as far as they can be read; mistakes are found later."""
+    listed = perceptor if isinstance(perceptor, (list, tuple)) else [perceptor]
+    return [parse_perceptor(one)[0] if isinstance(one, str) else "" for one in listed]
 
 
 def check_setting(setting: Setting, value: Any) -> None:

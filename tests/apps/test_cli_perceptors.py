@@ -18,7 +18,7 @@ from gouache.apps import runner
 from gouache.output.png import read_metadata
 from gouache.weights.fingerprint import fingerprint
 from perceptors.clip_samples import archive, write_merges
-from small import SMALL
+from small import SIZED, SMALL
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def pixels(name: str) -> Any:
 
 
 def test_a_published_clip_guides(gouache, clip):
-    result = gouache("a red apple", "-q", *SMALL, "--perceptor", clip, "--out", "x.png")
+    result = gouache("a red apple", "-q", *SIZED, "--perceptor", clip, "--out", "x.png")
     assert (result.code, result.err) == (0, "")
     metadata = read_metadata(Path("x.png"))
     assert metadata["perceptors"] == [
@@ -45,7 +45,7 @@ def test_a_published_clip_guides(gouache, clip):
 
 def test_several_with_weights_replay_and_resume(gouache, clip, monkeypatch):
     both = ["--perceptor", "pocket", "--perceptor", f"{clip}:0.5"]
-    run = ["a red apple", "-q", *SMALL, *both]
+    run = ["a red apple", "-q", *SIZED, *both]
     assert gouache(*run, "--out", "x.png").code == 0
     metadata = read_metadata(Path("x.png"))
     assert metadata["config"]["perceptor"] == ["pocket", "./clip.pt:0.5"]
@@ -120,7 +120,7 @@ def test_pictures_from_before_there_were_several_replay(gouache, monkeypatch):
 )
 def test_mistakes_are_one_line(gouache, given, message):
     options = [part for name in given for part in ("--perceptor", name)]
-    result = gouache("a fish", "-q", *SMALL, *options)
+    result = gouache("a fish", "-q", *SIZED, *options)
     assert result.code == 2
     assert message in result.err
     assert result.err.count("\n") == 1
@@ -129,7 +129,7 @@ def test_mistakes_are_one_line(gouache, given, message):
 
 def test_what_was_cut_off_is_shown(gouache, clip):
     prompt = "red apple " * 40 + "castle"
-    result = gouache(prompt, "-q", *SMALL, "--perceptor", clip, "--out", "x.png")
+    result = gouache(prompt, "-q", *SIZED, "--perceptor", clip, "--out", "x.png")
     assert result.code == 0
     assert "reads 75 tokens of 8" in result.err
     assert "cut off: 'apple red apple red apple castle'" in result.err

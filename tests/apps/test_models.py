@@ -17,7 +17,7 @@ from gouache.weights import download as download_module
 from gouache.weights.catalogue import Entry, File, catalogue
 from perceptors.clip_samples import archive, write_merges
 from perceptors.hub_samples import save_clip
-from small import SMALL
+from small import SIZED, SMALL
 from weights.flaky import Flaky, flaky_server, serve, status
 from weights.test_safe_weights import Evil
 
@@ -201,7 +201,7 @@ def test_add_a_perceptor_then_paint(gouache, tmp_path: Path, kind: str) -> None:
         source = save_clip(folder)
     done = gouache("models", "add", source, "-n", "my-clip")
     assert done.out.startswith(f"my-clip: a perceptor ({kind}) in {source}"), done.err
-    painted = gouache("a", "--perceptor", "my-clip:2", *SMALL, "--out", "x.png", "--quiet")
+    painted = gouache("a", "--perceptor", "my-clip:2", *SIZED, "--out", "x.png", "--quiet")
     assert painted.code == 0, painted.err
     assert read_metadata(Path("x.png"))["perceptors"][0]["name"] == "my-clip"
     assert gouache("models", "verify").out == "my-clip: as recorded\n"

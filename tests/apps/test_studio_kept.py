@@ -24,7 +24,13 @@ from gouache.output.png import read_metadata
 from studio_tiny import Gate, order, reaches, strokes, until
 
 TOKEN = "0123456789abcdef" * 2
-SMALL = {"size": "64x64", "steps": 4, "num_cutouts": 3, "start_tries": 1}
+SMALL = {
+    "size": "64x64",
+    "steps": 4,
+    "num_cutouts": 3,
+    "start_tries": 1,
+    "perceptor": ["pocket"],
+}
 
 
 @pytest.fixture

@@ -156,6 +156,23 @@ def test_one_note_for_all_unknown_words(tokenizer):
         check_words([f"red {many}"], [Guide(tokenizer)])
 
 
+def test_guides_that_lack_the_same_words_are_told_together(tokenizer):
+    both = [Guide(tokenizer), Guide(tokenizer, "photo")]
+    with pytest.warns(UnknownWordsWarning) as told:
+        check_words(["a red \u82f9\u679c"], both)
+    assert [str(one.message) for one in told] == [
+        "the guides pocket and photo do not know '\u82f9\u679c'; write it in English"
+    ]
+    few = Guide(tokenizer, "few")
+    few.unknown_words = lambda text: ["red", *tokenizer.unknown_words(text)]
+    with pytest.warns(UnknownWordsWarning) as told:
+        check_words(["a red \u82f9\u679c"], [*both, few])
+    assert [str(one.message) for one in told] == [
+        "the guides pocket and photo do not know '\u82f9\u679c'; the guide few does not know "
+        "'red', '\u82f9\u679c'; write it in English"
+    ]
+
+
 def test_known_words_and_other_guides(tokenizer):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -163,5 +180,5 @@ def test_known_words_and_other_guides(tokenizer):
         check_words(["a red apple", "\N{RED APPLE}"], [Guide(tokenizer)])
     with pytest.warns(UnknownWordsWarning, match="pocket does not know"):
         check_words(["\u82f9\u679c"], [Guide(tokenizer), KnowsAll()])
-    with pytest.raises(PromptError, match="pocket \\+ other knows no word of '\u82f9\u679c!'"):
+    with pytest.raises(PromptError, match="pocket and other know no word of '\u82f9\u679c!'"):
         check_words(["\u82f9\u679c!"], [Guide(tokenizer), Guide(tokenizer, "other")])

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gouache.config import Setting, check_setting, coerce_setting
+from gouache.config import PaintConfig, Setting, check_setting, coerce_setting, make_config
 from gouache.sections import setting
 
-DEFAULTS: dict[str, Any] = {"latent": "quantized"}  # coarse levels would move all of the picture
+# What edits want otherwise than pictures do. Coarse levels would move all of the picture.
+DEFAULTS: dict[str, Any] = {"latent": "quantized", "perceptor": ("pocket",)}
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ def edit_settings() -> tuple[Setting, ...]:
     )
 
 
+def painting_config(preset: str, values: Mapping[str, Any]) -> PaintConfig:
+    """`make_config` for an edit, with `DEFAULTS`. A preset that is named brings its own guides."""
+    own = dict(DEFAULTS)
+    if preset != "auto":
+        del own["perceptor"]
+    return make_config(preset, **{**own, **values})
+
+
 MASK_SETTINGS = (
     *("threshold", "deviations", "colors", "grow", "feather", "invert", "min_area", "min_score"),
 )
@@ -96,4 +105,11 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return mine, {name: value for name, value in values.items() if name not in names}
 
 
-__all__ = ["DEFAULTS", "MASK_SETTINGS", "EditConfig", "edit_settings", "split"]
+__all__ = [
+    "DEFAULTS",
+    "MASK_SETTINGS",
+    "EditConfig",
+    "edit_settings",
+    "painting_config",
+    "split",
+]

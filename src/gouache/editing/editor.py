@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from gouache.config import PaintConfig, make_config
+from gouache.config import PaintConfig
 from gouache.editing import shapes
 from gouache.editing.composite import composite, warn_lossy, warn_reduced
-from gouache.editing.config import DEFAULTS, EditConfig, split
+from gouache.editing.config import DEFAULTS, EditConfig, painting_config, split
 from gouache.editing.mask import (
     Mask,
     check_phrase,
@@ -33,7 +33,7 @@ from gouache.engine import Guide, Painting, Session, finish
 from gouache.engine.build import Parts, prepare, validate
 from gouache.engine.canvas import Canvas
 from gouache.engine.devices import perceptor_device
-from gouache.engine.models import Models
+from gouache.engine.models import Models, names_of
 from gouache.engine.source import Source
 from gouache.errors import ConfigError
 from gouache.inputs import Input
@@ -164,8 +164,10 @@ def edit(
         isinstance(perceptor, Sequence) and all(isinstance(one, str) for one in perceptor)
     ):
         names["perceptor"], perceptor = perceptor, None
+    elif perceptor is not None:
+        names["perceptor"] = names_of(perceptor)  # type: ignore[arg-type]
     mine, others = split(settings)
-    config = make_config(preset, **{**DEFAULTS, "prompt": prompt, **names, **others})
+    config = painting_config(preset, {"prompt": prompt, **names, **others})
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
     editing = start(
         plan,

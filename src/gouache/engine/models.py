@@ -22,6 +22,7 @@ from gouache.ops.codes import clamp_with_grad
 from gouache.protocols import Generator, Perceptor, SelfAware
 
 _Network = Callable[[Tensor], Tensor]
+SHIPPED = ("pocket", "photo")  # guides that a name alone stands for, on every machine
 NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
 
 
@@ -167,6 +168,18 @@ class Models:
         return self.embed(perceptor, views, batch)
 
 
+def names_of(perceptor: Perceptor | Sequence[Guide]) -> list[str]:
+    """How settings name guides that are given as objects: the shipped ones by their names, with
+    their weights. Others have no name there; `pocket` then stands for them."""
+    guides = perceptor if isinstance(perceptor, Sequence) else [Guide(perceptor)]
+    if not guides or any(guide.perceptor.name not in SHIPPED for guide in guides):
+        return ["pocket"]
+    return [
+        guide.perceptor.name if guide.weight == 1 else f"{guide.perceptor.name}:{guide.weight!r}"
+        for guide in guides
+    ]
+
+
 def prepare(model: object, dtype: torch.dtype | None) -> None:
     """Lets a model get its weights ready for painting in `dtype` (None: float32), where it can.
 
@@ -177,4 +190,4 @@ def prepare(model: object, dtype: torch.dtype | None) -> None:
         ready(dtype or torch.float32)
 
 
-__all__ = ["Guide", "Models", "prepare"]
+__all__ = ["Guide", "Models", "names_of", "prepare"]

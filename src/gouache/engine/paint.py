@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gouache import html
 from gouache.config import PaintConfig, make_config
-from gouache.engine.models import Guide
+from gouache.engine.models import Guide, names_of
 from gouache.engine.record import picture_record
 from gouache.engine.session import Session
 from gouache.errors import ConfigError
@@ -103,8 +103,8 @@ def paint(
     if isinstance(generator, str):
         settings["generator"], generator = generator, None
     names, guides = _names_or_guides(perceptor)
-    if names:
-        settings["perceptor"] = names
+    if names or guides is not None:
+        settings["perceptor"] = names or names_of(guides or ())
     if isinstance(init_image, (str, os.PathLike)):
         settings["init_image"] = os.fspath(init_image)
         start = None

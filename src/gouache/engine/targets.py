@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,7 +17,7 @@ from gouache import halting
 from gouache.config import PaintConfig
 from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
-from gouache.engine.words import check_words
+from gouache.engine.words import check_words, listed
 from gouache.errors import PromptError
 from gouache.inputs import base_name, file_sha256
 from gouache.ops.images import load_image, to_tensor
@@ -48,6 +48,7 @@ TEMPLATES = (
 )
 IMAGE_PROMPT_SIDE = 512  # longer sides are reduced first: no perceptor sees more in a whole picture
 SILENT = 0.1  # a guide that knows so little of a prompt is said not to know it
+SHOWN = 3  # unknown prompts that a note tells by themselves
 CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
@@ -57,9 +58,9 @@ Cache: TypeAlias = dict[Prompt, tuple[Prompt, tuple[Tensor, ...], tuple[float, .
 
 
 class UnknownPromptWarning(UserWarning):
-    """A guide does not know what a prompt names."""
+    """A guide does not know what some prompts name."""
 
-    all_differ = True  # one tells nothing of another prompt: all are worth showing
+    all_differ = True  # one tells nothing of other prompts: all are worth showing
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
         plans.append(StagePlan(number, _encode_all(asked, config, models, cache)))
+    _tell_unknown(cache, cache, models)
     return tuple(plans)
 
 
@@ -157,8 +159,11 @@ def encode_prompts(
     that the guides do not know: see `check_words`.
     """
     cache = {} if cache is None else cache
-    _check(models, [prompt for own in asked for prompt in own if prompt not in cache])
-    return _encode_all(asked, config, models, cache)
+    new = [prompt for own in asked for prompt in own if prompt not in cache]
+    _check(models, new)
+    targets = _encode_all(asked, config, models, cache)
+    _tell_unknown(new, cache, models)
+    return targets
 
 
 def _encode_all(
@@ -192,7 +197,6 @@ def _encode_all(
             ]
             sure = tuple(confidence for _, confidence in found)
             cache[prompt] = named, tuple(embedding for embedding, _ in found), sure
-            _tell_unknown(prompt, sure, models)
         whose = None if len(pictures) == len(asked) else tuple(pictures)
         named, embeddings, sure = cache[prompt]
         targets.append(Target(name, named, embeddings, whose, sure))
@@ -292,19 +296,28 @@ def _encode(
     return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device), sure
 
 
-def _tell_unknown(prompt: Prompt, sure: tuple[float, ...], models: Models) -> None:
-    """Says once that a guide keeps silent on a prompt, and who is left to guide."""
-    if prompt.kind != "text" or prompt.weight <= 0:
-        return
-    silent = [g.perceptor.name for g, c in zip(models.guides, sure, strict=True) if c < SILENT]
-    rest = [g.perceptor.name for g, c in zip(models.guides, sure, strict=True) if c >= SILENT]
-    if silent:
-        left = f"{' and '.join(rest)} guides there alone" if rest else "nothing guides there"
-        warnings.warn(
-            f"{' and '.join(silent)} does not know {one_line(prompt.text, 60)!r}; {left}",
-            UnknownPromptWarning,
-            stacklevel=2,
+def _tell_unknown(prompts: Iterable[Prompt], cache: Cache, models: Models) -> None:
+    """Says once for all of them on which prompts a guide keeps silent, and who is left to guide."""
+    names = [one_line(guide.perceptor.name, 60) for guide in models.guides]
+    found: dict[tuple[bool, ...], dict[str, None]] = {}
+    for prompt in prompts:
+        silent = tuple(sure < SILENT for sure in cache[prompt][2])
+        if prompt.kind == "text" and prompt.weight > 0 and any(silent):
+            found.setdefault(silent, {})[prompt.text] = None
+    told = []
+    for silent, texts in found.items():
+        who, rest = (
+            [name for name, quiet in zip(names, silent, strict=True) if quiet is wanted]
+            for wanted in (True, False)
         )
+        left = "nothing guides there"
+        if rest:
+            left = f"{' and '.join(rest)} {'guides' if len(rest) == 1 else 'guide'} there alone"
+        do = "does" if len(who) == 1 else "do"
+        asked = listed(list(texts), "prompts", SHOWN, 62)
+        told.append(f"{' and '.join(who)} {do} not know {asked}; {left}")
+    if told:
+        warnings.warn("; ".join(told), UnknownPromptWarning, stacklevel=3)
 
 
 __all__ = [

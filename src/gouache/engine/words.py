@@ -25,7 +25,7 @@ def check_words(texts: Iterable[str], perceptors: Sequence[Perceptor]) -> None:
     A text of which none of the perceptors knows any word raises `PromptError`: what is painted
     would have nothing to do with it. Perceptors without `unknown_words` know all words.
     """
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[str, None]] = {}  # guide -> words
     for text in dict.fromkeys(texts):
         blind = 0
         for perceptor in perceptors:
@@ -34,16 +34,19 @@ def check_words(texts: Iterable[str], perceptors: Sequence[Perceptor]) -> None:
                 found.setdefault(perceptor.name, {}).update(dict.fromkeys(unknown))
                 blind += not _rest(text, unknown)
         if perceptors and blind == len(perceptors):
-            names = " + ".join(perceptor.name for perceptor in perceptors)
+            who = _guides([perceptor.name for perceptor in perceptors])
             raise PromptError(
-                f"the guide {one_line(names, 60)} knows no word of {one_line(repr(text), 60)}; "
+                f"{who} {'knows' if blind == 1 else 'know'} no word of {one_line(repr(text), 60)}; "
                 "write it in English, or choose a guide that knows its language, for example "
                 "--perceptor siglip2-b-16"
             )
     if found:
+        alike: dict[tuple[str, ...], list[str]] = {}  # words -> the guides that lack them
+        for name, words in found.items():
+            alike.setdefault(tuple(words), []).append(name)
         told = "; ".join(
-            f"the guide {one_line(name, 60)} does not know {_listed(list(words))}"
-            for name, words in found.items()
+            f"{_guides(names)} {'does' if len(names) == 1 else 'do'} not know {listed(words)}"
+            for words, names in alike.items()
         )
         warnings.warn(f"{told}; write it in English", UnknownWordsWarning, stacklevel=3)
 
@@ -55,9 +58,15 @@ def _rest(text: str, unknown: Sequence[str]) -> bool:
     return any(char.isalnum() or unicodedata.category(char) == "So" for char in text)
 
 
-def _listed(words: Sequence[str]) -> str:
-    shown = ", ".join(one_line(repr(word), 40) for word in words[:SHOWN])
-    return shown if len(words) <= SHOWN else f"{shown} and {len(words) - SHOWN} more words"
+def _guides(names: Sequence[str]) -> str:
+    told = one_line(" and ".join(names), 60)
+    return f"the guide {told}" if len(names) == 1 else f"the guides {told}"
 
 
-__all__ = ["UnknownWordsWarning", "check_words"]
+def listed(texts: Sequence[str], what: str = "words", most: int = SHOWN, width: int = 40) -> str:
+    """The first of them in quotes, each of `width` characters, and how many there are besides."""
+    shown = ", ".join(one_line(repr(text), width) for text in texts[:most])
+    return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more {what}"
+
+
+__all__ = ["UnknownWordsWarning", "check_words", "listed"]

@@ -12,7 +12,6 @@ import typer
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
 from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
 from gouache.apps.outputs import reserved, slug
-from gouache.config import make_config
 from gouache.errors import ConfigError
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture.")]
@@ -113,11 +112,11 @@ def edit(
         raise ConfigError("an overlay shows a mask; say what to replace or give a mask")
     from gouache.editing import EditConfig
     from gouache.editing.composite import warn_lossy
-    from gouache.editing.config import split
-    from gouache.editing.editor import DEFAULTS, make_plan
+    from gouache.editing.config import painting_config, split
+    from gouache.editing.editor import make_plan
 
     mine, others = split(given)
-    config = make_config(preset, **{**DEFAULTS, **others, "prompt": prompts[0]})
+    config = painting_config(preset, {**others, "prompt": prompts[0]})
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
     with reserved(
         out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay

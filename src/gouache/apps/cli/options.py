@@ -50,8 +50,8 @@ def describe(setting: Setting) -> str:
     default = setting.default
     if setting.name == "size":
         default = "x".join(map(str, default))
-    elif isinstance(default, tuple):
-        default = ",".join(map(str, default))
+    elif isinstance(default, tuple):  # what is repeated is no list with commas
+        default = (" + " if setting.name in _SINGULAR else ",").join(map(str, default))
     if default not in ("", None) and setting.name != "augment":
         parts.append(f"[default: {default}]")
     return " ".join(parts)

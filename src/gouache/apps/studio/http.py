@@ -29,6 +29,7 @@ from gouache.apps.studio.guard import Guard, may_see, settled_owner
 from gouache.apps.studio.orders import (
     flat_settings,
     installed_models,
+    presets_table,
     read_id,
     read_order,
     settings_table,
@@ -70,7 +71,8 @@ class Interface:
         """What the studio can do, for pages and clients."""
         limits = vars(self.studio.limits)
         document = {"version": __version__, "limits": limits, "models": self.models}
-        return JSONResponse({**document, "settings": settings_table()})
+        presets = presets_table(self.models["perceptor"])
+        return JSONResponse({**document, "settings": settings_table(), "presets": presets})
 
     async def prompt(self, request: Request) -> Response:
         """Reads a prompt: stages of parts with text, weight and stop."""

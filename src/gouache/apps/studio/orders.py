@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gouache.config import PaintConfig, make_config, parse_perceptor, settings
-from gouache.editing.config import DEFAULTS, EditConfig, edit_settings
+from gouache.editing.config import EditConfig, edit_settings, painting_config
 from gouache.errors import ConfigError
 from gouache.prompts import parse_prompts
 
@@ -92,8 +92,8 @@ def read_order(
         edit = _read_edit(body["edit"], find_image)
         if image is None:
             raise ConfigError("an edit needs a picture: give image")
-        given = {**DEFAULTS, **given}
-    config = make_config(preset, **{**given, "prompt": prompt})
+    given["prompt"] = prompt
+    config = make_config(preset, **given) if edit is None else painting_config(preset, given)
     if prompt or not config.image_prompts:
         parse_prompts(prompt)
     _check_limits(config, limits)
@@ -144,6 +144,18 @@ def settings_table() -> list[dict[str, Any]]:
             {"name": item.name, "section": item.section, "help": item.help, "default": default}
             | {key: list(v) if isinstance(v, tuple) else v for key, v in meta.items()}
         )
+    return table
+
+
+def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What differs from the defaults with each perceptor, and with those of the default together
+    (joined by commas): an order that does not say otherwise gets it."""
+    table: dict[str, dict[str, Any]] = {}
+    plain = flat_settings(PaintConfig())
+    for names in (PaintConfig.perceptor, *((name,) for name in perceptors)):
+        found = flat_settings(make_config(perceptor=names))
+        del found["perceptor"]
+        table[",".join(names)] = {k: v for k, v in found.items() if v != plain[k]}
     return table
 
 
@@ -235,6 +247,7 @@ __all__ = [
     "Order",
     "flat_settings",
     "installed_models",
+    "presets_table",
     "read_id",
     "read_order",
     "settings_table",

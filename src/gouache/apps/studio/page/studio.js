@@ -366,7 +366,7 @@ async function repaint() {
   const image = await seen();
   const edit = { settings: settings.changed(true) };
   if (!mask.empty) edit.mask = (await send("/api/images", await easel.maskBlob())).id;
-  const { size, ...others } = settings.changed();
+  const { size, ...others } = settings.changed(false, false);
   await order({ prompt: $("replace").value, image, edit, parent, settings: others }, true, uses);
 }
 

@@ -1,0 +1,155 @@
+"""What the studio's form shows is what is painted, whichever guides are chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gouache.apps.studio.orders import (
+    Limits,
+    Order,
+    flat_settings,
+    installed_models,
+    presets_table,
+    read_order,
+    settings_table,
+)
+from gouache.config import PaintConfig, make_config
+from gouache.editing.config import painting_config
+from studio_browser import CHROMIUM, TinyStudio, hold, until, visit
+
+BOTH = ",".join(PaintConfig.perceptor)
+
+
+def asked(document: dict[str, Any]) -> Order:
+    models = {**installed_models(), "perceptor": ["pocket", "photo", "referee", "clip-vit-b-32"]}
+    return read_order({"prompt": "x", **document}, Limits(), lambda name: Path(name), models)
+
+
+def test_an_order_without_guides_gets_both() -> None:
+    assert asked({}).config == make_config(prompt="x", image_prompts=[])
+    assert asked({"settings": {"steps": 9}}).config.perceptor == PaintConfig.perceptor
+    pocket = asked({"settings": {"perceptor": ["pocket"]}}).config
+    assert pocket == make_config("pocket", prompt="x")
+
+
+def test_an_edit_is_led_by_its_own_guide() -> None:
+    edit = {"edit": {"replace": "a pear"}, "image": "0" * 32}
+    assert asked(edit).config == painting_config("auto", {"prompt": "x"})
+    both = {"settings": {"perceptor": ["pocket", "photo:0.5"]}}
+    assert asked(edit | both).config.perceptor == ("pocket", "photo:0.5")
+    assert asked(edit | both).config.latents.latent == "quantized"
+
+
+def test_the_table_of_presets_is_what_orders_get() -> None:
+    plain = {one["name"]: one["default"] for one in settings_table() if one["section"] != "edit"}
+    names = ["pocket", "photo", "clip-vit-b-32"]
+    table = presets_table(names)
+    assert set(table) == {BOTH, *names}
+    assert table[BOTH] == {}
+    for guides, values in table.items():
+        given = {"perceptor": guides.split(",")}
+        assert flat_settings(asked({"settings": given}).config) == {**plain, **values, **given}
+
+
+# The page.
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+with_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[TinyStudio]:
+    studio = TinyStudio(tmp_path / "runs")
+    studio.pace = 0.0
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def page(browser: Any, studio: TinyStudio) -> Iterator[Any]:
+    page = visit(browser, studio.address)
+    yield page
+    assert page.mistakes == []
+    page.context.close()
+
+
+def shown(page: Any) -> dict[str, str]:
+    """Some fields, as text."""
+    names = ("size", "steps", "start_tries", "start_steps", "start_scale", "perceptor")
+    return {name: page.input_value(f"#setting-{name}") for name in names}
+
+
+def as_shown(config: PaintConfig) -> dict[str, str]:
+    values = {**flat_settings(config), "size": "x".join(map(str, config.size))}
+    text = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in values.items()}
+    names = ("size", "steps", "start_tries", "start_steps", "start_scale", "perceptor")
+    return {name: f"{text[name]:g}" if name == "start_scale" else str(text[name]) for name in names}
+
+
+def painted(page: Any, studio: TinyStudio, count: int) -> PaintConfig:
+    """Presses Paint; the settings of the run that this makes."""
+    page.fill("#prompt", "x")
+    page.click("#paint")
+    hold(lambda: len(studio.studio.runs) == count)
+    return list(studio.studio.runs.values())[-1].config
+
+
+@with_browser
+def test_the_form_follows_the_guides(page: Any, studio: TinyStudio) -> None:
+    assert shown(page) == as_shown(make_config())
+    page.select_option("#setting-perceptor", "pocket")
+    assert shown(page) == as_shown(make_config("pocket"))
+    assert page.locator("label.changed").count() == 1  # the guide itself
+    page.fill("#setting-steps", "3")
+    assert painted(page, studio, 1) == make_config("pocket", prompt="x", steps=3)
+    page.select_option("#setting-perceptor", BOTH)  # what was written stays
+    assert shown(page) == {**as_shown(make_config()), "steps": "3"}
+    assert painted(page, studio, 2) == make_config(prompt="x", steps=3)
+
+
+@with_browser
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"perceptor": ["pocket"], "start_tries": 1, "size": "48x32"},
+        {"perceptor": ["pocket"], "size": [256, 256], "start_scale": 1.0},
+        {"perceptor": ["photo:0.6", "pocket:2"], "start_tries": 6, "templates": False},
+        {"perceptor": ["pocket", "photo"], "start_tries": 6, "start_steps": 2},
+        {"perceptor": ["photo"], "augment": [], "latent": "continuous"},
+    ],
+)
+def test_reused_settings_are_those_of_the_picture(
+    page: Any, studio: TinyStudio, settings: dict[str, Any]
+) -> None:
+    """Also where they are what another guide has by default."""
+    given = {"steps": 2, "num_cutouts": 3, **settings}
+    page.evaluate(
+        "body => fetch('/api/runs', {method: 'POST', body, "
+        "headers: {'content-type': 'application/json'}})",
+        json.dumps({"prompt": "x", "settings": given}),
+    )
+    hold(lambda: studio.studio.runs)
+    page.reload()
+    until(page, "document.querySelector('#tree .run') !== null")
+    page.wait_for_selector("#reuse:not([disabled])")
+    page.click("#reuse")
+    until(page, "document.getElementById('setting-steps').value === '2'")
+    expected = next(iter(studio.studio.runs.values())).config
+    assert expected == make_config(prompt="x", **given)
+    page.reload()  # which keeps the form
+    page.wait_for_selector("#setting-steps")
+    until(page, "document.getElementById('setting-steps').value === '2'")
+    assert painted(page, studio, 2) == expected
