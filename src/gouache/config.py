@@ -51,7 +51,7 @@ class PaintConfig:
     init_image: str = _setting("", "picture to start from")
     size: tuple[int, int] = _setting((256, 256), "width and height in pixels, WxH")
     steps: tuple[int, ...] = _setting(
-        (80,), "optimisation steps; one number per stage or one for all"
+        (60,), "optimisation steps; one number per stage or one for all"
     )
     seed: int = _setting(0, "seed of everything random", low=0, high=2**63 - 1)
     count: int = _setting(

@@ -69,13 +69,13 @@ class LatentConfig:
         choices=("random", "pixels", "gradient", "fractal", "prior"),
     )
     start_tries: int = setting(
-        1, "starts to try; the one that the perceptor likes best is painted", low=1, high=64
+        3, "starts to try; the one that the perceptor likes best is painted", low=1, high=64
     )
     start_steps: int = setting(
-        0, "steps that each try is painted before the choice", low=0, high=10_000
+        30, "steps that each try is painted before the choice", low=0, high=10_000
     )
     start_scale: float = setting(
-        1.0, "size of the tries, as a share of the picture's", low=0.05, high=1.0
+        0.5, "size of the tries, as a share of the picture's", low=0.05, high=1.0
     )
     latent_rule: str = setting(
         "decay",
