@@ -47,46 +47,47 @@ from gouache.training.judge import Judge, load_judge
 
 ONE_START: dict[str, Any] = {"start_tries": 1, "start_steps": 0, "start_scale": 1.0}
 SIX_TRIES: dict[str, Any] = {"start_tries": 6, "start_steps": 15, "start_scale": 0.5}
-SMALL: dict[str, Any] = {"size": [128, 128], "steps": [80], "start": "prior"}
+POCKET: dict[str, Any] = {"perceptor": ["pocket"], "size": [128, 128], "steps": [80], **SIX_TRIES}
 # Written out where defaults are: they change, and what was searched for stays what it was.
 BASE: dict[str, Any] = {
     "perceptor": ["pocket", "photo"],
-    **SMALL,
-    **ONE_START,
-    "photo": {"image_size": 160, "most_cutouts": 12},
+    "size": [256, 256],
+    "steps": [60],
+    "start": "prior",
+    "start_tries": 3,
+    "start_steps": 30,
+    "start_scale": 0.5,
+    "photo": {"image_size": 160, "most_cutouts": 6, "trunks": 2},
 }
+ONE_CLASSIFIER: dict[str, Any] = {"photo": {"most_cutouts": 12, "trunks": 1}}
+ONE_SKETCH: dict[str, Any] = {"start_tries": 1, "start_steps": 40}
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {"perceptor": None},  # whatever they are
-    "pocket alone": {"perceptor": ["pocket"], **SMALL, **SIX_TRIES},
-    "pocket alone, one start": {"perceptor": ["pocket"]},
-    "pocket + photo": {},
+    "pocket alone, as before": POCKET,
+    "as before, photo of one classifier beside": {**POCKET, "perceptor": ["pocket", "photo"]}
+    | ONE_START
+    | ONE_CLASSIFIER,
+    "256x256, one start, one classifier": {"steps": [80], **ONE_START, **ONE_CLASSIFIER},
+    "256x256, one start, two classifiers": {"steps": [80], **ONE_START},
+    "six tries of 15 steps": {"steps": [80], **SIX_TRIES},
+    "one sketch of 40 steps": ONE_SKETCH,
+    "one sketch of 40 steps, photo 2": {**ONE_SKETCH, "perceptor": ["pocket", "photo:2"]},
+    "three sketches of 30 steps": {},
     "photo 0.6": {"perceptor": ["pocket", "photo:0.6"]},
-    "photo 2": {"perceptor": ["pocket", "photo:2"]},
     "photo alone": {"perceptor": ["photo"]},
-    "192x192": {"size": [192, 192]},
-    "256x256": {"size": [256, 256]},
-    "256x256, photo 0.6": {"size": [256, 256], "perceptor": ["pocket", "photo:0.6"]},
-    "256x256, photo 2": {"size": [256, 256], "perceptor": ["pocket", "photo:2"]},
-    "256x256, six tries": {"size": [256, 256], **SIX_TRIES},
-    "256x256, 6 cutouts": {"size": [256, 256], "photo": {"most_cutouts": 6}},
-    "six tries": SIX_TRIES,
     "random start": {"start": "random"},
-    "six random tries": {"start": "random", **SIX_TRIES},
-    "4 cutouts": {"photo": {"most_cutouts": 4}},
-    "6 cutouts": {"photo": {"most_cutouts": 6}},
-    "24 cutouts": {"num_cutouts": 24, "photo": {"most_cutouts": 24}},
-    "photo at 128": {"photo": {"image_size": 128}},
-    "photo at 224": {"photo": {"image_size": 224}},
-    "60 steps": {"steps": [60]},
+    "3 cutouts of 224": {"photo": {"image_size": 224, "most_cutouts": 3}},
+    "9 cutouts of 128": {"photo": {"image_size": 128, "most_cutouts": 9}},
+    "12 cutouts": {"photo": {"most_cutouts": 12}},
+    "192x192": {"size": [192, 192]},
     "120 steps": {"steps": [120]},
-    "160 steps": {"steps": [160]},
 }
 PROMPTS = {"tuning": TUNING_PROMPTS, "classes": CLASS_PROMPTS}
 NOTE = (
-    "Each row changes the row `pocket + photo` in the way that it names. Named first, among the "
-    "first five, and the mean logarithm of the right class's probability are the judge's, "
-    "EfficientNet-Lite2's, among a thousand classes; it never guided, but is of `photo`'s family. "
-    "CPU-seconds are of one picture without loading the models."
+    "Each row changes the row `three sketches of 30 steps` in the way that it names. Named first, "
+    "among the first five, and the mean logarithm of the right class's probability are what the "
+    "judge says, EfficientNet-Lite2, among a thousand classes; it never guided, but is of "
+    "`photo`'s family. CPU-seconds are of one picture without loading the models."
 )
 
 
@@ -115,9 +116,10 @@ class Plan:
         config = make_config(**settings)
         if "photo" not in [name for name, _ in config.guides]:
             photo = {}
-        if unknown := set(photo) - {"image_size", "most_cutouts"}:
+        if unknown := set(photo) - {"image_size", "most_cutouts", "trunks"}:
             raise ConfigError(
-                f"photo has no {sorted(unknown)[0]!r} to change; give image_size or most_cutouts"
+                f"photo has no {sorted(unknown)[0]!r} to change; give image_size, most_cutouts or "
+                "trunks"
             )
         return cls(variant, config, photo)
 
@@ -186,9 +188,9 @@ class Painter:
     def __call__(self, plan: Plan, prompt: str, seed: int) -> Painted:
         guides = [Guide(self.guide(name), weight) for name, weight in plan.config.guides]
         photo = self.guide("photo") if plan.photo else None
-        usual = getattr(photo, "config", None)
+        usual = getattr(photo, "config", None), getattr(photo, "trunks", None)
         if photo is not None:
-            photo.config = replace(usual, **plan.photo)
+            change(photo, plan.photo)
         try:
             forget_peak()
             begun = time.process_time()
@@ -205,7 +207,16 @@ class Painter:
             return Painted(picture, ended - begun, started - begun, peak_mb())
         finally:
             if photo is not None:
-                photo.config = usual
+                photo.config, photo.trunks = usual
+
+
+def change(photo: Any, values: Mapping[str, int]) -> None:
+    """Other sizes and cutouts for a photo perceptor; `trunks` is how many classifiers look."""
+    fields: dict[str, Any] = dict(values)
+    if (number := fields.pop("trunks", None)) is not None:
+        fields["trunks"] = photo.config.trunks[:number]
+        photo.trunks = photo.trunks[:number]
+    photo.config = replace(photo.config, **fields)
 
 
 def forget_peak() -> None:

@@ -48,6 +48,7 @@ search = load_search()
 class LookingConfig:
     image_size: int = 8
     most_cutouts: int = 12
+    trunks: tuple[str, ...] = ("one", "two")
 
 
 class Looking(TinyPerceptor):
@@ -59,6 +60,8 @@ class Looking(TinyPerceptor):
     def __init__(self) -> None:
         super().__init__(seed=5)
         self.shown: list[tuple[int, int]] = []
+        self.trunks = ["first", "second"]
+        self.looked: list[int] = []  # with how many classifiers
 
     @property
     def most_cutouts(self) -> int:
@@ -73,6 +76,7 @@ class Looking(TinyPerceptor):
 
     def embed_image(self, image: torch.Tensor) -> torch.Tensor:
         self.shown.append((len(image), image.shape[-1]))
+        self.looked.append(len(self.trunks))
         return super().embed_image(torch.nn.functional.interpolate(image, (8, 8)))
 
 
@@ -89,18 +93,22 @@ def test_every_variant_can_be_painted_and_differs_from_the_others() -> None:
     found = [search.Plan.of(name) for name in search.VARIANTS]
     keys = [plan.key(["models"]) for plan in found if plan.variant != "defaults"]
     assert len(set(keys)) == len(keys)
-    assert search.Plan.of("pocket alone").config.perceptor == ("pocket",)
-    assert search.Plan.of("pocket alone").photo == {}
+    assert search.Plan.of("pocket alone, as before").config.perceptor == ("pocket",)
+    assert search.Plan.of("pocket alone, as before").photo == {}
     assert search.Plan.of("photo 0.6").config.guides == (("pocket", 1), ("photo", 0.6))
-    assert search.Plan.of("4 cutouts").photo == {"image_size": 160, "most_cutouts": 4}
-    assert search.Plan.of("256x256").config.size == (256, 256)
+    assert search.Plan.of("12 cutouts").photo == {
+        "image_size": 160,
+        "most_cutouts": 12,
+        "trunks": 2,
+    }
+    assert search.Plan.of("192x192").config.size == (192, 192)
 
 
 def test_variants_as_json_change_the_base() -> None:
     plan = search.Plan.of('{"steps": [60], "photo": {"image_size": 128}}', {"num_cutouts": 6})
     assert plan.config.steps == (60,)
     assert plan.config.cutouts.num_cutouts == 6
-    assert plan.photo == {"image_size": 128, "most_cutouts": 12}
+    assert plan.photo == {"image_size": 128, "most_cutouts": 6, "trunks": 2}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +127,7 @@ def test_variants_that_do_not_exist_are_one_line(variant: str, message: str) -> 
 
 
 def test_keys_tell_everything_but_prompt_and_seed() -> None:
-    plan = search.Plan.of("pocket + photo")
+    plan = search.Plan.of("three sketches of 30 steps")
     key = plan.key(["a"])
     assert replace(plan, config=plan.config.updated(prompt="x", seed=3)).key(["a"]) == key
     assert replace(plan, config=plan.config.updated(steps=81)).key(["a"]) != key
@@ -129,7 +137,7 @@ def test_keys_tell_everything_but_prompt_and_seed() -> None:
 
 def test_what_is_recorded_is_not_painted_again(tmp_path: Path) -> None:
     records = tmp_path / "deep" / "records.jsonl"
-    chosen = plans("pocket + photo", "pocket alone")
+    chosen = plans("three sketches of 30 steps", "pocket alone, as before")
 
     def go(asked: list[ClassPrompt], seeds: range) -> int:
         return int(search.search(chosen, asked, seeds, painter(), tiny_judge(), records))
@@ -149,7 +157,7 @@ def test_a_search_that_was_killed_in_a_line_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records = tmp_path / "records.jsonl"
-    run = (plans("pocket + photo"), ASKED, range(1), painter(), tiny_judge(), records)
+    run = (plans("three sketches of 30 steps"), ASKED, range(1), painter(), tiny_judge(), records)
     search.search(*run)
     whole = [row["id"] for row in search.read_records(records)]
     records.write_bytes(records.read_bytes()[:-20])
@@ -159,7 +167,7 @@ def test_a_search_that_was_killed_in_a_line_goes_on(
 
 
 def test_a_recorded_picture_is_the_same_whatever_was_painted_before(tmp_path: Path) -> None:
-    both = plans("4 cutouts", "pocket + photo")
+    both = plans("12 cutouts", "three sketches of 30 steps")
     for name, chosen in (("together", both), ("alone", both[1:])):
         search.search(chosen, ASKED, [0], painter(), tiny_judge(), tmp_path / name, tmp_path / "p")
     together, alone = (search.read_records(tmp_path / name) for name in ("together", "alone"))
@@ -172,15 +180,16 @@ def test_photo_is_changed_for_its_variant_only() -> None:
     looking = Looking()
     guides = {"pocket": TinyPerceptor(), "photo": looking}
     paint = search.Painter(guides.__getitem__, TinyGenerator())
-    narrow = search.Plan.of('{"photo": {"image_size": 12, "most_cutouts": 2}}', QUICK)
+    narrow = search.Plan.of('{"photo": {"image_size": 12, "most_cutouts": 2, "trunks": 1}}', QUICK)
     paint(narrow, "a cat", 0)
     assert (2, 12) in looking.shown
     assert not any(side != 12 for _, side in looking.shown)
-    assert looking.config == LookingConfig()
+    assert set(looking.looked) == {1}
+    assert (looking.config, looking.trunks) == (LookingConfig(), ["first", "second"])
 
 
 def test_the_table_is_made_from_records_of_these_settings_and_prompts() -> None:
-    plan = search.Plan.of("pocket + photo")
+    plan = search.Plan.of("three sketches of 30 steps")
 
     def row(key: str, name: str, rank: int, seed: int = 0) -> dict[str, Any]:
         told = {"log_probability": -float(rank), "cpu_seconds": 2.0 + rank, "peak_mb": 900 + rank}
@@ -189,7 +198,7 @@ def test_the_table_is_made_from_records_of_these_settings_and_prompts() -> None:
     rows = [row("k", "cat", 0), row("k", "kite", 3), row("k", "dog", 9), row("old", "cat", 9)]
     rows += [row("k", "cat", 0)]  # by two searches at once
     lines = search.table([plan, plan], ["k", "none"], ASKED, rows)
-    assert lines[2:] == ["| pocket + photo | 1 of 2 | 2 | -1.50 | 3.5 | 903 |"]
+    assert lines[2:] == ["| three sketches of 30 steps | 1 of 2 | 2 | -1.50 | 3.5 | 903 |"]
     rows = [{**row("k", "cat", 1), "peak_mb": None}]
     assert search.table([plan], ["k"], ASKED, rows)[2].endswith("| -1.00 | 3.0 | - |")
 
