@@ -73,7 +73,7 @@ def test_relative_edits_read_the_grammar(gouache):
     [
         ["a", "--image-prompt", "https://a.b/c.png:0.5"],
         ["--image-prompt", "https://a.b/c.png"],
-        ["a", "--init-image", "https://a.b/c.png"],
+        ["a ship", "--init-image", "https://a.b/c.png"],
         ["edit", "https://a.b/c.png", "a"],
         ["mask", "https://a.b/c.png", "a"],
         ["a", "--config", "https://a.b/c.png"],

@@ -211,7 +211,7 @@ def test_paused_runs_leave_the_memory_and_come_back(
     monkeypatch.setattr("gouache.apps.studio.worker.PARKED", 1)
     studio = Studio(tmp_path / "runs")
     client = TestClient(make_app(studio))
-    settings = {"size": "64x64", "steps": 200, "start_tries": 1}
+    settings = {"size": "64x64", "steps": 200, "start_tries": 1, "perceptor": "pocket"}
     runs = []
     for _ in range(3):
         runs.append(submit(client, settings=settings))
@@ -440,7 +440,8 @@ def test_the_password_the_host_and_other_pages(tmp_path: Path) -> None:
 
 def test_a_killed_server_keeps_the_run_and_goes_on(tmp_path: Path) -> None:
     folder, client = tmp_path / "runs", httpx.Client(timeout=60)
-    body = {"prompt": "a red sun", "settings": {"size": "64x64", "steps": 60, "start_tries": 1}}
+    settings = {"size": "64x64", "steps": 60, "start_tries": 1, "perceptor": "pocket"}
+    body = {"prompt": "a red sun", "settings": settings}
     with Server(folder) as server:
         run = client.post(f"{server.address}/api/runs", json=body).json()["id"]
         while client.get(f"{server.address}/api/runs/{run}").json()["step"] < 12:

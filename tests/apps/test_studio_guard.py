@@ -350,7 +350,8 @@ def test_messages_hold_no_folder_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_quickly_though_pages_are_open(tmp_path: Path) -> None:
-    body = {"prompt": "a sun", "settings": {"size": "64x64", "steps": 2000, "start_tries": 1}}
+    settings = {"size": "64x64", "steps": 2000, "start_tries": 1, "perceptor": "pocket"}
+    body = {"prompt": "a sun", "settings": settings}
     with Server(tmp_path / "runs") as server, httpx.Client(timeout=60) as client:
         run = client.post(f"{server.address}/api/runs", json=body).json()["id"]
         with client.stream("GET", f"{server.address}/api/runs/{run}/events") as stream:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gouache.config import PaintConfig
 from gouache.errors import ModelError
 from gouache.generators import generators, load_generator
 from gouache.perceptors import load_perceptor, perceptors
@@ -70,6 +71,13 @@ def test_shipped_models_are_what_the_table_says() -> None:
             assert entry.native_size == model.native_size
         else:
             assert entry.native_size == load_perceptor(entry.name).image_size
+
+
+def test_the_guides_of_the_default_are_in_the_table() -> None:
+    listed = {entry.name: entry for entry in shipped() if entry.kind == "perceptor"}
+    assert {name for name, _ in PaintConfig().guides} <= set(listed)
+    assert (listed["photo"].family, listed["pocket"].family) == ("photo", "pocket")
+    assert "Apache-2.0" in str(listed["photo"].licence)
 
 
 def test_find_by_name_and_by_hub_id() -> None:

@@ -132,11 +132,10 @@ def shipped() -> tuple[Entry, ...]:
     """The models inside the package. A generator and a perceptor may share a name."""
     return tuple(
         Entry(
-            **{key: value for key, value in values.items() if key != "file"},
-            family="pocket",
+            **{"family": "pocket", "licence": "MIT (gouache)"}
+            | {key: value for key, value in values.items() if key != "file"},
             status="shipped",
-            licence="MIT (gouache)",
-            path=POCKET / values["file"],
+            path=POCKET.parent / values["file"],
         )
         for values in _table()["shipped"]
     )

@@ -113,4 +113,7 @@ def _with_settings(chosen: Sequence[Setting], command: Callable[..., Any]) -> Ca
     return wrapper
 
 
-PRESET_HELP = f"starting point of all settings: auto, {', '.join(sorted(PRESETS))}"
+PRESET_HELP = (
+    f"starting point of all settings: auto, {', '.join(sorted(PRESETS))}; auto is by the "
+    "perceptors, photo for both shipped ones, paper for published ones"
+)
