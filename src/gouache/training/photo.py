@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +224,7 @@ class PhotoTrainer:
         tokenizer: PocketTokenizer,
         table: Tensor,
         settings: PhotoTraining,
+        begun: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.settings, self.phrases, self.tokenizer = settings, phrases, tokenizer
         torch.manual_seed(settings.seed)  # initial weights; a trainer owns its process
@@ -231,6 +232,8 @@ class PhotoTrainer:
         scale = table.abs().amax(1).clamp(min=1e-8) / 127.0
         self.model.table.copy_((table / scale[:, None]).round().to(torch.int8))
         self.model.table_scale.copy_(scale)
+        if begun is not None:
+            self.model.load_state_dict(begun)
         self.budget = Budget(steps=settings.steps)
         groups = parameter_groups(self.model.parameters(), settings.weight_decay)
         self.optimizer = Muon(groups, lr=settings.learning_rate)
@@ -292,12 +295,15 @@ def make_photo(
     out: Path,
     concepts: Iterable[str] = (),
     settings: PhotoTraining | None = None,
+    words: Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """Writes `photo.safetensors` into `out`; what was measured, by group of nouns.
 
-    `concepts` are further names of things, such as those of the icons. Raises `TrainingError`.
+    `concepts` are further names of things, such as those of the icons. The phrase network goes on
+    from that of the photo perceptor `words`, if one is given. Raises `TrainingError`.
     """
     settings = settings or PhotoTraining()
+    begun = None if words is None else load_photo(words).phrases.state_dict()
     trunks = [read_trunk(*trunk, cache) for trunk in TRUNKS]
     taxonomy, lexicon, plain = build_taxonomy(cache)
     pools, held = sort_nouns(taxonomy, lexicon, plain, concepts, settings)
@@ -307,7 +313,7 @@ def make_photo(
     config = PhotoConfig(image_size=settings.image_size, trunks=shapes)
     tokenizer = PocketTokenizer(tokenizer_path, config.context)
     phrases = Phrases(pools, np.random.default_rng(settings.seed))
-    trainer = PhotoTrainer(config, phrases, tokenizer, table, settings)
+    trainer = PhotoTrainer(config, phrases, tokenizer, table, settings, begun)
     state = trainer.run()
     trainer.model.load_state_dict(state)
     found = {

@@ -226,10 +226,13 @@ def photo(
     cache: Cache = CACHE,
     out: Annotated[Path, typer.Option("--out", help="Folder for the file.")] = Path("checkpoints"),
     steps: Annotated[int, typer.Option("--steps", help="Of the phrases' training.")] = 3000,
+    rate: Annotated[float, typer.Option("--rate", help="Of learning.")] = 3.0e-3,
     size: Annotated[int, typer.Option("--size", help="Side of the pictures it sees.")] = 160,
     words: Annotated[
         Path | None,
-        typer.Option("--words", help="A photo perceptor whose phrases are kept, not taught anew."),
+        typer.Option(
+            "--words", help="A photo perceptor whose phrases are taught on; --steps 0 keeps them."
+        ),
     ] = None,
     threads: Threads = 0,
 ) -> None:
@@ -238,12 +241,13 @@ def photo(
     from gouache.training.dataset import PictureSet, name_bank
     from gouache.training.photo import PhotoTraining, make_photo, renew_trunks
 
-    if words is not None:
+    if words is not None and steps == 0:
         renew_trunks(cache, out, words, size)
         print(out / "photo.safetensors")
         return
     concepts = name_bank(PictureSet.load(data), 0.0)[0]
-    found = make_photo(cache, out, concepts, PhotoTraining(image_size=size, steps=steps))
+    settings = PhotoTraining(image_size=size, steps=steps, learning_rate=rate)
+    found = make_photo(cache, out, concepts, settings, words)
     for group, numbers in found.items():
         typer.echo(f"{group}: " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
     print(out / "photo.safetensors")
