@@ -56,7 +56,7 @@ BASE: dict[str, Any] = {
     "photo": {"image_size": 160, "most_cutouts": 12},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
-    "defaults": {},  # whatever they are: the only one that does not change BASE
+    "defaults": {"perceptor": None},  # whatever they are
     "pocket alone": {"perceptor": ["pocket"], **SMALL, **SIX_TRIES},
     "pocket alone, one start": {"perceptor": ["pocket"]},
     "pocket + photo": {},
@@ -101,10 +101,14 @@ class Plan:
     @classmethod
     def of(cls, variant: str, extra: Mapping[str, Any] | None = None) -> Plan:
         """By a name of `VARIANTS` or JSON; `extra` changes it further. Raises `ConfigError`."""
-        changes = VARIANTS[variant] if variant in VARIANTS else _read_json(variant)
-        base = {} if variant == "defaults" else BASE
-        settings = {**base, **changes}
-        photo = {**base.get("photo", {}), **changes.get("photo", {})}
+        changes = VARIANTS.get(variant)
+        if changes is None:
+            changes = _read_json(variant)
+        if changes == VARIANTS["defaults"]:
+            settings, photo = {}, {}
+        else:
+            settings = {**BASE, **changes}
+            photo = {**BASE["photo"], **changes.get("photo", {})}
         settings |= extra or {}
         photo = {**photo, **(extra or {}).get("photo", {})}
         settings.pop("photo", None)
@@ -131,7 +135,7 @@ def _read_json(text: str) -> dict[str, Any]:
         changes = None
     if not isinstance(changes, dict):
         raise ConfigError(
-            f"no variant is called {text!r:.60}; give JSON or one of: {'; '.join(VARIANTS)}"
+            f"no variant is called {text!r:.60}; give JSON or one of: {', '.join(VARIANTS)}"
         )
     return changes
 

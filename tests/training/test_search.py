@@ -27,9 +27,7 @@ QUICK = {
     "templates": False,
     "device": "cpu",
     "start": "random",
-    "start_tries": 1,
     "start_steps": 0,
-    "start_scale": 1.0,
 }
 
 
