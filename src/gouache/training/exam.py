@@ -199,7 +199,9 @@ def _compose(
     for (name, color), (down, across) in zip(things, offsets, strict=True):
         sprite, new = _sprite(pictures, name, color, rng, side, among)
         fresh = fresh and new
-        top, left = round((size - side) / 2 + down), round((size - side) / 2 + across)
+        top, left = (
+            min(max(round((size - side) / 2 + away), 0), size - side) for away in (down, across)
+        )
         place = (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
         cover = sprite[:, 3:]
         image[place] = image[place] * (1 - cover) + sprite[:, :3]

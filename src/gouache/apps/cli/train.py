@@ -309,8 +309,8 @@ def evaluate(
     cache: Cache = CACHE,
     threads: Threads = 0,
 ) -> None:
-    """Measure retrieval, reconstruction and, with --start, --prompts or --judge, what is seen in
-    painted pictures."""
+    """Measure retrieval, reconstruction and, with --start, --prompts, --judge or --perceptor, what
+    is seen in painted pictures."""
     _prepare(threads)
     from gouache.training.evaluate import evaluate_models
 
