@@ -12,6 +12,8 @@ from torch import Tensor
 __all__ = ["Banks", "Cells", "banks"]
 
 _COUNT = 16
+_LARGEST = 256  # larger maps are those of a smaller size, enlarged
+_FINE = 128
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,13 @@ class Banks:
 
 @cache
 def banks(size: int) -> Banks:
-    """The maps for a size, made once per process, always the same."""
+    """The maps for a size, made once per process, always the same.
+
+    Maps of more than 256 pixels show what those of 128 show, larger: stars become discs, and the
+    partitions are the small ones, pixel for pixel.
+    """
+    if size > _LARGEST:
+        return _enlarged(banks(_FINE), size)
     rng = torch.Generator().manual_seed(7919)
     count = _COUNT
 
@@ -86,6 +94,30 @@ def banks(size: int) -> Banks:
         _cells(size, 8, 0.9, 1.0, 0.9, rng),
         _cells(size, 11, 1.2, 1.3, 0.0, rng),
         _cells(size, 17, 1.0, 2.6, 0.0, rng),
+    )
+
+
+def _enlarged(fine: Banks, size: int) -> Banks:
+    def soft(maps: Tensor) -> Tensor:
+        return F.interpolate(maps, size=(size, size), mode="bicubic", align_corners=False)
+
+    def cells(small: Cells) -> Cells:
+        labels = small.labels.view(-1, 1, _FINE, _FINE).float()
+        labels = F.interpolate(labels, size=(size, size), mode="nearest").long().flatten(1)
+        return Cells(labels, F.interpolate(small.border, size=(size, size)), small.num_cells)
+
+    lights = F.interpolate(F.max_pool2d(fine.stars, 3, 1, 1), size=(size, size), mode="nearest")
+    discs = ((soft((fine.stars > 0).float()) - 0.4) * 6).clamp(0, 1)
+    return Banks(
+        soft(fine.smooth),
+        soft(fine.grain),
+        discs * lights,
+        soft(fine.ramps).clamp(0, 1),
+        soft(fine.warp.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous(),
+        cells(fine.tiles),
+        cells(fine.glass),
+        cells(fine.shards),
+        cells(fine.strokes),
     )
 
 
