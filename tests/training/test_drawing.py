@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingDecoder, enlarged
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
+from gouache.training import renderings
+from gouache.training.banks import banks, pen
 from gouache.training.compose import Composer
 from gouache.training.drawing import (
     DrawingTrainer,
@@ -31,6 +34,7 @@ from gouache.training.drawing_pairs import Disturbance, Pairs, contrast
 from gouache.training.loop import Budget
 from gouache.training.pack import PictureSet
 from gouache.training.renderings import draw_renderings, load_renderings
+from gouache.training.styles import STYLES, stylize
 from training.dataset_samples import pictures, sample
 
 SIDE = 128
@@ -111,6 +115,39 @@ def test_fewer_renderings_are_the_held_out_and_the_weightiest(tmp_path: Path) ->
     assert [row.split for row in found.entries].count("held_picture") == 1
     assert sum(row.kind == "mono" for row in found.entries) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["r.zip"]
+
+
+def test_renderings_go_on_from_those_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.zip"
+    drawn = []
+    draw_one = renderings._draw_one
+
+    def stumble(work: Any) -> Any:
+        if len(drawn) == 4:
+            raise KeyboardInterrupt
+        drawn.append(work.row)
+        return draw_one(work)
+
+    monkeypatch.setattr(renderings, "_draw_one", stumble)
+    with pytest.raises(KeyboardInterrupt):
+        draw_renderings(pictures(), sample(), path, 100, SIDE)
+    assert [file.name for file in tmp_path.iterdir()] == ["r.zip"]
+    first = load_renderings(pictures(), path)
+    assert len(first) == 4
+    assert drawn != sorted(drawn)  # a fair sample, not the first source
+    drawn.clear()
+    with pytest.raises(KeyboardInterrupt):
+        draw_renderings(pictures(), sample(), path, 100, SIDE)
+    assert len(load_renderings(pictures(), path)) == 8
+    monkeypatch.setattr(renderings, "_draw_one", draw_one)
+    assert draw_renderings(pictures(), sample(), path, 100, SIDE) == len(pictures())
+    assert set(large().entries) == set(load_renderings(pictures(), path).entries)
+    assert draw_renderings(pictures(), sample(), path, 100, 2 * SIDE) == len(pictures())
+    assert load_renderings(pictures(), path).side == 2 * SIDE
+    assert draw_renderings(pictures(), sample(), path, 5, 2 * SIDE) == 5
+    assert len(load_renderings(pictures(), path)) == 5
 
 
 def test_renderings_of_another_set_are_refused(tmp_path: Path) -> None:
@@ -348,13 +385,51 @@ def test_held_out_pictures_are_judged(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_sharp_edges_differ_from_blurred_ones_wherever_they_lie() -> None:
     real = torch.zeros(1, 3, 32, 32)
     real[..., 12:] = 1
-    beside = real.roll(1, 3)
+    beside = torch.zeros(1, 3, 32, 32)
+    beside[..., 13:] = 1
     blurred = F.avg_pool2d(F.pad(real, (3, 3, 0, 0), mode="replicate"), (1, 7), 1)
     assert sharpness_difference(real, real) == 0
     assert sharpness_difference(blurred, real) > 5 * sharpness_difference(beside, real)
     flat, steep = contrast(blurred), contrast(real)
     assert flat.mean() == pytest.approx(float(steep.mean()), rel=0.1)
     assert flat.max() < steep.max() / 4
+
+
+def test_large_maps_show_what_small_ones_show() -> None:
+    small, large = banks(128), banks(384)
+    assert (pen(64), pen(128), pen(256), pen(384), pen(512)) == (1, 1, 1, 3, 4)
+    for name in ("smooth", "grain", "ramps", "stars"):
+        fine, coarse = getattr(large, name), getattr(small, name)
+        assert fine.shape == (16, 1, 384, 384)
+        shown = F.interpolate(coarse, size=(384, 384), mode="bicubic")
+        assert torch.corrcoef(torch.stack([fine.flatten(), shown.flatten()]))[0, 1] > 0.7
+    assert large.stars.min() >= 0
+    assert large.stars.max() <= 1
+    for name, number in (("tiles", 169), ("glass", 64), ("shards", 121), ("strokes", 289)):
+        cells = getattr(large, name)
+        assert cells.labels.shape == (4, 384 * 384)
+        assert cells.num_cells == number
+        assert int(cells.labels.min()) >= 0
+        assert number - 10 < int(cells.labels.max()) < number
+    share = [float(b.tiles.border.mean()) for b in (small, large)]
+    assert share[1] == pytest.approx(share[0], rel=0.3)
+
+
+@pytest.mark.parametrize("style", range(len(STYLES)), ids=[style.name for style in STYLES])
+def test_styles_look_alike_at_both_sizes(style: int) -> None:
+    """Lines are as wide and dots as large in proportion, not one pixel wide in a large picture."""
+    if STYLES[style].name in ("mosaic", "stained glass", "low poly", "oil painting"):
+        pytest.skip("large pictures have other partitions")
+    found = {}
+    for size in (128, 512):
+        line = (torch.arange(size) + 0.5) / size - 0.5
+        disc = ((0.35 - (line[:, None] ** 2 + line**2).sqrt()) * size + 0.5).clamp(0, 1)
+        alpha = disc.view(1, 1, size, size)
+        color = torch.tensor([0.9, 0.3, 0.1]).view(1, 3, 1, 1)
+        drawn = stylize(color * alpha + 1 - alpha, alpha, style, np.random.default_rng(0))
+        found[size] = drawn if size == 128 else F.avg_pool2d(drawn, 4)
+    soft = [F.avg_pool2d(image, 16) for image in found.values()]
+    assert (soft[0] - soft[1]).abs().mean() < 0.06
 
 
 def test_a_lattice_is_told() -> None:

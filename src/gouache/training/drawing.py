@@ -62,7 +62,7 @@ class DrawingTraining:
     disturbance: Disturbance = field(default_factory=Disturbance)
     shares: Shares = field(
         default_factory=lambda: Shares(
-            pair=0.08, count=0.05, style=0.0, hue=0.15, tint=0.12, shape=0.05, calm=0.5
+            pair=0.08, count=0.05, style=0.12, hue=0.15, tint=0.12, shape=0.05, calm=0.5
         )
     )
     lower: tuple[tuple[int, int], ...] = DrawingConfig().lower

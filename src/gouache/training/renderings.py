@@ -85,7 +85,11 @@ def draw_renderings(
     processes: int = 1,
     report: Callable[[str], None] | None = None,
 ) -> int:
-    """The part of `make_renderings` after collecting."""
+    """The part of `make_renderings` after collecting.
+
+    Pictures that `out` holds already are not drawn again, so an interrupted call is taken up by the
+    next, and a larger `count` adds to what there is.
+    """
     say = report or (lambda line: None)
     by_name: dict[tuple[str, str], list[str]] = defaultdict(list)
     for candidate in found:
@@ -102,24 +106,64 @@ def draw_renderings(
         )
         for row in rows
     ]
-    scratch = out.with_name(f".{out.name}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out.with_name(f".{out.name}.partial")
     done: list[int] = []
-    with zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as archive:
-        for number, (row, page) in enumerate(_drawn(work, processes), 1):
-            if page is not None:
-                archive.writestr(f"{row}.webp", page)
-                done.append(row)
-            if number % 500 == 0:
-                say(f"{number} of {len(work)} drawn, {len(done)} kept")
-        names = [_label(pictures.entries[row]) for row in done]
-        archive.writestr(_INDEX, json.dumps({"side": side, "rows": done, "names": names}))
+    complete = False
+    try:
+        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as archive:
+            pages = _pages(pictures.entries, work, out, processes)
+            try:
+                for number, (row, page) in enumerate(pages, 1):
+                    if page is not None:
+                        archive.writestr(f"{row}.webp", page)
+                        done.append(row)
+                    if number % 500 == 0:
+                        say(f"{number} of {len(work)} drawn, {len(done)} kept")
+            finally:
+                names = [_label(pictures.entries[row]) for row in done]
+                index = {"side": side, "rows": done, "names": names}
+                archive.writestr(_INDEX, json.dumps(index))
+        complete = True
+    finally:
+        # On Ctrl-C, too, what was drawn is kept, and the next call goes on from it.
+        if done and (complete or len(done) >= _kept(out)):
+            scratch.replace(out)
+        else:
+            scratch.unlink(missing_ok=True)
     if not done:
-        scratch.unlink()
         raise TrainingError("no picture could be drawn large; check the sources")
-    scratch.replace(out)
     say(f"{len(done)} pictures of {side} pixels, {out.stat().st_size / 2**20:.0f} MiB")
     return len(done)
+
+
+def _pages(
+    entries: Sequence[Entry], work: Sequence[_Work], old: Path, processes: int
+) -> Iterator[tuple[int, bytes | None]]:
+    """Rows and pages: first those that an archive of the same set and side holds, then new ones."""
+    left = {one.row: one for one in work}
+    try:
+        with zipfile.ZipFile(old) as archive:
+            index = json.loads(archive.read(_INDEX))
+            for row, name in zip(index["rows"], index["names"], strict=True):
+                same = row in left and name == _label(entries[row])
+                if same and index["side"] == left[row].side:
+                    del left[row]
+                    yield row, archive.read(f"{row}.webp")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # there is none, or none that can be read: it is written anew
+    # In any order, so that a part is a fair sample, too.
+    shuffled = [list(left.values())[k] for k in np.random.default_rng(0).permutation(len(left))]
+    yield from _drawn(shuffled, processes)
+
+
+def _kept(path: Path) -> int:
+    """How many pictures an archive holds; 0 where there is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return len(archive.namelist()) - 1
+    except (OSError, zipfile.BadZipFile):
+        return 0
 
 
 def load_renderings(pictures: PictureSet, path: Path) -> PictureSet:

@@ -214,6 +214,7 @@ def renderings(
     processes: Annotated[int, typer.Option("--processes", help="How many draw.", min=1)] = 1,
 ) -> None:
     """Draw pictures of the set again, large, for the drawing decoder."""
+    _prepare(0)
     from gouache.training.dataset import PictureSet
     from gouache.training.renderings import make_renderings
 
