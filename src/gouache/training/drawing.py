@@ -53,7 +53,7 @@ class DrawingTraining:
     learning_rate: float = 1.0e-3
     weight_decay: float = 0.01
     edge_weight: float = 0.5
-    sharp_weight: float = 0.3
+    sharp_weight: float = 0.5
     perceptual_weight: float = 0.05
     stages: int = 3  # of the perceptual network, as many as there are before its third halving
     adversarial_weight: float = 0.01
@@ -151,7 +151,7 @@ class DrawingTrainer:
         real = window.cut(pair.target, 2 * SCALE)
         drawn = self.draw(pair, window)
         parts: dict[str, Tensor | float] = {}
-        difference = (drawn - real).abs().mean() + 0.5 * (drawn - real).square().mean().sqrt()
+        difference = (drawn - real).abs().mean() + 0.25 * (drawn - real).square().mean().sqrt()
         edges = gradient_difference(drawn, real)
         sharp = sharpness_difference(drawn, real)
         with self.autocast():
