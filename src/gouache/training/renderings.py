@@ -186,6 +186,7 @@ def load_renderings(pictures: PictureSet, path: Path) -> PictureSet:
     )
     if not same:
         raise TrainingError(f"{path} was made for another picture set; make the renderings anew")
+    rows.sort()  # the same set draws the same batches, whatever order it was drawn in
     pixels = LargePixels(path, rows, index["side"])
     entries = [pictures.entries[row] for row in rows]
     return dataclasses.replace(pictures, pixels=cast(Pixels, pixels), entries=entries)
