@@ -353,7 +353,8 @@ def test_painted_latents_are_drawn_as_shown() -> None:
     work = trainer(4, painted=torch.randn(3, 4, 4, 4), adversarial_from=1, painted_batch=3)
     drawn, faithful = work.draw_painted()
     assert drawn.shape == (6, 3, 64, 64)
-    assert float(faithful.detach()) < 1e-3  # an untrained decoder enlarges, and cells keep their means
+    # An untrained decoder enlarges, and cells keep their means.
+    assert float(faithful.detach()) < 1e-3
     work.step()
     work.step()
     assert "painted" in work.meter.values

@@ -141,7 +141,7 @@ def _cells(
     """
     axis = (torch.arange(size) + 0.5) / size * across
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
-    places = torch.stack([rows, columns], -1).view(-1, 1, 2).split(_AT_ONCE)
+    places = torch.split(torch.stack([rows, columns], -1).view(-1, 1, 2), _AT_ONCE)
     grid = torch.cartesian_prod(torch.arange(across), torch.arange(across)) + 0.5
     labels = []
     borders = []

@@ -197,13 +197,11 @@ class LargePixels:
 
     def __init__(self, path: Path, rows: Sequence[int], side: int) -> None:
         self.shape = (len(rows), 4, side, side)
-        self._path, self._rows = path, rows
-        self._archive: zipfile.ZipFile | None = None
+        self._rows = rows
+        self._archive = zipfile.ZipFile(path)  # open, so that a newer one cannot take its place
 
     def __getitem__(self, index: IntArray) -> Pixels:
         """(k,4,side,side) of an array of k numbers."""
-        if self._archive is None:
-            self._archive = zipfile.ZipFile(self._path)
         numbers = np.asarray(index).reshape(-1)
         out = np.empty((len(numbers), *self.shape[1:]), np.uint8)
         for place, number in enumerate(numbers):
