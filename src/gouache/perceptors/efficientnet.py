@@ -86,18 +86,22 @@ class EfficientNet(nn.Module):
         self.head = nn.Conv2d(inner, config.head, 1)
         self.classify = nn.Linear(config.head, config.classes)
 
-    def stages(self, image: Tensor) -> list[Tensor]:
+    def stages(self, image: Tensor, most: int = 6) -> list[Tensor]:
         """What stands before each halving, (N,C,H/2^k,W/2^k) for k = 1 to 5, and last the head's.
 
-        A perceptual loss compares these.
+        A perceptual loss compares these; the first `most` of them may be enough for it.
         """
         x = F.relu6(same(self.stem, (image * 255 - 127) / 128), inplace=True)
         found: list[Tensor] = []
         for block in self.blocks:
             if isinstance(block, Block) and block.depthwise.stride[0] == 2:
                 found.append(x)
+                if len(found) == most:
+                    return found
             x = block(x)
         found.append(x)
+        if len(found) == most:
+            return found
         return [*found, F.relu6(conv(self.head, x), inplace=True)]
 
     def features(self, image: Tensor) -> Tensor:

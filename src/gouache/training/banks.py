@@ -9,9 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Banks", "Cells", "banks"]
+__all__ = ["Banks", "Cells", "banks", "pen"]
 
 _COUNT = 16
+_LARGEST = 256  # larger maps are those of a smaller size, enlarged
+_FINE = 128
+_FEW = 4  # partitions of large maps: they take time and memory
+_AT_ONCE = 256 * 64  # pixels whose distances to all seeds are found at once
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,20 @@ class Banks:
     strokes: Cells
 
 
+def pen(size: int) -> int:
+    """Width in pixels of the lines that filters draw in pictures of this size."""
+    return size // _FINE if size > _LARGEST else 1
+
+
 @cache
 def banks(size: int) -> Banks:
-    """The maps for a size, made once per process, always the same."""
+    """The maps for a size, made once per process, always the same.
+
+    Maps of more than 256 pixels show what those of 128 show, larger, and stars become discs; there
+    are fewer partitions, with borders as sharp as the size allows.
+    """
+    if size > _LARGEST:
+        return _enlarged(banks(_FINE), size)
     rng = torch.Generator().manual_seed(7919)
     count = _COUNT
 
@@ -82,15 +97,39 @@ def banks(size: int) -> Banks:
         stars,
         ramps.clamp(0, 1)[:, None],
         warp,
-        _cells(size, 13, 0.3, 1.0, 0.75, rng),
-        _cells(size, 8, 0.9, 1.0, 0.9, rng),
-        _cells(size, 11, 1.2, 1.3, 0.0, rng),
-        _cells(size, 17, 1.0, 2.6, 0.0, rng),
+        *(_cells(size, *shape, rng) for shape in _PARTITIONS),
     )
 
 
+def _enlarged(fine: Banks, size: int) -> Banks:
+    def soft(maps: Tensor) -> Tensor:
+        return F.interpolate(maps, size=(size, size), mode="bicubic", align_corners=False)
+
+    rng = torch.Generator().manual_seed(7919)
+    lights = F.interpolate(F.max_pool2d(fine.stars, 3, 1, 1), size=(size, size), mode="nearest")
+    discs = ((soft((fine.stars > 0).float()) - 0.4) * 6).clamp(0, 1)
+    return Banks(
+        soft(fine.smooth),
+        soft(fine.grain),
+        discs * lights,
+        soft(fine.ramps).clamp(0, 1),
+        soft(fine.warp.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous(),
+        *(_cells(size, *shape, rng, _FEW) for shape in _PARTITIONS),
+    )
+
+
+# Cells across, disorder, stretch and line of tiles, glass, shards and strokes, see `_cells`.
+_PARTITIONS = ((13, 0.3, 1.0, 0.75), (8, 0.9, 1.0, 0.9), (11, 1.2, 1.3, 0.0), (17, 1.0, 2.6, 0.0))
+
+
 def _cells(
-    size: int, across: int, disorder: float, stretch: float, line: float, rng: torch.Generator
+    size: int,
+    across: int,
+    disorder: float,
+    stretch: float,
+    line: float,
+    rng: torch.Generator,
+    count: int = _COUNT,
 ) -> Cells:
     """Voronoi cells around a disturbed grid of seeds.
 
@@ -102,21 +141,24 @@ def _cells(
     """
     axis = (torch.arange(size) + 0.5) / size * across
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
-    place = torch.stack([rows, columns], -1).view(-1, 1, 2)
+    places = torch.split(torch.stack([rows, columns], -1).view(-1, 1, 2), _AT_ONCE)
     grid = torch.cartesian_prod(torch.arange(across), torch.arange(across)) + 0.5
     labels = []
     borders = []
-    for _ in range(_COUNT):
+    for _ in range(count):
         seeds = grid + (torch.rand(len(grid), 2, generator=rng) - 0.5) * disorder
-        away = place - seeds
         angle = torch.rand(len(grid), generator=rng) * torch.pi
-        along = away[..., 0] * angle.cos() + away[..., 1] * angle.sin()
-        aside = away[..., 1] * angle.cos() - away[..., 0] * angle.sin()
-        distance = ((along / stretch) ** 2 + aside**2).sqrt()
-        nearest, index = distance.min(dim=1)
-        labels.append(index)
-        # Two minima are several times faster than topk(2).
-        distance.scatter_(1, index[:, None], torch.inf)
-        gap = (distance.amin(dim=1) - nearest) / across * 64
-        borders.append((gap < line).float().view(1, size, size))
+        found, gaps = [], []
+        for place in places:
+            away = place - seeds
+            along = away[..., 0] * angle.cos() + away[..., 1] * angle.sin()
+            aside = away[..., 1] * angle.cos() - away[..., 0] * angle.sin()
+            distance = ((along / stretch) ** 2 + aside**2).sqrt()
+            nearest, index = distance.min(dim=1)
+            found.append(index)
+            # Two minima are several times faster than topk(2).
+            distance.scatter_(1, index[:, None], torch.inf)
+            gaps.append((distance.amin(dim=1) - nearest) / across * 64)
+        labels.append(torch.cat(found))
+        borders.append((torch.cat(gaps) < line).float().view(1, size, size))
     return Cells(torch.stack(labels), torch.stack(borders), len(grid))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.training.banks import Banks, Cells, banks
+from gouache.training.banks import Banks, Cells, banks, pen
 
 __all__ = ["STYLES", "Style", "stylize"]
 
@@ -52,13 +52,15 @@ def _gray(image: Tensor) -> Tensor:
 
 
 def _soft(image: Tensor, width: int = 3) -> Tensor:
+    width = (width - 1) * pen(image.shape[-1]) + 1
     return F.avg_pool2d(image, width, 1, width // 2, count_include_pad=False)
 
 
 def _edges(image: Tensor) -> Tensor:
-    """Gradient magnitude, (B,C,H,W) -> (B,1,H,W)."""
-    right = F.pad(image[..., :, 1:] - image[..., :, :-1], (0, 1, 0, 0))
-    down = F.pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
+    """Gradient magnitude, (B,C,H,W) -> (B,1,H,W); an edge becomes a line as wide as the pen."""
+    wide = pen(image.shape[-1])
+    right = F.pad(image[..., :, wide:] - image[..., :, :-wide], (0, wide, 0, 0))
+    down = F.pad(image[..., wide:, :] - image[..., :-wide, :], (0, 0, 0, wide))
     return (right.square() + down.square()).amax(1, keepdim=True).sqrt()
 
 
@@ -175,8 +177,9 @@ def _blueprint(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generat
     size = image.shape[-1]
     step = max(4, size // 8)
     paper = torch.zeros(1, 1, size, size)
-    paper[..., ::step, :] = 0.13
-    paper[..., :, ::step] = 0.13
+    ruled = torch.arange(size) % step < pen(size)
+    paper[..., ruled, :] = 0.13
+    paper[..., :, ruled] = 0.13
     lines = (1.8 * _edges(image) * (0.15 + alpha) + 0.8 * _edges(alpha) + paper).clamp(0, 1)
     return _lerp(_rgb(20, 62, 150), _rgb(240, 246, 255), lines)
 
@@ -215,13 +218,14 @@ def _pop_art(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator
 
 def _points(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     size = image.shape[-1]
-    cells = size // 3
+    wide = pen(size)
+    cells = size // (3 * wide)
     dots = F.adaptive_avg_pool2d(image, cells)
     dots = dots + 0.09 * torch.from_numpy(
         rng.standard_normal((len(image), 3, cells, cells), dtype=np.float32)
     )
     large = F.interpolate(dots, size=(size, size), mode="nearest")
-    axis = torch.arange(size) % 3 != 2
+    axis = torch.arange(size) % (3 * wide) < 2 * wide
     inside = (axis[:, None] | axis[None]).float().view(1, 1, size, size)
     return _lerp(_soft(image, 3) * 0.5 + 0.45, large, 0.85 * inside)
 
@@ -234,7 +238,8 @@ def _stitches(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generato
     large = F.interpolate(small, size=(size, size), mode="nearest")
     axis = (torch.arange(size) * cells // size * step - torch.arange(size)).abs().float()
     rows, columns = axis[:, None], axis[None]
-    cross = torch.minimum((rows - columns).abs(), (rows + columns - (step - 1)).abs()) < 0.8
+    away = torch.minimum((rows - columns).abs(), (rows + columns - (step - 1)).abs())
+    cross = away < 0.8 * pen(size)
     shade = torch.where(cross, 1.0, 0.72).view(1, 1, size, size)
     return large * shade
 

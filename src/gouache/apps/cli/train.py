@@ -46,6 +46,7 @@ class Judges(StrEnum):
 
 DATA = Path("data/pocket.gpack")
 CACHE = Path("data/cache")
+RENDERINGS = Path("data/renderings.zip")
 
 
 def _prepare(number: int) -> None:
@@ -213,6 +214,92 @@ def prior(
         settings,
         Budget(steps, minutes),
         device,
+    )
+    if resume and checkpoint.exists():
+        trainer.restore(checkpoint)
+    trainer.run(checkpoint)
+    print(checkpoint)
+
+
+@app.command()
+def renderings(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    out: Annotated[Path, typer.Option("--out", help="The archive to write.")] = RENDERINGS,
+    count: Annotated[int, typer.Option("--count", help="Pictures at most.", min=1)] = 12_000,
+    side: Annotated[int, typer.Option("--side", help="Of a picture in pixels.", min=96)] = 512,
+    processes: Annotated[int, typer.Option("--processes", help="How many draw.", min=1)] = 1,
+) -> None:
+    """Draw pictures of the set again, large, for the drawing decoder."""
+    _prepare(0)
+    from gouache.training.dataset import PictureSet
+    from gouache.training.renderings import make_renderings
+
+    make_renderings(PictureSet.load(data), cache, out, count, side, processes, report=typer.echo)
+    print(out)
+
+
+@app.command()
+def drawing(
+    data: Data = DATA,
+    large: Annotated[
+        Path, typer.Option("--renderings", help="The archive that `renderings` wrote.")
+    ] = RENDERINGS,
+    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/drawing.pt"),
+    generator: Annotated[
+        Path | None,
+        typer.Option(
+            "--generator",
+            help="The VQGAN whose codes it draws, a checkpoint or an exported file. Default: the "
+            "shipped one.",
+        ),
+    ] = None,
+    minutes: Minutes = 0.0,
+    steps: Steps = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    learning_rate: Rate = 0.0,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=1)] = 4,
+    crops: Annotated[int, typer.Option("--crops", help="Squares of each picture.", min=1)] = 2,
+    adversarial_from: Annotated[
+        int,
+        typer.Option(
+            "--adversarial-from", help="Step from which a discriminator plays; 0: never.", min=0
+        ),
+    ] = 0,
+    painted: Annotated[
+        Path | None,
+        typer.Option(
+            "--painted",
+            help="Folder of painted latents (safetensors files), for the discriminator.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 5,
+) -> None:
+    """Train the drawing decoder, which draws the codes at four times the size."""
+    _prepare(threads)
+    from gouache.perceptors.photo import shipped_photo
+    from gouache.training.dataset import PictureSet
+    from gouache.training.drawing import DrawingTrainer, DrawingTraining, read_painted
+    from gouache.training.export import load_painter
+    from gouache.training.loop import Budget
+    from gouache.training.renderings import load_renderings
+
+    settings = DrawingTraining(
+        batch=batch, crops=crops, adversarial_from=adversarial_from, seed=seed
+    )
+    if learning_rate > 0:
+        settings = replace(settings, learning_rate=learning_rate)
+    painter = load_painter(generator)
+    trainer = DrawingTrainer(
+        load_renderings(PictureSet.load(data), large),
+        painter,
+        shipped_photo().trunk,
+        settings,
+        Budget(steps, minutes),
+        device,
+        None if painted is None else read_painted(painted, painter.code_dim),
     )
     if resume and checkpoint.exists():
         trainer.restore(checkpoint)

@@ -1,0 +1,235 @@
+"""The drawing decoder: the same codes at four times the size, with clean edges.
+
+It enlarges the picture that a generator decodes and adds what is missing: a residual from that
+picture, from the decoder's last features and from the codes themselves (Shi et al. 2016,
+arXiv 1609.05158, for the shuffled pixels). Convolutions only, and no normalisation: what it draws
+at a place depends on at most `reach` cells around it, so tiles fit without seams, at any size.
+
+Most arithmetic is done at the sides of the cells and of the small picture, where width is cheap.
+Its last layer starts at zero: an untrained one enlarges smoothly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gouache.errors import ModelError
+from gouache.generators.vqgan import VQGAN
+
+SCALE = 4
+
+
+@dataclass(frozen=True)
+class DrawingConfig:
+    """Shape of a drawing decoder.
+
+    Attributes:
+        code_dim: of the generator's codes; 0 for a network that sees the picture only.
+        feature_dim: channels of the generator's last features, at half the picture's side; 0: none.
+        lower: width and blocks at the side of the cells, at twice that, and so on up to a quarter
+            of the picture's side.
+        upper: width and blocks at half the picture's side, at that side, and at twice that.
+    """
+
+    code_dim: int = 16
+    feature_dim: int = 48
+    lower: tuple[tuple[int, int], ...] = ((192, 3), (128, 2))
+    upper: tuple[tuple[int, int], ...] = ((96, 4), (64, 3), (32, 2))
+
+    def __post_init__(self) -> None:
+        if bool(self.code_dim) != bool(self.lower) or len(self.upper) != 3:
+            raise ModelError(
+                "drawing decoder: lower levels go with codes, and there are three upper levels; "
+                f"got code_dim {self.code_dim}, {len(self.lower)} and {len(self.upper)} levels"
+            )
+
+    @property
+    def downsampling(self) -> int:
+        """f of the generators it fits: pixels of the small picture per cell and side."""
+        return 1 << (1 + len(self.lower))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `from_dict` reads them back."""
+        return {
+            name: [list(level) for level in value] if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DrawingConfig:
+        """What `to_dict` wrote. Unknown keys and impossible values raise `ModelError`."""
+        try:
+            fields: dict[str, Any] = {
+                name: tuple((int(width), int(blocks)) for width, blocks in value)
+                if isinstance(value, list)
+                else value
+                for name, value in values.items()
+            }
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"drawing decoder's configuration: {error!s:.100}") from None
+
+
+class Block(nn.Module):
+    """conv, ReLU, conv, plus the input; starts as the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.conv2(F.relu(self.conv1(F.relu(x))))
+        return out
+
+
+class Up(nn.Module):
+    """(B,inner,H,W) -> (B,outer,2H,2W): a mixture of channels, whose quarters become neighbours."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(inner, 4 * outer, 1)
+        with torch.no_grad():  # neighbours start alike: no checkerboard (arXiv 1707.02937)
+            self.mix.weight.copy_(self.mix.weight[::4].repeat_interleave(4, 0))
+            assert self.mix.bias is not None
+            self.mix.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.mix(x), 2)
+
+
+class DrawingDecoder(nn.Module):
+    """Codes (B,code_dim,h,w), picture (B,3,h*f,w*f) and features -> picture (B,3,4*h*f,4*w*f).
+
+    Pictures are nominally in [0,1], not clamped.
+    """
+
+    def __init__(self, config: DrawingConfig) -> None:
+        super().__init__()
+        self.config = config
+        first = config.upper[0][0]
+        self.read_codes: nn.Conv2d | None = None
+        self.lower = nn.ModuleList()
+        if config.code_dim:
+            widths = [width for width, _ in config.lower] + [first]
+            self.read_codes = nn.Conv2d(config.code_dim, widths[0], 3, padding=1)
+            for number, (width, blocks) in enumerate(config.lower):
+                layers = [*(Block(width) for _ in range(blocks)), Up(width, widths[number + 1])]
+                self.lower.append(nn.Sequential(*layers))
+        self.read_picture = nn.Conv2d(12, first, 3, padding=1)
+        self.read_features = nn.Conv2d(config.feature_dim, first, 1) if config.feature_dim else None
+        levels: list[nn.Module] = []
+        for number, (width, blocks) in enumerate(config.upper):
+            levels += [Block(width) for _ in range(blocks)]
+            if number + 1 < len(config.upper):
+                levels.append(Up(width, config.upper[number + 1][0]))
+        self.upper = nn.Sequential(*levels)
+        self.write = nn.Conv2d(config.upper[-1][0], 12, 3, padding=1)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
+
+    @property
+    def reach(self) -> int:
+        """Cells that an output pixel depends on, on each side of its own."""
+        cells, scale = (1.0 if self.config.code_dim else 0.0), 1.0
+        for _, blocks in self.config.lower:
+            cells += 2 * blocks * scale
+            scale /= 2
+        scale = 2 / self.config.downsampling
+        cells += scale  # the first look at the picture
+        for _, blocks in self.config.upper:
+            cells += 2 * blocks * scale
+            scale /= 2
+        return int(cells + 2 * scale + 2 / self.config.downsampling) + 1
+
+    def context(self, codes: Tensor) -> Tensor | None:
+        """What the codes say, (B,C,h*f/2,w*f/2); None for a network without codes."""
+        if self.read_codes is None:
+            return None
+        x: Tensor = self.read_codes(codes)
+        for level in self.lower:
+            x = level(x)
+        return x
+
+    def residual(
+        self, picture: Tensor, context: Tensor | None, features: Tensor | None = None
+    ) -> Tensor:
+        """What is added to the enlarged picture, for the whole of it or a window of all three."""
+        x: Tensor = self.read_picture(F.pixel_unshuffle(2 * picture - 1, 2))
+        if context is not None:
+            x = x + context
+        if self.read_features is not None:
+            x = x + self.read_features(features)
+        return F.pixel_shuffle(self.write(F.relu(self.upper(x))), 2)
+
+    def forward(self, codes: Tensor, picture: Tensor, features: Tensor | None = None) -> Tensor:
+        drawn = self.residual(picture, self.context(codes), features)
+        return enlarged(picture) + drawn.float()
+
+    def tiled(
+        self, codes: Tensor, picture: Tensor, features: Tensor | None = None, tile: int = 32
+    ) -> Tensor:
+        """As `forward`, in tiles of `tile` x `tile` cells and their surroundings; for large ones.
+
+        Equal to the whole up to rounding.
+        """
+        factor, margin = self.config.downsampling, self.reach
+        height, width = picture.shape[-2] // factor, picture.shape[-1] // factor
+        out = picture.new_empty(len(picture), 3, SCALE * picture.shape[2], SCALE * picture.shape[3])
+        side = factor * SCALE
+        for top in range(0, height, tile):
+            for left in range(0, width, tile):
+                rows = (max(0, top - margin), min(height, top + tile + margin))
+                columns = (max(0, left - margin), min(width, left + tile + margin))
+                part = self(
+                    *(
+                        None if one is None else _window(one, rows, columns, times)
+                        for one, times in ((codes, 1), (picture, factor), (features, factor // 2))
+                    )
+                )
+                bottom, right = min(height, top + tile), min(width, left + tile)
+                inside = _window(
+                    part,
+                    (top - rows[0], bottom - rows[0]),
+                    (left - columns[0], right - columns[0]),
+                    side,
+                )
+                out[..., top * side : bottom * side, left * side : right * side] = inside
+        return out
+
+
+def _window(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], times: int) -> Tensor:
+    """The part of a map with `times` rows and columns a cell."""
+    return x[..., rows[0] * times : rows[1] * times, columns[0] * times : columns[1] * times]
+
+
+def enlarged(picture: Tensor) -> Tensor:
+    """(B,3,H,W) -> (B,3,4H,4W), bicubic."""
+    return F.interpolate(picture.float(), scale_factor=float(SCALE), mode="bicubic")
+
+
+def small_view(generator: VQGAN, quantized: Tensor) -> tuple[Tensor, Tensor]:
+    """The generator's picture of the codes, clamped to [0,1], and the features that it came from.
+
+    Args:
+        quantized: (B,code_dim,h,w).
+
+    Returns:
+        (B,3,h*f,w*f), equal to `decode`'s up to the clamp, and (B,C,h*f/p,w*f/p) with p the
+        generator's patch size; both float32.
+    """
+    decoder = generator.decoder
+    x = decoder.begin(generator._codes(quantized), list(reversed(decoder.up)), False)  # type: ignore[arg-type]
+    return generator._pixels(decoder.finish(x)).clamp(0, 1), x.float()
+
+
+__all__ = ["SCALE", "DrawingConfig", "DrawingDecoder", "enlarged", "small_view"]
