@@ -279,6 +279,7 @@ def drawing(
 ) -> None:
     """Train the drawing decoder, which draws the codes at four times the size."""
     _prepare(threads)
+    from gouache.perceptors.efficientnet import EfficientNet
     from gouache.perceptors.photo import shipped_photo
     from gouache.training.dataset import PictureSet
     from gouache.training.drawing import DrawingTrainer, DrawingTraining, read_painted
@@ -292,10 +293,12 @@ def drawing(
     if learning_rate > 0:
         settings = replace(settings, learning_rate=learning_rate)
     painter = load_painter(generator)
+    trunk = shipped_photo().trunks[0]
+    assert isinstance(trunk, EfficientNet)
     trainer = DrawingTrainer(
         load_renderings(PictureSet.load(data), large),
         painter,
-        shipped_photo().trunk,
+        trunk,
         settings,
         Budget(steps, minutes),
         device,
