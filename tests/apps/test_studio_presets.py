@@ -143,7 +143,7 @@ def test_reused_settings_are_those_of_the_picture(
     )
     hold(lambda: studio.studio.runs)
     page.reload()
-    until(page, "document.querySelector('#tree .run') !== null")
+    page.click("#gallery .thumb")
     page.wait_for_selector("#reuse:not([disabled])")
     page.click("#reuse")
     until(page, "document.getElementById('setting-steps').value === '2'")
