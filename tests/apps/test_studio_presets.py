@@ -100,8 +100,8 @@ def as_shown(config: PaintConfig) -> dict[str, str]:
 
 
 def painted(page: Any, studio: TinyStudio, count: int) -> PaintConfig:
-    """Presses Paint; the settings of the run that this makes."""
-    page.fill("#prompt", "x")
+    """Presses Paint; the settings of the run that this makes, which fails: nothing changes them."""
+    page.fill("#prompt", "fails")
     page.click("#paint")
     hold(lambda: len(studio.studio.runs) == count)
     return list(studio.studio.runs.values())[-1].config
@@ -114,10 +114,10 @@ def test_the_form_follows_the_guides(page: Any, studio: TinyStudio) -> None:
     assert shown(page) == as_shown(make_config("pocket"))
     assert page.locator("label.changed").count() == 1  # the guide itself
     page.fill("#setting-steps", "3")
-    assert painted(page, studio, 1) == make_config("pocket", prompt="x", steps=3)
+    assert painted(page, studio, 1) == make_config("pocket", prompt="fails", steps=3)
     page.select_option("#setting-perceptor", BOTH)  # what was written stays
     assert shown(page) == {**as_shown(make_config()), "steps": "3"}
-    assert painted(page, studio, 2) == make_config(prompt="x", steps=3)
+    assert painted(page, studio, 2) == make_config(prompt="fails", steps=3)
 
 
 @with_browser
@@ -139,16 +139,16 @@ def test_reused_settings_are_those_of_the_picture(
     page.evaluate(
         "body => fetch('/api/runs', {method: 'POST', body, "
         "headers: {'content-type': 'application/json'}})",
-        json.dumps({"prompt": "x", "settings": given}),
+        json.dumps({"prompt": "fails", "settings": given}),
     )
-    hold(lambda: studio.studio.runs)
+    hold(lambda: [run.status for run in studio.studio.runs.values()] == ["failed"])
     page.reload()
-    until(page, "document.querySelector('#tree .run') !== null")
+    page.click("#gallery .thumb")
     page.wait_for_selector("#reuse:not([disabled])")
     page.click("#reuse")
     until(page, "document.getElementById('setting-steps').value === '2'")
     expected = next(iter(studio.studio.runs.values())).config
-    assert expected == make_config(prompt="x", **given)
+    assert expected == make_config(prompt="fails", **given)
     page.reload()  # which keeps the form
     page.wait_for_selector("#setting-steps")
     until(page, "document.getElementById('setting-steps').value === '2'")
