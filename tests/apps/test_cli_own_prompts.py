@@ -13,6 +13,7 @@ from PIL import Image
 
 from gouache.apps import runner
 from gouache.apps.cli.paint import split_prompts
+from gouache.apps.progress import Silent
 from gouache.output.png import read_metadata
 from small import SMALL
 
@@ -131,15 +132,9 @@ def test_an_interrupted_run_ends_in_the_same_pixels(gouache, monkeypatch):
     gouache(*TWO, "-q", *SMALL, "--out", "whole.png")
     make = runner.make_progress
 
-    class Interrupting:
+    class Interrupting(Silent):
         def __init__(self, quiet, preview):
             self.inner = make(quiet)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *exception):
-            return None
 
         def show(self, step):
             if step.index == 1:

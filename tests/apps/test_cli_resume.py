@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gouache.apps import runner
+from gouache.apps.progress import Silent
 from small import SMALL
 
 RUN = ["a fish ^ a bird", "-q", *SMALL, "--seed", "3", "--save-every", "2"]
@@ -56,15 +57,9 @@ def test_killed_at_any_step(gouache, whole, monkeypatch, killed_at):
 def test_ctrl_c_saves_and_says_how_to_go_on(gouache, whole, monkeypatch, run_dir):
     show = runner.make_progress
 
-    class Interrupting:
+    class Interrupting(Silent):
         def __init__(self, quiet, preview):
             self.inner = show(quiet)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *exception):
-            return None
 
         def show(self, step):
             if step.index == 2:

@@ -61,7 +61,7 @@ def failed(outcome) -> str:
 def test_list(gouache) -> None:
     lines = gouache("models", "list").out.splitlines()
     assert lines[0].split()[:3] == ["NAME", "KIND", "F"]
-    assert len(lines) == 1 + 3 + len(catalogue())
+    assert len(lines) == 1 + 4 + len(catalogue())
     [line] = [line for line in lines if line.startswith("imagenet-f16-16384 ")]
     for part in ("generator", "16384", "256", "980 MB", "845a68805098", "MIT"):
         assert part in line

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gouache.apps import runner
 from gouache.apps.outputs import reserved
+from gouache.apps.progress import Silent
 from gouache.output.png import read_metadata
 from small import SMALL
 
@@ -28,7 +29,7 @@ def unchanged(before: dict[str, bytes]) -> bool:
     return all(now.get(name) == data for name, data in before.items())
 
 
-class During:
+class During(Silent):
     """Progress that does something at a step."""
 
     def __init__(self, action, at=1):
@@ -36,12 +37,6 @@ class During:
 
     def __call__(self, quiet, preview=False):
         return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        return None
 
     def show(self, step):
         if step.index == self.at:
