@@ -115,11 +115,11 @@ def find_mask(
     Crops at several scales are scored by the perceptor, the scores written at their centres and
     smoothed to pixels (H.2, steps 1 to 4). `threshold="paper"` cuts `deviations` standard
     deviations below the mean, as the paper has it; "auto" scores against the perceptor's other
-    captions, cuts by Otsu's method and follows the picture's colours. Several guides ("NAME" or
-    "NAME:WEIGHT", or `Guide`s) look together: each one's belief counts by its weight and by how
-    much it knows of the phrase. `settings` are those of `EditConfig`. An empty phrase raises
-    `PromptError`; unusable pictures, phrases that are
-    nowhere in them, and masks of nothing or of everything, `ImageError`.
+    captions, cuts by Otsu's method and follows the picture's colours. The first of several
+    guides ("NAME" or "NAME:WEIGHT", or `Guide`s) that knows the phrase leads, and the others second
+    it, see `gouache.editing.sight.look`. `settings` are those of `EditConfig`. An empty phrase
+    raises `PromptError`; unusable pictures, phrases that are nowhere in them, and masks of nothing
+    or of everything, `ImageError`.
     """
     config = (config or EditConfig()).updated(**settings)
     check_phrase(phrase)

@@ -1,4 +1,9 @@
-"""Where several guides see a phrase in a picture: one map of all that they see."""
+"""Where several guides see a phrase in a picture: one map of all that they see.
+
+A classifier's scores of a crop say little of where in it a thing is, and its belief is at once
+nearly all or nothing. So beliefs are not added up; measured on scenes of known regions, masks were
+worse for it (docs/editing.md).
+"""
 
 from __future__ import annotations
 
@@ -14,13 +19,14 @@ from gouache.engine.models import Guide
 from gouache.engine.targets import SILENT
 from gouache.protocols import Classifying, Perceptor, SelfAware
 
+_UNSEEN = 0.3  # what is left of a belief where another guide sees nothing of it
 _WORK = 8 / 3  # short side that is searched, in sides of what the perceptor sees
 
 
 @dataclass(frozen=True)
 class Sight:
     """`grey` (H,W) in [0,1] is the lighter the likelier the phrase is there; `most` in [0,1] is the
-    greatest belief of any crop, 1 where a perceptor has nothing to compare the phrase with."""
+    greatest belief of the leading guide in any crop, 1 where it has nothing to compare with."""
 
     grey: Tensor = field(repr=False)
     most: float
@@ -35,24 +41,22 @@ def look(
 ) -> Sight:
     """What guides see of a phrase in a picture (1,3,H,W), at the size that the first one looks at.
 
-    Each one's belief counts by its weight and by how much it knows of the phrase. One that does not
-    know it is not asked: then the others decide alone, exactly as without it. By the threshold
-    "paper" the cosines count instead of beliefs, each brought to [0,1].
+    The first one that knows the phrase says where it is. The others second it: where they see
+    nothing its belief counts less, by their weight, by how much they know of the phrase, and by
+    how much of it they see anywhere. One that does not know it is not asked: then the others
+    decide alone, exactly as without it. By the threshold "paper" cosines count instead of beliefs.
     """
     sure = [confidence(phrase, guide.perceptor) for guide in guides]
-    weights = [guide.weight * known for guide, known in zip(guides, sure, strict=True)]
     asked = [n for n, known in enumerate(sure) if known >= SILENT] or list(range(len(guides)))
-    maps, most = [], 0.0
-    for n in asked:
-        pixels, seen = _look(image, phrase, guides[n].perceptor, threshold, dtype)
-        maps.append(pixels)
-        most = max(most, seen if len(asked) == 1 else min(1.0, sure[n]) * seen)
-    total = maps[0]
-    if len(maps) > 1:
-        size = (total.shape[0], total.shape[1])
-        same = [_resized(pixels, size) for pixels in maps]
-        total = torch.stack([weights[n] * m for n, m in zip(asked, same, strict=True)]).sum(0)
-    return Sight(shapes.normalized(total), most)
+    first, *others = (
+        (_look(image, phrase, guides[n].perceptor, threshold, dtype), guides[n].weight * sure[n])
+        for n in asked
+    )
+    grey, most = shapes.normalized(first[0][0]), first[0][1]
+    for (pixels, seen), weight in others:
+        second = _resized(shapes.normalized(pixels), (grey.shape[0], grey.shape[1]))
+        grey = grey * (_UNSEEN + (1 - _UNSEEN) * second.clamp(0, 1)) ** (weight * seen)
+    return Sight(shapes.normalized(grey), most)
 
 
 def confidence(phrase: str, perceptor: Perceptor) -> float:
