@@ -91,6 +91,12 @@ def test_who_does_not_know_the_phrase_changes_nothing(
     assert not silent.looked
 
 
+def test_who_has_nothing_to_compare_with_only_leads(halves: Image.Image) -> None:
+    leading, other = TinyPerceptor(bank_size=9), TinyPerceptor(seed=5)
+    assert same(guided(leading, other, picture=halves), guided(leading, picture=halves))
+    assert guided(other, leading, picture=halves).seen == 1.0
+
+
 def test_where_nobody_knows_it_all_are_asked(halves: Image.Image) -> None:
     alone = Colours(knows=0.0)
     assert same(guided(alone, picture=halves), guided(Colours(), picture=halves))
@@ -111,7 +117,7 @@ def test_weights_say_how_much_the_others_count(halves: Image.Image) -> None:
     alone = guided(leading, picture=halves).scores
     left = [
         float(guided(leading, Guide(Colours(), weight), picture=halves).scores[:, :16].mean())
-        for weight in (1e-6, 0.5, 1.0, 2.0)
+        for weight in (1e-6, 0.5, 2.0, 8.0)
     ]
     assert left[0] == pytest.approx(float(alone[:, :16].mean()), abs=1e-3)
     assert left == sorted(left, reverse=True)

@@ -1,8 +1,8 @@
 """Where several guides see a phrase in a picture: one map of all that they see.
 
-A classifier's scores of a crop say little of where in it a thing is, and its belief is at once
-nearly all or nothing. So beliefs are not added up; measured on scenes of known regions, masks were
-worse for it (docs/editing.md).
+Beliefs of different guides are no common scale: a classifier's is nearly all or nothing, one among
+thousands of captions is small even where it is sure. So maps are added, each brought to [0,1], and
+not beliefs, which measured worse (docs/editing.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gouache.engine.models import Guide
 from gouache.engine.targets import SILENT
 from gouache.protocols import Classifying, Perceptor, SelfAware
 
-_UNSEEN = 0.3  # what is left of a belief where another guide sees nothing of it
+_SECOND = 0.5  # what another guide's map counts beside the leading one's
 _WORK = 8 / 3  # short side that is searched, in sides of what the perceptor sees
 
 
@@ -41,21 +41,24 @@ def look(
 ) -> Sight:
     """What guides see of a phrase in a picture (1,3,H,W), at the size that the first one looks at.
 
-    The first one that knows the phrase says where it is. The others second it: where they see
-    nothing its belief counts less, by their weight, by how much they know of the phrase, and by
-    how much of it they see anywhere. One that does not know it is not asked: then the others
-    decide alone, exactly as without it. By the threshold "paper" cosines count instead of beliefs.
+    The first one that knows the phrase leads. The others second it: their maps count half of its
+    own, by their weight, by how much they know of the phrase, and by how surely they see it
+    anywhere. One that does not know it is not asked: then the others decide alone, exactly as
+    without it. Nor is one that has nothing to compare a phrase with, unless it leads. By the
+    threshold "paper" cosines count instead of beliefs.
     """
     sure = [confidence(phrase, guide.perceptor) for guide in guides]
     asked = [n for n, known in enumerate(sure) if known >= SILENT] or list(range(len(guides)))
-    first, *others = (
-        (_look(image, phrase, guides[n].perceptor, threshold, dtype), guides[n].weight * sure[n])
-        for n in asked
-    )
-    grey, most = shapes.normalized(first[0][0]), first[0][1]
-    for (pixels, seen), weight in others:
-        second = _resized(shapes.normalized(pixels), (grey.shape[0], grey.shape[1]))
-        grey = grey * (_UNSEEN + (1 - _UNSEEN) * second.clamp(0, 1)) ** (weight * seen)
+    grey, most = _look(image, phrase, guides[asked[0]].perceptor, threshold, dtype)
+    grey = shapes.normalized(grey)
+    size = (grey.shape[0], grey.shape[1])
+    share = _SECOND / guides[asked[0]].weight
+    for n in asked[1:]:
+        if not _compares(guides[n].perceptor):
+            continue
+        pixels, seen = _look(image, phrase, guides[n].perceptor, threshold, dtype)
+        second = _resized(shapes.normalized(pixels), size)
+        grey = grey + share * guides[n].weight * sure[n] * seen * second
     return Sight(shapes.normalized(grey), most)
 
 
@@ -67,6 +70,11 @@ def confidence(phrase: str, perceptor: Perceptor) -> float:
         return float(perceptor.confidence(crops.phrasings(phrase)).float().mean())
 
 
+def _compares(perceptor: Perceptor) -> bool:
+    """Has it captions or classes that the phrase can be weighed against?"""
+    return isinstance(perceptor, Classifying) or perceptor.bank is not None
+
+
 def _look(
     image: Tensor, phrase: str, perceptor: Perceptor, threshold: str, dtype: torch.dtype | None
 ) -> tuple[Tensor, float]:  # (H,W), and the greatest belief
@@ -75,15 +83,17 @@ def _look(
     if scale < 1:
         small = (max(1, round(height * scale)), max(1, round(width * scale)))
         image = F.interpolate(image, small, mode="bilinear", antialias=True, align_corners=False)
-    stride = crops.COARSE if isinstance(perceptor, SelfAware) else crops.STRIDE
-    seen = crops.embed_crops(image, perceptor, dtype=dtype, stride=stride)
+    if isinstance(perceptor, SelfAware):  # large: it need not see that much
+        scales, stride = crops.SCALES[1:], crops.COARSE
+    else:
+        scales, stride = crops.SCALES, crops.STRIDE
+    seen = crops.embed_crops(image, perceptor, scales, dtype, stride)
     wanted = crops.embed_phrase(phrase, perceptor)
     if isinstance(perceptor, Classifying):
         likely = crops.shares(seen, wanted, perceptor.kinds.detach().float().cpu())
     else:
         likely = crops.likelihoods(seen, wanted, perceptor.bank)
-    told_apart = isinstance(perceptor, Classifying) or perceptor.bank is not None
-    most = float(likely.max()) if told_apart else 1.0
+    most = float(likely.max()) if _compares(perceptor) else 1.0
     if threshold == "paper":
         return shapes.normalized(crops.to_pixels(seen, crops.cosines(seen, wanted))), most
     return crops.to_pixels(seen, likely), most
