@@ -83,11 +83,9 @@ def _look(
     if scale < 1:
         small = (max(1, round(height * scale)), max(1, round(width * scale)))
         image = F.interpolate(image, small, mode="bilinear", antialias=True, align_corners=False)
-    if isinstance(perceptor, SelfAware):  # large: it need not see that much
-        scales, stride = crops.SCALES[1:], crops.COARSE
-    else:
-        scales, stride = crops.SCALES, crops.STRIDE
-    seen = crops.embed_crops(image, perceptor, scales, dtype, stride)
+    large = isinstance(perceptor, SelfAware)  # it says that it need not see much
+    stride = crops.COARSE if large else crops.STRIDE
+    seen = crops.embed_crops(image, perceptor, crops.SCALES[large:], dtype, stride)
     wanted = crops.embed_phrase(phrase, perceptor)
     if isinstance(perceptor, Classifying):
         likely = crops.shares(seen, wanted, perceptor.kinds.detach().float().cpu())

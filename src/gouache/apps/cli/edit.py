@@ -46,11 +46,11 @@ def mask(
     check_phrase(phrase)
     config = EditConfig().updated(**given)
     guides = perceptor or list(DEFAULTS["perceptor"])
-    wanted = [("perceptor", parse_perceptor(one)[0]) for one in guides]
+    names = [parse_perceptor(one)[0] for one in guides]
     source = read_source(image)
     with reserved(out, f"{slug(image.stem)} mask of {phrase}", overlay=overlay) as outputs:
         target = outputs.out
-        fetch_missing(wanted, quiet)
+        fetch_missing([("perceptor", name) for name in names], quiet)
         found = find_mask(
             source, phrase, perceptor=guides, device=str(resolve_device(device)), config=config
         )
