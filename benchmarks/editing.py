@@ -54,6 +54,11 @@ COLORS = (
 )
 
 
+def all_scenes() -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((SCENES / "scenes.json").read_text())
+    return found
+
+
 def region(name: str, side: str) -> NDArray[np.bool_]:
     return np.asarray(Image.open(SCENES / f"{name}-{side}.png").convert("L")) > 127
 
@@ -132,10 +137,11 @@ def masks(scenes: Sequence[dict[str, str]], work: Path, named: Sequence[str]) ->
     spread = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
     for name in named:
         absent = []
-        for number, scene in enumerate(scenes):
+        others = all_scenes()
+        for scene in scenes:
             source = read_source(SCENES / f"{scene['name']}.png")
             for shift in (3, 8, 13):
-                elsewhere = scenes[(number + shift) % len(scenes)]
+                elsewhere = others[(others.index(scene) + shift) % len(others)]
                 absent.append(score(source, elsewhere["left"], guides[name], EditConfig()).seen)
         lines += [
             f"{name}: score of phrases, quantiles 0, 10, 25, 50, 75, 90, 100 %: there "
@@ -250,7 +256,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
-    scenes = json.loads((SCENES / "scenes.json").read_text())
+    scenes = all_scenes()
     scenes = scenes[:: max(1, len(scenes) // given.scenes)][: given.scenes]
     lines: list[str] = []
     if "masks" in given.only:
