@@ -129,6 +129,17 @@ class SelfAware(Protocol):
         ...
 
 
+@runtime_checkable
+class Classifying(Protocol):
+    """What a perceptor may have besides: a closed list of all that it tells apart."""
+
+    @property
+    def kinds(self) -> Tensor:
+        """(K,D) unit embeddings, on `device`. A phrase means one of them or several: it lies among
+        those that it means, as far from the others as they are from one another."""
+        ...
+
+
 class Latent(Protocol):
     """What is optimised. Every parameterisation keeps this contract."""
 
@@ -234,6 +245,7 @@ class Step:
 
 
 __all__ = [
+    "Classifying",
     "Generator",
     "Latent",
     "Loss",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -93,15 +94,20 @@ class Colourblind(TinyPerceptor):
 
     most_cutouts = 4
 
+    faintly = 0.0  # it sees colours
+
     def embed_text(self, texts: Sequence[str]) -> Tensor:
-        return super().embed_text([text.replace("green", "red") for text in texts])
+        blind = super().embed_text([text.replace("green", "red") for text in texts])
+        return F.normalize(blind + self.faintly * super().embed_text(texts), dim=-1)
 
     def confidence(self, texts: Sequence[str]) -> Tensor:
         return torch.tensor([float("apple" in text) for text in texts])
 
 
-def test_a_guide_that_sees_no_difference_keeps_out() -> None:
+@pytest.mark.parametrize("faintly", [0.0, 0.02])
+def test_a_guide_that_sees_no_difference_keeps_out(faintly: float) -> None:
     guides = (Guide(TinyPerceptor()), Guide(Colourblind(seed=7), 0.5))
+    guides[1].perceptor.faintly = faintly  # type: ignore[attr-defined]
 
     def found(old: str, new: str) -> list[Tensor | None]:
         parts = prepare(tiny_config(prompt=new), generator=TinyGenerator(), perceptor=guides)
@@ -117,3 +123,11 @@ def test_a_guide_that_sees_no_difference_keeps_out() -> None:
     config = tiny_config(prompt="a green apple", count=1)
     session = start(plan, config, sized=True, generator=TinyGenerator(), perceptor=guides).session
     assert set(next(session).losses) >= {"direction"}
+
+
+def test_one_alone_moves_by_any_difference() -> None:
+    faint = Colourblind()
+    faint.faintly = 0.02
+    config = tiny_config(prompt="a green apple")
+    parts = prepare(config, generator=TinyGenerator(), perceptor=faint)
+    assert directions("a red apple", parts)[0] is not None

@@ -12,14 +12,15 @@ from torch import Tensor
 from gouache import halting
 from gouache.engine.devices import in_precision, perceptor_device
 from gouache.engine.targets import TEMPLATES
-from gouache.engine.words import check_words
 from gouache.losses import rivals
 from gouache.protocols import Perceptor
 
 SCALES = (0.3, 0.42, 0.6, 0.8)  # sides of the crops, as shares of the picture's short side
 STRIDE = 0.2  # between crops, as a share of their side
+COARSE = 0.4  # the same for a large network, which says how much it must see
 WINDOW = 0.12  # a crop speaks for a Gaussian about its centre, this share of its side wide
 INVERSE_TEMPERATURE = 20.0
+KIND_SCALE = 40.0  # about the length of a classifier's scores, which embeddings have lost
 DOUBT = 0.1  # weight of the lowest score, against the median of the crops' own
 _MOST = 48  # crops along a side at one scale
 _BATCH = 64
@@ -40,8 +41,11 @@ def embed_crops(
     perceptor: Perceptor,
     scales: Sequence[float] = SCALES,
     dtype: torch.dtype | None = None,
+    stride: float = STRIDE,
 ) -> Crops:
     """Crops (1,3,H,W) at several scales and embeds them, in half precision where `dtype` says so.
+
+    `stride` is the way from one crop to the next, as a share of their side.
 
     The picture may be on any device; crops go to the perceptor's.
     """
@@ -50,7 +54,7 @@ def embed_crops(
     boxes = []
     for scale in scales:
         side = max(1, round(scale * min(height, width)))
-        tops, lefts = _places(height, side), _places(width, side)
+        tops, lefts = _places(height, side, stride), _places(width, side, stride)
         boxes += [(left, top, side) for top in tops for left in lefts]
     embeddings = []
     for start in range(0, len(boxes), _BATCH):
@@ -74,10 +78,14 @@ def embed_crops(
 
 @torch.no_grad()
 def embed_phrase(phrase: str, perceptor: Perceptor) -> Tensor:
-    """(1,D) unit vector, averaged over phrasings as prompts are; no known word: `PromptError`."""
-    check_words([phrase], [perceptor])
-    texts = [template.replace("{}", phrase) for template in TEMPLATES]
-    return F.normalize(perceptor.embed_text(texts).float().mean(0, keepdim=True), dim=-1).cpu()
+    """(1,D) unit vector, averaged over phrasings as prompts are."""
+    told = perceptor.embed_text(phrasings(phrase))
+    return F.normalize(told.float().mean(0, keepdim=True), dim=-1).cpu()
+
+
+def phrasings(phrase: str) -> list[str]:
+    """The ways in which a perceptor is told a phrase."""
+    return [template.replace("{}", phrase) for template in TEMPLATES]
 
 
 def cosines(crops: Crops, phrase: Tensor) -> Tensor:
@@ -98,6 +106,17 @@ def likelihoods(crops: Crops, phrase: Tensor, bank: Tensor | None) -> Tensor:
     others = rivals(bank.detach().float().cpu(), phrase, phrase.new_zeros(0, phrase.shape[1]))
     scores = INVERSE_TEMPERATURE * crops.embeddings @ torch.cat([phrase, others]).T
     return torch.softmax(scores, 1)[:, 0]
+
+
+def shares(crops: Crops, phrase: Tensor, kinds: Tensor) -> Tensor:
+    """(N,) in [0,1]: how much of each crop is what the phrase means, of all that can be told apart.
+
+    `kinds` is (K,D), see `gouache.protocols.Classifying`. What the phrase means most counts fully,
+    anything else by how much less it is meant.
+    """
+    meant = (phrase @ kinds.T)[0].clamp_min(0)
+    meant = meant / meant.max().clamp_min(1e-12)
+    return torch.softmax(KIND_SCALE * crops.embeddings @ kinds.T, 1) @ meant
 
 
 def to_pixels(crops: Crops, scores: Tensor, window: float = WINDOW) -> Tensor:
@@ -122,11 +141,20 @@ def to_pixels(crops: Crops, scores: Tensor, window: float = WINDOW) -> Tensor:
     return (above / (weight + DOUBT * weight.median())).float() + low
 
 
-def _places(length: int, side: int) -> list[int]:
+def _places(length: int, side: int, stride: float) -> list[int]:
     if side >= length:
         return [0]
-    count = min(_MOST, 1 + -(-(length - side) // max(1, round(STRIDE * side))))
+    count = min(_MOST, 1 + -(-(length - side) // max(1, round(stride * side))))
     return [round(k * (length - side) / (count - 1)) for k in range(count)]
 
 
-__all__ = ["Crops", "cosines", "embed_crops", "embed_phrase", "likelihoods", "to_pixels"]
+__all__ = [
+    "Crops",
+    "cosines",
+    "embed_crops",
+    "embed_phrase",
+    "likelihoods",
+    "phrasings",
+    "shares",
+    "to_pixels",
+]

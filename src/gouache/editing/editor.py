@@ -273,8 +273,7 @@ def find(plan: EditPlan, models: Models) -> Mask | None:
         return given
     if not plan.replace:
         return None
-    guide = models.guides[0].perceptor
-    mask = score(plan.source, plan.replace, guide, plan.config, models.dtype)
+    mask = score(plan.source, plan.replace, models.guides, plan.config, models.dtype)
     require_some(mask)
     return mask
 

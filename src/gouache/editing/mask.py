@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from gouache.editing import crops, shapes
-from gouache.editing.config import EditConfig
+from gouache.config import parse_perceptor
+from gouache.editing import shapes
+from gouache.editing.config import DEFAULTS, EditConfig
+from gouache.editing.sight import look
 from gouache.engine.devices import resolve_device
-from gouache.errors import ImageError, PromptError
+from gouache.engine.models import Guide, load_guides
+from gouache.engine.words import check_words
+from gouache.errors import ConfigError, ImageError, PromptError
 from gouache.ops.images import encode, read_picture, to_tensor
 from gouache.ops.masks import mask_picture
 from gouache.ops.profiles import flat
@@ -29,7 +34,6 @@ if TYPE_CHECKING:
 
 MIN_SIDE = 16  # pixels; less holds nothing that could be named
 MAX_ASPECT = 8.0
-_WORK = 8 / 3  # short side that is searched, in sides of what the perceptor sees
 _ALL = 0.995  # a mask of more than this share of the picture selects everything
 TINT = (255, 40, 120)
 
@@ -101,7 +105,7 @@ def find_mask(
     image: Picture | str | os.PathLike[str],
     phrase: str,
     *,
-    perceptor: str | Perceptor = "pocket",
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] = DEFAULTS["perceptor"],
     device: str = "cpu",
     config: EditConfig | None = None,
     **settings: Any,
@@ -111,19 +115,25 @@ def find_mask(
     Crops at several scales are scored by the perceptor, the scores written at their centres and
     smoothed to pixels (H.2, steps 1 to 4). `threshold="paper"` cuts `deviations` standard
     deviations below the mean, as the paper has it; "auto" scores against the perceptor's other
-    captions, cuts by Otsu's method and follows the picture's colours. `settings` are those of
-    `EditConfig`. An empty phrase raises `PromptError`; unusable pictures, phrases that are
-    nowhere in them, and masks of nothing or of everything, `ImageError`.
+    captions, cuts by Otsu's method and follows the picture's colours. The first of several
+    guides ("NAME" or "NAME:WEIGHT", or `Guide`s) that knows the phrase leads, and the others second
+    it, see `gouache.editing.sight.look`. `settings` are those of `EditConfig`. An empty phrase
+    raises `PromptError`; unusable pictures, phrases that are nowhere in them, and masks of nothing
+    or of everything, `ImageError`.
     """
     config = (config or EditConfig()).updated(**settings)
     check_phrase(phrase)
     source = read_source(image)
-    model = perceptor
-    if isinstance(model, str):
-        from gouache.perceptors import load_perceptor
-
-        model = load_perceptor(model, resolve_device(device))
-    mask = score(source, phrase, model, config)
+    guides: Perceptor | Sequence[Guide]
+    if isinstance(perceptor, str):
+        guides = load_guides([parse_perceptor(perceptor)], resolve_device(device))
+    elif isinstance(perceptor, Sequence):
+        named = [parse_perceptor(one) for one in perceptor if isinstance(one, str)]
+        given = [one for one in perceptor if not isinstance(one, str)]
+        guides = (*load_guides(named, resolve_device(device)), *given)
+    else:
+        guides = perceptor
+    mask = score(source, phrase, guides, config)
     require_some(mask)
     return mask
 
@@ -131,27 +141,27 @@ def find_mask(
 def score(
     source: Picture,
     phrase: str,
-    perceptor: Perceptor,
+    guides: Perceptor | Sequence[Guide],
     config: EditConfig,
     dtype: torch.dtype | None = None,
 ) -> Mask:
     """Like `find_mask`, for what is loaded and seen in `dtype`; the mask may be empty."""
+    told = check_phrase(phrase)
+    asked = tuple(guides) if isinstance(guides, Sequence) else (Guide(guides),)
+    if not asked:
+        raise ConfigError("the list of perceptors is empty; give at least one")
+    check_words([told], [guide.perceptor for guide in asked])
     width, height = source.size
     image = to_tensor(source)
-    scale = min(1.0, _WORK * perceptor.image_size / min(width, height))
-    small = (max(1, round(height * scale)), max(1, round(width * scale)))
-    if scale < 1:
+    found = look(image, told, asked, config.threshold, dtype)
+    grey = found.grey
+    small = (grey.shape[0], grey.shape[1])
+    if small != (height, width):
         image = F.interpolate(image, small, mode="bilinear", antialias=True, align_corners=False)
-    seen = crops.embed_crops(image, perceptor, dtype=dtype)
-    wanted = crops.embed_phrase(check_phrase(phrase), perceptor)
-    likely = crops.likelihoods(seen, wanted, perceptor.bank)
-    most = float(likely.max()) if perceptor.bank is not None else 1.0
     if config.threshold == "paper":
-        grey = shapes.normalized(crops.to_pixels(seen, crops.cosines(seen, wanted)))
         threshold = shapes.paper_threshold(grey, config.deviations)
         chosen = grey > threshold
     else:
-        grey = shapes.normalized(crops.to_pixels(seen, likely))
         threshold = shapes.otsu_threshold(grey)
         chosen = grey > threshold
         if config.colors and bool(chosen.any()):
@@ -166,7 +176,7 @@ def score(
     if config.invert:
         selected = ~selected
     selected = shapes.grown(selected, config.grow)
-    return Mask(phrase, scores.clamp(0, 1), selected, threshold, config, most)
+    return Mask(phrase, scores.clamp(0, 1), selected, threshold, config, found.most)
 
 
 def read_mask(

@@ -12,12 +12,15 @@ from gouache.engine.targets import CANCELS, SILENT, encode_prompts, plan_stages
 from gouache.errors import PromptError
 from gouache.prompts import one_line, parse_prompts
 
+FAINT = 0.1  # a direction shorter than this share of another guide's says nothing
+
 
 def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     """For each guide (1,D): all that is wished for less all that `phrase` says, by the weights.
 
     Both are prompts of one stage, encoded as the settings say. None for a guide that sees no
-    difference or does not know what is said; `PromptError` where that is so for all of them.
+    difference, or hardly any beside what another sees, or does not know what is said;
+    `PromptError` where that is so for all of them.
     """
     config, models = parts.config, parts.models
     stages = parts.stages or plan_stages(config, models)  # none yet where a state is to be loaded
@@ -31,6 +34,9 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
         total = torch.stack([weight * t.embeddings[number] for weight, t in signed]).sum(0)
         known = min(target.confidence(number) for _, target in signed) >= SILENT
         found.append(total if known and float(total.norm()) >= CANCELS else None)
+    # One that sees hardly a difference would only hold the picture where it is.
+    most = max((float(way.norm()) for way in found if way is not None), default=0.0)
+    found = [w if w is not None and float(w.norm()) >= FAINT * most else None for w in found]
     if all(direction is None for direction in found):
         raise PromptError(
             f"{one_line(repr(phrase), 60)} and {one_line(repr(config.prompt), 60)} are the "

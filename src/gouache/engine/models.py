@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -83,9 +83,7 @@ class Models:
             device = generator.codebook.device
         dtype = autocast_dtype(config.precision, device)
         if perceptor is None:
-            from gouache.perceptors import load_perceptor
-
-            perceptor = [Guide(load_perceptor(n, device), weight) for n, weight in config.guides]
+            perceptor = load_guides(config.guides, device)
             for guide in perceptor:
                 prepare(guide.perceptor, dtype)
                 own.append(guide.perceptor)
@@ -180,6 +178,15 @@ def names_of(perceptor: Perceptor | Sequence[Guide]) -> list[str]:
     ]
 
 
+def load_guides(
+    named: Iterable[tuple[str, float]], device: torch.device | str = "cpu"
+) -> tuple[Guide, ...]:
+    """Guides by name and weight, as `PaintConfig.guides` gives them."""
+    from gouache.perceptors import load_perceptor
+
+    return tuple(Guide(load_perceptor(name, device), weight) for name, weight in named)
+
+
 def prepare(model: object, dtype: torch.dtype | None) -> None:
     """Lets a model get its weights ready for painting in `dtype` (None: float32), where it can.
 
@@ -190,4 +197,4 @@ def prepare(model: object, dtype: torch.dtype | None) -> None:
         ready(dtype or torch.float32)
 
 
-__all__ = ["Guide", "Models", "names_of", "prepare"]
+__all__ = ["Guide", "Models", "load_guides", "names_of", "prepare"]

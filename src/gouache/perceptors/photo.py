@@ -143,6 +143,12 @@ class PhotoPerceptor(nn.Module):
         return None
 
     @property
+    def kinds(self) -> Tensor:
+        """(C,D): where a picture of each class and of nothing else would lie."""
+        classes = torch.eye(self.config.classes, device=self.device)
+        return self._side_by_side([classes] * len(self.config.trunks))
+
+    @property
     def device(self) -> torch.device:
         return self.phrases.position.device
 

@@ -25,7 +25,10 @@ def mask(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", help="Also write the picture with the mask tinted.")
     ] = None,
-    perceptor: Annotated[str, typer.Option("--perceptor", help="Who looks.")] = "pocket",
+    perceptor: Annotated[
+        list[str] | None,
+        typer.Option("--perceptor", help="Who looks: NAME or NAME:WEIGHT, again for more."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, mps or auto.")] = "auto",
     quiet: Quiet = False,
     json: Json = False,
@@ -34,18 +37,22 @@ def mask(
 ) -> int:
     """Find what a phrase names in a picture: a grey picture, white where it is."""
     from gouache.apps.fetching import fetch_missing
+    from gouache.config import parse_perceptor
     from gouache.editing import EditConfig, find_mask
+    from gouache.editing.config import DEFAULTS
     from gouache.editing.mask import check_phrase, read_source
     from gouache.engine.devices import resolve_device
 
     check_phrase(phrase)
     config = EditConfig().updated(**given)
+    guides = perceptor or list(DEFAULTS["perceptor"])
+    names = [parse_perceptor(one)[0] for one in guides]
     source = read_source(image)
     with reserved(out, f"{slug(image.stem)} mask of {phrase}", overlay=overlay) as outputs:
         target = outputs.out
-        fetch_missing([("perceptor", perceptor)], quiet)
+        fetch_missing([("perceptor", name) for name in names], quiet)
         found = find_mask(
-            source, phrase, perceptor=perceptor, device=str(resolve_device(device)), config=config
+            source, phrase, perceptor=guides, device=str(resolve_device(device)), config=config
         )
         found.save(target)
         if overlay is not None:
