@@ -68,7 +68,7 @@ def test_list(gouache) -> None:
     assert "cached" not in line
     [line] = [line for line in lines if line.startswith("wikiart ")]
     assert line.split()[-3:] == ["unknown", "unknown", "unknown"]
-    assert sum(line.endswith("shipped") for line in lines) == 3
+    assert sum(line.endswith("shipped") for line in lines) == 4
 
 
 def test_list_as_json(gouache) -> None:
