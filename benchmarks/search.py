@@ -33,6 +33,7 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.atomic import write_bytes
+from gouache.bench.compare import peak_resident
 from gouache.config import PaintConfig, make_config
 from gouache.engine.devices import autocast_dtype
 from gouache.engine.models import Guide, prepare
@@ -192,7 +193,7 @@ class Painter:
         if photo is not None:
             change(photo, plan.photo)
         try:
-            forget_peak()
+            forgotten = forget_peak()
             begun = time.process_time()
             session = Session.build(
                 plan.config.updated(prompt=prompt, seed=seed),
@@ -204,7 +205,8 @@ class Painter:
                 pass
             picture = session.picture()
             ended = time.process_time()
-            return Painted(picture, ended - begun, started - begun, peak_mb())
+            peak = 1024 * peak_resident() if forgotten else None
+            return Painted(picture, ended - begun, started - begun, peak)
         finally:
             if photo is not None:
                 photo.config, photo.trunks = usual
@@ -219,22 +221,13 @@ def change(photo: Any, values: Mapping[str, int]) -> None:
     photo.config = replace(photo.config, **fields)
 
 
-def forget_peak() -> None:
-    """Lets the peak of memory be measured from here, where the system offers it (Linux)."""
+def forget_peak() -> bool:
+    """Lets the peak of memory be measured from here; whether the system offers it (Linux does)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return
-
-
-def peak_mb() -> float | None:
-    """The process's peak of resident memory since `forget_peak`, in MB."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) / 1024 if found else None
+        return False
+    return True
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

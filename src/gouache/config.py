@@ -20,7 +20,7 @@ from typing import Any
 
 from gouache import html
 from gouache.errors import ConfigError
-from gouache.presets import LATENT_DEFAULTS, PRESETS, preset_of
+from gouache.presets import GUIDES, LATENT_DEFAULTS, PRESETS, preset_of
 from gouache.registry import nearest
 from gouache.sections import (
     AUGMENTATIONS,
@@ -59,7 +59,7 @@ class PaintConfig:
     )
     generator: str = _setting("pocket", "picture generator (VQGAN)")
     perceptor: tuple[str, ...] = _setting(
-        ("pocket", "photo"),
+        GUIDES,
         "joint text-image encoder, NAME or NAME:WEIGHT; several guide together",
     )
     device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+GUIDES = ("pocket", "photo")  # that come with gouache: a name alone stands for one, everywhere
+
 # The shipped `pocket` guide alone. Everything that a picture depends on stands here, the same as by
 # default or not: defaults may be changed, and pictures of `--perceptor pocket` stay what they are.
 _POCKET: dict[str, Any] = {
@@ -105,4 +107,4 @@ LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
     "codebook-sampling": {"learning_rate": 0.2},
 }
 
-__all__ = ["LATENT_DEFAULTS", "PRESETS", "preset_of"]
+__all__ = ["GUIDES", "LATENT_DEFAULTS", "PRESETS", "preset_of"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gouache import halting
 from gouache.engine.devices import in_precision, perceptor_device
-from gouache.engine.targets import TEMPLATES
+from gouache.engine.targets import phrasings
 from gouache.losses import rivals
 from gouache.protocols import Perceptor
 
@@ -83,11 +83,6 @@ def embed_phrase(phrase: str, perceptor: Perceptor) -> Tensor:
     return F.normalize(told.float().mean(0, keepdim=True), dim=-1).cpu()
 
 
-def phrasings(phrase: str) -> list[str]:
-    """The ways in which a perceptor is told a phrase."""
-    return [template.replace("{}", phrase) for template in TEMPLATES]
-
-
 def cosines(crops: Crops, phrase: Tensor) -> Tensor:
     """(N,): the paper's L = f(crop) . g(phrase)."""
     return crops.embeddings @ phrase[0]
@@ -154,7 +149,6 @@ __all__ = [
     "embed_crops",
     "embed_phrase",
     "likelihoods",
-    "phrasings",
     "shares",
     "to_pixels",
 ]

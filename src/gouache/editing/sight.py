@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gouache.editing import crops, shapes
 from gouache.engine.models import Guide
-from gouache.engine.targets import SILENT
+from gouache.engine.targets import SILENT, confidence, phrasings
 from gouache.protocols import Classifying, Perceptor, SelfAware
 
 _SECOND = 0.5  # what another guide's map counts beside the leading one's
@@ -47,27 +47,19 @@ def look(
     without it. Nor is one that has nothing to compare a phrase with, unless it leads. By the
     threshold "paper" cosines count instead of beliefs.
     """
-    sure = [confidence(phrase, guide.perceptor) for guide in guides]
+    told = phrasings(phrase)
+    sure = [confidence(told, guide.perceptor) for guide in guides]
     asked = [n for n, known in enumerate(sure) if known >= SILENT] or list(range(len(guides)))
     grey, most = _look(image, phrase, guides[asked[0]].perceptor, threshold, dtype)
-    grey = shapes.normalized(grey)
     size = (grey.shape[0], grey.shape[1])
     share = _SECOND / guides[asked[0]].weight
     for n in asked[1:]:
         if not _compares(guides[n].perceptor):
             continue
         pixels, seen = _look(image, phrase, guides[n].perceptor, threshold, dtype)
-        second = _resized(shapes.normalized(pixels), size)
+        second = _resized(pixels, size)
         grey = grey + share * guides[n].weight * sure[n] * seen * second
     return Sight(shapes.normalized(grey), most)
-
-
-def confidence(phrase: str, perceptor: Perceptor) -> float:
-    """How much a perceptor knows of a phrase, as of a prompt: in [0,1]."""
-    if not isinstance(perceptor, SelfAware):
-        return 1.0
-    with torch.no_grad():
-        return float(perceptor.confidence(crops.phrasings(phrase)).float().mean())
 
 
 def _compares(perceptor: Perceptor) -> bool:
@@ -77,7 +69,7 @@ def _compares(perceptor: Perceptor) -> bool:
 
 def _look(
     image: Tensor, phrase: str, perceptor: Perceptor, threshold: str, dtype: torch.dtype | None
-) -> tuple[Tensor, float]:  # (H,W), and the greatest belief
+) -> tuple[Tensor, float]:  # (H,W) in [0,1], and the greatest belief
     height, width = image.shape[2:]
     scale = min(1.0, _WORK * perceptor.image_size / min(width, height))
     if scale < 1:
@@ -92,9 +84,8 @@ def _look(
     else:
         likely = crops.likelihoods(seen, wanted, perceptor.bank)
     most = float(likely.max()) if _compares(perceptor) else 1.0
-    if threshold == "paper":
-        return shapes.normalized(crops.to_pixels(seen, crops.cosines(seen, wanted))), most
-    return crops.to_pixels(seen, likely), most
+    scores = crops.cosines(seen, wanted) if threshold == "paper" else likely
+    return shapes.normalized(crops.to_pixels(seen, scores)), most
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -103,4 +94,4 @@ def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(grey, size, mode="bilinear", antialias=True, align_corners=False)[0, 0]
 
 
-__all__ = ["Sight", "confidence", "look"]
+__all__ = ["Sight", "look"]

@@ -19,10 +19,10 @@ from gouache.engine.seeding import picture_rngs
 from gouache.errors import ConfigError
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
+from gouache.presets import GUIDES
 from gouache.protocols import Generator, Perceptor, SelfAware
 
 _Network = Callable[[Tensor], Tensor]
-SHIPPED = ("pocket", "photo")  # guides that a name alone stands for, on every machine
 NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
 
 
@@ -170,7 +170,7 @@ def names_of(perceptor: Perceptor | Sequence[Guide]) -> list[str]:
     """How settings name guides that are given as objects: the shipped ones by their names, with
     their weights. Others have no name there; `pocket` then stands for them."""
     guides = perceptor if isinstance(perceptor, Sequence) else [Guide(perceptor)]
-    if not guides or any(guide.perceptor.name not in SHIPPED for guide in guides):
+    if not guides or any(guide.perceptor.name not in GUIDES for guide in guides):
         return ["pocket"]
     return [
         guide.perceptor.name if guide.weight == 1 else f"{guide.perceptor.name}:{guide.weight!r}"

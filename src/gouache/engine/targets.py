@@ -288,12 +288,23 @@ def _encode(
     else:
         if not prompt.text.strip():
             raise PromptError("a prompt has no words; write what to paint", prompt.text)
-        phrases = TEMPLATES if config.guidance.templates else ("{}",)
-        told = [phrase.replace("{}", prompt.text) for phrase in phrases]
+        told = phrasings(prompt.text) if config.guidance.templates else [prompt.text]
         embeddings = perceptor.embed_text(told)
-        if isinstance(perceptor, SelfAware):
-            sure = float(perceptor.confidence(told).float().mean())
+        sure = confidence(told, perceptor)
     return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device), sure
+
+
+def phrasings(text: str) -> list[str]:
+    """The ways in which a perceptor is told a text."""
+    return [template.replace("{}", text) for template in TEMPLATES]
+
+
+@torch.no_grad()
+def confidence(told: Sequence[str], perceptor: Perceptor) -> float:
+    """How much a perceptor knows of what is said in these ways, in [0,1]; 1 if it cannot tell."""
+    if not isinstance(perceptor, SelfAware):
+        return 1.0
+    return float(perceptor.confidence(told).float().mean())
 
 
 def _tell_unknown(prompts: Iterable[Prompt], cache: Cache, models: Models) -> None:
@@ -327,9 +338,11 @@ __all__ = [
     "Target",
     "UnknownPromptWarning",
     "add_up",
+    "confidence",
     "encode_prompts",
     "groups",
     "parse_stages",
+    "phrasings",
     "plan_stages",
     "unasked",
 ]

@@ -1,11 +1,13 @@
 """A codebook that follows the encoder by moving averages, with dead codes revived.
 
 van den Oord et al. 2017 (appendix A.1) for the averages; codes that no vector chooses any more are
-moved onto random vectors of the present batch, as in Jukebox (Dhariwal et al. 2020).
+moved onto random vectors of the present batch, as in Jukebox (Dhariwal et al. 2020). Also how far
+apart codebooks, pictures and features of pictures are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -88,3 +90,25 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio per picture in dB, (B,), for pictures in [0,1]."""
     error = F.mse_loss(a, b, reduction="none").mean((1, 2, 3))
     return -10.0 * error.clamp(min=1e-10).log10()
+
+
+def same_codes(a: Tensor, b: Tensor) -> bool:
+    """Whether two codebooks (K,D) are one, but for what half precision leaves of it."""
+    return a.shape == b.shape and torch.allclose(a, b, atol=1e-3)
+
+
+def contrast(image: Tensor, wide: int = 1) -> Tensor:
+    """Gradient magnitude of (B,C,H,W) over `wide` pixels, of the strongest channel: (B,1,H,W)."""
+    right = F.pad(image[..., :, wide:] - image[..., :, :-wide], (0, wide, 0, 0))
+    down = F.pad(image[..., wide:, :] - image[..., :-wide, :], (0, 0, 0, wide))
+    return (right.square() + down.square()).amax(1, keepdim=True).sqrt()
+
+
+def feature_difference(drawn: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Squared differences of a network's features of two batches, each over its variance in the
+    real ones; the sum. 0-d."""
+    total = drawn[0].new_zeros((), dtype=torch.float32)
+    for feature, target in zip(drawn, real, strict=True):
+        target = target.float()
+        total = total + ((feature.float() - target) ** 2).mean() / (target.var() + 1e-4)
+    return total

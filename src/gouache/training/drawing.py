@@ -20,22 +20,23 @@ from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingConfig, DrawingDecoder, enlarged, small_view
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.efficientnet import EfficientNet
-from gouache.training.codebook import gradient_difference
+from gouache.training.codebook import contrast, gradient_difference, same_codes
 from gouache.training.compose import Composer, Shares
 from gouache.training.drawing_judge import Judge, feature_distance
-from gouache.training.drawing_pairs import Disturbance, Pair, Pairs, Window, contrast
+from gouache.training.drawing_pairs import Disturbance, Pair, Pairs, Window
 from gouache.training.focus import focused
-from gouache.training.generator import PatchDiscriminator
+from gouache.training.generator import AdversarialTrainer, PatchDiscriminator
 from gouache.training.loop import (
     Average,
     Budget,
     Meter,
+    descend,
     load_checkpoint,
     log,
     on_device,
     parameter_groups,
     pick_device,
-    save_checkpoint,
+    set_rate,
 )
 from gouache.training.muon import Muon
 from gouache.training.pack import PictureSet
@@ -73,8 +74,9 @@ class DrawingTraining:
     seed: int = 5
 
 
-class DrawingTrainer:
-    """Holds everything that a checkpoint must bring back.
+class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
+    """Trains a drawing decoder. Held-out pictures are judged now and then; a sheet of them goes
+    into the folder `NAME-samples` beside the checkpoint.
 
     Args:
         pictures: large renderings (`renderings.load_renderings`).
@@ -85,6 +87,8 @@ class DrawingTrainer:
         device: auto, cpu or cuda.
         painted: latents (N,code_dim,h,w) that painting ended with, if there are any.
     """
+
+    log_every = 50
 
     def __init__(
         self,
@@ -127,9 +131,6 @@ class DrawingTrainer:
         self.average = Average(self.model)
         self.meter = Meter()
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
     def draw(self, pair: Pair, window: Window) -> Tensor:
         """The windows' drawings, (K,3,side*8,side*8)."""
         with self.autocast():
@@ -144,8 +145,7 @@ class DrawingTrainer:
 
     def step(self) -> None:
         settings, budget = self.settings, self.budget
-        for group in self.optimizer.param_groups:
-            group["lr"] = budget.learning_rate(settings.learning_rate, warmup=100)
+        set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
         pair = self.pairs.batch(settings.batch)
         window = self.pairs.windows(pair, settings.crops, settings.side)
         real = window.cut(pair.target, 2 * SCALE)
@@ -172,10 +172,7 @@ class DrawingTrainer:
             with self.autocast():
                 fooled = -self.critic(fake).float().mean()
             loss = loss + settings.adversarial_weight * min(1.0, since) * fooled
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        descend(loss, self.model, self.optimizer)
         if playing:
             parts["critic"] = self.train_critic(real, fake.detach())
         self.average.update(self.model, budget.step)
@@ -203,25 +200,8 @@ class DrawingTrainer:
         shown = F.avg_pool2d(window.cut(pair.target, 2 * SCALE), cell)
         return drawn, (F.avg_pool2d(drawn, cell) - shown).abs().mean()
 
-    def train_critic(self, real: Tensor, fake: Tensor) -> Tensor:
-        with self.autocast():
-            truth, lie = self.critic(real).float(), self.critic(fake).float()
-        loss = F.relu(1 - truth).mean() + F.relu(1 + lie).mean()
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.critic_optimizer.step()
-        return loss.detach()
-
     def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state,
-            "critic": self.critic.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
-            "rng": self.rng.get_state(),
-            "step": self.budget.step,
-            "seconds": self.budget.seconds,
+        return super().state() | {
             "config": self.config.to_dict(),
             "codebook": self.generator.codebook.detach(),
         }
@@ -229,41 +209,16 @@ class DrawingTrainer:
     def restore(self, path: Path) -> None:
         """Goes on from a checkpoint; `TrainingError` if it is of other codes or another shape."""
         content = load_checkpoint(path)
-        mine = self.generator.codebook.detach().cpu()
-        if content["codebook"].shape != mine.shape or not torch.allclose(
-            content["codebook"], mine, atol=1e-3
-        ):
+        if not same_codes(content["codebook"], self.generator.codebook.detach().cpu()):
             raise TrainingError(f"{path} was trained on other codes than this generator's")
         if content["config"] != self.config.to_dict():
             raise TrainingError(f"{path} has another shape: {content['config']!s:.200}")
-        self.model.load_state_dict(content["model"])
-        self.average.state = {k: v.to(self.device) for k, v in content["average"].items()}
-        self.critic.load_state_dict(content["critic"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.critic_optimizer.load_state_dict(content["critic_optimizer"])
-        self.rng.set_state(content["rng"])
-        self.budget.step = content["step"]
-        self.budget.seconds_before = content["seconds"]
+        self.bring_back(content)
 
-    def run(self, checkpoint: Path) -> None:
-        """Trains until the budget is used up; saves on the way and at the end, also on Ctrl-C.
-
-        Held-out pictures are judged now and then; a sheet of them goes into the folder
-        `NAME-samples` beside the checkpoint.
-        """
-        settings, start = self.settings, self.budget.step
-        try:
-            while self.budget.progress() < 1.0:
-                self.step()
-                step = self.budget.step
-                if step % 50 == 0:
-                    log(self.meter.line(self.budget, (step - start) * settings.batch))
-                if step % settings.save_every == 0:
-                    save_checkpoint(checkpoint, self.state())
-                if step % settings.judge_every == 0 or step in (100, 500):
-                    self.report(checkpoint)
-        finally:
-            save_checkpoint(checkpoint, self.state())
+    def look(self, checkpoint: Path) -> None:
+        step = self.budget.step
+        if step % self.settings.judge_every == 0 or step in (100, 500):
+            self.report(checkpoint)
 
     def report(self, checkpoint: Path) -> None:
         """One line about held-out pictures, and a sheet of them."""

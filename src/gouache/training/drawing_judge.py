@@ -14,9 +14,9 @@ from gouache.generators.drawing import SCALE, DrawingDecoder
 from gouache.generators.vqgan import VQGAN
 from gouache.ops.images import grid_pil, to_pil, to_tensor
 from gouache.perceptors.efficientnet import EfficientNet
-from gouache.training.codebook import psnr
+from gouache.training.codebook import contrast, feature_difference, psnr
 from gouache.training.compose import Composer, Shares
-from gouache.training.drawing_pairs import Disturbance, Pair, Pairs, contrast
+from gouache.training.drawing_pairs import Disturbance, Pair, Pairs
 from gouache.training.pack import PictureSet
 
 __all__ = ["Judge", "feature_distance", "lanczos", "lattice"]
@@ -35,11 +35,7 @@ def feature_distance(trunk: EfficientNet, drawn: Tensor, real: Tensor, stages: i
     """
     with torch.no_grad():
         targets = trunk.stages(real, stages)
-    total = drawn.new_zeros(())
-    for feature, target in zip(trunk.stages(drawn, stages), targets, strict=True):
-        target = target.float()
-        total = total + ((feature.float() - target) ** 2).mean() / (target.var() + 1e-4)
-    return total / stages
+    return feature_difference(trunk.stages(drawn, stages), targets) / stages
 
 
 def lanczos(picture: Tensor) -> Tensor:

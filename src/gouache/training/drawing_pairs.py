@@ -16,9 +16,10 @@ from torch import Tensor
 from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, small_view
 from gouache.generators.vqgan import VQGAN
+from gouache.training.codebook import contrast
 from gouache.training.compose import Composer
 
-__all__ = ["Disturbance", "Pair", "Pairs", "Window", "contrast"]
+__all__ = ["Disturbance", "Pair", "Pairs", "Window"]
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,3 @@ class Pairs:
         across = width - side + 1
         owner = torch.arange(count).repeat_interleave(each)
         return Window(owner, chosen // across, chosen % across, side)
-
-
-def contrast(image: Tensor) -> Tensor:
-    """Gradient magnitude of (B,C,H,W), the strongest of its channels: (B,1,H,W)."""
-    right = F.pad(image[..., :, 1:] - image[..., :, :-1], (0, 1, 0, 0))
-    down = F.pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
-    return (right.square() + down.square()).amax(1, keepdim=True).sqrt()

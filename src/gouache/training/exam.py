@@ -155,6 +155,11 @@ def real_pictures(
         TrainingError: the set has no picture of a thing that is asked for.
     """
     rng = np.random.default_rng(seed)
+    if rows is None:
+        rows = {
+            name: [i for i in own if pictures.entries[i].split != "train"] or own
+            for name, own in rows_by_name(pictures).items()
+        }
     composed, held = [], 0
     for question in QUESTIONS:
         picture, fresh = _compose(pictures, question, rng, size, rows, loose)
@@ -168,7 +173,7 @@ def _compose(
     question: Question,
     rng: np.random.Generator,
     size: int,
-    among: Rows | None,
+    among: Rows,
     loose: bool,
 ) -> tuple[Tensor, bool]:
     scene = next((i for i, each in enumerate(SCENES) if question.scene in each.words), -1)
@@ -228,14 +233,13 @@ def _sprite(
     color: str,
     rng: np.random.Generator,
     side: int,
-    among: Rows | None,
+    among: Rows,
 ) -> tuple[Tensor, bool]:
     """(1,4,side,side) premultiplied, and whether training never saw it."""
-    rows = (rows_by_name(pictures) if among is None else among)[name]
+    rows = among[name]
     if not rows:
         raise TrainingError(f"the data set has no picture of {name!r}; build it again")
-    held = [i for i in rows if pictures.entries[i].split != "train"]
-    chosen = int(rng.choice(held or rows if among is None else rows))
+    chosen = int(rng.choice(rows))
     x = torch.from_numpy(np.ascontiguousarray(pictures.pixels[[chosen]])).float() / 255
     if color:
         target = COLOR_RGB[[COLOR_NAMES.index(color)]].astype(np.float32)

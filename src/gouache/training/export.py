@@ -16,6 +16,7 @@ from gouache.perceptors.loading import TABLE
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
+from gouache.training.codebook import same_codes
 from gouache.training.dataset import PictureSet, name_bank
 from gouache.training.loop import load_checkpoint
 from gouache.weights.fingerprint import fingerprint
@@ -94,10 +95,7 @@ def export_models(
         _save_perceptor(written[-1], load_perceptor_checkpoint(referee, written[0]), [], True)
     if prior is not None and prior.exists():
         content = load_checkpoint(prior)
-        codes = content["codebook"]
-        if codes.shape != painter.codebook.shape or not torch.allclose(
-            codes, painter.codebook, atol=1e-3
-        ):
+        if not same_codes(content["codebook"], painter.codebook):
             raise TrainingError(f"{prior} was trained on other codes than {generator} has")
         written.append(out / "prior.safetensors")
         config = content["config"] | {"generator": fingerprint(written[1])}

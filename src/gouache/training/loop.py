@@ -6,10 +6,11 @@ import json
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -127,6 +128,20 @@ def parameter_groups(parameters: Iterable[nn.Parameter], decay: float) -> list[d
     ]
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of all parameters from here on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def descend(loss: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """One step of the optimiser down the loss (0-d), the gradient's length at most 1."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
 def rng_text(rng: np.random.Generator) -> str:
     """The state of a NumPy generator as text."""
     return json.dumps(rng.bit_generator.state)
@@ -150,3 +165,87 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+class Paced(Protocol):
+    """What `Trainer` asks of settings: pictures a step, and steps between checkpoints."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def save_every(self) -> int: ...
+
+
+S = TypeVar("S", bound=Paced)
+
+
+class Trainer(ABC, Generic[M, S]):
+    """Holds everything that a checkpoint must bring back, and goes through the steps.
+
+    Subclasses set the attributes in `__init__`, say what a `step` is, and add to `state` and
+    `bring_back` what else they need to go on exactly.
+    """
+
+    log_every: ClassVar[int] = 100  # steps
+
+    settings: S
+    budget: Budget
+    device: torch.device
+    rng: torch.Generator
+    model: M
+    optimizer: torch.optim.Optimizer
+    average: Average
+    meter: Meter
+
+    @abstractmethod
+    def step(self) -> None:
+        """One batch; counts `budget.step` up by one."""
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values, as a checkpoint holds them."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state,
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self.rng.get_state(),
+            "step": self.budget.step,
+            "seconds": self.budget.seconds,
+        }
+
+    def restore(self, path: Path) -> None:
+        """Goes on from a checkpoint; `TrainingError` where it cannot be read."""
+        self.bring_back(load_checkpoint(path))
+
+    def bring_back(self, content: dict[str, Any]) -> None:
+        """What `state` gave."""
+        self.model.load_state_dict(content["model"])
+        self.average.state = {k: v.to(self.device) for k, v in content["average"].items()}
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.rng.set_state(content["rng"])
+        self.budget.step = content["step"]
+        self.budget.seconds_before = content["seconds"]
+
+    def line(self, pictures: int) -> str:
+        """Of progress, after so many pictures of this call."""
+        return self.meter.line(self.budget, pictures)
+
+    def look(self, checkpoint: Path) -> None:
+        """Called after every step, for what is measured on the way."""
+
+    def run(self, checkpoint: Path) -> None:
+        """Trains until the budget is used up; saves on the way and at the end, also on Ctrl-C."""
+        start = self.budget.step
+        try:
+            while self.budget.progress() < 1.0:
+                self.step()
+                step = self.budget.step
+                if step % self.log_every == 0:
+                    log(self.line((step - start) * self.settings.batch))
+                if step % self.settings.save_every == 0:
+                    save_checkpoint(checkpoint, self.state())
+                self.look(checkpoint)
+        finally:
+            save_checkpoint(checkpoint, self.state())

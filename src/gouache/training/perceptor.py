@@ -31,13 +31,13 @@ from gouache.training.loop import (
     Average,
     Budget,
     Meter,
-    load_checkpoint,
-    log,
+    Trainer,
+    descend,
     on_device,
     parameter_groups,
     pick_device,
     rng_text,
-    save_checkpoint,
+    set_rate,
     set_rng_text,
 )
 from gouache.training.muon import Muon
@@ -144,8 +144,10 @@ def _norm(x: Tensor) -> Tensor:
     return lengths.clamp(min=1e-12)
 
 
-class PerceptorTrainer:
-    """Holds everything that a checkpoint must bring back."""
+class PerceptorTrainer(Trainer[PocketPerceptor, PerceptorTraining]):
+    """Trains the perceptor, or a referee."""
+
+    log_every = 50
 
     def __init__(
         self,
@@ -179,9 +181,6 @@ class PerceptorTrainer:
         self.average = Average(self.model)
         self.meter = Meter()
         self.generator = None if generator is None else on_device(generator, self.device)
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         return self.model.tokenizer(texts, warn=False).to(self.device)
@@ -229,8 +228,7 @@ class PerceptorTrainer:
         clean_until, full_from = settings.ramp
         ramp = (budget.progress() - clean_until) / (full_from - clean_until)
         epsilon = settings.epsilon * min(1.0, max(0.0, ramp))
-        for group in self.optimizer.param_groups:
-            group["lr"] = budget.learning_rate(settings.learning_rate)
+        set_rate(self.optimizer, budget.learning_rate(settings.learning_rate))
         with self.autocast():
             texts = self.model.text_tower(tokens)
         image = clean
@@ -239,10 +237,7 @@ class PerceptorTrainer:
         with self.autocast():
             pictures = self.model.embed_image(image)
         pairs, named, accuracy = self.losses(pictures, texts, mask, rows)
-        self.optimizer.zero_grad(set_to_none=True)
-        (pairs + named).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        descend(pairs + named, self.model, self.optimizer)
         self.average.update(self.model, budget.step)
         self.meter.update(pairs=pairs, named=named, acc=accuracy)
         budget.step += 1
@@ -271,49 +266,14 @@ class PerceptorTrainer:
         return clean + moved * (length / _norm(moved)).clamp(max=1.0)
 
     def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state,
-            "optimizer": self.optimizer.state_dict(),
-            "rng": self.rng.get_state(),
+        return super().state() | {
             "composer": rng_text(self.composer.rng),
-            "step": self.budget.step,
-            "seconds": self.budget.seconds,
             "config": asdict(self.config),
         }
 
-    def restore(self, path: Path) -> None:
-        content = load_checkpoint(path)
-        self.model.load_state_dict(content["model"])
-        self.average.state = {
-            name: value.to(self.device) for name, value in content["average"].items()
-        }
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.rng.set_state(content["rng"])
+    def bring_back(self, content: dict[str, Any]) -> None:
+        super().bring_back(content)
         set_rng_text(self.composer.rng, content["composer"])
-        self.budget.step = content["step"]
-        self.budget.seconds_before = content["seconds"]
-
-    def run(self, checkpoint: Path) -> None:
-        """Trains until the budget is used up; saves on the way and at the end, also on Ctrl-C."""
-        start = self.budget.step
-        try:
-            while self.budget.progress() < 1.0:
-                before = self.budget.step
-                self.step()
-                if self.budget.step // 50 > before // 50:
-                    log(
-                        self.meter.line(
-                            self.budget, (self.budget.step - start) * self.settings.batch
-                        )
-                    )
-                if (
-                    self.budget.step // self.settings.save_every
-                    > before // self.settings.save_every
-                ):
-                    save_checkpoint(checkpoint, self.state())
-        finally:
-            save_checkpoint(checkpoint, self.state())
 
     def averaged(self) -> PocketPerceptor:
         """A copy with the averaged weights, for evaluation and shipping."""

@@ -2,8 +2,8 @@
 
 The trunks are EfficientNet-Lite0 and -Lite1 (Google, Apache-2.0) as packages on the Python index
 carry them; their sums are checked, their normalisations are folded, and they are kept in 8 bits.
-Lite2 is left to judge the pictures, and never guides. The phrase network
-learns from made-up captions of nouns that `taxonomy` knows, half knows, or does not know.
+Lite2 is left to judge the pictures, and never guides. The phrase network learns from made-up
+captions of nouns that `taxonomy` knows, half knows, or does not know.
 """
 
 from __future__ import annotations
@@ -28,16 +28,30 @@ from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.training.captions import with_article
 from gouache.training.fetch import download_wheel, fetch, sha256_of, source_folder
 from gouache.training.lexicon import CATEGORIES, Lexicon
-from gouache.training.loop import Average, Budget, Meter, log, parameter_groups
+from gouache.training.loop import (
+    Average,
+    Budget,
+    Meter,
+    descend,
+    log,
+    parameter_groups,
+    set_rate,
+)
 from gouache.training.muon import Muon
 from gouache.training.phrases import Phrases
 from gouache.training.sources import WORD_SOURCES
 from gouache.training.taxonomy import Known, Taxonomy, class_synsets, worth_comparing
 from gouache.training.token_table import fetch_sentence_encoder, prepare
-from gouache.weights.safe import read_model
 from gouache.weights.saving import save_model
 
-__all__ = ["Package", "PhotoTraining", "fetch_package", "make_photo", "renew_trunks"]
+__all__ = [
+    "Package",
+    "PhotoTraining",
+    "fetch_package",
+    "make_photo",
+    "read_trunk",
+    "renew_trunks",
+]
 
 
 @dataclass(frozen=True)
@@ -249,12 +263,8 @@ class PhotoTrainer:
         surprise = -(mixture * shares.log_softmax(-1)).sum(-1)
         loss_shares = (surprise * confidence).sum() / confidence.sum().clamp(min=1)
         loss_knows = F.binary_cross_entropy_with_logits(knows, confidence)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.budget.learning_rate(self.settings.learning_rate)
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss_shares + 3 * loss_knows).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        set_rate(self.optimizer, self.budget.learning_rate(self.settings.learning_rate))
+        descend(loss_shares + 3 * loss_knows, self.model, self.optimizer)
         self.average.update(self.model, self.budget.step)
         self.meter.update(shares=loss_shares, knows=loss_knows)
         self.budget.step += 1
@@ -329,24 +339,21 @@ def renew_trunks(cache: Path, out: Path, words: Path, image_size: int) -> None:
     photo perceptor `words`. Raises `TrainingError`, and `ModelError` for another file."""
     model = load_photo(words)
     trunks = [read_trunk(*trunk, cache) for trunk in TRUNKS]
-    shapes = tuple(shape for _, shape in trunks)
     config = replace(
         model.config,
         image_size=image_size,
         most_cutouts=PhotoConfig.most_cutouts,
-        trunks=shapes,
+        trunks=tuple(shape for _, shape in trunks),
     )
-    tensors, _ = read_model(words)  # as they are: packing what is unpacked changes nothing
-    state = {
-        name.removeprefix("phrases."): value
-        for name, value in tensors.items()
-        if name.startswith("phrases.")
-    }
-    write_photo(out, config, [tensors for tensors, _ in trunks], state)
+    # Packing again what was unpacked changes nothing.
+    write_photo(out, config, [tensors for tensors, _ in trunks], model.phrases.state_dict())
 
 
 def write_photo(
-    out: Path, config: PhotoConfig, trunks: Sequence[dict[str, Tensor]], phrases: dict[str, Tensor]
+    out: Path,
+    config: PhotoConfig,
+    trunks: Sequence[Mapping[str, Tensor]],
+    phrases: Mapping[str, Tensor],
 ) -> None:
     """Writes `photo.safetensors` in 8 bits into `out`, without the table of the tokens."""
     tensors = {

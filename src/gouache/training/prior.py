@@ -25,11 +25,11 @@ from gouache.training.loop import (
     Average,
     Budget,
     Meter,
-    load_checkpoint,
-    log,
+    Trainer,
+    descend,
     parameter_groups,
     pick_device,
-    save_checkpoint,
+    set_rate,
 )
 from gouache.training.muon import Muon
 from gouache.training.pack import PictureSet
@@ -84,8 +84,8 @@ class Pool:
         return self.codes[rows].long(), tokens[:, :longest]
 
 
-class PriorTrainer:
-    """Holds everything that a checkpoint must bring back, except the pool, which fills anew."""
+class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
+    """Trains the prior. A checkpoint holds all but the pool, which fills anew."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class PriorTrainer:
         """Composes and encodes `n` pictures into the pool."""
         batch = self.composer.batch(n, size=self.generator.native_size)
         image = batch.image.to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with self.autocast():
             latent = self.generator.encode_features(image)
         _, codes = self.generator.quantize(latent.float())
         self.pool.add(codes, self.tokenizer(batch.captions, warn=False))
@@ -135,8 +135,7 @@ class PriorTrainer:
         while self.pool.added < settings.fill:
             self.gather(min(100, settings.pool))
         self.gather(settings.fresh)
-        for group in self.optimizer.param_groups:
-            group["lr"] = budget.learning_rate(settings.learning_rate, warmup=100)
+        set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
         codes, tokens = self.pool.draw(settings.batch, self.rng)
         # The share of hidden codes follows the cosine schedule of decoding.
         draw = torch.rand(len(codes), 1, generator=self.rng)
@@ -150,50 +149,21 @@ class PriorTrainer:
         words = self.table[tokens.to(self.device)]
         given = torch.where(hide, self.model.hidden_code, codes)
         grid = self.config.grid
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with self.autocast():
             cells = self.model.features(given.view(-1, grid, grid), words, present.to(self.device))
             logits = self.model.logits(cells.flatten(1, 2)[scored])
         loss = F.cross_entropy(logits, codes[scored])
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        descend(loss, self.model, self.optimizer)
         self.average.update(self.model, budget.step)
         right = (logits.argmax(-1) == codes[scored]).float().mean()
         self.meter.update(loss=loss, right=right)
         budget.step += 1
 
     def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state,
-            "optimizer": self.optimizer.state_dict(),
-            "rng": self.rng.get_state(),
-            "step": self.budget.step,
-            "seconds": self.budget.seconds,
+        return super().state() | {
             "config": asdict(self.config),
             "codebook": self.generator.codebook,
         }
 
-    def restore(self, path: Path) -> None:
-        content = load_checkpoint(path)
-        self.model.load_state_dict(content["model"])
-        self.average.state = {k: v.to(self.device) for k, v in content["average"].items()}
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.rng.set_state(content["rng"])
-        self.budget.step = content["step"]
-        self.budget.seconds_before = content["seconds"]
-
-    def run(self, checkpoint: Path) -> None:
-        """Trains until the budget is used up; saves on the way and at the end, also on Ctrl-C."""
-        start = self.budget.step
-        try:
-            while self.budget.progress() < 1.0:
-                self.step()
-                if self.budget.step % 100 == 0:
-                    count = (self.budget.step - start) * self.settings.batch
-                    log(f"{self.meter.line(self.budget, count)} pool {self.pool.added}")
-                if self.budget.step % self.settings.save_every == 0:
-                    save_checkpoint(checkpoint, self.state())
-        finally:
-            save_checkpoint(checkpoint, self.state())
+    def line(self, pictures: int) -> str:
+        return f"{super().line(pictures)} pool {self.pool.added}"

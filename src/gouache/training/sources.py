@@ -21,7 +21,6 @@ __all__ = [
     "Source",
     "all_sources",
     "attribution",
-    "recorded_sum",
 ]
 
 Kind = Literal["emoji", "icon", "mono", "clip", "render3d", "words"]
@@ -82,12 +81,7 @@ class Source:
     @property
     def sha256(self) -> str:
         """Checksum of the archive, 64 hex digits; "" where the distribution's release decides."""
-        return recorded_sum(self.package, self.version)
-
-
-def recorded_sum(package: str, version: str) -> str:
-    """SHA-256 of a package's archive as `checksums.txt` has it, "" where it does not."""
-    return _checksums().get(f"{package}@{version}", "")
+        return _checksums().get(f"{self.package}@{self.version}", "")
 
 
 @cache

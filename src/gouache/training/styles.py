@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.training.banks import Banks, Cells, banks, pen
+from gouache.training.codebook import contrast
 
 __all__ = ["STYLES", "Style", "stylize"]
 
@@ -58,10 +59,7 @@ def _soft(image: Tensor, width: int = 3) -> Tensor:
 
 def _edges(image: Tensor) -> Tensor:
     """Gradient magnitude, (B,C,H,W) -> (B,1,H,W); an edge becomes a line as wide as the pen."""
-    wide = pen(image.shape[-1])
-    right = F.pad(image[..., :, wide:] - image[..., :, :-wide], (0, wide, 0, 0))
-    down = F.pad(image[..., wide:, :] - image[..., :-wide, :], (0, 0, 0, wide))
-    return (right.square() + down.square()).amax(1, keepdim=True).sqrt()
+    return contrast(image, pen(image.shape[-1]))
 
 
 def _rgb(red: int, green: int, blue: int) -> Tensor:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -24,6 +24,12 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoin
 Init = Annotated[
     Path | None, typer.Option("--init", help="Checkpoint whose networks to start from.")
 ]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from gouache.training.loop import Trainer
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", help="Processor threads; 0 takes all.")]
 Rate = Annotated[float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.")]
@@ -59,6 +65,19 @@ def _prepare(number: int) -> None:
         import torch
 
         torch.set_num_threads(number)
+
+
+def _at_rate(settings: Settings, learning_rate: float) -> Settings:
+    """A trainer's settings with another peak learning rate; as they are for 0."""
+    return replace(settings, learning_rate=learning_rate) if learning_rate > 0 else settings
+
+
+def _train(trainer: Trainer[Any, Any], checkpoint: Path, resume: bool) -> None:
+    """Goes on from the checkpoint where that is wanted and there is one, and tells where it is."""
+    if resume and checkpoint.exists():
+        trainer.restore(checkpoint)
+    trainer.run(checkpoint)
+    print(checkpoint)
 
 
 @app.command()
@@ -118,8 +137,7 @@ def perceptor(
         settings = replace(settings, epsilon=epsilon)
     if seed is not None:
         settings = replace(settings, seed=seed)
-    if learning_rate > 0:
-        settings = replace(settings, learning_rate=learning_rate)
+    settings = _at_rate(settings, learning_rate)
     if checkpoint is None:
         checkpoint = Path("checkpoints") / ("referee.pt" if referee else "perceptor.pt")
     painter = None
@@ -130,10 +148,7 @@ def perceptor(
     trainer = PerceptorTrainer(
         PictureSet.load(data), cache, settings, Budget(steps, minutes), device, painter
     )
-    if resume and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(checkpoint)
-    print(checkpoint)
+    _train(trainer, checkpoint, resume)
 
 
 @app.command()
@@ -160,17 +175,13 @@ def generator(
     from gouache.training.loop import Budget
 
     settings = GeneratorTraining(batch=batch, seed=seed)
-    if learning_rate > 0:
-        settings = replace(settings, learning_rate=learning_rate)
+    settings = _at_rate(settings, learning_rate)
     trainer = GeneratorTrainer(
         PictureSet.load(data), settings, Budget(steps, minutes), device, perceptor
     )
-    if resume and checkpoint.exists():
-        trainer.restore(checkpoint)
-    elif init is not None:
+    if init is not None and not (resume and checkpoint.exists()):
         trainer.start_from(init)
-    trainer.run(checkpoint)
-    print(checkpoint)
+    _train(trainer, checkpoint, resume)
 
 
 @app.command()
@@ -205,8 +216,7 @@ def prior(
     from gouache.training.prior import PriorTrainer, PriorTraining
 
     settings = PriorTraining(batch=batch, seed=seed, width=width, layers=layers)
-    if learning_rate > 0:
-        settings = replace(settings, learning_rate=learning_rate)
+    settings = _at_rate(settings, learning_rate)
     trainer = PriorTrainer(
         PictureSet.load(data),
         cache,
@@ -215,10 +225,7 @@ def prior(
         Budget(steps, minutes),
         device,
     )
-    if resume and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(checkpoint)
-    print(checkpoint)
+    _train(trainer, checkpoint, resume)
 
 
 @app.command()
@@ -290,8 +297,7 @@ def drawing(
     settings = DrawingTraining(
         batch=batch, crops=crops, adversarial_from=adversarial_from, seed=seed
     )
-    if learning_rate > 0:
-        settings = replace(settings, learning_rate=learning_rate)
+    settings = _at_rate(settings, learning_rate)
     painter = load_painter(generator)
     trunk = shipped_photo().trunks[0]
     assert isinstance(trunk, EfficientNet)
@@ -304,10 +310,7 @@ def drawing(
         device,
         None if painted is None else read_painted(painted, painter.code_dim),
     )
-    if resume and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(checkpoint)
-    print(checkpoint)
+    _train(trainer, checkpoint, resume)
 
 
 @app.command()

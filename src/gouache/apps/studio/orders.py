@@ -12,6 +12,7 @@ from typing import Any
 from gouache.config import PaintConfig, make_config, parse_perceptor, settings
 from gouache.editing.config import EditConfig, edit_settings, painting_config
 from gouache.errors import ConfigError
+from gouache.presets import GUIDES
 from gouache.prompts import parse_prompts
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -110,7 +111,7 @@ def installed_models() -> dict[str, list[str]]:
 
     found = {"latent": list(latents.names())}
     for kind in ("generator", "perceptor"):
-        names = ["pocket", "photo"] if kind == "perceptor" else ["pocket"]
+        names = list(GUIDES) if kind == "perceptor" else ["pocket"]
         for name in catalogue.names(kind):
             entry = catalogue.find(name)
             if name not in names and entry is not None and cache.cached(entry) is not None:
