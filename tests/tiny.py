@@ -12,10 +12,24 @@ from torch import Tensor
 
 from gouache.config import PaintConfig
 from gouache.engine.session import Session
+from gouache.generators.vqgan import VQGANConfig
 
 CELL = 4
 CODE_DIM = 6
 EMBED_DIM = 12
+# A real VQGAN, of the shipped one's kind.
+TINY_VQGAN = VQGANConfig(
+    ch=8,
+    ch_mult=(1, 1, 1),
+    num_res_blocks=1,
+    attn_resolutions=(),
+    resolution=32,
+    z_channels=8,
+    embed_dim=4,
+    n_embed=24,
+    patch_size=2,
+    norm_groups=4,
+)
 
 
 def _weights(seed: int, *shape: int) -> Tensor:

@@ -1,14 +1,16 @@
-"""The command line run in this process, with the shipped models at a small size."""
+"""The command line run in this process, with the shipped models at a small size; a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from gouache.apps import runner
 from gouache.apps.cli.main import run
+from studio_browser import CHROMIUM, TinyStudio, visit
 
 
 class Outcome(NamedTuple):
@@ -31,3 +33,53 @@ def gouache(
         return Outcome(code, out, err)
 
     return call
+
+
+class Killed(BaseException):
+    """Nothing in the program may catch what stands for SIGKILL."""
+
+
+@pytest.fixture
+def dies_at(
+    gouache: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """`dies_at(2, "paint", "x")`: killed after step 2 was painted and before it is recorded."""
+    record = runner._record
+
+    def call(killed_at: int, *arguments: str | Path) -> None:
+        def dying(folder: Any, session: Any, step: Any, save_every: int) -> None:
+            if step.index == killed_at:
+                raise Killed
+            record(folder, session, step, save_every)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "_record", dying)
+            with pytest.raises(Killed):
+                gouache(*arguments)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[TinyStudio]:
+    studio = TinyStudio(tmp_path / "runs")
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def page(browser: Any, studio: TinyStudio) -> Iterator[Any]:
+    """The studio's page; no script on it may make a mistake."""
+    page = visit(browser, studio.address)
+    yield page
+    assert page.mistakes == []
+    page.context.close()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.apps import runner
 from gouache.config import PaintConfig, make_config
 from gouache.output.png import read_metadata
 
@@ -47,25 +46,12 @@ def test_a_picture_is_replayed_and_read_as_settings(gouache):
 
 
 @pytest.mark.parametrize("killed_at", [0, 1])
-def test_killed_at_any_step(gouache, monkeypatch, killed_at):
+def test_killed_at_any_step(gouache, dies_at, killed_at):
     """A picture of the batch is known to both, the other to one of them only."""
     run = ["a castle", HOPE, "-q", *FAST, "--save-every", "1"]
     whole = gouache(*run, "--out", "whole.png")
     assert (whole.code, whole.err.splitlines()) == (0, [NOTE])
-    record = runner._record
-
-    class Killed(BaseException):
-        """Nothing in the program may catch what stands for SIGKILL."""
-
-    def dying(folder, session, step, save_every):
-        if step.index == killed_at:
-            raise Killed
-        record(folder, session, step, save_every)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runner, "_record", dying)
-        with pytest.raises(Killed):
-            gouache(*run, "--out", "x.png", "--run-dir", "run")
+    dies_at(killed_at, *run, "--out", "x.png", "--run-dir", "run")
     result = gouache("resume", "run", "-q")
     assert (result.code, result.err) == (0, "")
     for number in (1, 2):

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.apps import runner
 from gouache.output.png import read_metadata
 from gouache.weights.fingerprint import fingerprint
 from perceptors.clip_samples import archive, write_merges
@@ -43,7 +42,7 @@ def test_a_published_clip_guides(gouache, clip):
     assert metadata["config"]["guidance"]["contrast_weight"] == 0.0  # the preset of published ones
 
 
-def test_several_with_weights_replay_and_resume(gouache, clip, monkeypatch):
+def test_several_with_weights_replay_and_resume(gouache, clip, dies_at):
     both = ["--perceptor", "pocket", "--perceptor", f"{clip}:0.5"]
     run = ["a red apple", "-q", *SIZED, *both]
     assert gouache(*run, "--out", "x.png").code == 0
@@ -68,19 +67,7 @@ def test_several_with_weights_replay_and_resume(gouache, clip, monkeypatch):
     # So few steps may not change a single code; what they were scored by differs for certain.
     assert read_metadata(Path("alone.png"))["losses"] != metadata["losses"]
 
-    class Killed(BaseException):
-        pass
-
-    def dying(folder, session, step, save_every):
-        if step.index == 2:
-            raise Killed
-        record(folder, session, step, save_every)
-
-    record = runner._record
-    with monkeypatch.context() as patch:
-        patch.setattr(runner, "_record", dying)
-        with pytest.raises(Killed):
-            gouache(*run, "--out", "resumed.png", "--run-dir", "run", "--save-every", "1")
+    dies_at(2, *run, "--out", "resumed.png", "--run-dir", "run", "--save-every", "1")
     assert gouache("resume", "run", "-q").code == 0
     assert np.array_equal(pixels("resumed.png"), pixels("x.png"))
 

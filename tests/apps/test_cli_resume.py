@@ -30,21 +30,8 @@ def whole(gouache):
 
 
 @pytest.mark.parametrize("killed_at", range(8))
-def test_killed_at_any_step(gouache, whole, monkeypatch, killed_at):
-    record = runner._record
-
-    class Killed(BaseException):
-        """Nothing in the program may catch what stands for SIGKILL."""
-
-    def dying(folder, session, step, save_every):
-        if step.index == killed_at:
-            raise Killed
-        record(folder, session, step, save_every)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runner, "_record", dying)
-        with pytest.raises(Killed):
-            gouache(*RUN, "--out", "x.png", "--run-dir", "run")
+def test_killed_at_any_step(gouache, whole, dies_at, killed_at):
+    dies_at(killed_at, *RUN, "--out", "x.png", "--run-dir", "run")
     assert not Path("x.png").exists()
     result = gouache("resume", "run", "-q")
     assert result.code == 0

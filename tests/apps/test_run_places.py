@@ -38,25 +38,9 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 @pytest.fixture
-def killed(gouache, monkeypatch):
+def killed(dies_at):
     """Paints and dies before the third step."""
-    record = runner._record
-
-    class Killed(BaseException):
-        pass
-
-    def dying(folder, session, step, save_every):
-        if step.index == 2:
-            raise Killed
-        record(folder, session, step, save_every)
-
-    def paint(*arguments):
-        with monkeypatch.context() as patch:
-            patch.setattr(runner, "_record", dying)
-            with pytest.raises(Killed):
-                gouache(*RUN, *arguments)
-
-    return paint
+    return lambda *arguments: dies_at(2, *RUN, *arguments)
 
 
 def no_paths(folder: Path, *secrets: str) -> None:

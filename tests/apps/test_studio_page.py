@@ -18,14 +18,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is install
 SHOTS = os.environ.get("GOUACHE_SCREENSHOTS")  # a folder: writes docs/images/studio-*.png
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     with Server(tmp_path / "runs") as server:

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from studio_browser import (
     stroke,
     texts,
     until,
-    visit,
 )
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -32,29 +30,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is install
 
 LONG = 600  # steps: more than any test waits for
 SMALL, WIDE = "32x32", "48x24"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def studio(tmp_path: Path) -> Iterator[TinyStudio]:
-    studio = TinyStudio(tmp_path / "runs")
-    yield studio
-    studio.close()
-
-
-@pytest.fixture
-def page(browser: Any, studio: TinyStudio) -> Iterator[Any]:
-    page = visit(browser, studio.address)
-    yield page
-    assert page.mistakes == []
-    page.context.close()
 
 
 def paused(page: Any, prompt: str = "a red apple", size: str = SMALL) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from gouache.apps.studio.orders import (
 )
 from gouache.config import PaintConfig, make_config
 from gouache.editing.config import painting_config
-from studio_browser import CHROMIUM, TinyStudio, hold, until, visit
+from studio_browser import CHROMIUM, TinyStudio, hold, until
 
 BOTH = ",".join(PaintConfig.perceptor)
 
@@ -62,28 +61,10 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 with_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[TinyStudio]:
-    studio = TinyStudio(tmp_path / "runs")
+def studio(studio: TinyStudio) -> TinyStudio:
     studio.pace = 0.0
-    yield studio
-    studio.close()
-
-
-@pytest.fixture
-def page(browser: Any, studio: TinyStudio) -> Iterator[Any]:
-    page = visit(browser, studio.address)
-    yield page
-    assert page.mistakes == []
-    page.context.close()
+    return studio
 
 
 def shown(page: Any) -> dict[str, str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gouache.errors import ModelError
 from gouache.generators import load_generator
-from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.generators.vqgan import VQGAN
 from gouache.perceptors import load_perceptor
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.priors import loading
@@ -21,20 +21,9 @@ from gouache.priors.loading import Proposer
 from gouache.protocols import Generator
 from gouache.weights.saving import save_model
 from priors.tiny_prior import TINY, rngs, tiny
-from tiny import TinyGenerator
+from tiny import TINY_VQGAN, TinyGenerator
 
-SHAPE = VQGANConfig(
-    ch=8,
-    ch_mult=(1, 1, 1),
-    num_res_blocks=1,
-    attn_resolutions=(),
-    resolution=32,
-    z_channels=8,
-    embed_dim=3,
-    n_embed=20,
-    patch_size=2,
-    norm_groups=4,
-)
+SHAPE = replace(TINY_VQGAN, embed_dim=3, n_embed=20)
 CONFIG = replace(TINY, vocabulary=30522, context=6)
 
 

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingDecoder, enlarged
-from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
 from gouache.training import renderings
 from gouache.training.banks import banks, pen
+from gouache.training.codebook import contrast
 from gouache.training.compose import Composer
 from gouache.training.drawing import (
     DrawingTrainer,
@@ -30,11 +31,12 @@ from gouache.training.drawing import (
     sharpness_difference,
 )
 from gouache.training.drawing_judge import feature_distance, lanczos, lattice
-from gouache.training.drawing_pairs import Disturbance, Pairs, contrast
+from gouache.training.drawing_pairs import Disturbance, Pairs
 from gouache.training.loop import Budget
 from gouache.training.pack import PictureSet
 from gouache.training.renderings import draw_renderings, load_renderings
 from gouache.training.styles import STYLES, stylize
+from tiny import TINY_VQGAN
 from training.dataset_samples import pictures, sample
 
 SIDE = 128
@@ -59,18 +61,7 @@ def large() -> PictureSet:
 
 def vqgan(patch_size: int = 2) -> VQGAN:
     torch.manual_seed(0)
-    shape = VQGANConfig(
-        ch=8,
-        ch_mult=(1, 1, 1),
-        num_res_blocks=1,
-        attn_resolutions=(),
-        resolution=32,
-        z_channels=8,
-        embed_dim=4,
-        n_embed=24,
-        patch_size=patch_size,
-        norm_groups=4,
-    )
+    shape = replace(TINY_VQGAN, patch_size=patch_size)
     return VQGAN(shape).eval().requires_grad_(False)
 
 

@@ -27,22 +27,11 @@ from gouache.training.pack import PictureSet
 from gouache.training.prior import Pool, PriorTrainer, PriorTraining
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import TOKENIZER
+from tiny import TINY_VQGAN
 from training.dataset_samples import pictures
 
 SETTINGS = PriorTraining(
     batch=16, layers=1, width=16, pool=300, fill=100, fresh=4, scored_share=1.0
-)
-SHAPE = VQGANConfig(
-    ch=8,
-    ch_mult=(1, 1, 1),
-    num_res_blocks=1,
-    attn_resolutions=(),
-    resolution=32,
-    z_channels=8,
-    embed_dim=4,
-    n_embed=24,
-    patch_size=2,
-    norm_groups=4,
 )
 GRID = 4
 
@@ -62,7 +51,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
 def save_generator(path: Path, seed: int = 0, codes: int = 24) -> VQGAN:
     """A random VQGAN's checkpoint, and the VQGAN as painting would load it."""
     torch.manual_seed(seed)
-    model = VQGAN(VQGANConfig.from_dict({**SHAPE.to_dict(), "n_embed": codes}))
+    model = VQGAN(VQGANConfig.from_dict({**TINY_VQGAN.to_dict(), "n_embed": codes}))
     sums = torch.randn(codes, 4, generator=torch.Generator().manual_seed(seed))
     moving = {"counts": torch.full((codes,), 2.0), "sums": sums}
     config = model.config.to_dict()

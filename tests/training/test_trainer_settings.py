@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.generators.vqgan import VQGAN
 from gouache.training import perceptor
 from gouache.training.codebook import MovingCodebook
 from gouache.training.compose import Batch
@@ -24,6 +24,7 @@ from gouache.training.perceptor import (
     rivals_mask,
 )
 from gouache.weights.shipped import TOKENIZER
+from tiny import TINY_VQGAN
 from training.dataset_samples import pictures
 
 GENERATOR = GeneratorTraining(
@@ -144,18 +145,7 @@ def test_crops_have_the_size_of_whole_pictures() -> None:
 
 def small_vqgan() -> VQGAN:
     torch.manual_seed(0)
-    shape = VQGANConfig(
-        ch=8,
-        ch_mult=(1, 1),
-        num_res_blocks=1,
-        attn_resolutions=(),
-        resolution=32,
-        z_channels=8,
-        embed_dim=4,
-        n_embed=24,
-        patch_size=2,
-        norm_groups=4,
-    )
+    shape = replace(TINY_VQGAN, ch_mult=(1, 1))
     model = VQGAN(shape).eval().requires_grad_(False)
     model.codebook.copy_(torch.randn(24, 4))
     return model
