@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import CutoutConfig
 from gouache.cutouts import CutoutParams, apply, sample
 from gouache.ops.warp import warp
+from gouache.settings.config import CutoutConfig
 
 CASES = ((128, 64, 24), (256, 224, 32))  # side of the picture, of a cutout, number of cutouts
 REPEATS = 15

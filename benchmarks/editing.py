@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from gouache.config import parse_perceptor
 from gouache.editing import EditConfig, edit
 from gouache.editing.crops import embed_phrase
 from gouache.editing.mask import read_source, score
 from gouache.editing.shapes import bounding_box, feathered
-from gouache.engine.models import load_guides
+from gouache.networks.models import load_guides
 from gouache.ops.images import grid_pil, to_tensor
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
+from gouache.settings.config import parse_perceptor
 
 SCENES = Path(__file__).parent / "scenes"
 SIDES = ("left", "right")

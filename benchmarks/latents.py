@@ -21,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import make_config
 from gouache.engine.session import Session
 from gouache.generators import load_generator
 from gouache.ops.images import grid_pil, load_image, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
+from gouache.settings.config import make_config
 
 METHODS: dict[str, dict[str, Any]] = {
     "quantized + L2": {"latent": "quantized", "latent_weight": 0.1},

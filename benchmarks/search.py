@@ -34,15 +34,15 @@ from torch import Tensor
 
 from gouache.atomic import write_bytes
 from gouache.bench.compare import peak_resident
-from gouache.config import PaintConfig, make_config
-from gouache.engine.devices import autocast_dtype
-from gouache.engine.models import Guide, prepare
 from gouache.engine.session import Session
 from gouache.errors import ConfigError, GouacheError
 from gouache.generators import load_generator
+from gouache.networks.devices import autocast_dtype
+from gouache.networks.models import Guide, prepare
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator
+from gouache.settings.config import PaintConfig, make_config
 from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS, ClassPrompt
 from gouache.training.judge import Judge, load_judge
 

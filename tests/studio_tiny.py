@@ -12,8 +12,8 @@ from PIL import Image
 
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
-from gouache.config import make_config
 from gouache.engine import Session
+from gouache.settings.config import make_config
 from studio_client import tiny_build
 
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gouache.config import MAX_PROMPT_CHARS
 from gouache.errors import PromptError
 from gouache.prompts import (
     MAX_PARTS,
@@ -26,6 +25,7 @@ from gouache.prompts import (
     parse_prompts,
     web_address,
 )
+from gouache.settings.config import MAX_PROMPT_CHARS
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import PaintConfig
 from gouache.engine.session import Session
 from gouache.generators.vqgan import VQGANConfig
+from gouache.settings.config import PaintConfig
 
 CELL = 4
 CODE_DIM = 6

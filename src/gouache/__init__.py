@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from gouache._version import __version__
 
 if TYPE_CHECKING:
-    from gouache.config import PaintConfig, make_config
     from gouache.editing import EditConfig, edit, find_mask
     from gouache.engine import Painting, Session, resume_session, save_session
     from gouache.engine.paint import paint
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
     from gouache.generators import load_generator
     from gouache.perceptors import load_perceptor
     from gouache.protocols import Step
+    from gouache.settings.config import PaintConfig, make_config
 
 _HOMES = {
     "EditConfig": "gouache.editing.config",
     "GouacheError": "gouache.errors",
-    "PaintConfig": "gouache.config",
+    "PaintConfig": "gouache.settings.config",
     "Painting": "gouache.engine",
     "Session": "gouache.engine",
     "Step": "gouache.protocols",
@@ -34,7 +34,7 @@ _HOMES = {
     "find_mask": "gouache.editing",
     "load_generator": "gouache.generators",
     "load_perceptor": "gouache.perceptors",
-    "make_config": "gouache.config",
+    "make_config": "gouache.settings.config",
     "paint": "gouache.engine",
     "resume_session": "gouache.engine",
     "save_session": "gouache.engine",

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from gouache.config import PaintConfig, parse_perceptor
 from gouache.prompts import Prompt, format_prompt, parse_image_prompt
+from gouache.settings.config import PaintConfig, parse_perceptor
 
 if TYPE_CHECKING:
     from typing import Literal

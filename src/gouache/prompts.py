@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from gouache.config import MAX_PROMPT_CHARS
 from gouache.errors import PromptError
+from gouache.settings.config import MAX_PROMPT_CHARS
 
 MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
 MAX_SEED = 2**63 - 1

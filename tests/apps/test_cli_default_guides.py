@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.config import PaintConfig, make_config
 from gouache.output.png import read_metadata
+from gouache.settings.config import PaintConfig, make_config
 
 FAST = ["--size", "48x32", "--steps", "2", "--num-cutouts", "3"]
 HOPE = "effervescent hope"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.config import make_config, settings
 from gouache.output.png import read_metadata
+from gouache.settings.config import make_config, settings
 from small import SMALL
 
 

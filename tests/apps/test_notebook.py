@@ -162,7 +162,7 @@ def test_html_pieces() -> None:
 def test_example_notebooks_run(path: Path, tmp_path: Path) -> None:
     document = nbformat.read(path, as_version=4)
     # As they are, but with the faster of the guides where they name none.
-    fast = 'from gouache.config import PRESETS; PRESETS["photo"] |= PRESETS["pocket"]'
+    fast = 'from gouache.settings.config import PRESETS; PRESETS["photo"] |= PRESETS["pocket"]'
     document.cells.insert(0, nbformat.v4.new_code_cell(fast))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(tmp_path / "ipython")}
     client = nbclient.NotebookClient(

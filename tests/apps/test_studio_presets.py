@@ -17,8 +17,8 @@ from gouache.apps.studio.orders import (
     read_order,
     settings_table,
 )
-from gouache.config import PaintConfig, make_config
 from gouache.editing.config import painting_config
+from gouache.settings.config import PaintConfig, make_config
 from studio_browser import CHROMIUM, TinyStudio, hold, until
 
 BOTH = ",".join(PaintConfig.perceptor)

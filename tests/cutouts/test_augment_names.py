@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.config import AUGMENTATIONS, PaintConfig
 from gouache.figures.cutouts import strip
 from gouache.ops.images import to_pil
+from gouache.settings.config import AUGMENTATIONS, PaintConfig
 from tiny import tiny_session
 
 

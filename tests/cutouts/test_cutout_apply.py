@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import AUGMENTATIONS, CutoutConfig
 from gouache.cutouts import CutoutParams, apply, sample
 from gouache.errors import ImageError
+from gouache.settings.config import AUGMENTATIONS, CutoutConfig
 
 # Many cutouts of every size, whatever the defaults are.
 cutout_config = partial(CutoutConfig, num_cutouts=24, whole_share=0.35, cut_min=0.45)

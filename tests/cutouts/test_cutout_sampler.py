@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.config import AUGMENTATIONS, CutoutConfig
 from gouache.cutouts import CutoutParams, sample
 from gouache.errors import ConfigError, StateError
+from gouache.settings.config import AUGMENTATIONS, CutoutConfig
 
 # Many cutouts of every size, whatever the defaults are.
 cutout_config = partial(CutoutConfig, num_cutouts=24, whole_share=0.35, cut_min=0.45)

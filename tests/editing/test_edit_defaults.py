@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gouache.config import PaintConfig, make_config
 from gouache.editing import edit
 from gouache.editing.config import DEFAULTS, painting_config
 from gouache.engine import Guide
 from gouache.perceptors import load_perceptor
+from gouache.settings.config import PaintConfig, make_config
 from tiny import TinyGenerator, TinyPerceptor
 
 

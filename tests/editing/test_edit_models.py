@@ -15,11 +15,11 @@ from torch import Tensor
 from gouache.bench.networks import RandomClip
 from gouache.editing import edit, find_mask
 from gouache.editing.editor import EditConfig, make_plan, start
-from gouache.engine import compiling
 from gouache.engine.build import prepare
-from gouache.engine.devices import perceptor_device
-from gouache.engine.models import Models
 from gouache.generators import generators
+from gouache.networks import compiling
+from gouache.networks.devices import perceptor_device
+from gouache.networks.models import Models
 from gouache.perceptors import load_perceptor, perceptors
 from gouache.perceptors.clip import ClipConfig, ClipPerceptor
 from gouache.perceptors.preprocessing import Preprocessing

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from gouache.apps.cli.main import run
-from gouache.config import make_config
 from gouache.editing import EditConfig, edit, find_mask
 from gouache.editing.editor import composite, start
 from gouache.editing.editor import make_plan as plan_of
 from gouache.editing.mask import Mask, read_mask, read_source
 from gouache.editing.shapes import feathered, grown, otsu_threshold, without_specks
 from gouache.errors import ConfigError, ImageError, PromptError
+from gouache.settings.config import make_config
 
 SCENES = Path(__file__).parents[2] / "benchmarks" / "scenes"
 SCENE = SCENES / "01.png"

@@ -16,9 +16,9 @@ from gouache.editing.editor import EditPlan, start
 from gouache.editing.mask import check_phrase
 from gouache.editing.relative import directions
 from gouache.engine.build import prepare
-from gouache.engine.models import Guide
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.errors import PromptError
+from gouache.networks.models import Guide
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 SOURCE = Image.new("RGB", (32, 24), (200, 30, 40))

@@ -14,9 +14,9 @@ import gouache.engine.objective as objective
 from gouache.cutouts import sample
 from gouache.engine import Session, save_session
 from gouache.engine.checkpoint import resume_session
-from gouache.engine.models import Guide
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.errors import ConfigError
+from gouache.networks.models import Guide
 from gouache.perceptors import perceptors
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import gouache.engine.objective as objective
-from gouache.config import PaintConfig
 from gouache.engine import Session
-from gouache.engine.models import Guide, Models
 from gouache.engine.paint import paint
 from gouache.errors import ConfigError, ModelError
+from gouache.networks.models import Guide, Models
 from gouache.perceptors import perceptors
+from gouache.settings.config import PaintConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 

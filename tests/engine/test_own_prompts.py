@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gouache.config import make_config
 from gouache.engine import (
     Guide,
     Session,
@@ -22,13 +21,14 @@ from gouache.engine import (
     save_session,
     terms,
 )
-from gouache.engine.models import Models
 from gouache.engine.objective import score
 from gouache.engine.targets import StagePlan, Target, groups, plan_stages
 from gouache.errors import ConfigError, PromptError, StateError
 from gouache.losses import ContrastLoss, PromptLoss, shared_rivals
+from gouache.networks.models import Models
 from gouache.output.png import read_metadata
 from gouache.prompts import Prompt
+from gouache.settings.config import make_config
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 # First wishes that differ in weight only, or in stop only; "rain" in the same place of two of them.

@@ -8,10 +8,10 @@ import sys
 
 import torch
 
-from gouache.config import PaintConfig
-from gouache.engine.models import Models
 from gouache.generators import load_generator
+from gouache.networks.models import Models
 from gouache.perceptors import load_perceptor
+from gouache.settings.config import PaintConfig
 
 
 def picture(size: int, count: int = 2) -> torch.Tensor:

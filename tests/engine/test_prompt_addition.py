@@ -9,14 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gouache.config import PaintConfig
 from gouache.engine import resume_session, save_session
-from gouache.engine.models import Guide
 from gouache.engine.session import Session
 from gouache.engine.targets import Target, add_up
 from gouache.errors import PromptError
 from gouache.losses import ContrastLoss, PromptLoss
+from gouache.networks.models import Guide
 from gouache.prompts import Prompt
+from gouache.settings.config import PaintConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 A, B, C = F.normalize(torch.randn(3, 1, 12, generator=torch.Generator().manual_seed(0)), dim=-1)

@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from gouache.config import OptimizerConfig
-from gouache.engine.devices import autocast_dtype, resolve_device
 from gouache.engine.optimizer import build_optimizer, clip_per_picture, forget_cells
 from gouache.engine.schedule import learning_rate, stage_at, steps_per_stage
 from gouache.errors import ConfigError
+from gouache.networks.devices import autocast_dtype, resolve_device
+from gouache.settings.config import OptimizerConfig
 
 CONFIG = OptimizerConfig(learning_rate=0.2, lr_schedule="linear", lr_warmup=4, lr_final=0.5)
 

@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.engine import Session
-from gouache.engine.canvas import Canvas
 from gouache.engine.edits import changed_pixels, read_mask
 from gouache.errors import ImageError, PromptError
+from gouache.networks.canvas import Canvas
 from gouache.ops.images import to_pil
 from gouache.prompts import Prompt
 from tiny import CELL, TinyGenerator, TinyPerceptor, tiny_config, tiny_session

@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gouache.config import PaintConfig
 from gouache.engine import Session, resume_session, save_session, starts
 from gouache.engine.build import prepare
-from gouache.engine.canvas import Canvas
-from gouache.engine.models import Guide, Models
 from gouache.engine.objective import score
-from gouache.engine.seeding import picture_rngs
 from gouache.engine.starts import Rehearse, asked_for, choose_start
 from gouache.engine.targets import StagePlan, plan_stages
+from gouache.networks.canvas import Canvas
+from gouache.networks.models import Guide, Models
+from gouache.ops.seeding import picture_rngs
 from gouache.priors import loading
 from gouache.protocols import LossContext
+from gouache.settings.config import PaintConfig
 from tiny import CODE_DIM, TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 REHEARSED: dict[str, Any] = {"start_tries": 3, "start_steps": 2}

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import make_config
 from gouache.engine import Guide, Session, paint, resume_session, save_session
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.perceptors import load_perceptor
+from gouache.settings.config import make_config
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 KNOWN = {"hope": 0.0, "a blue boat": 0.4}

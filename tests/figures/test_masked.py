@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from gouache.engine import compiling
 from gouache.figures import masked
 from gouache.figures.making import Made
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import Cell, Order, Recipe
 from gouache.generators import generators
+from gouache.networks import compiling
 from gouache.perceptors import perceptors
 from tiny import TinyGenerator, TinyPerceptor
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.engine.memory import kept_bytes
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.generators.vqgan_tiled import affine, decode_tiled, margin_of, split
+from gouache.networks.memory import kept_bytes
 
 
 def tiny(**changes: object) -> VQGAN:

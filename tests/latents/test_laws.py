@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.config import LatentConfig
 from gouache.engine import resume_session, save_session
 from gouache.errors import StateError
 from gouache.latents import latents
 from gouache.protocols import Latent
+from gouache.settings.config import LatentConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_session
 
 SHAPE = (2, 6, 5, 8)

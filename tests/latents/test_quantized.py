@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.config import LatentConfig
 from gouache.errors import ConfigError, StateError
 from gouache.latents import latents
 from gouache.latents.quantized import QuantizedLatent
 from gouache.protocols import Generator
+from gouache.settings.config import LatentConfig
 from tiny import TinyGenerator
 
 SHAPE = (2, 6, 3, 4)

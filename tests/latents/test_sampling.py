@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.config import LatentConfig, make_config
 from gouache.latents.sampling import SamplingLatent
+from gouache.settings.config import LatentConfig, make_config
 from tiny import TinyGenerator, tiny_session
 
 CODES = TinyGenerator().codebook

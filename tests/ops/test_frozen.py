@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gouache.engine.memory import kept_bytes
+from gouache.networks.memory import kept_bytes
 from gouache.ops.frozen import conv
 
 

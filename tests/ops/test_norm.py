@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gouache.engine.memory import kept_bytes
+from gouache.networks.memory import kept_bytes
 from gouache.ops import norm as module
 from gouache.ops.norm import norm_silu
 

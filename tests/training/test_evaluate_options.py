@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gouache.apps.cli.main import app
-from gouache.config import PaintConfig
 from gouache.errors import TrainingError
+from gouache.settings.config import PaintConfig
 from gouache.training import evaluate
 from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
 from gouache.training.evaluate import JUDGES, SHEETS, evaluate_models

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gouache.config import PaintConfig
 from gouache.errors import ModelError
 from gouache.generators import generators, load_generator
 from gouache.perceptors import load_perceptor, perceptors
+from gouache.settings.config import PaintConfig
 from gouache.weights import catalogue as module
 from gouache.weights.catalogue import catalogue, find, from_hub, parse_hub, shipped
 from gouache.weights.records import is_name

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gouache.apps.outputs import Outputs
 from gouache.apps.written import Written
-from gouache.config import PaintConfig
 from gouache.errors import GouacheError
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
+from gouache.settings.config import PaintConfig
 
 
 def finished_config(

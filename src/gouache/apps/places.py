@@ -16,13 +16,13 @@ from typing import Any
 
 from gouache.apps.outputs import Outputs
 from gouache.atomic import atomic_path
-from gouache.config import PaintConfig
 from gouache.engine.state import MAY_DIFFER, differences, source_of
 from gouache.errors import GouacheError, StateError
 from gouache.inputs import below_home, from_home, portable
 from gouache.output.run_folder import RunFolder
 from gouache.output.state import load_state
 from gouache.prompts import one_line
+from gouache.settings.config import PaintConfig
 
 PLACES = "places.json"
 _EDIT = "edit.json"  # what the studio keeps of an edit

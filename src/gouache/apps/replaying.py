@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gouache.config import PaintConfig, parse_perceptor
 from gouache.errors import ConfigError, GouacheError, StateError
 from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
 from gouache.output.documents import check_document, later_version, unusable
 from gouache.prompts import one_line, parse_image_prompt
+from gouache.settings.config import PaintConfig, parse_perceptor
 
 _OPTIONS = {"init_image": "--init-image", "image_prompts": "--image-prompt"}
 _WHAT = {"init_image": "init image", "image_prompts": "image prompt"}

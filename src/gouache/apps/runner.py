@@ -23,7 +23,6 @@ from gouache.apps.places import check_run, keep_places, run_settings, stored_out
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
 from gouache.apps.written import Written
-from gouache.config import PaintConfig
 from gouache.editing.editor import EditPlan, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError
@@ -34,6 +33,7 @@ from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
 from gouache.protocols import Step
 from gouache.reserve import reserve
+from gouache.settings.config import PaintConfig
 from gouache.watching import watching
 
 Touch = Callable[[Picture], Picture]

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from gouache.config import PaintConfig, Setting, flatten, settings
 from gouache.errors import ConfigError
 from gouache.prompts import NOT_FETCHED, one_line, web_address
+from gouache.settings.config import PaintConfig, Setting, flatten, settings
 
 MAX_BYTES = 64 << 20  # 256 prompts of the greatest length, escaped, are half of that
 MAX_VALUES = 100_000

@@ -17,10 +17,10 @@ from gouache.bench.naive import NaiveLoop
 from gouache.bench.networks import as_published, networks
 from gouache.bench.stages import count_flops, product_rate, timed_step, wait_for
 from gouache.bench.workers import Worker
-from gouache.config import PaintConfig, make_config
 from gouache.engine import Session
-from gouache.engine.models import Guide, prepare
+from gouache.networks.models import Guide, prepare
 from gouache.ops.allocator import give_back, keep_freed
+from gouache.settings.config import PaintConfig, make_config
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from gouache.config import CutoutConfig
 from gouache.errors import ConfigError, StateError
+from gouache.settings.config import CutoutConfig
 
 # A cutout of fewer pixels than two cells of an f16 generator holds nothing a guide could name.
 MIN_SIDE = 32

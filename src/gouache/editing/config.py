@@ -1,4 +1,4 @@
-"""Settings of masks and edits, beside those of `gouache.config`. Standard library only."""
+"""Settings of masks and edits, beside those of `gouache.settings.config`. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gouache.config import PaintConfig, Setting, check_setting, coerce_setting, make_config
-from gouache.sections import setting
+from gouache.settings.config import PaintConfig, Setting, check_setting, coerce_setting, make_config
+from gouache.settings.sections import setting
 
 # What edits want otherwise than pictures do. Coarse levels would move all of the picture.
 DEFAULTS: dict[str, Any] = {"latent": "quantized", "perceptor": ("pocket",)}

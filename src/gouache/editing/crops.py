@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import halting
-from gouache.engine.devices import in_precision, perceptor_device
 from gouache.engine.targets import phrasings
 from gouache.losses import rivals
+from gouache.networks.devices import in_precision, perceptor_device
 from gouache.protocols import Perceptor
 
 SCALES = (0.3, 0.42, 0.6, 0.8)  # sides of the crops, as shares of the picture's short side

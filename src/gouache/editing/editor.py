@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from gouache.config import PaintConfig
 from gouache.editing import shapes
 from gouache.editing.composite import composite, warn_lossy, warn_reduced
 from gouache.editing.config import DEFAULTS, EditConfig, painting_config, split
@@ -31,17 +30,18 @@ from gouache.editing.mask import (
 from gouache.editing.relative import check_relative, directions
 from gouache.engine import Guide, Painting, Session, finish
 from gouache.engine.build import Parts, prepare, validate
-from gouache.engine.canvas import Canvas
-from gouache.engine.devices import perceptor_device
-from gouache.engine.models import Models, names_of
 from gouache.engine.source import Source
 from gouache.errors import ConfigError
 from gouache.inputs import Input
 from gouache.losses import DirectionLoss, StructureLoss
+from gouache.networks.canvas import Canvas
+from gouache.networks.devices import perceptor_device
+from gouache.networks.models import Models, names_of
 from gouache.ops.images import upright
 from gouache.ops.profiles import flat
 from gouache.ops.sums import object_sum, pixels_sha256
 from gouache.protocols import Generator, Loss, Perceptor
+from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -14,20 +14,20 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from gouache.config import parse_perceptor
 from gouache.editing import shapes
 from gouache.editing.config import DEFAULTS, EditConfig
 from gouache.editing.sight import look
-from gouache.engine.devices import resolve_device
-from gouache.engine.models import Guide, load_guides
 from gouache.engine.words import check_words
 from gouache.errors import ConfigError, ImageError, PromptError
+from gouache.networks.devices import resolve_device
+from gouache.networks.models import Guide, load_guides
 from gouache.ops.images import encode, read_picture, to_tensor
 from gouache.ops.masks import mask_picture
 from gouache.ops.profiles import flat
 from gouache.output.png import save_picture
 from gouache.prompts import Prompt, one_line, parse_prompts
 from gouache.protocols import Perceptor
+from gouache.settings.config import parse_perceptor
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

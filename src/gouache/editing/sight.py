@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.editing import crops, shapes
-from gouache.engine.models import Guide
 from gouache.engine.targets import SILENT, confidence, phrasings
+from gouache.networks.models import Guide
 from gouache.protocols import Classifying, Perceptor, SelfAware
 
 _SECOND = 0.5  # what another guide's map counts beside the leading one's

@@ -2,11 +2,11 @@
 
 from gouache.engine.build import validate
 from gouache.engine.checkpoint import resume_session, save_session
-from gouache.engine.models import Guide
 from gouache.engine.paint import Painting, finish, paint
 from gouache.engine.record import picture_record
 from gouache.engine.session import Session
 from gouache.engine.state import SessionState
+from gouache.networks.models import Guide
 
 __all__ = [
     "Guide",

@@ -12,22 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import MAX_COUNT, PaintConfig
-from gouache.engine.canvas import Canvas
-from gouache.engine.compiling import compiled, wanted
-from gouache.engine.devices import autocast_dtype, resolve_device
-from gouache.engine.models import Guide, Models
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
-from gouache.engine.seeding import picture_rngs
 from gouache.engine.source import Source
 from gouache.engine.starts import Rehearse, choose_start
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
 from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
+from gouache.networks.canvas import Canvas
+from gouache.networks.compiling import compiled, wanted
+from gouache.networks.devices import autocast_dtype, resolve_device
+from gouache.networks.models import Guide, Models
 from gouache.ops.images import load_image
+from gouache.ops.seeding import picture_rngs
 from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor, Step
+from gouache.settings.config import MAX_COUNT, PaintConfig
 from gouache.watching import watcher
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gouache.config import PaintConfig
 from gouache.engine.build import Parts, prepare_blank
-from gouache.engine.models import Guide
 from gouache.engine.session import Session
 from gouache.engine.state import SessionState, check_source
 from gouache.errors import GouacheError, StateError
 from gouache.inputs import with_models_at
+from gouache.networks.models import Guide
 from gouache.output.state import load_state, save_state
 from gouache.protocols import Generator, Loss, Perceptor
+from gouache.settings.config import PaintConfig
 
 
 def save_session(session: Session, path: str | Path) -> None:

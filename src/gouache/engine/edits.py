@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.engine.canvas import Canvas
 from gouache.errors import ImageError
+from gouache.networks.canvas import Canvas
 from gouache.ops.masks import mask_picture
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from gouache import cutouts, halting
-from gouache.config import PaintConfig
-from gouache.engine.canvas import Canvas
-from gouache.engine.models import Guide, Models
 from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import SteppedLoss
+from gouache.networks.canvas import Canvas
+from gouache.networks.models import Guide, Models
 from gouache.protocols import Latent, Loss, LossContext, SourceViews
+from gouache.settings.config import PaintConfig
 
 
 @dataclass(frozen=True)

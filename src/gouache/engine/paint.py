@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from gouache import html
-from gouache.config import PaintConfig, make_config
-from gouache.engine.models import Guide, names_of
 from gouache.engine.record import picture_record
 from gouache.engine.session import Session
 from gouache.errors import ConfigError
+from gouache.networks.models import Guide, names_of
 from gouache.ops.images import encode, to_pil, together
 from gouache.output.png import save_picture
 from gouache.protocols import Generator, Perceptor, Step
+from gouache.settings.config import PaintConfig, make_config
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from gouache.config import OptimizerConfig
 from gouache.errors import ConfigError
+from gouache.settings.config import OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, step: int, num_steps: int) -> float:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gouache.config import PaintConfig
 from gouache.engine import edits, state
 from gouache.engine.build import Parts, prepare
 from gouache.engine.display import session_html, session_png
-from gouache.engine.models import Guide
 from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
     build_optimizer,
@@ -28,15 +26,17 @@ from gouache.engine.optimizer import (
     take_step,
 )
 from gouache.engine.schedule import learning_rate, stage_at
-from gouache.engine.seeding import rng_states, set_rng_states
 from gouache.engine.state import SessionState
 from gouache.engine.targets import StagePlan, encode_prompts
 from gouache.errors import PromptError, StateError
 from gouache.inputs import models_at
 from gouache.latents import latents
+from gouache.networks.models import Guide
 from gouache.ops.allocator import give_back
+from gouache.ops.seeding import rng_states, set_rng_states
 from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
+from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gouache import cutouts
-from gouache.config import CutoutConfig
-from gouache.engine.models import Models
+from gouache.networks.models import Models
 from gouache.protocols import Loss, Perceptor, SourceViews
+from gouache.settings.config import CutoutConfig
 
 _MASK_VIEW = 16  # side of the cutouts in which the mask's share is measured
 

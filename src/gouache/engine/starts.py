@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import halting
-from gouache.config import PaintConfig
-from gouache.engine.canvas import Canvas
-from gouache.engine.models import Models
 from gouache.engine.objective import score
 from gouache.engine.targets import StagePlan
+from gouache.networks.canvas import Canvas
+from gouache.networks.models import Models
 from gouache.ops.images import noise_image
+from gouache.settings.config import PaintConfig
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
 """(starts, chance, canvas) -> their latents after a few steps from there, each with its chance."""

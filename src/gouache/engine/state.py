@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gouache.config import PaintConfig, settings
-from gouache.engine.models import Models
 from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target
 from gouache.errors import StateError
 from gouache.inputs import Input, base_name, files_of, portable, portable_model
+from gouache.networks.models import Models
 from gouache.output.documents import FORMAT
 from gouache.prompts import Prompt
+from gouache.settings.config import PaintConfig, settings
 
 # They say where and how to compute, not what; a run may move to another machine.
 MAY_DIFFER = frozenset({"device", "precision", "compile"})

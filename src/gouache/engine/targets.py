@@ -14,12 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import halting
-from gouache.config import PaintConfig
-from gouache.engine.models import Models
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.words import check_words, listed
 from gouache.errors import PromptError
 from gouache.inputs import base_name, file_sha256
+from gouache.networks.models import Models
 from gouache.ops.images import load_image, to_tensor
 from gouache.prompts import (
     MAX_NUMBER,
@@ -32,6 +31,7 @@ from gouache.prompts import (
     parse_prompts,
 )
 from gouache.protocols import Perceptor, SelfAware
+from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image

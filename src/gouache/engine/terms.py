@@ -9,8 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gouache.config import PaintConfig
-from gouache.engine.models import Guide
 from gouache.engine.targets import Target, add_up, groups
 from gouache.latents import latents
 from gouache.losses import (
@@ -21,7 +19,9 @@ from gouache.losses import (
     TotalVariationLoss,
     shared_rivals,
 )
+from gouache.networks.models import Guide
 from gouache.protocols import Loss
+from gouache.settings.config import PaintConfig
 
 
 def guide_terms(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from gouache import cutouts
-from gouache.config import AUGMENTATIONS, CutoutConfig
 from gouache.figures.sheet import sheet
 from gouache.ops.images import to_pil, to_tensor
+from gouache.settings.config import AUGMENTATIONS, CutoutConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from gouache import cutouts
-from gouache.config import CutoutConfig
-from gouache.engine.devices import in_precision
+from gouache.networks.devices import in_precision
 from gouache.ops.images import to_tensor
 from gouache.protocols import Perceptor
+from gouache.settings.config import CutoutConfig
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,8 +10,8 @@ from gouache.figures.words import WORDS
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from gouache.config import PaintConfig
-    from gouache.engine.models import Models
+    from gouache.networks.models import Models
+    from gouache.settings.config import PaintConfig
 
 STEPS = 100
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gouache.config import PaintConfig, make_config
 from gouache.engine import Session, picture_record
 from gouache.engine.build import prepare
-from gouache.engine.devices import resolve_device
-from gouache.engine.models import Models
 from gouache.errors import ConfigError
 from gouache.figures.judging import similarity
 from gouache.figures.recipe import OURS, Cell
 from gouache.figures.systems import System, systems
 from gouache.figures.words import WORDS
 from gouache.inputs import inputs_of, portable
+from gouache.networks.devices import resolve_device
+from gouache.networks.models import Models
 from gouache.ops.images import to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
+from gouache.settings.config import PaintConfig, make_config
 
 if TYPE_CHECKING:
     from PIL.Image import Image

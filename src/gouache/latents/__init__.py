@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gouache.config import LatentConfig
 from gouache.protocols import Generator, Latent
 from gouache.registry import Registry
+from gouache.settings.config import LatentConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gouache.config import LatentConfig
 from gouache.errors import StateError
 from gouache.protocols import Generator
+from gouache.settings.config import LatentConfig
 
 
 class FreeLatent(ABC):

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import LatentConfig
 from gouache.latents.quantized import QuantizedLatent
 from gouache.protocols import Generator
+from gouache.settings.config import LatentConfig
 
 FACTORS = (2, 4, 8)  # how much coarser each further level is
 SMALLEST = 2  # cells of a level's shorter side: a level of one cell would only shift all colours

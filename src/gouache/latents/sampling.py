@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.config import LatentConfig
 from gouache.latents.free import FreeLatent
 from gouache.ops.codes import squared_norms, straight_through
 from gouache.protocols import Generator
+from gouache.settings.config import LatentConfig
 
 
 class SamplingLatent(FreeLatent):

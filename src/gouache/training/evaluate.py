@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gouache.config import PaintConfig, make_config, parse_perceptor
-from gouache.engine.models import Guide
 from gouache.engine.session import Session
 from gouache.errors import TrainingError
 from gouache.generators import load_generator
+from gouache.networks.models import Guide
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator, Perceptor
+from gouache.settings.config import PaintConfig, make_config, parse_perceptor
 from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
 from gouache.training.codebook import psnr
 from gouache.training.dataset import PictureSet

@@ -53,7 +53,7 @@ def bench(
     from gouache.atomic import write_bytes
     from gouache.bench.compare import compare
     from gouache.bench.report import machine, stage_table, table
-    from gouache.engine.devices import autocast_dtype, resolve_device
+    from gouache.networks.devices import autocast_dtype, resolve_device
 
     place = resolve_device(device)
     for part in precisions:

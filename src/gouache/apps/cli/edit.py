@@ -37,11 +37,11 @@ def mask(
 ) -> int:
     """Find what a phrase names in a picture: a grey picture, white where it is."""
     from gouache.apps.fetching import fetch_missing
-    from gouache.config import parse_perceptor
     from gouache.editing import EditConfig, find_mask
     from gouache.editing.config import DEFAULTS
     from gouache.editing.mask import check_phrase, read_source
-    from gouache.engine.devices import resolve_device
+    from gouache.networks.devices import resolve_device
+    from gouache.settings.config import parse_perceptor
 
     check_phrase(phrase)
     config = EditConfig().updated(**given)

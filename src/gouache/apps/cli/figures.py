@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import PAINT, with_settings
-from gouache.config import PaintConfig, make_config
 from gouache.errors import ConfigError, PromptError
 from gouache.registry import nearest
+from gouache.settings.config import PaintConfig, make_config
 
 MAX_PROMPTS = 1000
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.config import AUGMENTATIONS, PRESETS, Setting, settings
 from gouache.editing.config import MASK_SETTINGS, edit_settings
+from gouache.settings.config import AUGMENTATIONS, PRESETS, Setting, settings
 
 _PANELS = {
     "": "Picture",

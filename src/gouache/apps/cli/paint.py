@@ -11,8 +11,8 @@ import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.outputs import Outputs, reserved
-from gouache.config import PaintConfig, make_config
 from gouache.errors import PromptError
+from gouache.settings.config import PaintConfig, make_config
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[

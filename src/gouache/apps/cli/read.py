@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.printing import print_json
-from gouache.config import PaintConfig, settings
+from gouache.settings.config import PaintConfig, settings
 
 
 def info(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from gouache.apps.studio.runs import Run
-from gouache.config import PaintConfig
 from gouache.engine import Guide, Session
-from gouache.engine.devices import resolve_device
-from gouache.engine.models import Models
 from gouache.engine.targets import encode_prompts, parse_stages
 from gouache.engine.terms import guide_terms
 from gouache.errors import ConfigError, PromptError
+from gouache.networks.devices import resolve_device
+from gouache.networks.models import Models
 from gouache.prompts import Prompt, format_prompts, parse_noise_prompt, parse_prompts, parse_stage
+from gouache.settings.config import PaintConfig
 
 _NOTHING = "every prompt has weight 0, so there is nothing to paint; raise one"
 

@@ -20,13 +20,13 @@ from PIL import Image
 from gouache.apps.studio.orders import EditOrder, Order
 from gouache.apps.studio.runs import ORDER, Run
 from gouache.atomic import output_errors, write_bytes
-from gouache.config import PaintConfig
 from gouache.editing.config import EditConfig
 from gouache.editing.editor import EditPlan, find, make_plan
 from gouache.errors import ConfigError, GouacheError, StateError
 from gouache.ops.images import load_image, read_picture
 from gouache.output.png import dump_json, save_picture
 from gouache.prompts import parse_image_prompt
+from gouache.settings.config import PaintConfig
 
 
 def keep_order(run: Run, order: Order) -> Order:

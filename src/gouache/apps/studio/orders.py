@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gouache.config import PaintConfig, make_config, parse_perceptor, settings
 from gouache.editing.config import EditConfig, edit_settings, painting_config
 from gouache.errors import ConfigError
-from gouache.presets import GUIDES
 from gouache.prompts import parse_prompts
+from gouache.settings.config import PaintConfig, make_config, parse_perceptor, settings
+from gouache.settings.presets import GUIDES
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run

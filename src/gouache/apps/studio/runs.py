@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from gouache.apps.studio.guard import settled_owner
 from gouache.atomic import write_bytes
-from gouache.config import PaintConfig
 from gouache.errors import GouacheError, OutputError
 from gouache.output.png import dump_json
+from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
     from gouache.apps.studio.orders import Order

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from gouache.apps.cli.main import run
-from gouache.config import PaintConfig
-from gouache.engine import Session, compiling, resume_session, save_session
-from gouache.engine.compiling import AUTO_STEPS, Compiled, CompileWarning, missing, wanted
+from gouache.engine import Session, resume_session, save_session
 from gouache.errors import ConfigError
 from gouache.generators import load_generator
 from gouache.generators.vqgan_blocks import ResBlock
+from gouache.networks import compiling
+from gouache.networks.compiling import AUTO_STEPS, Compiled, CompileWarning, missing, wanted
 from gouache.output.png import read_metadata
+from gouache.settings.config import PaintConfig
 from small import SMALL
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -264,7 +265,8 @@ def test_settings_without_it_are_read() -> None:
 
 def test_the_compiler_is_not_imported_before_it_compiles() -> None:
     code = (
-        "import sys, gouache; from gouache.config import make_config; value = sys.argv[1]; "
+        "import sys, gouache; from gouache.settings.config import make_config; "
+        "value = sys.argv[1]; "
         "config = make_config(prompt='a cat', size=(32, 32), start_tries=1, compile=value); "
         "session = gouache.Session.build(config); value == 'on' or next(session); "
         "print('torch._dynamo' in sys.modules)"

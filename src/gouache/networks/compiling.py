@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gouache.config import PaintConfig
-from gouache.engine.canvas import Canvas
-from gouache.engine.models import Models
 from gouache.errors import ConfigError, GouacheError
+from gouache.networks.canvas import Canvas
+from gouache.networks.models import Models
 from gouache.prompts import one_line
+from gouache.settings.config import PaintConfig
 
 # Runs of at least so many steps are compiled by `auto`; a kind of device that is not here never is.
 # docs/performance.md has the measurements on CPUs, where compiling takes as long as thousands of

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from gouache.config import MAX_COUNT, MAX_PROMPT_CHARS, PaintConfig, make_config
 from gouache.errors import ConfigError
+from gouache.settings.config import MAX_COUNT, MAX_PROMPT_CHARS, PaintConfig, make_config
 
 
 def test_without_a_count_each_prompt_is_a_picture() -> None:

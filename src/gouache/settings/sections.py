@@ -1,4 +1,4 @@
-"""The sections of the settings: cutouts, latent, optimiser, guidance. See `gouache.config`."""
+"""The sections of the settings: cutouts, latent, optimiser, guidance. See `config`."""
 
 from __future__ import annotations
 

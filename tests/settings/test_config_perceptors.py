@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gouache.config import PRESETS, PaintConfig, make_config, parse_perceptor, settings
 from gouache.errors import ConfigError
+from gouache.settings.config import PRESETS, PaintConfig, make_config, parse_perceptor, settings
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gouache.engine import Session
-from gouache.engine.memory import MemoryPlan, free_memory, kept_bytes, make_plan
 from gouache.generators import load_generator
 from gouache.generators.vqgan import VQGAN
+from gouache.networks.memory import MemoryPlan, free_memory, kept_bytes, make_plan
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Loss, LossContext, Step
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session

@@ -1,4 +1,4 @@
-"""What differs from the default settings for other models and latents. See `gouache.config`."""
+"""What differs from the default settings for other models and latents. See `config`."""
 
 from __future__ import annotations
 

@@ -11,16 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import cutouts
-from gouache.config import CutoutConfig, PaintConfig
-from gouache.engine.canvas import Canvas
-from gouache.engine.devices import autocast_dtype, resolve_device
-from gouache.engine.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
-from gouache.engine.seeding import picture_rngs
 from gouache.errors import ConfigError
+from gouache.networks.canvas import Canvas
+from gouache.networks.devices import autocast_dtype, resolve_device
+from gouache.networks.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
-from gouache.presets import GUIDES
+from gouache.ops.seeding import picture_rngs
 from gouache.protocols import Generator, Perceptor, SelfAware
+from gouache.settings.config import CutoutConfig, PaintConfig
+from gouache.settings.presets import GUIDES
 
 _Network = Callable[[Tensor], Tensor]
 NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole

@@ -20,16 +20,16 @@ from typing import Any
 
 from gouache import html
 from gouache.errors import ConfigError
-from gouache.presets import GUIDES, LATENT_DEFAULTS, PRESETS, preset_of
 from gouache.registry import nearest
-from gouache.sections import (
+from gouache.settings.presets import GUIDES, LATENT_DEFAULTS, PRESETS, preset_of
+from gouache.settings.sections import (
     AUGMENTATIONS,
     CutoutConfig,
     GuidanceConfig,
     LatentConfig,
     OptimizerConfig,
 )
-from gouache.sections import setting as _setting
+from gouache.settings.sections import setting as _setting
 
 MAX_SIDE = 8192
 MAX_PIXELS = 4096 * 4096
