@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.engine.alone import alone_size, of_those_who_know
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.source import Source
-from gouache.engine.starts import Rehearse, choose_start
+from gouache.engine.starts import Rehearse, choose_start, enlarged
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
 from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
@@ -28,7 +30,7 @@ from gouache.ops.seeding import picture_rngs
 from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.config import MAX_COUNT, PaintConfig
-from gouache.watching import watcher
+from gouache.watching import watcher, watching
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -91,7 +93,14 @@ def prepare(
     parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
     # Losses that a caller brings may know the number of pictures.
     together = 1 if losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
-    start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
+    sizes = [alone_size(config, stages[0].of(picture), models) for picture in range(config.count)]
+    start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
+    if not all(sizes):
+        start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
+    for picture, size in enumerate(sizes):
+        if size is not None:
+            rngs[picture : picture + 1] = picture_rngs(config.seed + picture, 1)
+            start[picture] = _painted_alone(parts, picture, size)
     return replace(parts, models=fast, start=start, inputs=inputs)
 
 
@@ -130,6 +139,32 @@ def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
     if not wanted(config, models.device, _num_steps(config)):
         return replace(models, compiled={})
     return compiled(models, config, canvas, models.own)
+
+
+def _painted_alone(parts: Parts, picture: int, size: tuple[int, int]) -> Tensor:
+    """The start (code_dim,h,w) of one picture: painted by those who know its words, enlarged."""
+    from gouache.engine.session import Session
+
+    asked = parts.stages[0].of(picture)
+    config, stage, models = of_those_who_know(parts.config, asked, parts.models, size)
+    canvas, rngs = _canvas(config, models), parts.rngs[picture : picture + 1]
+    small = replace(
+        parts, config=config, models=models, canvas=canvas, stages=(stage,), rngs=rngs, losses=()
+    )
+    show = watcher()
+
+    def lift(step: Step) -> None:
+        assert show is not None
+        show(_as_shown(step, 1, step.num_steps, parts.canvas))
+
+    # The first picture stands for all while starts are found.
+    with watching(lift) if show is not None and picture == 0 else nullcontext():
+        start = choose_start(config, models, canvas, stage, rngs, _rehearsal(small), TRIES_TOGETHER)
+        session = Session(replace(small, start=start))
+        for step in session:
+            if show is not None and picture == 0:
+                lift(step)
+    return parts.models.encode(enlarged(session.picture(), parts.canvas), parts.canvas)[0]
 
 
 def _rehearsal(parts: Parts) -> Rehearse:

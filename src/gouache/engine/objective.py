@@ -13,7 +13,7 @@ from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
-from gouache.losses import SteppedLoss
+from gouache.losses import DecayingLoss, SteppedLoss
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
 from gouache.protocols import Latent, Loss, LossContext, SourceViews
@@ -43,7 +43,8 @@ class Objective:
     """The losses of a run. Immutable: a change of prompts makes another one.
 
     `pull_target` (B,code_dim,h,w) is where the stepwise pull on the latent leads, None for zero;
-    `extra` are losses besides those that the settings ask for; `source` is the picture of an edit.
+    `extra` are losses besides those that the settings ask for; `source` is the picture of an edit;
+    `settling` (B,) are the pictures that only settle in the first stage (see `alone`).
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Objective:
         pull_target: Tensor | None,
         extra: Sequence[Loss],
         source: Source | None = None,
+        settling: Tensor | None = None,
     ) -> None:
         self.stages = tuple(stages)
         self.pull_target = pull_target
         self._config = config
         self._models = models
         self._canvas = canvas
+        self._settling = settling
         self._of_picture = [*picture_terms(config, pull_target), *extra]
         self._source = source
         self._of_guides = [guide_terms(stage.targets, models.guides, config) for stage in stages]
@@ -107,6 +110,7 @@ class Objective:
             params = cutouts.sample(self._config.cutouts, batch, size, rngs)
         else:
             params = self._source.draw(self._config.cutouts, size, rngs)
+        settling = self.settling(stage)
         found: list[tuple[str, Tensor]] = []
         direct: list[Tensor] = []
         pulls: list[tuple[Tensor, Tensor]] = []
@@ -140,8 +144,11 @@ class Objective:
                 found += values
                 pulls.append((views, gradient))
             for term in terms:
-                direct.append(term(context))
-                found.append((term.name, direct[-1]))
+                value = term(context)
+                if settling is not None and isinstance(term, DecayingLoss | SteppedLoss):
+                    value = value.where(~settling, 0.0)  # pulled, what is found would fade
+                direct.append(value)
+                found.append((term.name, value))
         if direct:
             total = torch.stack(direct).sum()
             pulls.append((total, torch.full_like(total, scale)))
@@ -169,6 +176,10 @@ class Objective:
                 has[torch.cat(some)] = True
                 found[name] = value.where(has, torch.nan)
         return found
+
+    def settling(self, stage: int) -> Tensor | None:
+        """The pictures (B,) that only settle in a stage, None for none."""
+        return self._settling if stage == 0 else None
 
     def restarts_at(self, step: int) -> bool:
         """Whether the optimiser starts anew at `step`, as the stepwise pull is lowered."""

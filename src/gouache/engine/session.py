@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gouache.engine import edits, state
+from gouache.engine.alone import settle, settling
 from gouache.engine.build import Parts, prepare
 from gouache.engine.display import session_html, session_png
 from gouache.engine.objective import Objective
@@ -108,7 +109,7 @@ class Session:
             )
         )
         if init_image is not None:  # which the settings do not tell of
-            session.edits.append({"step": 0, "edit": "init_image"})
+            session._note({"step": 0, "edit": "init_image"})
         return session
 
     @property
@@ -196,7 +197,13 @@ class Session:
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         set_learning_rate(self._optimizer, self.learning_rate)
+        settling = objective.settling(stage)
+        before = (
+            [] if settling is None else [parameter.detach().clone() for parameter in parameters]
+        )
         take_step(self._optimizer)
+        if settling is not None:
+            settle(parameters, before, settling)
         self._latent.after_step()
         if self._fixed is not None and self._source is not None and self._source.cells is not None:
             # Clamping and coarse levels move cells that have no gradient of their own.
@@ -273,7 +280,7 @@ class Session:
         self._aim_at(stages, self._objective.pull_target)
         own, whose = (changed, {}) if index is None else (changed.of(index), {"picture": index})
         packed = state.pack_stages([own]).meta["stages"][0]["targets"]
-        self.edits.append({"step": self._index, "edit": "prompts", "prompts": packed} | whose)
+        self._note({"step": self._index, "edit": "prompts", "prompts": packed} | whose)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -303,7 +310,7 @@ class Session:
         if pull_target is not None:
             self._aim_at(self.stages, torch.where(cells, latent, pull_target))
         self._shown = self._picture = None
-        self.edits.append({"step": self._index, "edit": "image", "cells": int(cells.sum())})
+        self._note({"step": self._index, "edit": "image", "cells": int(cells.sum())})
 
     @property
     def stages(self) -> tuple[StagePlan, ...]:
@@ -313,9 +320,22 @@ class Session:
     _repr_html_ = session_html
     _repr_png_ = session_png
 
+    def _note(self, edit: dict[str, Any]) -> None:
+        """Keeps a change by hand for the record; what is changed has to do more than settle."""
+        self.edits.append(edit)
+        self._aim_at(self.stages, self._objective.pull_target)
+
     def _aim_at(self, stages: Sequence[StagePlan], pull_target: Tensor | None) -> None:
+        untouched = not self.edits and self._source is None
         self._objective = Objective(
-            self.config, self.models, self.canvas, stages, pull_target, self._extra, self._source
+            self.config,
+            self.models,
+            self.canvas,
+            stages,
+            pull_target,
+            self._extra,
+            self._source,
+            settling(self.config, stages, self.models) if untouched else None,
         )
 
     def _memory(self) -> tuple[dict[str, Tensor], Any, Tensor]:

@@ -55,10 +55,14 @@ def choose_start(
     best, every = torch.stack(found).argmax(0), torch.arange(len(rngs))
     if small == canvas:
         return torch.stack(starts)[best, every]
-    chosen = torch.stack(pictures)[best, every]
+    return models.encode(enlarged(torch.stack(pictures)[best, every], canvas), canvas)
+
+
+def enlarged(pictures: Tensor, canvas: Canvas) -> Tensor:
+    """Pictures (B,3,h,w) at the canvas's size, (B,3,H,W)."""
     size = (canvas.height, canvas.width)
-    large = F.interpolate(chosen, size, mode="bicubic", align_corners=False)
-    return models.encode(large.clamp(0, 1), canvas)
+    large = F.interpolate(pictures, size, mode="bicubic", align_corners=False)
+    return large.clamp(0, 1)
 
 
 def _rehearsed(
@@ -161,4 +165,4 @@ def _child(rng: torch.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-__all__ = ["Rehearse", "asked_for", "choose_start"]
+__all__ = ["Rehearse", "asked_for", "choose_start", "enlarged"]

@@ -58,6 +58,9 @@ _POCKET: dict[str, Any] = {
     "tv_weight": 0.0,
 }
 
+# What of a preset holds for pictures that are painted first as its guides alone would.
+ALONE = ("start_tries", "start_steps", "start_scale")
+
 # "photo" is `pocket` and `photo` together, which the defaults are for. "paper" follows the public
 # notebooks for ImageNet VQGANs guided by CLIP (facts: sections 1 and G.2 of the appendix).
 PRESETS: dict[str, dict[str, Any]] = {
@@ -107,4 +110,4 @@ LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
     "codebook-sampling": {"learning_rate": 0.2},
 }
 
-__all__ = ["GUIDES", "LATENT_DEFAULTS", "PRESETS", "preset_of"]
+__all__ = ["ALONE", "GUIDES", "LATENT_DEFAULTS", "PRESETS", "preset_of"]

@@ -1,0 +1,99 @@
+"""Pictures that only some of the guides know the words of: painted first as those would alone.
+
+`pocket` sees few pixels: in a picture larger than its own it guides shapes and colours, and nobody
+guides what is finer where `photo` does not know the words. Such a picture is painted as `pocket`
+alone would, small, and only settles at its full size. See docs/models/photo.md for the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gouache.engine.targets import SILENT, StagePlan
+from gouache.networks.models import Models
+from gouache.settings.config import PaintConfig
+from gouache.settings.presets import ALONE, PRESETS, preset_of
+
+SETTLING = 0.125  # of the learning rate: shapes stay as they were found small
+
+
+def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[int, int] | None:
+    """Width and height in which a picture that is asked this plan is painted first.
+
+    None where it is painted at its size at once: all guides know some of what is asked, the others
+    want nothing different (`presets.preset_of`), see all of a picture as small as this, or no try
+    of a start is wished for.
+    """
+    if config.latents.start_steps == 0 or config.latents.start_scale == 1:
+        return None
+    names = [guide.perceptor.name for guide in models.guides]
+    knowing = [names[number] for number in _who_knows(stage, len(names))]
+    if not knowing or preset_of(knowing) == preset_of(names):
+        return None
+    if (own := PRESETS[preset_of(knowing)].get("size")) is None:
+        return None
+    share = min(own) / min(config.size)
+    if share >= 1:
+        return None
+    width, height = (round(share * side) for side in config.size)
+    return width, height
+
+
+def of_those_who_know(
+    config: PaintConfig, stage: StagePlan, models: Models, size: tuple[int, int]
+) -> tuple[PaintConfig, StagePlan, Models]:
+    """One picture of `size`, its plan and its guides, without the guides that do not know it."""
+    numbers = _who_knows(stage, len(models.guides))
+    guides = tuple(models.guides[number] for number in numbers)
+    own = PRESETS[preset_of([guide.perceptor.name for guide in guides])]
+    steps = max(1, round(stage.steps * own["steps"][0] / PaintConfig.steps[0]))
+    targets = tuple(
+        replace(
+            target,
+            embeddings=tuple(target.embeddings[number] for number in numbers),
+            confidences=tuple(target.confidence(number) for number in numbers),
+        )
+        for target in stage.targets
+    )
+    changed = {name: own[name] for name in ALONE}
+    config = config.updated(**changed, size=size, steps=(steps,), count=1, prompts=())
+    return config, StagePlan(steps, targets), replace(models, guides=guides)
+
+
+def settling(config: PaintConfig, stages: Sequence[StagePlan], models: Models) -> Tensor | None:
+    """Which pictures of a run only settle while the first stage lasts, (B,) bool; None for none."""
+    if config.init_image or not stages:
+        return None
+    sizes = [alone_size(config, stages[0].of(picture), models) for picture in range(config.count)]
+    if not any(sizes):
+        return None
+    return torch.tensor([size is not None for size in sizes], device=models.device)
+
+
+@torch.no_grad()
+def settle(parameters: Sequence[Tensor], before: Sequence[Tensor], which: Tensor) -> None:
+    """Takes back most of a step, from (B,...) `before` to `parameters`, of pictures (B,) `which`.
+
+    The others keep theirs to the last bit.
+    """
+    for parameter, old in zip(parameters, before, strict=True):
+        gentle = old.lerp(parameter, SETTLING)
+        whose = which.view(-1, *[1] * (parameter.ndim - 1))
+        parameter.copy_(torch.where(whose, gentle, parameter))
+
+
+def _who_knows(stage: StagePlan, count: int) -> list[int]:
+    """The guides, of `count`, that know any of what is wished for."""
+    wished = [target for target in stage.targets if target.prompt.weight > 0]
+    return [
+        number
+        for number in range(count)
+        if any(target.confidence(number) >= SILENT for target in wished)
+    ]
+
+
+__all__ = ["SETTLING", "alone_size", "of_those_who_know", "settle", "settling"]

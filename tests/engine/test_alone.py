@@ -1,0 +1,206 @@
+"""Pictures whose words only some guides know: painted small as those would alone, then settled."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gouache.engine import Guide, Session, resume_session, save_session
+from gouache.engine import build as building
+from gouache.engine.alone import SETTLING, alone_size
+from gouache.engine.targets import UnknownPromptWarning
+from gouache.protocols import Step
+from gouache.settings.presets import PRESETS
+from gouache.watching import watching
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
+
+KNOWN = {"hope": 0.0, "more hope": 0.05}
+SMALL = {"size": (16, 16), "steps": (80,), "start_tries": 2, "start_steps": 2, "start_scale": 0.5}
+FINDING: dict[str, Any] = {"start_tries": 3, "start_steps": 2, "start_scale": 0.5}
+
+
+class Pocket(TinyPerceptor):
+    name = "pocket"
+
+
+class Photo(TinyPerceptor):
+    """Sees 20 x 20 pixels, two cutouts of a step at most; keeps silent of hope."""
+
+    name = "photo"
+    fingerprint = "d" * 64
+    image_size = 20
+    most_cutouts = 2
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        return super().embed_image(F.interpolate(image, (8, 8), mode="area"))
+
+    def confidence(self, texts: Sequence[str]) -> Tensor:
+        return torch.tensor([KNOWN.get(text, 1.0) for text in texts])
+
+
+@pytest.fixture(autouse=True)
+def _small_presets(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setitem(PRESETS, "pocket", {**PRESETS["pocket"], **SMALL})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownPromptWarning)
+        yield
+
+
+def guides() -> list[Guide]:
+    return [Guide(Pocket(20)), Guide(Photo(seed=8))]
+
+
+def config(**settings: Any) -> Any:
+    # 3 steps at the full size are 4 small ones: 80 to 60.
+    return tiny_config(
+        **{"prompt": "hope", "perceptor": ("pocket", "photo"), "steps": (3,), **FINDING, **settings}
+    )
+
+
+def build(**settings: Any) -> Session:
+    return Session.build(config(**settings), generator=TinyGenerator(), perceptor=guides())
+
+
+def finished(session: Session) -> Tensor:
+    for _ in session:
+        pass
+    return session.picture()
+
+
+def found_small(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The pictures that are enlarged, as they were found."""
+    found: list[Tensor] = []
+    enlarge = building.enlarged
+
+    def enlarged(pictures: Tensor, canvas: Any) -> Tensor:
+        found.append(pictures.clone())
+        return enlarge(pictures, canvas)
+
+    monkeypatch.setattr(building, "enlarged", enlarged)
+    return found
+
+
+def test_it_is_first_the_picture_of_the_one_who_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = found_small(monkeypatch)
+    build(prompt="", prompts=("hope", "a cup", "hope"), count=3, seed=5)
+    assert [tuple(one.shape) for one in found] == [(1, 3, 16, 21)] * 2
+    for seed, picture in zip((5, 7), found, strict=True):
+        settings = {**SMALL, "size": (21, 16), "steps": (4,), "perceptor": ("pocket",)}
+        alone = tiny_config(prompt="hope", seed=seed, **settings)
+        session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
+        assert torch.equal(picture, finished(session))
+
+
+FOUR = ("a red apple:0.6 | rain:-0.5", "hope", "a blue boat | hope", "more hope:2")
+LAWS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "added": {"combine": "embedding"},
+    "multiscale": {"latent": "multiscale", "latent_average": 0.5},
+    "sampled": {"latent": "codebook-sampling"},
+    "stepwise": {"latent_rule": "stepwise", "latent_drop_every": 2, "latent_drop": 0.04},
+}
+
+
+@pytest.mark.parametrize("settings", LAWS.values(), ids=LAWS.keys())
+def test_each_picture_of_a_batch_is_the_one_painted_alone(settings: dict[str, Any]) -> None:
+    batch = finished(build(prompt="", prompts=FOUR, count=4, seed=10, **settings))
+    for number, prompt in enumerate(FOUR):
+        one = finished(build(prompt=prompt, seed=10 + number, **settings))
+        torch.testing.assert_close(batch[number], one[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("at", range(7))
+@pytest.mark.parametrize("latent", ["quantized", "multiscale"])
+def test_a_run_resumed_at_any_step_is_the_same(at: int, latent: str, tmp_path: Path) -> None:
+    """Changed by hand on the way, too: from then on it moves as others do."""
+
+    def painted(session: Session, until: int = 6) -> list[Tensor]:
+        pictures = []
+        for step in islice(session, until - session.step_index):
+            if step.index == 1:
+                session.set_prompt("more hope")
+            pictures.append(step.image)
+        return pictures
+
+    asked = {"prompt": "hope ^ hope", "steps": (4, 2), "latent": latent}
+    whole = build(**asked)
+    expected = painted(whole)
+    session = build(**asked)
+    painted(session, at)
+    save_session(session, tmp_path / "state")
+    again = resume_session(tmp_path / "state", generator=TinyGenerator(), perceptor=guides())
+    assert all(map(torch.equal, expected[at:], painted(again)))
+    assert torch.equal(whole.picture(), again.picture())
+
+
+def test_it_settles_without_a_pull_and_others_move_as_ever() -> None:
+    session = build(prompt="", prompts=("hope", "a cup"), count=2, lr_warmup=0, latent="quantized")
+    before = session.latent()
+    losses = next(session).losses
+    moved = (session.latent() - before).abs().amax((1, 2, 3))
+    rate = session.config.optimization.learning_rate
+    # The first step of Adam is as long as the learning rate.
+    assert moved[0] == pytest.approx(SETTLING * rate, rel=1e-3)
+    assert moved[1] == pytest.approx(rate, rel=1e-3)
+    assert losses["latent"][0] == 0 < losses["latent"][1]
+
+
+@pytest.mark.parametrize("change", ["words", "picture", "stage"])
+def test_what_is_asked_later_is_painted_and_not_only_settled(change: str) -> None:
+    session = build(prompt="hope ^ hope", steps=(1, 5) if change == "stage" else (3, 3))
+    assert next(session).losses["latent"] == 0
+    if change == "words":
+        session.set_prompt("hope")
+    elif change == "picture":
+        session.set_image(1 - session.picture())
+    assert next(session).losses["latent"] > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prompt": "a cup"},
+        {"prompt": "hope | a cup"},
+        {"prompt": "a cup | hope:-1"},
+        {"size": (16, 16)},
+        {"size": (8, 16)},
+        {"start_steps": 0},
+        {"start_scale": 1.0},
+    ],
+    ids=str,
+)
+def test_all_others_are_painted_at_their_size_at_once(settings: dict[str, Any]) -> None:
+    session = build(**settings)
+    assert alone_size(session.config, session.stages[0], session.models) is None
+    assert next(session).losses["latent"].min() > 0
+
+
+def test_with_an_init_image_it_is_not_painted_small() -> None:
+    picture = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1))
+    session = Session.build(
+        config(), generator=TinyGenerator(), perceptor=guides(), init_image=picture
+    )
+    assert next(session).losses["latent"].min() > 0
+
+
+def test_one_guide_alone_is_asked_at_full_size() -> None:
+    session = Session.build(
+        config(perceptor=("pocket",)), generator=TinyGenerator(), perceptor=[Guide(Pocket())]
+    )
+    assert next(session).losses["latent"].min() > 0
+
+
+def test_it_is_shown_while_it_is_painted_small() -> None:
+    shown: list[Step] = []
+    with watching(shown.append):
+        build()
+    assert [step.index for step in shown] == [0, 1, 0, 1, 2, 3]  # tries together, then the picture
+    assert all(step.image.shape == (1, 3, 24, 32) for step in shown)
