@@ -17,6 +17,7 @@ from gouache.engine import Guide, Session, resume_session, save_session
 from gouache.engine import build as building
 from gouache.engine.alone import SETTLING, alone_size
 from gouache.engine.targets import UnknownPromptWarning
+from gouache.ops.images import to_pil
 from gouache.protocols import Step
 from gouache.settings.presets import PRESETS
 from gouache.watching import watching
@@ -183,10 +184,16 @@ def test_all_others_are_painted_at_their_size_at_once(settings: dict[str, Any]) 
     assert next(session).losses["latent"].min() > 0
 
 
-def test_with_an_init_image_it_is_not_painted_small() -> None:
-    picture = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("kind", ["object", "file"])
+def test_with_an_init_image_it_is_not_painted_small(kind: str, tmp_path: Path) -> None:
+    picture = to_pil(torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1)))
+    picture.save(tmp_path / "init.png")
+    settings = {"init_image": str(tmp_path / "init.png")} if kind == "file" else {}
     session = Session.build(
-        config(), generator=TinyGenerator(), perceptor=guides(), init_image=picture
+        config(**settings),
+        generator=TinyGenerator(),
+        perceptor=guides(),
+        init_image=picture if kind == "object" else None,
     )
     assert next(session).losses["latent"].min() > 0
 

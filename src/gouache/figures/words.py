@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gouache.settings.presets import GUIDES
+
 
 @dataclass(frozen=True)
 class World:
@@ -42,8 +44,8 @@ class World:
 
 WORDS: dict[str, World] = {
     "pocket": World(
-        preset="pocket",
-        defaults={"generator": "pocket", "perceptor": ("pocket",)},
+        preset="auto",
+        defaults={"generator": "pocket", "perceptor": GUIDES},
         judge="referee",
         twelve=(
             "an oil painting of a strawberry",
