@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gouache.apps.outputs import Outputs, reserved
 from gouache.atomic import remove_leftovers
 from gouache.errors import OutputError
 from gouache.reserve import PREFIX, reserve
+from gouache.runs.outputs import Outputs, reserved
 
 TITLES = ("a fish", "a fish 2", "a fish 1", "a fish!", "fish")
 
@@ -137,7 +137,7 @@ def test_threads(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from gouache.apps.outputs import reserved
+from gouache.runs.outputs import reserved
 for turn in range(int(sys.argv[2])):
     with reserved(sys.argv[1] + "/", "a fish", count=1 + turn % 2) as outputs:
         for path in outputs.names(1 + turn % 2):

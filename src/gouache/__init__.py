@@ -15,19 +15,19 @@ from gouache._version import __version__
 
 if TYPE_CHECKING:
     from gouache.editing import EditConfig, edit, find_mask
-    from gouache.engine import Painting, Session, resume_session, save_session
-    from gouache.engine.paint import paint
+    from gouache.engine import Session, resume_session, save_session
     from gouache.errors import GouacheError
     from gouache.generators import load_generator
     from gouache.perceptors import load_perceptor
     from gouache.protocols import Step
+    from gouache.runs.painting import Painting, paint
     from gouache.settings.config import PaintConfig, make_config
 
 _HOMES = {
     "EditConfig": "gouache.editing.config",
     "GouacheError": "gouache.errors",
     "PaintConfig": "gouache.settings.config",
-    "Painting": "gouache.engine",
+    "Painting": "gouache.runs.painting",
     "Session": "gouache.engine",
     "Step": "gouache.protocols",
     "edit": "gouache.editing",
@@ -35,7 +35,7 @@ _HOMES = {
     "load_generator": "gouache.generators",
     "load_perceptor": "gouache.perceptors",
     "make_config": "gouache.settings.config",
-    "paint": "gouache.engine",
+    "paint": "gouache.runs.painting",
     "resume_session": "gouache.engine",
     "save_session": "gouache.engine",
 }

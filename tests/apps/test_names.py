@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from gouache.apps import runner
-from gouache.apps.outputs import reserved
 from gouache.apps.progress import Silent
 from gouache.output.png import read_metadata
+from gouache.runs.outputs import reserved
 from small import SMALL
 
 QUICK = ["-q", *SMALL, "--steps", "2"]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from gouache.engine.paint import paint
 from torch import Tensor
 
 import gouache.engine.objective as objective
 from gouache.engine import Session
-from gouache.engine.paint import paint
 from gouache.errors import ConfigError, ModelError
 from gouache.networks.models import Guide, Models
 from gouache.perceptors import perceptors

@@ -1,58 +1,32 @@
-"""Drives a session and writes what it makes: the one loop behind paint, resume and replay."""
+"""The command line's runs: paint, edit, resume and replay, with progress and Ctrl-C."""
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from PIL.Image import Image as Picture
-from torch import Tensor
-
-from gouache.apps.finished import finished_config, last_losses, tell_finished
-from gouache.apps.outputs import Outputs, claimed
-from gouache.apps.places import check_run, keep_places, run_settings, stored_outputs
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
-from gouache.apps.written import Written
 from gouache.editing.editor import EditPlan, start
-from gouache.engine import Session, picture_record, resume_session, save_session
-from gouache.errors import DivergedError
+from gouache.engine import Session, resume_session
 from gouache.interrupts import NUMBERS
-from gouache.ops.images import grid_pil, to_pil, together
 from gouache.output.png import save_picture
 from gouache.output.run_folder import RunFolder
-from gouache.output.video import timelapse as open_film
-from gouache.protocols import Step
-from gouache.reserve import reserve
+from gouache.runs.drive import Event, Listener, Run, Stepped, drive
+from gouache.runs.finished import finished_config, last_losses, tell_finished
+from gouache.runs.keep import Keep, Result, note, write_pictures
+from gouache.runs.outputs import Outputs, claimed
+from gouache.runs.places import check_run, keep_places, run_settings, stored_outputs
+from gouache.runs.written import Written
 from gouache.settings.config import PaintConfig
 from gouache.watching import watching
-
-Touch = Callable[[Picture], Picture]
-
-FRAMES = 120  # a timelapse has about this many
-
-
-@dataclass
-class Result:
-    """What a run wrote, as `--json` prints it."""
-
-    out: list[Path]
-    grid: Path | None
-    step: int
-    num_steps: int
-    seconds: float
-    scores: list[float]
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    resume: Path | None = None  # the run folder to go on from, when interrupted
 
 
 class Stop:
@@ -91,134 +65,19 @@ class Stop:
                 signal.signal(number, before)
 
 
-def run_session(
-    session: Session,
-    outputs: Outputs,
-    folder: RunFolder | None,
-    progress: Progress,
-    touch: Touch | None = None,
-    written: Written | None = None,
-) -> Result:
-    """Paints to the end or to Ctrl-C and writes pictures, film, losses and state.
+def _shown(progress: Progress) -> Listener:
+    def show(event: Event, run: Run) -> None:
+        if isinstance(event, Stepped):
+            progress.show(event.step)
 
-    `progress` is entered already. `touch` is what an edit does to its pictures in the end; edits
-    cannot be resumed. `written` is of a run that goes on.
-    """
-    begun = time.monotonic()
-    stop, last, count = Stop(), None, session.config.count
-    written = written or Written.found(outputs, count)
-    every = max(1, session.num_steps // FRAMES)
-    with ExitStack() as stack:
-        stack.enter_context(stop.listening())
-        film = stack.enter_context(open_film(outputs.timelapse)) if outputs.timelapse else None
-        if folder is not None and session.step_index == 0:
-            written.save(folder)
-            save_session(session, folder.state_path)
-        try:
-            for step in session:
-                last = step
-                progress.show(step)
-                if film is not None and (step.index % every == 0 or session.finished):
-                    film.add(_frame(step, outputs))
-                if folder is not None:
-                    _record(folder, session, step, outputs.save_every)
-                if stop.wanted:
-                    break
-        except DivergedError as error:
-            with written.names(outputs, count) as names:
-                _write_pictures(session, names, last.losses if last else {}, error.image)
-                _note(written, names, session, folder)
-            raise
-        if film is not None and session.finished:
-            film.add(_as_frame(session.picture(), outputs))
-        resume = None
-        if not session.finished and touch is None:
-            folder = folder or stack.enter_context(_folder_for_later(session, outputs))
-            save_session(session, folder.state_path)
-            resume = folder.path
-        names = stack.enter_context(written.names(outputs, count))
-        losses = last.losses if last else {}
-        paths, grid = _write_pictures(session, names, losses, session.picture(), touch)
-        _note(written, names, session, folder)
-    return Result(
-        out=paths,
-        grid=grid,
-        step=session.step_index,
-        num_steps=session.num_steps,
-        seconds=time.monotonic() - begun,
-        scores=[round(value, 4) for value in session.scores().tolist()],
-        losses={k: v.tolist() for k, v in session.own_losses(losses).items()},
-        resume=resume,
-    )
+    return show
 
 
-def _note(written: Written, outputs: Outputs, session: Session, folder: RunFolder | None) -> None:
-    if folder is not None:
-        written.note(outputs, session.config.count, session.step_index)
-        written.save(folder)
-
-
-def _record(folder: RunFolder, session: Session, step: Step, save_every: int) -> None:
-    losses = session.own_losses(step.losses)
-    folder.record(step.index, {name: value.tolist() for name, value in losses.items()})
-    if session.step_index % save_every == 0 or session.finished:
-        images = [to_pil(picture) for picture in step.image]
-        prompts = [session.config.prompt_of(k) for k in range(len(images))]
-        folder.save_step(session.step_index, images, None, prompts)
-        save_session(session, folder.state_path)
-
-
-@contextmanager
-def _folder_for_later(session: Session, outputs: Outputs) -> Iterator[RunFolder]:
-    """A run folder beside the picture, for a run that had none and is interrupted."""
-    with ExitStack() as stack:
-        path = outputs.rest
-        if path is None or os.path.lexists(path):  # not reserved, or somebody did not care
-            path = stack.enter_context(reserve((), outputs.rests())).chosen[0]
-        outputs = replace(outputs, run_dir=path)
-        settings = run_settings(session.config, outputs)
-        folder = stack.enter_context(RunFolder.create(path, settings))
-        keep_places(folder, outputs)
-        yield folder
-
-
-def _write_pictures(
-    session: Session,
-    outputs: Outputs,
-    losses: Mapping[str, Tensor],
-    pictures: Any,
-    touch: Touch | None = None,
-    *,
-    only: Collection[Path] | None = None,
-) -> tuple[list[Path], Path | None]:
-    images = [to_pil(picture) for picture in pictures]
-    if touch is not None:
-        images = [touch(image) for image in images]
-    chosen = list(range(len(images))) if outputs.only is None else [outputs.only]
-    paths = outputs.picture_paths(len(images))
-    for path, k in zip(paths, chosen, strict=True):
-        record = picture_record(session, losses, k)
-        if only is None or path in only:
-            save_picture(images[k], path, record, record["prompt"])
-    if len(paths) == 1:
-        return paths, None
-    title, changes = session.config.title, [dict(edit) for edit in session.edits]
-    record = picture_record(session, losses, 0)
-    record |= {"picture": None, "prompt": title, "edits": changes}
-    if only is None or outputs.out in only:
-        save_picture(grid_pil(images), outputs.out, record, title)
-    return paths, outputs.out
-
-
-def _frame(step: Step, outputs: Outputs) -> Any:
-    return _as_frame(step.image, outputs)
-
-
-def _as_frame(pictures: Any, outputs: Outputs) -> Any:
-    images = [to_pil(picture) for picture in pictures]
-    if outputs.only is not None:
-        return images[outputs.only]
-    return together(images)
+def _painted(run: Run, keep: Keep, progress: Progress) -> Result:
+    """Paints to the end or to Ctrl-C; `progress` is entered already."""
+    with Stop().listening() as stop, keep:
+        drive(run, [_shown(progress), keep], lambda: stop.wanted)
+    return keep.result
 
 
 def paint_run(
@@ -243,7 +102,7 @@ def paint_run(
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
             keep_places(folder, outputs)
         _say_compiled(session, quiet or json)
-        result = run_session(session, outputs, folder, progress)
+        result = _painted(Run(session), Keep(outputs, folder), progress)
     return report(config, result, json=json)
 
 
@@ -265,7 +124,7 @@ def edit_run(
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
     _say_compiled(session, quiet or json)
     with make_progress(quiet or json, preview) as progress:
-        result = run_session(session, outputs, None, progress, editing.finish_pil)
+        result = _painted(editing.run, Keep(outputs, resumable=False), progress)
     code = report(session.config, result, json=json)
     if not session.finished:
         print(
@@ -294,14 +153,13 @@ def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False)
         if session.finished:  # killed before its pictures were written, or some are gone
             count = session.config.count
             missing = written.missing(outputs, count, session.step_index)
-            losses = last_losses(folder, count)
-            _write_pictures(session, outputs, losses, session.picture(), only=missing)
-            _note(written, outputs, session, folder)
+            write_pictures(Run(session, losses=last_losses(folder, count)), outputs, only=missing)
+            note(written, outputs, session, folder)
             return report(session.config, _result_of_finished(outputs, meta, folder), json=json)
         folder.truncate_losses(session.step_index)
         _say_compiled(session, quiet or json)
         progress = stack.enter_context(make_progress(quiet or json, preview))
-        result = run_session(session, outputs, folder, progress, written=written)
+        result = _painted(Run(session), Keep(outputs, folder, written), progress)
     return report(session.config, result, json=json)
 
 
@@ -374,4 +232,4 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
     return 0
 
 
-__all__ = ["Result", "paint_run", "report", "resume_run", "run_session", "run_settings"]
+__all__ = ["edit_run", "paint_run", "report", "resume_run"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -80,6 +81,20 @@ def warn_reduced(picture: Picture) -> None:
         _tell(f"the source {' and '.join(reasons)}: its numbers change outside the mask too")
 
 
+@dataclass(frozen=True)
+class Composite:
+    """A step of finishing (`gouache.runs.finish`): `composite` over a source."""
+
+    source: Picture = field(repr=False)
+    mask: Mask = field(repr=False)
+
+    def __call__(self, picture: Picture) -> Picture:
+        return composite(self.source, picture, self.mask)
+
+    def record(self) -> dict[str, Any]:
+        return {"name": "composite"}
+
+
 def warn_lossy(path: str | Path) -> None:
     """Says that a composite in this file will not be the source's outside the mask to the byte."""
     if picture_format(path) == "JPEG":
@@ -102,4 +117,4 @@ def _tell(message: str) -> None:
     warnings.warn(message, CompositeWarning, stacklevel=3)
 
 
-__all__ = ["CompositeWarning", "composite", "warn_lossy", "warn_reduced"]
+__all__ = ["Composite", "CompositeWarning", "composite", "warn_lossy", "warn_reduced"]

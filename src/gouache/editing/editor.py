@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.editing import shapes
-from gouache.editing.composite import composite, warn_lossy, warn_reduced
+from gouache.editing.composite import Composite, composite, warn_lossy, warn_reduced
 from gouache.editing.config import DEFAULTS, EditConfig, painting_config, split
 from gouache.editing.mask import (
     Mask,
@@ -28,7 +28,7 @@ from gouache.editing.mask import (
     tinted,
 )
 from gouache.editing.relative import check_relative, directions
-from gouache.engine import Guide, Painting, Session, finish
+from gouache.engine import Guide, Session
 from gouache.engine.build import Parts, prepare, validate
 from gouache.engine.source import Source
 from gouache.errors import ConfigError
@@ -41,6 +41,9 @@ from gouache.ops.images import upright
 from gouache.ops.profiles import flat
 from gouache.ops.sums import object_sum, pixels_sha256
 from gouache.protocols import Generator, Loss, Perceptor
+from gouache.runs.drive import Run
+from gouache.runs.finish import Finishing
+from gouache.runs.painting import Painting, painted
 from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
@@ -105,11 +108,16 @@ class EditSession:
     plan: EditPlan
     mask: Mask | None
 
-    def finish_pil(self, image: Picture) -> Picture:
-        """A painted picture -> the result: itself, or laid over the source."""
+    @property
+    def run(self) -> Run:
+        """The session with what is done to its pictures: nothing, or laid over the source."""
+        return Run(self.session, self.finishing)
+
+    @property
+    def finishing(self) -> Finishing:
         if not self.plan.config.composite or self.mask is None:
-            return image
-        return composite(self.plan.base or self.plan.source, image, self.mask)
+            return ()
+        return (Composite(self.plan.base or self.plan.source, self.mask),)
 
 
 @dataclass(frozen=True)
@@ -181,11 +189,10 @@ def edit(
 
 def finish_edit(editing: EditSession) -> EditResult:
     """Does what is left of an edit."""
-    painting, plan = finish(editing.session), editing.plan
-    images = tuple(editing.finish_pil(one) for one in painting.images)
+    painting, plan = painted(editing.run), editing.plan
     values = {item.name: getattr(painting, item.name) for item in dataclasses.fields(painting)}
     return EditResult(
-        **{**values, "images": images},
+        **values,
         source=plan.source,
         mask=editing.mask,
         composite=plan.config.composite,

@@ -11,8 +11,8 @@ import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
 from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
-from gouache.apps.outputs import reserved, slug
 from gouache.errors import ConfigError
+from gouache.runs.outputs import reserved, slug
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture.")]
 

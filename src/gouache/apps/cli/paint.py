@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
-from gouache.apps.outputs import Outputs, reserved
 from gouache.errors import PromptError
+from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]

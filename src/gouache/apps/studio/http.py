@@ -22,7 +22,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gouache._version import __version__
-from gouache.apps.outputs import slug
 from gouache.apps.studio.bodies import Bodies
 from gouache.apps.studio.connections import Closing, Ending
 from gouache.apps.studio.guard import Guard, may_see, settled_owner
@@ -47,6 +46,7 @@ from gouache.apps.studio.workshop import Workshop
 from gouache.editing.mask import Mask, check_phrase, find_mask
 from gouache.errors import ConfigError, OutputError
 from gouache.prompts import parse_prompts
+from gouache.runs.outputs import slug
 
 PAGE = Path(__file__).parent / "page"
 JSON_BYTES = 2**20

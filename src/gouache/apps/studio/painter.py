@@ -17,13 +17,15 @@ from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.atomic import write_bytes
 from gouache.editing.editor import EditSession, make_plan, start, with_source
-from gouache.engine import Session, picture_record, resume_session, save_session
+from gouache.engine import Session, resume_session, save_session
 from gouache.errors import GouacheError
 from gouache.halting import Halted, halting
 from gouache.ops.images import encode, to_pil
 from gouache.output.png import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.protocols import Step
+from gouache.runs.drive import Diverged, Stepped, events
+from gouache.runs.drive import Run as Driven
 from gouache.watching import watching
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
@@ -64,24 +66,21 @@ class Painter:
             run.changed(status="painting", num_steps=session.num_steps)
         run.save_about()
         begun, first, shown = time.monotonic(), session.step_index, 0.0
-        step: Step | None = None
-        while not session.finished and not self._wanted(run):
-            try:
-                with halting(lambda: self._wanted(run)):
-                    step = next(session)
-            except Halted:  # the step is done again, with the same result
-                break
-            laid = None
-            folder.record(step.index, {name: v.tolist() for name, v in step.losses.items()})
+        painting = _driven(run, session)
+        for event in events(painting, lambda: self._wanted(run), within=True):
+            if isinstance(event, Diverged):
+                self._keep(run, painting, to_pil(event.error.image[0]))
+            if not isinstance(event, Stepped):
+                continue
+            laid, step = None, event.step
+            folder.record(step.index, {name: v.tolist() for name, v in event.losses.items()})
             rate = (session.step_index - first) / max(time.monotonic() - begun, 1e-9)
             left = (session.num_steps - session.step_index) / rate
             frame = run.frame
             filmed = step.index % max(1, session.num_steps // FILM_FRAMES) == 0
-            if filmed or session.finished or time.monotonic() - shown >= FRAME_SECONDS:
-                frame, shown = (
-                    encode(self._finished(run, to_pil(step.image[0])), "JPEG"),
-                    time.monotonic(),
-                )
+            if filmed or event.last or time.monotonic() - shown >= FRAME_SECONDS:
+                frame = encode(painting.pictures(step.image)[0], "JPEG")
+                shown = time.monotonic()
             with run.lock:
                 run.totals.append(round(float(step.total.mean()), 4))
             run.changed(step=session.step_index, seconds_left=left, frame=frame)
@@ -90,21 +89,17 @@ class Painter:
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
             self._between()
-        self._settle(run, session, folder, step, laid)
+        self._settle(run, painting, folder, laid)
 
     def _wanted(self, run: Run) -> bool:
         """Is something wished besides painting?"""
         return bool(run.wish) or self._closing()
 
     def _settle(
-        self,
-        run: Run,
-        session: Session,
-        folder: RunFolder,
-        last: Step | None,
-        laid: Image.Image | None,
+        self, run: Run, painting: Driven, folder: RunFolder, laid: Image.Image | None
     ) -> None:
         """Writes what is there. `laid` is a drawing that no step has changed: it stays as it is."""
+        session = painting.session
         if not session.finished and run.wish != "stop":
             self._save(run, session, folder)
             picture = to_pil(session.picture()[0])
@@ -114,19 +109,22 @@ class Painter:
                     run.changed(status=status, frame=encode(picture, "JPEG"), wish="")
                     self._paused(run)
         if run.status == "painting":
-            picture = laid or self._finished(run, to_pil(session.picture()[0]))
-            record = picture_record(session, {} if last is None else last.losses, 0)
-            record["prompt"] = run.config.prompt  # the words may have been changed on the way
-            save_picture(picture, run.picture_path, record, run.config.prompt)
+            picture = laid or painting.pictures()[0]
+            frame = self._keep(run, painting, picture)
             self._node(run, "end", picture)
             self._save(run, session, folder)
             status = "done" if session.finished else "stopped"
             with self._lock:
-                run.changed(
-                    status=status, frame=encode(picture, "JPEG"), seconds_left=None, wish=""
-                )
+                run.changed(status=status, frame=frame, seconds_left=None, wish="")
             self.release(run)
         run.save_about()
+
+    def _keep(self, run: Run, painting: Driven, picture: Image.Image) -> bytes:
+        """Writes the run's picture; what is shown of it."""
+        record = painting.record(0)
+        record["prompt"] = run.config.prompt  # the words may have been changed on the way
+        save_picture(picture, run.picture_path, record, run.config.prompt)
+        return encode(picture, "JPEG")
 
     def _opened(self, run: Run) -> bool:
         """A new session, or that of an interrupted run; false if it is not wanted any more."""
@@ -197,7 +195,7 @@ class Painter:
             drawings, words = list(run.drawings), run.prompt
         laid = None
         if drawings:
-            laid = self._finished(run, to_pil(session.picture()[0])).convert("RGBA")
+            laid = _driven(run, session).pictures()[0].convert("RGBA")
         for path in drawings:
             strokes = Image.open(io.BytesIO(path.read_bytes())).convert("RGBA")
             assert laid is not None
@@ -250,14 +248,15 @@ class Painter:
         with run.lock:
             run.nodes.append(node)
 
-    def _finished(self, run: Run, picture: Image.Image) -> Image.Image:
-        return picture if run.editing is None else run.editing.finish_pil(picture)
-
     def release(self, run: Run) -> None:
         folder, run.folder = run.folder, None
         run.session = run.editing = run.order = None
         if folder is not None:
             folder.close()
+
+
+def _driven(run: Run, session: Session) -> Driven:
+    return Driven(session, () if run.editing is None else run.editing.finishing)
 
 
 def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:

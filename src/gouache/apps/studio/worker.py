@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gouache.apps.outputs import Outputs
-from gouache.apps.runner import run_settings
 from gouache.apps.studio.asking import check_asked, check_words
 from gouache.apps.studio.films import make_film
 from gouache.apps.studio.keeping import keep_order
@@ -28,6 +26,8 @@ from gouache.engine import Session
 from gouache.errors import ConfigError, GouacheError, OutputError
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
+from gouache.runs.outputs import Outputs
+from gouache.runs.places import run_settings
 
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture

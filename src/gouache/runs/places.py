@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gouache.apps.outputs import Outputs
 from gouache.atomic import atomic_path
 from gouache.engine.state import MAY_DIFFER, differences, source_of
 from gouache.errors import GouacheError, StateError
@@ -22,6 +21,7 @@ from gouache.inputs import below_home, from_home, portable
 from gouache.output.run_folder import RunFolder
 from gouache.output.state import load_state
 from gouache.prompts import one_line
+from gouache.runs.outputs import Outputs
 from gouache.settings.config import PaintConfig
 
 PLACES = "places.json"

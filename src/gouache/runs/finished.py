@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gouache.apps.outputs import Outputs
-from gouache.apps.written import Written
 from gouache.errors import GouacheError
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
+from gouache.runs.outputs import Outputs
+from gouache.runs.written import Written
 from gouache.settings.config import PaintConfig
 
 

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gouache.apps.outputs import Outputs
 from gouache.atomic import write_bytes
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
 from gouache.reserve import reserve
+from gouache.runs.outputs import Outputs
 
 FILE = "written.json"
 

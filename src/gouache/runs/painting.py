@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from gouache import html
-from gouache.engine.record import picture_record
-from gouache.engine.session import Session
+from gouache.engine import Session
 from gouache.errors import ConfigError
 from gouache.networks.models import Guide, names_of
-from gouache.ops.images import encode, to_pil, together
+from gouache.ops.images import encode, together
 from gouache.output.png import save_picture
-from gouache.protocols import Generator, Perceptor, Step
+from gouache.protocols import Generator, Perceptor
+from gouache.runs.drive import History, Run, drive
 from gouache.settings.config import PaintConfig, make_config
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def paint(
         settings["prompts"] = tuple(prompt)
     config = make_config(preset, **settings)
     session = Session.build(config, generator=generator, perceptor=guides, init_image=start)
-    return finish(session)
+    return painted(Run(session))
 
 
 def _names_or_guides(
@@ -135,28 +135,18 @@ def _names_or_guides(
     return names, None if names else guides
 
 
-def finish(session: Session) -> Painting:
-    """Does what is left of a session. With no step left, only the picture is decoded."""
-    history: list[Mapping[str, Tensor]] = []
-    step: Step | None = None
-    for step in session:
-        history.append(session.own_losses(step.losses))
-    last = step.losses if step is not None else {}
+def painted(run: Run) -> Painting:
+    """Does what is left of a session's run, and gives all of it."""
+    history = History()
+    session = drive(run, [history]).session
+    count = session.config.count
     return Painting(
-        images=tuple(to_pil(picture) for picture in session.picture()),
+        images=tuple(run.pictures()),
         settings=session.config,
-        losses=_by_name(history, session.config.count),
-        scores=tuple(session.scores().tolist()),
-        records=tuple(picture_record(session, last, k) for k in range(session.config.count)),
+        losses=history.by_name(count),
+        scores=tuple(run.scores()),
+        records=tuple(run.record(picture) for picture in range(count)),
     )
 
 
-def _by_name(history: Sequence[Mapping[str, Tensor]], count: int) -> dict[str, Tensor]:
-    names = dict.fromkeys(name for losses in history for name in losses)
-    absent = torch.full((count,), torch.nan)
-    return {
-        name: torch.stack([losses.get(name, absent).cpu() for losses in history]) for name in names
-    }
-
-
-__all__ = ["Painting", "finish", "paint"]
+__all__ = ["Painting", "paint", "painted"]

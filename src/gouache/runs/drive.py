@@ -1,0 +1,216 @@
+"""The one loop: iterates whatever paints, and tells listeners what happens.
+
+    run = Run(Session.build(config))
+    drive(run, [Progress()])            # each listener is called with every event
+    run.painting().save("castle.png")
+
+A listener is any callable that takes an event and the run. What it raises ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from gouache.engine import Session, picture_record
+from gouache.errors import ConfigError, DivergedError
+from gouache.halting import Halted, halting
+from gouache.ops.images import to_pil
+from gouache.protocols import Step
+from gouache.runs.finish import Finishing, finished
+
+
+@runtime_checkable
+class Painter(Protocol):
+    """Anything that paints step by step: a `Session`, or another method altogether.
+
+    Iterating it does one step each; what fails or is halted within one leaves it as it was before.
+    It may have `scores()`, (B,), and `record(picture)`, a JSON document for that picture's file.
+    """
+
+    @property
+    def step_index(self) -> int:
+        """Steps done."""
+        ...
+
+    @property
+    def num_steps(self) -> int: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    def __next__(self) -> Step: ...
+
+    def picture(self) -> Tensor:
+        """The picture as it is now, (B,3,H,W) in [0,1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Before the first step of this time: `step` steps are done already."""
+
+    step: int
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step was done. `losses` (B,) are NaN for pictures that have no such loss."""
+
+    step: Step
+    losses: Mapping[str, Tensor] = field(repr=False)
+    last: bool
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """A loss or gradient was not finite; `error.image` is the last good picture, (B,3,H,W)."""
+
+    error: DivergedError
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """It was wished to stop before the end."""
+
+    step: int
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """No step is left."""
+
+    step: int
+
+
+Event: TypeAlias = Prepared | Stepped | Diverged | Interrupted | Done
+Listener: TypeAlias = "Callable[[Event, Run], object]"
+
+
+class Run:
+    """What is driven: a painter, what is done to its pictures, and what its steps told."""
+
+    def __init__(
+        self,
+        painter: Painter,
+        finishing: Finishing = (),
+        losses: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.painter = painter
+        self.finishing = finishing
+        # (B,) of the last step, NaN where a picture has none; given for a run that goes on.
+        self.losses: Mapping[str, Tensor] = losses or {}
+
+    @property
+    def session(self) -> Session:
+        """The painter, where it is one of ours; else `ConfigError`."""
+        if not isinstance(self.painter, Session):
+            raise ConfigError("this painter keeps no state; it cannot be saved or changed")
+        return self.painter
+
+    def pictures(self, pictures: Tensor | None = None) -> list[Image]:
+        """Those of the painter as they are now, or others (B,3,H,W) of it, finished."""
+        shown = self.painter.picture() if pictures is None else pictures
+        return [finished(to_pil(picture), self.finishing) for picture in shown]
+
+    def scores(self) -> list[float]:
+        """How well each picture fits; empty where the painter cannot tell."""
+        tell = getattr(self.painter, "scores", None)
+        return [] if tell is None else [float(score) for score in tell()]
+
+    def record(self, picture: int) -> dict[str, Any]:
+        """What the file of a picture carries."""
+        if isinstance(self.painter, Session):
+            record = picture_record(self.painter, self.losses, picture)
+        else:
+            tell = getattr(self.painter, "record", None)
+            record = {} if tell is None else dict(tell(picture))
+        if self.finishing:
+            record["finish"] = [step.record() for step in self.finishing]
+        return record
+
+
+def events(
+    run: Run, wanted: Callable[[], bool] = lambda: False, *, within: bool = False
+) -> Iterator[Event]:
+    """Paints to the end or until `wanted` is true between two steps; with `within`, inside one too.
+
+    Every run ends with `Interrupted`, `Diverged` or `Done`; after `Diverged` the error is raised.
+    """
+    painter = run.painter
+    yield Prepared(painter.step_index, painter.num_steps)
+    own = getattr(painter, "own_losses", dict)
+    while not painter.finished and not wanted():
+        try:
+            with halting(wanted) if within else nullcontext():
+                step = next(painter)
+        except Halted:  # the step is done again, with the same result
+            break
+        except DivergedError as error:
+            yield Diverged(error)
+            raise
+        run.losses = own(step.losses)
+        yield Stepped(step, run.losses, painter.finished)
+    if painter.finished:
+        yield Done(painter.step_index)
+    else:
+        yield Interrupted(painter.step_index, painter.num_steps)
+
+
+def drive(
+    run: Run,
+    listeners: Iterable[Listener] = (),
+    wanted: Callable[[], bool] = lambda: False,
+    *,
+    within: bool = False,
+) -> Run:
+    """Paints as `events` does, and calls every listener with each event in turn."""
+    told = tuple(listeners)
+    for event in events(run, wanted, within=within):
+        for listener in told:
+            listener(event, run)
+    return run
+
+
+class History:
+    """A listener that keeps the losses of all steps."""
+
+    def __init__(self) -> None:
+        self._steps: list[Mapping[str, Tensor]] = []
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if isinstance(event, Stepped):
+            self._steps.append(event.losses)
+
+    def by_name(self, count: int) -> dict[str, Tensor]:
+        """Name -> (steps,B); NaN where it did not exist."""
+        names = dict.fromkeys(name for losses in self._steps for name in losses)
+        absent = torch.full((count,), torch.nan)
+        return {
+            name: torch.stack([losses.get(name, absent).cpu() for losses in self._steps])
+            for name in names
+        }
+
+
+__all__ = [
+    "Diverged",
+    "Done",
+    "Event",
+    "History",
+    "Interrupted",
+    "Listener",
+    "Painter",
+    "Prepared",
+    "Run",
+    "Stepped",
+    "drive",
+    "events",
+]
