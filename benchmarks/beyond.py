@@ -9,6 +9,7 @@ import argparse
 import time
 
 from gouache.bench.compare import peak_resident, session_of
+from gouache.engine.loop import steps
 
 
 def main() -> None:
@@ -20,10 +21,10 @@ def main() -> None:
     session = session_of("full", given.side, given.num_cutouts, given.precision)
     memory = session.models.memory
     memory.recompute, memory.tiled, memory.chunk = True, True, 1
-    for _ in range(2):
-        begun = time.monotonic()
-        next(session)
+    begun = time.monotonic()
+    for _ in steps(session, 2):
         print(f"{time.monotonic() - begun:.0f} s, peak {peak_resident():.2f} GB", flush=True)
+        begun = time.monotonic()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from gouache.generators import load_generator
 from gouache.ops.images import grid_pil, load_image, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
+from gouache.runs.drive import Run, drive
 from gouache.settings.config import make_config
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -100,8 +101,7 @@ def main() -> None:
                         continue
                     session = Session.build(config, generator=generator, perceptor=guide)
                     begun = time.process_time()
-                    for _ in session:
-                        pass
+                    drive(Run(session))
                     seconds = time.process_time() - begun
                     picture = session.picture()
                     cosines = similarity(referee, picture, told)

@@ -42,6 +42,7 @@ from gouache.networks.models import Guide, prepare
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator
+from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config
 from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS, ClassPrompt
 from gouache.training.judge import Judge, load_judge
@@ -201,8 +202,7 @@ class Painter:
                 perceptor=guides,
             )
             started = time.process_time()
-            for _ in session:
-                pass
+            drive(Run(session))
             picture = session.picture()
             ended = time.process_time()
             peak = 1024 * peak_resident() if forgotten else None

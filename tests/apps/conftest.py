@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gouache.apps import runner
 from gouache.apps.cli.main import run
+from gouache.runs.drive import Event, Run, Stepped
+from gouache.runs.keep import Keep
 from studio_browser import CHROMIUM, TinyStudio, visit
 
 
@@ -44,16 +45,16 @@ def dies_at(
     gouache: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
     """`dies_at(2, "paint", "x")`: killed after step 2 was painted and before it is recorded."""
-    record = runner._record
+    keep = Keep.__call__
 
     def call(killed_at: int, *arguments: str | Path) -> None:
-        def dying(folder: Any, session: Any, step: Any, save_every: int) -> None:
-            if step.index == killed_at:
+        def dying(self: Keep, event: Event, run: Run) -> None:
+            if isinstance(event, Stepped) and event.step.index == killed_at:
                 raise Killed
-            record(folder, session, step, save_every)
+            keep(self, event, run)
 
         with monkeypatch.context() as patch:
-            patch.setattr(runner, "_record", dying)
+            patch.setattr(Keep, "__call__", dying)
             with pytest.raises(Killed):
                 gouache(*arguments)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from gouache.apps import runner
 from gouache.apps.progress import Silent
 from gouache.output.png import read_metadata
+from gouache.runs import keep
 from gouache.runs.outputs import reserved
 from small import SMALL
 
@@ -98,7 +99,7 @@ def test_all_names_are_checked_before_painting(gouache, monkeypatch, place, kind
     else:
         Image.new("RGB", (8, 8)).save(place)
     before = content()
-    monkeypatch.setattr(runner, "run_session", None)  # painting would fail otherwise
+    monkeypatch.setattr(runner, "drive", None)  # painting would fail otherwise
     result = gouache("a fish", *QUICK, "--count", "2", "--out", "fish.png")
     assert result.code == 2
     assert place in result.err
@@ -239,7 +240,7 @@ def test_killed_between_the_last_step_and_its_picture(gouache, monkeypatch):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_write_pictures", dying)
+        patch.setattr(keep, "write_pictures", dying)
         with pytest.raises(Killed):
             gouache("a fish", *QUICK, "--run-dir", "run", "--out", "x.png")
     assert Path("x.png").read_bytes() == old

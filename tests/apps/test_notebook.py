@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 
 from gouache.apps import notebook
-from gouache.engine import finish
 from gouache.errors import ConfigError, DivergedError
 from gouache.html import plot, table
 from gouache.notebook import live
 from gouache.ops.images import to_pil
+from gouache.runs.drive import Run
+from gouache.runs.painting import painted
 from tiny import tiny_session
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
@@ -141,7 +142,7 @@ def test_objects_show_themselves() -> None:
     assert data is not None
     assert base64.b64decode(data[1]).startswith(b"\x89PNG")
     assert step._repr_png_().startswith(b"\x89PNG")
-    painting = finish(session)
+    painting = painted(Run(session))
     shown = painting._repr_html_()
     assert "<polyline" in shown
     assert shown.count("<img") == 1

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.apps import places, runner
+from gouache.apps import runner
 from gouache.editing import EditConfig
 from gouache.editing.editor import make_plan, start, with_source
 from gouache.engine import Session, resume_session, save_session
 from gouache.errors import StateError
 from gouache.output.png import read_metadata
 from gouache.output.run_folder import RunFolder
+from gouache.runs import places
 from gouache.runs.outputs import Outputs
 from gouache.settings.config import make_config
 from small import SMALL

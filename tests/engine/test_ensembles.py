@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from gouache.engine.paint import paint
 from torch import Tensor
 
 import gouache.engine.objective as objective
@@ -15,6 +14,7 @@ from gouache.engine import Session
 from gouache.errors import ConfigError, ModelError
 from gouache.networks.models import Guide, Models
 from gouache.perceptors import perceptors
+from gouache.runs.painting import paint
 from gouache.settings.config import PaintConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 

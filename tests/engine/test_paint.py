@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gouache.engine import Painting, Session, paint
+from gouache.engine import Session
 from gouache.errors import ConfigError
 from gouache.ops.images import to_pil
 from gouache.output.png import read_metadata
+from gouache.runs.painting import Painting, paint
 from gouache.settings.config import PaintConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_session
 

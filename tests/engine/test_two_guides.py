@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.engine import Guide, Session, paint, resume_session, save_session
+from gouache.engine import Guide, Session, resume_session, save_session
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.perceptors import load_perceptor
+from gouache.runs.painting import paint
 from gouache.settings.config import make_config
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -247,7 +248,7 @@ def test_guides_as_objects_get_the_settings_of_their_names(
         "tiny": TinyPerceptor,
     }
     asked: list[Any] = []
-    module = sys.modules["gouache.engine.paint"]
+    module = sys.modules["gouache.runs.painting"]
     monkeypatch.setattr(module, "finish", lambda session: asked.append(session.config))
     paint("x", generator=TinyGenerator(), perceptor=objects[given](), start="random", steps=1)
     assert asked[0] == make_config(prompt="x", perceptor=named, start="random", steps=1)

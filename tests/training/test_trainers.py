@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from gouache.engine import paint
 from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.perceptors import load_perceptor
+from gouache.runs.painting import paint
 from gouache.training import export, perceptor
 from gouache.training.codebook import MovingCodebook, psnr
 from gouache.training.compose import Batch

@@ -13,8 +13,9 @@ from gouache import html
 from gouache.apps.progress import Lines
 from gouache.engine import Session
 from gouache.errors import ConfigError
-from gouache.ops.images import encode, to_pil, together
+from gouache.ops.images import encode, together
 from gouache.protocols import Step
+from gouache.runs.drive import Diverged, Run, Stepped, events
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,6 +49,7 @@ class Live:
 
     def __init__(self, session: Session, width: int = WIDTH) -> None:
         self.session = session
+        self.run = Run(session)
         self.losses: list[float] = []
         self._width = width
         self._thread: threading.Thread | None = None
@@ -74,7 +76,7 @@ class Live:
             assert self._shown is not None or not self.session.step_index
             if self._shown is not None:
                 return self._shown
-        return together([to_pil(one) for one in self.session.picture()])
+        return together(self.run.pictures())
 
     def go_on(self) -> Live:
         """Paints on in the background, or to the end where there are no widgets."""
@@ -119,14 +121,16 @@ class Live:
     def _paint(self) -> None:
         last, newest = 0.0, None
         try:
-            for step in self.session:
-                newest = step
-                self.losses.append(float(step.total.mean()))
-                if time.monotonic() - last >= 1 / PER_SECOND or self.session.finished:
+            for event in events(self.run, self._halt.is_set):
+                if isinstance(event, Diverged):
+                    self._shown = together(self.run.pictures(event.error.image))
+                if not isinstance(event, Stepped):
+                    continue
+                newest = event.step
+                self.losses.append(float(newest.total.mean()))
+                if time.monotonic() - last >= 1 / PER_SECOND or event.last:
                     last = time.monotonic()
-                    self._show(step)
-                if self._halt.is_set():
-                    break
+                    self._show(newest)
         except KeyboardInterrupt:  # in the foreground: a pause
             self._halt.set()
         except BaseException as error:
@@ -134,12 +138,12 @@ class Live:
             self._face.tell(f"failed: {' '.join(str(error).split())[:300]}", self)
             return
         if newest is not None:
-            self._shown = together([to_pil(one) for one in self.session.picture()])
+            self._shown = together(self.run.pictures())
             self._face.picture(self._shown, newest)
         self._tell("done" if self.session.finished else "stopped" if self._stopped else "paused")
 
     def _show(self, step: Step) -> None:
-        self._shown = together(step.to_pil())
+        self._shown = together(self.run.pictures(step.image))
         self._face.picture(self._shown, step)
         self._tell("painting")
 

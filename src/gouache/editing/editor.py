@@ -85,6 +85,10 @@ class EditPlan:
     def masked(self) -> bool:
         return bool(self.replace) or self.mask_image is not None
 
+    def begin(self, config: PaintConfig, *, sized: bool, models: Models | None = None) -> Run:
+        """A run of it (see `gouache.runs.job`)."""
+        return start(self, config, sized=sized, models=models).run
+
     def record(self, mask: Mask | None) -> dict[str, Any]:
         """What a picture's file tells of its edit; `replay` reads it."""
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.alone import alone_size, of_those_who_know
+from gouache.engine.loop import steps
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.source import Source
@@ -161,7 +161,7 @@ def _painted_alone(parts: Parts, picture: int, size: tuple[int, int]) -> Tensor:
     with watching(lift) if show is not None and picture == 0 else nullcontext():
         start = choose_start(config, models, canvas, stage, rngs, _rehearsal(small), TRIES_TOGETHER)
         session = Session(replace(small, start=start))
-        for step in session:
+        for step in steps(session):
             if show is not None and picture == 0:
                 lift(step)
     return parts.models.encode(enlarged(session.picture(), parts.canvas), parts.canvas)[0]
@@ -191,11 +191,11 @@ def _rehearsal(parts: Parts) -> Rehearse:
             losses=losses,
         )
         session = Session(together)
-        steps = min(parts.config.latents.start_steps, parts.stages[0].steps)
+        number = min(parts.config.latents.start_steps, parts.stages[0].steps)
         show = watcher()
-        for step in itertools.islice(session, steps):
+        for step in steps(session, number):
             if show is not None:
-                show(_as_shown(step, count, steps, parts.canvas))
+                show(_as_shown(step, count, number, parts.canvas))
         latent: Tensor = session.latent()
         return latent
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gouache.engine import Session, picture_record
+from gouache.engine import Session
 from gouache.engine.build import prepare
 from gouache.errors import ConfigError
 from gouache.figures.judging import similarity
@@ -19,9 +19,9 @@ from gouache.figures.words import WORDS
 from gouache.inputs import inputs_of, portable
 from gouache.networks.devices import resolve_device
 from gouache.networks.models import Models
-from gouache.ops.images import to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
+from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config
 
 if TYPE_CHECKING:
@@ -126,10 +126,8 @@ class Painters:
         config = self.config(cell, seed)
         session = Session(prepare(config, models=self._load(config)))
         self._models[_key(config)] = session.models  # with what is compiled
-        losses: Mapping[str, torch.Tensor] = {}
-        for step in session:
-            losses = step.losses
-        return to_pil(session.picture()[0]), picture_record(session, losses, 0)
+        run = drive(Run(session))
+        return run.pictures()[0], run.record(0)
 
     def _best_of(self, cell: Cell, seed: int) -> tuple[Image, dict[str, Any]]:
         system, guide = self._system(cell.system), _guide(self.config(cell, seed))

@@ -10,42 +10,27 @@ A listener is any callable that takes an event and the run. What it raises ends 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
 from gouache.engine import Session, picture_record
+from gouache.engine.loop import Stepping, steps
 from gouache.errors import ConfigError, DivergedError
-from gouache.halting import Halted, halting
 from gouache.ops.images import to_pil
 from gouache.protocols import Step
 from gouache.runs.finish import Finishing, finished
 
 
-@runtime_checkable
-class Painter(Protocol):
+class Painter(Stepping, Protocol):
     """Anything that paints step by step: a `Session`, or another method altogether.
 
-    Iterating it does one step each; what fails or is halted within one leaves it as it was before.
-    It may have `scores()`, (B,), and `record(picture)`, a JSON document for that picture's file.
+    It may have `scores()`, (B,), `own_losses(losses)`, NaN where a picture has no such loss, and
+    `record(picture)`, a JSON document for that picture's file.
     """
-
-    @property
-    def step_index(self) -> int:
-        """Steps done."""
-        ...
-
-    @property
-    def num_steps(self) -> int: ...
-
-    @property
-    def finished(self) -> bool: ...
-
-    def __next__(self) -> Step: ...
 
     def picture(self) -> Tensor:
         """The picture as it is now, (B,3,H,W) in [0,1]."""
@@ -148,17 +133,13 @@ def events(
     painter = run.painter
     yield Prepared(painter.step_index, painter.num_steps)
     own = getattr(painter, "own_losses", dict)
-    while not painter.finished and not wanted():
-        try:
-            with halting(wanted) if within else nullcontext():
-                step = next(painter)
-        except Halted:  # the step is done again, with the same result
-            break
-        except DivergedError as error:
-            yield Diverged(error)
-            raise
-        run.losses = own(step.losses)
-        yield Stepped(step, run.losses, painter.finished)
+    try:
+        for step in steps(painter, wanted=wanted, within=within):
+            run.losses = own(step.losses)
+            yield Stepped(step, run.losses, painter.finished)
+    except DivergedError as error:
+        yield Diverged(error)
+        raise
     if painter.finished:
         yield Done(painter.step_index)
     else:

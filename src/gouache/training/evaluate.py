@@ -19,6 +19,7 @@ from gouache.networks.models import Guide
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator, Perceptor
+from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config, parse_perceptor
 from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
 from gouache.training.codebook import psnr
@@ -132,8 +133,7 @@ def paint_sheet(
     for each in asked:
         config = make_config(prompt=each.prompt, seed=seed, **settings)
         session = Session.build(config, generator=generator, perceptor=guides)
-        for _ in session:
-            pass
+        drive(Run(session))
         painted.append(session.picture().cpu())
         log(f"seed {seed}: {len(painted)} of {len(asked)} painted, {each.prompt}")
     return torch.cat(painted)

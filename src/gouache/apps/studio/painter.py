@@ -69,7 +69,7 @@ class Painter:
         painting = _driven(run, session)
         for event in events(painting, lambda: self._wanted(run), within=True):
             if isinstance(event, Diverged):
-                self._keep(run, painting, to_pil(event.error.image[0]))
+                self._keep(run, painting, painting.pictures(event.error.image)[0])
             if not isinstance(event, Stepped):
                 continue
             laid, step = None, event.step
