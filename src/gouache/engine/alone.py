@@ -18,7 +18,7 @@ from gouache.networks.models import Models
 from gouache.settings.config import PaintConfig
 from gouache.settings.presets import ALONE, PRESETS, preset_of
 
-SETTLING = 0.125  # of the learning rate: shapes stay as they were found small
+SETTLING = 1 / 16  # of the learning rate: shapes stay as they were found small
 
 
 def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[int, int] | None:
