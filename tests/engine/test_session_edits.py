@@ -8,10 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.engine import Session
-from gouache.engine.edits import changed_pixels, read_mask
+from gouache.engine.edits import changed_pixels
 from gouache.errors import ImageError, PromptError
 from gouache.networks.canvas import Canvas
 from gouache.ops.images import to_pil
+from gouache.ops.masks import read_mask
 from gouache.prompts import Prompt
 from tiny import CELL, TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -183,6 +184,6 @@ def test_masks_of_all_shapes() -> None:
     flat = torch.zeros(2, 3)
     flat[0, 1] = 1
     for mask in (flat, flat[None], flat[None, None], flat.bool()):
-        assert torch.equal(read_mask(mask, (2, 3)), flat.bool()[None, None])
+        assert torch.equal(read_mask(mask, (3, 2)), flat[None, None])
     with pytest.raises(ImageError):
-        read_mask(torch.zeros(1, 2, 2, 3), (2, 3))
+        read_mask(torch.zeros(1, 2, 2, 3), (3, 2))

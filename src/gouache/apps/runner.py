@@ -7,14 +7,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from PIL.Image import Image as Picture
 from torch import Tensor
 
 from gouache.apps.finished import finished_config, last_losses, tell_finished
@@ -23,7 +22,7 @@ from gouache.apps.places import check_run, keep_places, run_settings, stored_out
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
 from gouache.apps.written import Written
-from gouache.editing.editor import EditPlan, start
+from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError
 from gouache.interrupts import NUMBERS
@@ -35,8 +34,6 @@ from gouache.protocols import Step
 from gouache.reserve import reserve
 from gouache.settings.config import PaintConfig
 from gouache.watching import watching
-
-Touch = Callable[[Picture], Picture]
 
 FRAMES = 120  # a timelapse has about this many
 
@@ -96,13 +93,11 @@ def run_session(
     outputs: Outputs,
     folder: RunFolder | None,
     progress: Progress,
-    touch: Touch | None = None,
     written: Written | None = None,
 ) -> Result:
     """Paints to the end or to Ctrl-C and writes pictures, film, losses and state.
 
-    `progress` is entered already. `touch` is what an edit does to its pictures in the end; edits
-    cannot be resumed. `written` is of a run that goes on.
+    `progress` is entered already. `written` is of a run that goes on.
     """
     begun = time.monotonic()
     stop, last, count = Stop(), None, session.config.count
@@ -132,13 +127,13 @@ def run_session(
         if film is not None and session.finished:
             film.add(_as_frame(session.picture(), outputs))
         resume = None
-        if not session.finished and touch is None:
+        if not session.finished:
             folder = folder or stack.enter_context(_folder_for_later(session, outputs))
             save_session(session, folder.state_path)
             resume = folder.path
         names = stack.enter_context(written.names(outputs, count))
         losses = last.losses if last else {}
-        paths, grid = _write_pictures(session, names, losses, session.picture(), touch)
+        paths, grid = _write_pictures(session, names, losses, session.picture())
         _note(written, names, session, folder)
     return Result(
         out=paths,
@@ -187,13 +182,12 @@ def _write_pictures(
     outputs: Outputs,
     losses: Mapping[str, Tensor],
     pictures: Any,
-    touch: Touch | None = None,
     *,
     only: Collection[Path] | None = None,
 ) -> tuple[list[Path], Path | None]:
     images = [to_pil(picture) for picture in pictures]
-    if touch is not None:
-        images = [touch(image) for image in images]
+    if session.edit is not None:
+        images = [session.edit.finish_pil(image) for image in images]
     chosen = list(range(len(images))) if outputs.only is None else [outputs.only]
     paths = outputs.picture_paths(len(images))
     for path, k in zip(paths, chosen, strict=True):
@@ -257,24 +251,20 @@ def edit_run(
     quiet: bool,
     json: bool,
     preview: bool = False,
+    expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Edits a picture; returns the exit code."""
-    editing = start(plan, config, sized=sized)
-    session, mask = editing.session, editing.mask
+    session = start(plan, config, sized=sized)
+    mask = edit_of(session).mask
+    if expected is not None:
+        _compare_models(session, expected)
+        _compare_mask(session, expected)
     if overlay is not None and mask is not None:
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
     _say_compiled(session, quiet or json)
     with make_progress(quiet or json, preview) as progress:
-        result = run_session(session, outputs, None, progress, editing.finish_pil)
-    code = report(session.config, result, json=json)
-    if not session.finished:
-        print(
-            f"gouache: stopped after step {result.step} of {result.num_steps}; "
-            "the picture is as it was then",
-            file=sys.stderr,
-        )
-        return 130
-    return code
+        result = run_session(session, outputs, None, progress)
+    return report(session.config, result, json=json)
 
 
 def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False) -> int:
@@ -334,6 +324,17 @@ def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
                 "installed one; this one will differ",
                 file=sys.stderr,
             )
+
+
+def _compare_mask(session: Session, expected: Mapping[str, Any]) -> None:
+    """Warns when a mask was read or found otherwise than for the picture that is edited again."""
+    told, now = expected.get("source"), session.identity()["source"]
+    known = told.get("mask_sha256") if isinstance(told, Mapping) else None
+    if known is not None and known != now["mask_sha256"]:
+        print(
+            "gouache: the picture was made with another mask than this one; it will differ",
+            file=sys.stderr,
+        )
 
 
 def _without_names(models: Any) -> Any:
