@@ -127,6 +127,18 @@ def test_a_mask_says_what_counts() -> None:
     assert torch.equal(after[..., 1:], before[..., 1:])
 
 
+def test_a_mask_is_fitted_like_the_picture_that_it_was_drawn_over() -> None:
+    session = started()
+    before = session.state_dict().tensors["latent/z"]
+    mask = Image.new("L", (64, 24), 0)  # the canvas shows the middle half of it
+    mask.paste(255, (16, 0, 20, 4))
+    session.set_image(Image.new("RGB", (64, 24), "red"), mask)
+    after = session.state_dict().tensors["latent/z"]
+    assert session.edits[0]["cells"] == 1
+    assert torch.equal(after[..., 1:], before[..., 1:])
+    assert not torch.equal(after[..., 0], before[..., 0])
+
+
 def test_the_pull_follows_a_hand_edit() -> None:
     session = Session.build(
         tiny_config(latent_rule="stepwise", latent_weight=1.0),
