@@ -74,6 +74,7 @@ class Source:
         if mask is not None:
             self._look_at(mask, models, canvas)
         self._losses = [self._losses_of(number, models) for number in range(len(models.guides))]
+        self._identity = self._told()  # once: sums of large pictures take a while
         self._kept: dict[str, Tensor] | None = None
 
     def _look_at(self, mask: Mask, models: Models, canvas: Canvas) -> None:
@@ -180,6 +181,9 @@ class Source:
 
     def identity(self) -> dict[str, Any]:
         """Sums of the picture and the mask, and the settings that steps depend on."""
+        return dict(self._identity)
+
+    def _told(self) -> dict[str, Any]:
         told: dict[str, Any] = {
             "source_sha256": pixels_sha256(self.picture),
             "mask_sha256": None,
