@@ -174,7 +174,7 @@ def edits(scenes: Sequence[dict[str, str]], work: Path, steps: int, guides: str)
         true = region(scene["name"], scene["replace"])
         painted = made.image.resize(source.size, Image.Resampling.LANCZOS)
         soft = feathered(made.mask.selected, made.mask.config.feather).numpy()
-        from gouache.editing.editor import composite
+        from gouache.editing.composite import composite
 
         laid = composite(source, made.image, made.mask)
         before = similarity(referee, around(source, inside | true), [scene["with"]])[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
     from torch import Tensor
 
 
@@ -108,6 +109,16 @@ class Perceptor(Protocol):
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Texts -> (len(texts),D) unit vectors, float32. Warns when a text is truncated."""
+        ...
+
+
+class FinishStep(Protocol):
+    """One thing that is done to a finished picture; the same picture gives the same result."""
+
+    def __call__(self, picture: Image) -> Image: ...
+
+    def record(self) -> dict[str, Any]:
+        """Its `name`, and what else decides it, as JSON."""
         ...
 
 
@@ -246,6 +257,7 @@ class Step:
 
 __all__ = [
     "Classifying",
+    "FinishStep",
     "Generator",
     "Latent",
     "Loss",

@@ -14,14 +14,15 @@ from PIL import Image
 
 from gouache.apps import runner
 from gouache.editing import EditConfig
-from gouache.editing.editor import make_plan, start, with_source
-from gouache.engine import Session, resume_session, save_session
+from gouache.editing.editor import make_plan, start
+from gouache.engine import Session, SessionState, resume_session, save_session
 from gouache.errors import StateError
 from gouache.output.png import read_metadata
 from gouache.output.run_folder import RunFolder
+from gouache.output.state import load_state, save_state
 from gouache.runs import places
 from gouache.runs.outputs import Outputs
-from gouache.settings.config import make_config
+from gouache.settings.config import PaintConfig, make_config
 from small import SMALL
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -182,53 +183,48 @@ def edit(tmp_path: Path) -> Path:
     )
     mask = Image.new("L", (192, 128))
     mask.paste(255, (0, 0, 96, 128))
-    editing = start(make_plan(SCENE, EditConfig(), mask=mask), config, sized=True)
-    next(editing.session)
+    session = start(make_plan(SCENE, EditConfig(), mask=mask), config, sized=True)
+    next(session)
     path = tmp_path / "edited"
     outputs = Outputs(path / "picture.png", path)
-    with RunFolder.create(path, places.run_settings(editing.session.config, outputs)) as folder:
-        save_session(editing.session, folder.state_path)
-    (path / "edit.json").write_text("{}")
+    with RunFolder.create(path, places.run_settings(session.config, outputs)) as folder:
+        save_session(session, folder.state_path)
     return path
 
 
-@pytest.mark.parametrize("mark", ["edit.json", "state", "earlier state"])
-def test_resume_refuses_an_edit_and_writes_nothing(gouache, edit, mark, monkeypatch):
-    if mark != "edit.json":
-        (edit / "edit.json").unlink()
-    if mark == "earlier state":  # which knew of the source by the list of changes only
-        from gouache.output.state import load_state, save_state
-
-        tensors, meta = load_state(edit / "state.safetensors")
+@pytest.mark.parametrize("known", ["source", "edits"])
+def test_resume_refuses_an_edit_of_an_earlier_version_and_writes_nothing(gouache, edit, known):
+    """Its state held no picture; the oldest told of an edit in the list of changes only."""
+    tensors, meta = load_state(edit / "state.safetensors")
+    del meta["edit"]
+    if known == "edits":
         del meta["source"], meta["inputs"]
-        save_state(edit / "state.safetensors", tensors, meta)
+    save_state(edit / "state.safetensors", tensors, meta)
     before = contents(edit)
     result = gouache("resume", "edited")
     assert result.code == 2
-    assert result.err.startswith("gouache: edited is an edit of a picture")
+    assert result.err.startswith("gouache: the saved run is an edit by an earlier version")
     assert result.err.count("\n") == 1
     assert contents(edit) == before
     no_paths(edit, str(SCENE.parent))
 
 
-def test_an_edits_state_is_for_that_edit_only(edit, tmp_path):
-    state = edit / "state.safetensors"
-    with pytest.raises(StateError, match="an edit of a picture"):
-        resume_session(state)
-    mask = Image.new("L", (192, 128))
+def test_resume_goes_on_with_an_edit(gouache, edit):
+    assert gouache("resume", "edited", "-q").code == 0
+    assert read_metadata(edit / "picture.png")["step"] == 4
+    no_paths(edit, str(SCENE.parent))
+
+
+def test_an_edits_state_is_for_that_edit_only(edit):
+    """Nor for a painting: as one it would repaint what it was told to leave."""
+    saved = SessionState(*load_state(edit / "state.safetensors"))
+    config = PaintConfig.from_dict(saved.meta["config"])
+    mask, other = Image.new("L", (192, 128)), Image.new("L", (192, 128))
     mask.paste(255, (0, 0, 96, 128))
-    same = make_plan(SCENE, EditConfig(), mask=mask)
-
-    def resumed(plan: Any) -> Any:
-        from gouache.editing.editor import find
-
-        return resume_session(state, edit=lambda p: with_source(p, plan, find(plan, p.models)))
-
-    assert resumed(same).step_index == 1
-    other = Image.new("L", (192, 128))
     other.paste(255, (0, 0, 90, 128))
     changed = Image.open(SCENE).convert("RGB")
     changed.putpixel((0, 0), (1, 2, 3))
+    start(make_plan(SCENE, EditConfig(), mask=mask), config, sized=True).load_state_dict(saved)
     for plan, told in (
         (make_plan(SCENE, EditConfig(), mask=other), "another mask"),
         (make_plan(changed, EditConfig(), mask=mask), "another source"),
@@ -236,16 +232,14 @@ def test_an_edits_state_is_for_that_edit_only(edit, tmp_path):
         (make_plan(SCENE, EditConfig()), "another mask"),
     ):
         with pytest.raises(StateError, match=told):
-            resumed(plan)
-
-
-def test_a_paintings_state_is_not_an_edits(edit, tmp_path):
-    config = make_config("pocket", prompt="x", latent="quantized", steps=2, num_cutouts=2)
-    session = Session.build(config.updated(size=(48, 32), start="random", start_tries=1))
-    save_session(session, tmp_path / "plain")
-    plan = make_plan(SCENE, EditConfig())
+            start(plan, config, sized=True).load_state_dict(saved)
+    painting = Session.build(config.updated(start="random", start_tries=1))
+    saved.meta["config"] = painting.state_dict().meta["config"]
+    with pytest.raises(StateError, match="is an edit of a picture, and this is a painting"):
+        painting.load_state_dict(saved)
+    session = start(make_plan(SCENE, EditConfig()), painting.config, sized=True)
     with pytest.raises(StateError, match="is a painting"):
-        resume_session(tmp_path / "plain", edit=lambda parts: with_source(parts, plan, None))
+        session.load_state_dict(painting.state_dict())
 
 
 def changed(**settings: Any) -> None:

@@ -14,7 +14,9 @@ from PIL import Image
 import icc
 from gouache.apps.cli.main import run
 from gouache.editing import EditConfig, EditResult, edit
+from gouache.editing.composite import composite
 from gouache.editing.editor import make_plan
+from gouache.editing.mask import given_mask
 from gouache.ops.images import load_image
 from tiny import TinyGenerator, TinyPerceptor
 
@@ -200,3 +202,19 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     found = Image.open(tmp_path / "a.png")
     assert (np.asarray(found)[AWAY] == np.asarray(source("RGBA"))[AWAY]).all()
     assert found.info["icc_profile"] == icc.swapped()
+
+
+def test_a_canvas_of_another_aspect_lies_where_it_was_cut_from() -> None:
+    """Nothing is squashed: the middle square of the source was painted, and goes back there."""
+    picture, mask = Image.new("RGB", (64, 48), "white"), np.ones((48, 64), bool)
+    mask[:4] = False
+    config = EditConfig(composite=True, feather=0)
+    chosen = given_mask(Image.fromarray(mask), picture.size, config)
+    painted = Image.new("RGB", (24, 24), "red")
+    painted.paste("blue", (0, 0, 12, 24))
+    found = np.asarray(composite(picture, painted, chosen))
+    expected = np.full((48, 64, 3), 255, np.uint8)
+    expected[4:, 8:32], expected[4:, 32:56] = (0, 0, 255), (255, 0, 0)
+    away = np.ones(64, bool)
+    away[28:36] = False  # where the colours meet
+    assert (found[:, away] == expected[:, away]).all()

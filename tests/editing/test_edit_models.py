@@ -158,10 +158,9 @@ def test_relative_edits_go_to_the_perceptors_device() -> None:
     plan = make_plan(PICTURE, EditConfig(), old="a cat")
     config = tiny_config(steps=1)
     models = Models.load(config, TinyGenerator(), Elsewhere())
-    session = start(plan, config, sized=True, models=models).session
-    source = session._source
-    assert source is not None
-    assert source.losses[0][0].direction.device == META  # type: ignore[attr-defined]
+    session = start(plan, config, sized=True, models=models)
+    assert session.edit is not None
+    assert session.edit.losses(0, [])[0].direction.device == META  # type: ignore[attr-defined]
 
 
 def test_every_perceptor_says_where_it_is(tmp_path: Path) -> None:

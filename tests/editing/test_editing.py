@@ -12,9 +12,10 @@ from PIL import Image
 
 from gouache.apps.cli.main import run
 from gouache.editing import EditConfig, edit, find_mask
-from gouache.editing.editor import composite, start
+from gouache.editing.composite import composite
+from gouache.editing.editor import edit_of, start
 from gouache.editing.editor import make_plan as plan_of
-from gouache.editing.mask import Mask, read_mask, read_source
+from gouache.editing.mask import Mask, given_mask, read_source
 from gouache.editing.shapes import feathered, grown, otsu_threshold, without_specks
 from gouache.errors import ConfigError, ImageError, PromptError
 from gouache.settings.config import make_config
@@ -82,17 +83,17 @@ def test_exif_rotation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "told"), [(0, "is empty"), (255, "covers the whole picture")])
 def test_masks_of_nothing_and_of_everything(value: int, told: str) -> None:
     with pytest.raises(ImageError, match=told):
-        read_mask(Image.new("L", (192, 128), value), (192, 128), EditConfig())
+        given_mask(Image.new("L", (192, 128), value), (192, 128), EditConfig())
 
 
 def test_masks_of_another_size_are_resized_and_of_another_aspect_refused() -> None:
     small = Image.new("L", (96, 64))
     small.paste(255, (0, 0, 48, 64))
-    mask = read_mask(small, (192, 128), EditConfig())
+    mask = given_mask(small, (192, 128), EditConfig())
     assert mask.size == (192, 128)
     assert abs(mask.share - 0.5) < 0.02
     with pytest.raises(ImageError, match="same aspect"):
-        read_mask(small.resize((64, 96)), (192, 128), EditConfig())
+        given_mask(small.resize((64, 96)), (192, 128), EditConfig())
 
 
 @pytest.mark.parametrize("feather", [0, 4, 9])
@@ -107,16 +108,16 @@ def test_a_composite_is_the_source_outside_the_mask_byte_for_byte(
     assert (out[share == 1] == (0, 255, 0)).all()
 
 
-@pytest.mark.parametrize("latent", ["quantized", "continuous", "codebook-sampling"])
+@pytest.mark.parametrize("latent", ["quantized", "continuous", "codebook-sampling", "multiscale"])
 def test_cells_outside_the_mask_keep_the_sources_latent(latent: str) -> None:
     config = make_config("pocket", prompt="a green apple", latent=latent, **FAST)
     plan = plan_of(SCENE, EditConfig(), replace="a red apple")
-    editing = start(plan, config, sized=True)
-    session = editing.session
+    session = start(plan, config, sized=True)
     before = session.latent()
     for _ in session:
         pass
-    after, cells = session.latent(), session._source.cells  # type: ignore[union-attr]
+    after, cells = session.latent(), edit_of(session).cells
+    assert cells is not None
     assert bool(cells.any())
     assert not bool(cells.all())
     outside = (~cells).expand_as(before)
@@ -184,7 +185,9 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Image.open(out).size == (192, 128)
     capsys.readouterr()
     assert run(["replay", str(out)]) == 2
-    assert "edit of another picture" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "from the source 01.png (sha256" in told
+    assert "name it: --source PATH" in told
 
 
 @pytest.mark.parametrize(

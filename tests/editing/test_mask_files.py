@@ -17,9 +17,9 @@ from PIL import Image
 from gouache.apps.cli.main import run
 from gouache.editing import EditConfig
 from gouache.editing.editor import find, make_plan
-from gouache.editing.mask import read_mask
-from gouache.engine import edits
+from gouache.editing.mask import given_mask
 from gouache.errors import ImageError
+from gouache.ops.masks import read_mask
 
 SIZE = (40, 30)
 INSIDE = np.zeros((30, 40), bool)
@@ -103,12 +103,12 @@ PLAIN = ("plain", "16 bits", "fractions", "bilevel", "RGB", "CMYK", "not a numbe
 def test_what_is_understood(name: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        mask = read_mask(UNDERSTOOD[name](), SIZE, EditConfig())
+        mask = given_mask(UNDERSTOOD[name](), SIZE, EditConfig())
     assert np.array_equal(mask.selected.numpy(), INSIDE)
     assert len(caught) == (0 if name in PLAIN else 1), [str(each.message) for each in caught]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        other = read_mask(UNDERSTOOD[name](), SIZE, EditConfig(invert=True))
+        other = given_mask(UNDERSTOOD[name](), SIZE, EditConfig(invert=True))
     assert np.array_equal(other.selected.numpy(), ~INSIDE)
 
 
@@ -120,23 +120,23 @@ def test_a_plan_and_a_session_read_it_the_same(name: str) -> None:
         mask = find(plan, None)  # type: ignore[arg-type]
         assert mask is not None
         assert np.array_equal(mask.selected.numpy(), INSIDE)
-        by_hand = edits.read_mask(UNDERSTOOD[name](), (30, 40))
-        assert torch.equal(by_hand[0, 0], torch.from_numpy(INSIDE))
+        by_hand = read_mask(UNDERSTOOD[name](), SIZE)
+        assert torch.equal(by_hand[0, 0] > 0.5, torch.from_numpy(INSIDE))
 
 
 def test_the_picture_itself_with_most_of_it_erased() -> None:
     """Which convention it is, the picture tells that the mask is for."""
     most = of(np.concatenate([NOISE, np.where(INSIDE, 255, 0)[..., None]], 2).astype(np.uint8))
     with pytest.warns(UserWarning, match="painted on a transparent layer"):
-        assert np.array_equal(read_mask(most, SIZE, EditConfig()).selected.numpy(), INSIDE)
+        assert np.array_equal(given_mask(most, SIZE, EditConfig()).selected.numpy(), INSIDE)
     with pytest.warns(UserWarning, match="with a hole"):
-        found = read_mask(most, SIZE, EditConfig(), over=of(NOISE))
+        found = given_mask(most, SIZE, EditConfig(), over=of(NOISE))
     assert np.array_equal(found.selected.numpy(), ~INSIDE)
 
 
 def test_a_ground_painted_in_one_light_colour_is_selected() -> None:
     with pytest.warns(UserWarning, match="painted on a transparent layer"):
-        found = read_mask(hole(np.full((30, 40, 3), (255, 40, 120))), SIZE, EditConfig())
+        found = given_mask(hole(np.full((30, 40, 3), (255, 40, 120))), SIZE, EditConfig())
     assert np.array_equal(found.selected.numpy(), ~INSIDE)
 
 
@@ -156,7 +156,7 @@ RAMP = np.arange(1200).reshape(30, 40) / 1200
 )
 def test_what_is_refused_with_advice_for_a_given_mask(image: Image.Image, told: str) -> None:
     with pytest.raises(ImageError, match=told) as caught:
-        read_mask(image, SIZE, EditConfig())
+        given_mask(image, SIZE, EditConfig())
     message = str(caught.value)
     assert message.isprintable()
     assert "words" not in message
@@ -166,9 +166,9 @@ def test_what_is_refused_with_advice_for_a_given_mask(image: Image.Image, told: 
 def test_advice_follows_invert_and_grow() -> None:
     white = Image.new("L", SIZE, 255)
     with pytest.raises(ImageError, match=r"light everywhere and inverted; make .* black"):
-        read_mask(white, SIZE, EditConfig(invert=True))
+        given_mask(white, SIZE, EditConfig(invert=True))
     with pytest.raises(ImageError, match="use a smaller grow"):
-        read_mask(levels(0, 255, np.uint8), SIZE, EditConfig(grow=40))
+        given_mask(levels(0, 255, np.uint8), SIZE, EditConfig(grow=40))
 
 
 FORMATS = {
@@ -214,7 +214,7 @@ def outcome(source: Image.Image | Path, config: EditConfig) -> tuple[str, bytes,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            told, data = "", read_mask(source, (30, 30), config).selected.numpy().tobytes()
+            told, data = "", given_mask(source, (30, 30), config).selected.numpy().tobytes()
         except ImageError as error:
             told, data = str(error), b""
             assert told.isprintable()

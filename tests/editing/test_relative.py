@@ -121,7 +121,7 @@ def test_a_guide_that_sees_no_difference_keeps_out(faintly: float) -> None:
     assert found("a red apple", "an old apple")[1] is not None
     plan = EditPlan(SOURCE, EditConfig(), old="a red apple")
     config = tiny_config(prompt="a green apple", count=1)
-    session = start(plan, config, sized=True, generator=TinyGenerator(), perceptor=guides).session
+    session = start(plan, config, sized=True, generator=TinyGenerator(), perceptor=guides)
     assert set(next(session).losses) >= {"direction"}
 
 

@@ -8,10 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.engine import Session
-from gouache.engine.edits import changed_pixels, read_mask
+from gouache.engine.edits import changed_pixels
 from gouache.errors import ImageError, PromptError
 from gouache.networks.canvas import Canvas
 from gouache.ops.images import to_pil
+from gouache.ops.masks import read_mask
 from gouache.prompts import Prompt
 from tiny import CELL, TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -126,6 +127,18 @@ def test_a_mask_says_what_counts() -> None:
     assert torch.equal(after[..., 1:], before[..., 1:])
 
 
+def test_a_mask_is_fitted_like_the_picture_that_it_was_drawn_over() -> None:
+    session = started()
+    before = session.state_dict().tensors["latent/z"]
+    mask = Image.new("L", (64, 24), 0)  # the canvas shows the middle half of it
+    mask.paste(255, (16, 0, 20, 4))
+    session.set_image(Image.new("RGB", (64, 24), "red"), mask)
+    after = session.state_dict().tensors["latent/z"]
+    assert session.edits[0]["cells"] == 1
+    assert torch.equal(after[..., 1:], before[..., 1:])
+    assert not torch.equal(after[..., 0], before[..., 0])
+
+
 def test_the_pull_follows_a_hand_edit() -> None:
     session = Session.build(
         tiny_config(latent_rule="stepwise", latent_weight=1.0),
@@ -183,6 +196,6 @@ def test_masks_of_all_shapes() -> None:
     flat = torch.zeros(2, 3)
     flat[0, 1] = 1
     for mask in (flat, flat[None], flat[None, None], flat.bool()):
-        assert torch.equal(read_mask(mask, (2, 3)), flat.bool()[None, None])
+        assert torch.equal(read_mask(mask, (3, 2)), flat[None, None])
     with pytest.raises(ImageError):
-        read_mask(torch.zeros(1, 2, 2, 3), (2, 3))
+        read_mask(torch.zeros(1, 2, 2, 3), (3, 2))

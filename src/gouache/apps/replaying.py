@@ -7,19 +7,35 @@ compared by its sum. What is missing or was changed is an error, never another p
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gouache.errors import ConfigError, GouacheError, StateError
+from gouache.editing.config import EditConfig
+from gouache.errors import ConfigError, GouacheError, ImageError, StateError
 from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
 from gouache.output.documents import check_document, later_version, unusable
 from gouache.prompts import one_line, parse_image_prompt
 from gouache.settings.config import PaintConfig, parse_perceptor
 
-_OPTIONS = {"init_image": "--init-image", "image_prompts": "--image-prompt"}
-_WHAT = {"init_image": "init image", "image_prompts": "image prompt"}
+if TYPE_CHECKING:
+    from gouache.editing.editor import EditPlan
+
+_OPTIONS = {
+    "init_image": "--init-image",
+    "image_prompts": "--image-prompt",
+    "source": "--source",
+    "mask": "--mask",
+}
+_WHAT = {
+    "init_image": "init image",
+    "image_prompts": "image prompt",
+    "source": "source",
+    "mask": "mask",
+}
+_EDITS = ("edit", "replace")  # what begins an edit, among the changes
 
 
 @dataclass(frozen=True)
@@ -30,12 +46,21 @@ class Named:
     image_prompts: Sequence[Path] = ()
     generator: str = ""
     perceptor: Sequence[str] = ()
+    source: Path | None = None
+    mask: Path | None = None
 
 
-def replay_settings(
-    document: Mapping[str, Any], picture: Path, named: Named
-) -> tuple[PaintConfig, int | None]:
-    """The settings that paint `picture` again, and its place in the batch (None: a grid).
+class Replay(NamedTuple):
+    """What makes a picture again: settings, its place in the batch (None: a grid), and what is
+    edited (None: it was painted)."""
+
+    config: PaintConfig
+    picture: int | None
+    plan: EditPlan | None = None
+
+
+def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) -> Replay:
+    """What makes `picture` again.
 
     Raises `ImageError` for a damaged document, `StateError` for what cannot be painted from it, and
     where a picture or a model is missing or was changed. Says in a line what is not known.
@@ -47,14 +72,18 @@ def replay_settings(
         raise StateError(f"{shown} lacks settings (config); it cannot be replayed")
     try:
         config = PaintConfig.from_dict(document["config"])
-        wanted = _wanted(document, config)
+        edited = _edited(document)
+        wanted = _wanted(document, config, edited)
+        own = None if edited is None else EditConfig().updated(**edited["settings"])
     except (GouacheError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise unusable(document, picture, str(error)) from None
-    numbers = [len(_of(wanted, setting)) for setting in _OPTIONS]
-    if numbers[0] > 1 or numbers[0] < bool(config.init_image):
-        raise unusable(document, picture, f"{numbers[0]} init images")
-    if numbers[1] != len(config.image_prompts):
-        raise unusable(document, picture, f"{numbers[1]} sums of image prompts")
+    numbers = {setting: len(_of(wanted, setting)) for setting in _OPTIONS}
+    if numbers["init_image"] > 1 or numbers["init_image"] < bool(config.init_image):
+        raise unusable(document, picture, f"{numbers['init_image']} init images")
+    if numbers["image_prompts"] != len(config.image_prompts):
+        raise unusable(document, picture, f"{numbers['image_prompts']} sums of image prompts")
+    if numbers["mask"] != bool(edited and edited.get("mask_file")):
+        raise unusable(document, picture, f"{numbers['mask']} masks")
     found = _found(wanted, picture, named)
     changes: dict[str, Any] = {
         "init_image": "".join(found["init_image"]),
@@ -65,21 +94,24 @@ def replay_settings(
     }
     if later := later_version(document, picture):
         _note(f"{later}; what it would do otherwise is not known")
-    return config.updated(**changes), document.get("picture")
+    config, index = config.updated(**changes), document.get("picture")
+    if own is None or edited is None:
+        return Replay(config, index)
+    from gouache.editing.editor import make_plan
+
+    plan = make_plan(
+        found["source"][0],
+        own,
+        replace="" if found["mask"] else str(edited.get("replace") or ""),
+        old=str(edited.get("from") or ""),
+        mask=next(iter(found["mask"]), None),
+    )
+    return Replay(config, index, plan)
 
 
 def _refuse_changes(document: Mapping[str, Any], shown: str) -> None:
     edits = [edit for edit in document.get("edits", ()) if "edit" in edit]
-    for edit in edits:
-        if edit["edit"] in ("edit", "replace"):
-            name = base_name(str(edit.get("source") or ""))
-            sha256 = str(edit.get("source_sha256"))[:12]
-            which = one_line(f" ({name}, sha256 of its pixels {sha256})")
-            raise StateError(
-                f"{shown} is an edit of another picture{which if name else ''}, which its file "
-                "does not hold; use gouache edit with that picture again"
-            )
-    by_hand = [edit for edit in edits if edit["edit"] != "init_image"]
+    by_hand = [edit for edit in edits if edit["edit"] not in ("init_image", *_EDITS)]
     if by_hand:
         raise StateError(
             f"{shown} was changed by hand while it was painted ({len(by_hand)} changes), which its "
@@ -95,11 +127,26 @@ class _Wanted:
     place: Path | None = None
 
 
-def _wanted(document: Mapping[str, Any], config: PaintConfig) -> list[_Wanted]:
+def _edited(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the document tells of the edit that made the picture; None for a painting."""
+    edits = [edit for edit in document.get("edits", ()) if edit.get("edit") in _EDITS]
+    return edits[0] if edits else None
+
+
+def _wanted(
+    document: Mapping[str, Any], config: PaintConfig, edited: Mapping[str, Any] | None
+) -> list[_Wanted]:
+    source = []
+    if edited is not None:  # by its pixels: the same picture in another file is as good
+        told = {"setting": "source", "name": edited["source"], "of": "pixels"}
+        source.append(_Wanted(Input.from_record({**told, "sha256": edited["source_sha256"]})))
     if "inputs" in document:
         inputs = map(Input.from_record, document["inputs"])
-        return [_Wanted(one) for one in inputs if one.setting in _OPTIONS]
-    found = [_Wanted(one, path) for one, path in files_of(config)]
+        others = [one for one in inputs if one.setting in _OPTIONS and one.setting != "source"]
+        return [*source, *map(_Wanted, others)]
+    found = [*source, *(_Wanted(one, path) for one, path in files_of(config))]
+    if edited is not None and edited.get("mask_file"):
+        found.append(_Wanted(Input("mask", "", "", "pixels")))
     if any(edit.get("edit") == "init_image" for edit in document.get("edits", ())):
         found = [one for one in found if one.input.setting != "init_image"]
         found.insert(0, _Wanted(Input("init_image", "", "", "pixels")))
@@ -112,10 +159,11 @@ def _of(wanted: Sequence[_Wanted], setting: str) -> list[_Wanted]:
 
 def _found(wanted: Sequence[_Wanted], picture: Path, named: Named) -> dict[str, list[str]]:
     """The settings' values for the files that are wanted."""
-    mine = [] if named.init_image is None else [named.init_image]
-    given = _assigned(_of(wanted, "init_image"), "init_image", mine, picture)
-    prompts = _of(wanted, "image_prompts")
-    given |= _assigned(prompts, "image_prompts", named.image_prompts, picture)
+    given: dict[_Wanted, Path] = {}
+    for setting in _OPTIONS:
+        mine = getattr(named, setting)
+        paths = [mine] if isinstance(mine, Path) else mine or []
+        given |= _assigned(_of(wanted, setting), setting, paths, picture)
     found: dict[str, list[str]] = {setting: [] for setting in _OPTIONS}
     unknown = []
     for one in wanted:
@@ -152,7 +200,7 @@ def _assigned(
         called = [one for one in left if one.input.name == base_name(path)]
         missing = [one for one in left if not _present(one.input, picture)]
         chosen = (same or called or missing or left)[0]
-        if not same and chosen.input.sha256:
+        if not same and chosen.input.sha256 and setting != "mask":  # compared as it is found
             _note(
                 f"{one_line(path)} (sha256 {sums[chosen.input.of][:12]}) is not the "
                 f"{_WHAT[setting]} that {one_line(picture)} was painted from "
@@ -164,7 +212,7 @@ def _assigned(
 
 
 def _present(one: Input, picture: Path) -> bool:
-    return any(file_sha256(path) == one.sha256 for path in _candidates(one.name, picture))
+    return any(_found_sum(path, one.of) == one.sha256 for path in _candidates(one.name, picture))
 
 
 def _candidates(name: str, picture: Path) -> list[Path]:
@@ -174,14 +222,15 @@ def _candidates(name: str, picture: Path) -> list[Path]:
 
 def _search(one: Input, place: Path | None, picture: Path) -> Path:
     shown, what, option = one_line(picture), _WHAT[one.setting], _OPTIONS[one.setting]
-    if one.of != "file":
+    article = "an" if what[0] in "aeiou" else "a"
+    if not one.name:
         raise StateError(
-            f"{shown} was painted from an {what} that its file does not name (sha256 of its "
+            f"{shown} was painted from {article} {what} that its file does not name (sha256 of its "
             f"{'values' if one.of == 'tensor' else 'pixels'} {one.short or 'unknown'}); name one: "
             f"{option} PATH"
         )
     places = ([] if place is None else [place]) + _candidates(one.name, picture)
-    there = {path: now for path in places if (now := file_sha256(path))}
+    there = {path: now for path in places if (now := _found_sum(path, one.of))}
     name = one_line(one.name, 80)
     if not there:
         known = f" (sha256 {one.short})" if one.sha256 else ""
@@ -201,6 +250,14 @@ def _search(one: Input, place: Path | None, picture: Path) -> Path:
     )
 
 
+def _found_sum(path: Path, of: str) -> str:
+    """The sum of what may be there; "" where nothing is that can be read."""
+    try:
+        return file_sha256(path) if of == "file" else _sum(path, of)
+    except ImageError:
+        return ""
+
+
 def _sum(path: Path, of: str) -> str:
     """Raises `ImageError` for what is no picture."""
     from gouache.ops.images import load_image, open_image
@@ -210,7 +267,9 @@ def _sum(path: Path, of: str) -> str:
             return file_sha256(path)
     from gouache.ops.sums import pixels_sha256
 
-    return pixels_sha256(load_image(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # who paints from it is told
+        return pixels_sha256(load_image(path))
 
 
 def _perceptors(

@@ -14,7 +14,7 @@ from typing import Any
 
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
-from gouache.editing.editor import EditPlan, start
+from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, resume_session
 from gouache.interrupts import NUMBERS
 from gouache.output.png import save_picture
@@ -116,24 +116,20 @@ def edit_run(
     quiet: bool,
     json: bool,
     preview: bool = False,
+    expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Edits a picture; returns the exit code."""
-    editing = start(plan, config, sized=sized)
-    session, mask = editing.session, editing.mask
+    session = start(plan, config, sized=sized)
+    mask = edit_of(session).mask
+    if expected is not None:
+        _compare_models(session, expected)
+        _compare_mask(session, expected)
     if overlay is not None and mask is not None:
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
     _say_compiled(session, quiet or json)
     with make_progress(quiet or json, preview) as progress:
-        result = _painted(editing.run, Keep(outputs, resumable=False), progress)
-    code = report(session.config, result, json=json)
-    if not session.finished:
-        print(
-            f"gouache: stopped after step {result.step} of {result.num_steps}; "
-            "the picture is as it was then",
-            file=sys.stderr,
-        )
-        return 130
-    return code
+        result = _painted(Run(session), Keep(outputs), progress)
+    return report(session.config, result, json=json)
 
 
 def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False) -> int:
@@ -192,6 +188,17 @@ def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
                 "installed one; this one will differ",
                 file=sys.stderr,
             )
+
+
+def _compare_mask(session: Session, expected: Mapping[str, Any]) -> None:
+    """Warns when a mask was read or found otherwise than for the picture that is edited again."""
+    told, now = expected.get("source"), session.identity()["source"]
+    known = told.get("mask_sha256") if isinstance(told, Mapping) else None
+    if known is not None and known != now["mask_sha256"]:
+        print(
+            "gouache: the picture was made with another mask than this one; it will differ",
+            file=sys.stderr,
+        )
 
 
 def _without_names(models: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from gouache.editing import shapes
+from gouache.ops.images import fitted_box
 from gouache.ops.profiles import flat, is_srgb, profile_mode, srgb_to
 from gouache.output.png import picture_format
 from gouache.prompts import one_line
@@ -33,12 +34,15 @@ def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
     """The painted picture over the source where the feathered mask is; all else is the source.
 
     `source` is RGB or RGBA, in sRGB or with a profile for RGB in its `info`; so is the result.
-    `painted` is RGB in sRGB, of any size. Transparency stays everywhere as it is, so what is
+    `painted` is RGB in sRGB, of any size: it goes where `images.fit` took its canvas from, and
+    nothing beside that changes. Transparency stays everywhere as it is, so what is
     painted where the source is transparent is not seen: a `CompositeWarning` tells if that is much
     of it. A profile that leads to sRGB only cannot be kept, which is told too.
     """
     profile = source.info.get("icc_profile")
-    above = painted.resize(source.size, Image.Resampling.LANCZOS)
+    left, top, right, bottom = map(round, fitted_box(source.size, painted.size))
+    above = Image.new("RGB", source.size)
+    above.paste(painted.resize((right - left, bottom - top), Image.Resampling.LANCZOS), (left, top))
     if profile and not is_srgb(profile):
         back = srgb_to(above, profile)
         if back is None:
@@ -49,7 +53,9 @@ def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
             return composite(_in_srgb(source), painted, mask)
         above = back
     below = np.asarray(source.convert("RGB"))
-    share = shapes.feathered(mask.selected, mask.config.feather).numpy()[..., None]
+    within = np.zeros((*below.shape[:2], 1), np.float32)
+    within[top:bottom, left:right] = 1
+    share = shapes.feathered(mask.selected, mask.config.feather).numpy()[..., None] * within
     blend = below + share * (np.asarray(above, np.float32) - below)
     out = Image.fromarray(np.where(share > 0, np.rint(blend.clip(0, 255)).astype(np.uint8), below))
     if source.mode == "RGBA":

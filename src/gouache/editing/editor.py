@@ -9,40 +9,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from gouache.editing import shapes
-from gouache.editing.composite import Composite, composite, warn_lossy, warn_reduced
-from gouache.editing.config import DEFAULTS, EditConfig, painting_config, split
+from gouache.editing.composite import warn_lossy, warn_reduced
+from gouache.editing.config import EditConfig, painting_config, split
 from gouache.editing.mask import (
     Mask,
     check_phrase,
     from_grey,
+    given_mask,
     read_base,
-    read_mask,
     require_some,
     score,
     shown_as,
     tinted,
 )
 from gouache.editing.relative import check_relative, directions
+from gouache.editing.source import Source
 from gouache.engine import Guide, Session
-from gouache.engine.build import Parts, prepare, validate
-from gouache.engine.source import Source
+from gouache.engine.build import prepare, validate
 from gouache.errors import ConfigError
 from gouache.inputs import Input
-from gouache.losses import DirectionLoss, StructureLoss
 from gouache.networks.canvas import Canvas
-from gouache.networks.devices import perceptor_device
 from gouache.networks.models import Models, names_of
 from gouache.ops.images import upright
 from gouache.ops.profiles import flat
 from gouache.ops.sums import object_sum, pixels_sha256
-from gouache.protocols import Generator, Loss, Perceptor
+from gouache.protocols import Generator, Perceptor
 from gouache.runs.drive import Run
-from gouache.runs.finish import Finishing
 from gouache.runs.painting import Painting, painted
 from gouache.settings.config import PaintConfig
 
@@ -87,7 +81,7 @@ class EditPlan:
 
     def begin(self, config: PaintConfig, *, sized: bool, models: Models | None = None) -> Run:
         """A run of it (see `gouache.runs.job`)."""
-        return start(self, config, sized=sized, models=models).run
+        return Run(start(self, config, sized=sized, models=models))
 
     def record(self, mask: Mask | None) -> dict[str, Any]:
         """What a picture's file tells of its edit; `replay` reads it."""
@@ -102,26 +96,6 @@ class EditPlan:
             "mask_share": None if mask is None else round(mask.share, 4),
             "settings": self.config.to_dict(),
         }
-
-
-@dataclass(frozen=True)
-class EditSession:
-    """A session that edits, and what turns its pictures into the result."""
-
-    session: Session
-    plan: EditPlan
-    mask: Mask | None
-
-    @property
-    def run(self) -> Run:
-        """The session with what is done to its pictures: nothing, or laid over the source."""
-        return Run(self.session, self.finishing)
-
-    @property
-    def finishing(self) -> Finishing:
-        if not self.plan.config.composite or self.mask is None:
-            return ()
-        return (Composite(self.plan.base or self.plan.source, self.mask),)
 
 
 @dataclass(frozen=True)
@@ -181,26 +155,33 @@ def edit(
     mine, others = split(settings)
     config = painting_config(preset, {"prompt": prompt, **names, **others})
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
-    editing = start(
+    session = start(
         plan,
         config,
         sized="size" in others,
         generator=generator,
         perceptor=perceptor,  # type: ignore[arg-type]
     )
-    return finish_edit(editing)
+    return finish_edit(session)
 
 
-def finish_edit(editing: EditSession) -> EditResult:
-    """Does what is left of an edit."""
-    painting, plan = painted(editing.run), editing.plan
+def finish_edit(session: Session) -> EditResult:
+    """Does what is left of an edit, begun by `start` or by `resume_session`."""
+    edit, painting = edit_of(session), painted(Run(session))
     values = {item.name: getattr(painting, item.name) for item in dataclasses.fields(painting)}
     return EditResult(
         **values,
-        source=plan.source,
-        mask=editing.mask,
-        composite=plan.config.composite,
+        source=edit.picture,
+        mask=edit.mask,
+        composite=edit.config.composite,
     )
+
+
+def edit_of(session: Session) -> Source:
+    """What a session edits; `ConfigError` for one that paints."""
+    if not isinstance(session.edit, Source):
+        raise ConfigError("the session edits no picture: it paints one")
+    return session.edit
 
 
 def replace(
@@ -231,7 +212,7 @@ def make_plan(
     mask_image: Picture | None = None
     if mask is not None:
         # Refused now rather than after loading.
-        found = read_mask(mask, source.size, config, over=source)
+        found = given_mask(mask, source.size, config, over=source)
         mask_image = Image.fromarray((found.scores * 255).round().byte().numpy())
     given = {"source": image} | ({} if mask is None else {"mask": mask})
     inputs = tuple(_input(name, picture) for name, picture in given.items())
@@ -254,10 +235,11 @@ def start(
     generator: Generator | None = None,
     perceptor: Perceptor | Sequence[Guide] | None = None,
     models: Models | None = None,
-) -> EditSession:
+) -> Session:
     """Loads the models, finds the mask, and encodes the picture as the session's start.
 
-    `models` are those of the same settings, where `Models.load` gave them before.
+    `Session.edit` is the `gouache.editing.source.Source`. `models` are those of the same settings,
+    where `Models.load` gave them before.
     """
     if config.prompts:
         raise ConfigError("an edit has one prompt, for all pictures; leave prompts out")
@@ -271,9 +253,13 @@ def start(
     mask = find(plan, models)
     canvas = Canvas(*config.size, models.generator.downsampling)
     parts = prepare(config, models=models, init_image=canvas.read(plan.source))
-    session = Session(with_source(parts, plan, mask, encoded=True))
+    ways = directions(plan.old, parts) if plan.old else []
+    base, latent = plan.base or plan.source, parts.start[:1]
+    edit = Source(base, plan.config, mask, latent, models, canvas, plan.old, ways)
+    others = (one for one in parts.inputs if one.setting != "init_image")
+    session = Session(dataclasses.replace(parts, edit=edit, inputs=(*plan.inputs, *others)))
     session.edits.append(plan.record(mask))
-    return EditSession(session, plan, mask)
+    return session
 
 
 def find(plan: EditPlan, models: Models) -> Mask | None:
@@ -289,69 +275,6 @@ def find(plan: EditPlan, models: Models) -> Mask | None:
     return mask
 
 
-def with_source(parts: Parts, plan: EditPlan, mask: Mask | None, *, encoded: bool = False) -> Parts:
-    """Parts with the edit's source, losses, mask and focus. Also puts them back on resuming.
-
-    `encoded`: the parts start from the source already.
-    """
-    config, models, canvas = plan.config, parts.models, parts.canvas
-    image = canvas.read(plan.source)
-    start = parts.start if encoded else models.encode(image, canvas)
-    start = start.expand(parts.config.count, -1, -1, -1).contiguous()
-    others = (one for one in parts.inputs if one.setting != "init_image")
-    parts = dataclasses.replace(parts, start=start, inputs=(*plan.inputs, *others))
-    identity = _identity(plan, mask)
-    ways = directions(plan.old, parts) if plan.old else [None] * len(models.guides)
-    pairs = zip(models.guides, ways, strict=True)
-    losses = tuple(tuple(_terms(plan, guide, way)) for guide, way in pairs)
-    if mask is None:
-        source = Source(image, losses, only=bool(plan.old), identity=identity)
-        return dataclasses.replace(parts, source=source)
-    grey = Image.fromarray(mask.selected.numpy().astype(np.uint8) * 255)
-    pixels = canvas.read(grey.convert("RGB"))[:, :1] > 0.5
-    if not bool(pixels.any()):  # thinner than a pixel of the canvas
-        pixels = canvas.read(grey.convert("RGB"))[:, :1] > 0
-    left, top, right, bottom = shapes.bounding_box(pixels[0, 0])
-    longest = max(canvas.width, canvas.height)
-    side = min(longest, config.focus_margin * max(right - left, bottom - top, canvas.cell * 2))
-    source = Source(
-        image,
-        losses,
-        mask=pixels.float(),
-        cells=canvas.cells(pixels).to(models.device),
-        focus=((left + right) / 2, (top + bottom) / 2, side),
-        focus_share=config.focus_share,
-        identity=identity,
-    )
-    return dataclasses.replace(parts, source=source)
-
-
-def _identity(plan: EditPlan, mask: Mask | None) -> dict[str, Any]:
-    """What decides the edit besides the settings of painting, see `Source`."""
-    told: dict[str, Any] = {
-        "source_sha256": pixels_sha256(plan.source),
-        "mask_sha256": None,
-        "from": plan.old,
-    }
-    names = ["strength", "structure_weight"]
-    if mask is not None:
-        # As it was found: a kept mask is the same, however it was asked for.
-        told["mask_sha256"] = pixels_sha256(Image.fromarray(mask.selected.byte().mul(255).numpy()))
-        names += ["focus_share", "focus_margin"]
-    return told | {name: getattr(plan.config, name) for name in names}
-
-
-def _terms(plan: EditPlan, guide: Guide, direction: Tensor | None) -> list[Loss]:
-    edit = plan.config
-    if plan.old and direction is None:
-        return []  # it sees no difference between the two
-    if direction is not None:
-        there = direction.to(perceptor_device(guide.perceptor))
-        return [DirectionLoss(there, edit.strength, guide.weight)]
-    weight = guide.weight * edit.structure_weight / edit.strength
-    return [StructureLoss(weight, plan.masked)] if weight else []
-
-
 def natural_size(source: tuple[int, int], generator: Generator) -> tuple[int, int]:
     """Width and height of the source's aspect, the short side the generator's native size."""
     short = min(source)
@@ -362,18 +285,14 @@ def natural_size(source: tuple[int, int], generator: Generator) -> tuple[int, in
 
 
 __all__ = [
-    "DEFAULTS",
     "EditPlan",
     "EditResult",
-    "EditSession",
-    "composite",
     "edit",
+    "edit_of",
     "find",
     "finish_edit",
     "make_plan",
     "natural_size",
-    "pixels_sha256",
     "replace",
     "start",
-    "with_source",
 ]

@@ -21,7 +21,7 @@ from gouache.engine.words import check_words
 from gouache.errors import ConfigError, ImageError, PromptError
 from gouache.networks.devices import resolve_device
 from gouache.networks.models import Guide, load_guides
-from gouache.ops.images import encode, read_picture, to_tensor
+from gouache.ops.images import encode, fit, read_picture, to_tensor
 from gouache.ops.masks import mask_picture
 from gouache.ops.profiles import flat
 from gouache.output.png import save_picture
@@ -179,17 +179,17 @@ def score(
     return Mask(phrase, scores.clamp(0, 1), selected, threshold, config, found.most)
 
 
-def read_mask(
+def given_mask(
     path: str | os.PathLike[str] | Picture,
     size: tuple[int, int],
     config: EditConfig,
     over: Picture | None = None,
 ) -> Mask:
-    """A mask from a picture file or a PIL picture, resized to `size` (width, height).
+    """A mask from a picture file or a PIL picture, at `size` (width, height).
 
-    What it selects says `gouache.ops.masks.mask_picture`: what is light, or where transparency
-    varies what is covered, or the hole. `over` is the picture that it is for, RGB. Another aspect
-    than the picture's, and masks of nothing or of everything, raise `ImageError`.
+    What it selects says `gouache.ops.masks.mask_picture`; `over` is the picture that it is for,
+    RGB. Another aspect than the picture's, and masks of nothing or of everything, raise
+    `ImageError`.
     """
     given = isinstance(path, Image.Image)
     shown = "the mask" if isinstance(path, Image.Image) else one_line(os.fspath(path))
@@ -201,8 +201,7 @@ def read_mask(
             "give a mask of the same aspect"
         )
     name = shown if given else one_line(Path(path).name)  # type: ignore[arg-type]
-    grey = picture.resize(size, Image.Resampling.BILINEAR)
-    mask = from_grey(grey, config, name)
+    mask = from_grey(fit(picture, size), config, name)
     require_some(mask, shown)
     return mask
 
@@ -312,8 +311,8 @@ __all__ = [
     "check_phrase",
     "find_mask",
     "from_grey",
+    "given_mask",
     "read_base",
-    "read_mask",
     "read_source",
     "score",
     "shown_as",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gouache.engine.build import Parts
-from gouache.engine.targets import CANCELS, SILENT, encode_prompts, plan_stages
+from gouache.engine.targets import CANCELS, SILENT, encode_prompts
 from gouache.errors import PromptError
 from gouache.prompts import one_line, parse_prompts
 
@@ -23,12 +23,11 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     `PromptError` where that is so for all of them.
     """
     config, models = parts.config, parts.models
-    stages = parts.stages or plan_stages(config, models)  # none yet where a state is to be loaded
     old = encode_prompts([parse_prompts(phrase)[0]] * config.count, config, models)
     found: list[Tensor | None] = []
     for number in range(len(models.guides)):
         signed = [
-            *((target.prompt.weight, target) for target in stages[0].targets),
+            *((target.prompt.weight, target) for target in parts.stages[0].targets),
             *((-target.prompt.weight, target) for target in old),
         ]
         total = torch.stack([weight * t.embeddings[number] for weight, t in signed]).sum(0)

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.alone import alone_size, of_those_who_know
+from gouache.engine.hook import Hook
 from gouache.engine.loop import steps
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
-from gouache.engine.source import Source
 from gouache.engine.starts import Rehearse, choose_start, enlarged
 from gouache.engine.targets import StagePlan, parse_stages, plan_stages
 from gouache.inputs import Input, inputs_of
@@ -51,7 +51,7 @@ class Parts:
     start: Tensor  # (B,code_dim,h,w)
     pull_target: Tensor | None
     losses: tuple[Loss, ...] = ()  # besides those that the settings ask for
-    source: Source | None = None  # the picture of an edit
+    edit: Hook | None = None  # where a picture is edited
     inputs: tuple[Input, ...] = ()  # the pictures that were read
 
 

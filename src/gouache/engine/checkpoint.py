@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-from gouache.engine.build import Parts, prepare_blank
+from gouache.engine.build import prepare_blank
 from gouache.engine.session import Session
-from gouache.engine.state import SessionState, check_source
+from gouache.engine.state import SessionState, require_picture, unpack_edit
 from gouache.errors import GouacheError, StateError
 from gouache.inputs import with_models_at
 from gouache.networks.models import Guide
@@ -31,15 +32,14 @@ def resume_session(
     generator: Generator | None = None,
     perceptor: Perceptor | Sequence[Guide] | None = None,
     losses: Sequence[Loss] = (),
-    edit: Callable[[Parts], Parts] | None = None,
 ) -> Session:
     """The session that `save_session` wrote, ready for its next step.
 
     It needs the models, and neither prompts nor picture files: what was encoded of them is in the
-    state. On the same machine the run ends in the same pixels as without the interruption;
-    `device`, `precision` and `compile` may be changed and then change it a little. `losses` that
-    were given as objects have to be given again, and `edit` puts the picture of an edit back into
-    the parts. Damage, or other weights than the run's, raise `StateError`.
+    state, and so is the picture of an edit with its mask (`Session.edit`). On the same machine the
+    run ends in the same pixels as without the interruption; `device`, `precision` and `compile` may
+    be changed and then change it a little. `losses` that were given as objects have to be given
+    again. Damage, or other weights than the run's, raise `StateError`.
     """
     tensors, meta = load_state(path)
     changes = {"device": device, "precision": precision, "compile": compile}
@@ -51,13 +51,12 @@ def resume_session(
             "start the run again"
         ) from None
     config = config.updated(**{name: value for name, value in changes.items() if value is not None})
-    if edit is None:
-        check_source(meta, None)  # before anything is loaded
+    saved = SessionState(tensors, meta)
+    require_picture(meta)  # before anything is loaded
     parts = prepare_blank(config, generator=generator, perceptor=perceptor, losses=losses)
-    if edit is not None:
-        parts = edit(parts)
-    session = Session(parts)
-    session.load_state_dict(SessionState(tensors, meta))
+    edit = unpack_edit(saved, parts.models, parts.canvas)
+    session = Session(dataclasses.replace(parts, edit=edit))
+    session.load_state_dict(saved)
     return session
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import ImageError
 from gouache.networks.canvas import Canvas
-from gouache.ops.masks import mask_picture
+from gouache.ops.masks import read_mask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +41,7 @@ def read_edit(
     if changed is None:
         mask = changed_pixels(edited, shown)
     else:
-        mask = read_mask(changed, (canvas.height, canvas.width)).to(device)
+        mask = (read_mask(changed, (canvas.width, canvas.height)) > 0.5).to(device)
         if len(mask) not in (1, count):
             raise ImageError(f"got {len(mask)} masks; this session paints {count} pictures")
     cells = canvas.cells(mask).expand(count, -1, -1, -1).clone()
@@ -63,25 +62,4 @@ def changed_pixels(edited: Tensor, shown: Sequence[Tensor]) -> Tensor:
     return masks[fewest, torch.arange(masks.shape[1], device=masks.device)]
 
 
-def read_mask(mask: Tensor | Image, size: tuple[int, int]) -> Tensor:
-    """A mask -> boolean (1 or B,1,H,W) with `size` (H,W).
-
-    A PIL image selects what `gouache.ops.masks.mask_picture` says, and is resized; a tensor is true
-    where it is above 0.5 and has shape (H,W), (1,H,W) or (B,1,H,W), otherwise `ImageError`.
-    """
-    if isinstance(mask, Tensor):
-        values = mask.detach().float()
-        values = values.reshape((1,) * (4 - values.ndim) + values.shape)
-        if values.ndim != 4 or values.shape[1] != 1 or values.shape[-2:] != size:
-            raise ImageError(
-                f"the mask has shape {tuple(mask.shape)}; "
-                f"expected {size} or (B,1,{size[0]},{size[1]})"
-            )
-        return values > 0.5
-    grey = mask_picture(mask)
-    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).float() / 255
-    values = values.view(1, 1, grey.height, grey.width)
-    return F.interpolate(values, size=size, mode="nearest") > 0.5
-
-
-__all__ = ["TOLERANCE", "changed_pixels", "read_edit", "read_mask"]
+__all__ = ["TOLERANCE", "changed_pixels", "read_edit"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gouache import cutouts, halting
-from gouache.engine.source import Source
+from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
@@ -43,8 +43,8 @@ class Objective:
     """The losses of a run. Immutable: a change of prompts makes another one.
 
     `pull_target` (B,code_dim,h,w) is where the stepwise pull on the latent leads, None for zero;
-    `extra` are losses besides those that the settings ask for; `source` is the picture of an edit;
-    `settling` (B,) are the pictures that only settle in the first stage (see `alone`).
+    `extra` are losses besides those that the settings ask for; `edit` takes part where a picture is
+    edited; `settling` (B,) are the pictures that only settle in the first stage (see `alone`).
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Objective:
         stages: Sequence[StagePlan],
         pull_target: Tensor | None,
         extra: Sequence[Loss],
-        source: Source | None = None,
+        edit: Hook | None = None,
         settling: Tensor | None = None,
     ) -> None:
         self.stages = tuple(stages)
@@ -65,15 +65,12 @@ class Objective:
         self._canvas = canvas
         self._settling = settling
         self._of_picture = [*picture_terms(config, pull_target), *extra]
-        self._source = source
+        self._edit = edit
         self._of_guides = [guide_terms(stage.targets, models.guides, config) for stage in stages]
-        if source is not None:
-            kept: list[list[list[Loss]]] = [
-                [[] for _ in terms] if source.only else terms for terms in self._of_guides
-            ]
+        if edit is not None:
             self._of_guides = [
-                [[*terms, *more] for terms, more in zip(guides, source.losses, strict=True)]
-                for guides in kept
+                [edit.losses(number, terms) for number, terms in enumerate(guides)]
+                for guides in self._of_guides
             ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             if all(any(t.prompt.weight for t in stage.targets) for stage in stages):
@@ -106,10 +103,10 @@ class Objective:
         halting.check()
         batch = len(image)
         size = (canvas.height, canvas.width)
-        if self._source is None:
+        if self._edit is None:
             params = cutouts.sample(self._config.cutouts, batch, size, rngs)
         else:
-            params = self._source.draw(self._config.cutouts, size, rngs)
+            params = self._edit.draw(self._config.cutouts, size, rngs)
         settling = self.settling(stage)
         found: list[tuple[str, Tensor]] = []
         direct: list[Tensor] = []
@@ -130,8 +127,8 @@ class Objective:
                 step=step,
                 num_steps=num_steps,
                 source=None
-                if self._source is None
-                else self._source.views(models, guide.perceptor, shown),
+                if self._edit is None
+                else self._edit.views(models, guide.perceptor, shown),
             )
             scopes = [getattr(term, "scope", "everything") for term in terms]
             if "everything" in scopes:

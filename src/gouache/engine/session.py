@@ -68,7 +68,8 @@ class Session:
         self.edits: list[dict[str, Any]] = []  # what was changed by hand, for the record
         self._rngs = parts.rngs
         self._extra = parts.losses
-        self._source, self.inputs = parts.source, parts.inputs
+        self.edit = parts.edit  # takes part where a picture is edited; None for a painting
+        self.inputs = parts.inputs
         self._latent = latents.get(parts.config.latents.latent)(
             parts.models.generator, parts.start, parts.config.latents
         )
@@ -78,9 +79,6 @@ class Session:
         self._index = 0
         self._shown: Tensor | None = None  # the picture that the last step scored
         self._picture: Tensor | None = None  # decoded from the latent as it is now
-        self._fixed: Tensor | None = None  # the latent that cells outside an edit's mask keep
-        if parts.source is not None and parts.source.cells is not None:
-            self._fixed = parts.start.detach().float().clone()
         self._aim_at(parts.stages, parts.pull_target)
 
     @classmethod
@@ -189,7 +187,8 @@ class Session:
         gradients = [gradient / scale for gradient in found.gradients(parameters)]
         last_good = image if self._shown is None else self._shown
         objective.require_finite(losses, gradients, self._index, last_good)
-        gradients = [self._in_mask(gradient) for gradient in gradients]
+        if self.edit is not None:
+            gradients = [self.edit.pin_gradient(gradient) for gradient in gradients]
         if self.config.optimization.clip_grad:
             gradients = clip_per_picture(gradients, self.config.optimization.clip_grad)
         if objective.restarts_at(self._index):
@@ -197,17 +196,14 @@ class Session:
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         set_learning_rate(self._optimizer, self.learning_rate)
-        settling = objective.settling(stage)
-        before = (
-            [] if settling is None else [parameter.detach().clone() for parameter in parameters]
-        )
+        settled = objective.settling(stage)
+        before = () if settled is None else [one.detach().clone() for one in parameters]
         take_step(self._optimizer)
-        if settling is not None:
-            settle(parameters, before, settling)
+        if settled is not None:
+            settle(parameters, before, settled)
         self._latent.after_step()
-        if self._fixed is not None and self._source is not None and self._source.cells is not None:
-            # Clamping and coarse levels move cells that have no gradient of their own.
-            self._latent.set_latent(self._fixed, ~self._source.cells)
+        if self.edit is not None:
+            self.edit.pin_latent(self._latent)
         step = Step(
             index=self._index,
             num_steps=self.num_steps,
@@ -217,13 +213,6 @@ class Session:
         )
         self._shown, self._picture, self._index = step.image, None, self._index + 1
         return step
-
-    def _in_mask(self, gradient: Tensor) -> Tensor:
-        """A gradient without the cells that an edit may not change; coarse levels keep all."""
-        cells = None if self._source is None else self._source.cells
-        if cells is None or gradient.shape[2:] != cells.shape[2:]:
-            return gradient
-        return gradient * cells
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -326,7 +315,7 @@ class Session:
         self._aim_at(self.stages, self._objective.pull_target)
 
     def _aim_at(self, stages: Sequence[StagePlan], pull_target: Tensor | None) -> None:
-        untouched = not self.edits and self._source is None
+        untouched = not self.edits and self.edit is None
         self._objective = Objective(
             self.config,
             self.models,
@@ -334,7 +323,7 @@ class Session:
             stages,
             pull_target,
             self._extra,
-            self._source,
+            self.edit,
             settling(self.config, stages, self.models) if untouched else None,
         )
 
@@ -352,7 +341,8 @@ class Session:
 
     def identity(self) -> dict[str, Any]:
         """What this run is, for its records and for whoever goes on with it; holds no paths."""
-        return state.identity(self.config, self.models, self.inputs, self._source)
+        source = None if self.edit is None else self.edit.identity()
+        return state.identity(self.config, self.models, self.inputs, source)
 
     def state_dict(self) -> SessionState:
         """Everything that the rest of the run depends on: `tensors`, and `meta` fit for JSON.
@@ -370,8 +360,10 @@ class Session:
         }
         if self._objective.pull_target is not None:
             tensors["pull_target"] = self._objective.pull_target.clone()
+        edit = {} if self.edit is None else state.pack_edit(self.edit, tensors)
         meta = {
             **self.identity(),
+            **edit,
             "models_at": models_at(self.config),
             **stages.meta,
             "step": self._index,

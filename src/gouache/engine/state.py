@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from gouache.engine.source import Source
+from gouache.engine.hook import Hook, hooks
 from gouache.engine.targets import StagePlan, Target
 from gouache.errors import StateError
 from gouache.inputs import Input, base_name, files_of, portable, portable_model
+from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
 from gouache.output.documents import FORMAT
-from gouache.prompts import Prompt
+from gouache.prompts import Prompt, one_line
 from gouache.settings.config import PaintConfig, settings
 
 # They say where and how to compute, not what; a run may move to another machine.
@@ -43,11 +44,12 @@ def identity(
     config: PaintConfig,
     models: Models,
     inputs: Sequence[Input] = (),
-    source: Source | None = None,
+    source: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What has to agree for a state to be continued, and what makes the picture again elsewhere.
 
-    Settings, pictures that were read, the source of an edit, the models' fingerprints; no paths.
+    Settings, pictures that were read, what an edit says of its `source`, the models' fingerprints;
+    no paths.
     """
     known = sum(one.setting == "image_prompts" for one in inputs) == len(config.image_prompts)
     told: dict[str, Any] = {
@@ -69,7 +71,7 @@ def identity(
     if inputs:
         told["inputs"] = [one.record() for one in inputs]
     if source is not None:
-        told["source"] = dict(source.identity)
+        told["source"] = dict(source)
     return told
 
 
@@ -83,7 +85,7 @@ def check_identity(meta: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
     if differing := differences(portable(saved, saved_inputs(meta)), now):
         raise StateError(f"the run was saved with other settings: {'; '.join(differing[:3])}")
     _check_inputs(saved_inputs(meta), mine)
-    check_source(meta, mine.get("source"))
+    _check_source(meta, mine.get("source"))
     for kind, theirs, ours in (
         ("generator", [meta["generator"]], [mine["generator"]]),
         ("perceptor", meta["perceptors"], mine["perceptors"]),
@@ -128,7 +130,41 @@ def saved_edits(meta: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def source_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def pack_edit(edit: Hook, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """What a state tells of an edit; its tensors are put to the others."""
+    own, meta = edit.state()
+    tensors |= with_prefix("edit", own)
+    return {"edit": {**meta, "kind": edit.kind}}
+
+
+def unpack_edit(saved: SessionState, models: Models, canvas: Canvas) -> Hook | None:
+    """What `pack_edit` told of; None for a painting. Damage raises `StateError`."""
+    require_picture(saved.meta)
+    if "edit" not in saved.meta:
+        return None
+    try:
+        told = dict(saved.meta["edit"])
+        restore = hooks.get(str(told.pop("kind")))
+        return restore(under("edit", saved.tensors), told, models, canvas)
+    except StateError:
+        raise
+    except Exception as error:  # damage shows in many ways
+        raise StateError(
+            f"the saved edit is damaged ({one_line(error, 80)}); edit the picture again"
+        ) from None
+
+
+def require_picture(meta: Mapping[str, Any]) -> None:
+    """Raises `StateError` for an edit whose state does not hold its picture, which goes on with
+    nothing less: it would repaint what it was told to leave."""
+    if _source_of(meta) is not None and "edit" not in meta:
+        raise StateError(
+            "the saved run is an edit by an earlier version of gouache, which did not keep the "
+            "picture with it; edit that picture again"
+        )
+
+
+def _source_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What identifies the source of a saved edit; None for a painting."""
     if "source" in meta:
         found: Mapping[str, Any] = meta["source"]
@@ -139,16 +175,13 @@ def source_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def check_source(meta: Mapping[str, Any], ours: Mapping[str, Any] | None) -> None:
+def _check_source(meta: Mapping[str, Any], ours: Mapping[str, Any] | None) -> None:
     """Raises `StateError` unless a state was saved with this source of an edit, or without one."""
-    theirs = source_of(meta)
+    theirs = _source_of(meta)
     if theirs is None and ours is None:
         return
     if ours is None:
-        raise StateError(
-            "the saved run is an edit of a picture, which this run does not have; go on with it in "
-            "the studio, or edit that picture again"
-        )
+        raise StateError("the saved run is an edit of a picture, and this is a painting")
     if theirs is None:
         raise StateError("the saved run is a painting, and this is an edit of a picture")
     for name, value in theirs.items():
@@ -288,15 +321,16 @@ __all__ = [
     "MAY_DIFFER",
     "SessionState",
     "check_identity",
-    "check_source",
     "differences",
     "identity",
+    "pack_edit",
     "pack_stages",
     "read_state",
+    "require_picture",
     "saved_edits",
     "saved_inputs",
-    "source_of",
     "under",
+    "unpack_edit",
     "unpack_stages",
     "with_prefix",
 ]

@@ -160,12 +160,17 @@ def fit(image_pil: Image.Image, size: tuple[int, int]) -> Image.Image:
     Nothing is squashed: the aspect is kept, so either the sides or top and bottom lose a margin.
     LANCZOS, in one pass from the exact fractional box; a picture of that size stays as it is.
     """
-    (width, height), (target_width, target_height) = image_pil.size, size
+    box = fitted_box(image_pil.size, size)
+    return image_pil.resize(size, Image.Resampling.LANCZOS, box=box)
+
+
+def fitted_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what `fit` takes of a picture of `size` for `target`."""
+    (width, height), (target_width, target_height) = size, target
     scale = max(target_width / width, target_height / height)
     box_width, box_height = min(width, target_width / scale), min(height, target_height / scale)
     left, top = (width - box_width) / 2, (height - box_height) / 2
-    box = (left, top, left + box_width, top + box_height)
-    return image_pil.resize(size, Image.Resampling.LANCZOS, box=box)
+    return left, top, left + box_width, top + box_height
 
 
 def grid_pil(
@@ -356,6 +361,7 @@ __all__ = [
     "as_rgb",
     "encode",
     "fit",
+    "fitted_box",
     "grid_pil",
     "load_image",
     "noise_image",

@@ -1,4 +1,4 @@
-"""Masks as people give them: what a picture of a mask selects."""
+"""Masks as people give them: what a picture of a mask selects, at any size."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from gouache.errors import ImageError
-from gouache.ops.images import upright
+from gouache.ops.images import fit, upright
 from gouache.prompts import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 _VARIES = 16  # of 255: what differs by less does so by a format's rounding
 _WIDE = 0.5  # share of the picture, or of its border, that a picture with a hole covers
@@ -28,6 +29,42 @@ _OVERSHOOT = 0.1  # of floating-point numbers beyond black and white, by resampl
 
 class MaskWarning(UserWarning):
     """How a mask was read that could be read otherwise."""
+
+
+def read_mask(
+    given: str | Path | Image.Image | Tensor,
+    size: tuple[int, int],
+    shown: str = "the mask",
+    over: Image.Image | None = None,
+) -> Tensor:
+    """A mask, however it is given, at `size` (width, height): (1 or B,1,H,W) in [0,1], float32.
+
+    What is above 0.5 is selected. Of a file or a PIL picture that is what `mask_picture` says,
+    fitted as the pictures are that it is for. A tensor has that size already, (H,W), (1,H,W) or
+    (B,1,H,W), any type; otherwise `ImageError`.
+    """
+    import torch
+
+    if not isinstance(given, torch.Tensor):
+        return fit_mask(mask_picture(given, shown, over), size)
+    width, height = size
+    values = given.detach().float()
+    values = values.reshape((1,) * (4 - values.ndim) + values.shape)
+    if values.ndim != 4 or values.shape[1:] != (1, height, width):
+        raise ImageError(
+            f"{shown} has shape {tuple(given.shape)}; expected {(height, width)} or "
+            f"(B,1,{height},{width})"
+        )
+    return values
+
+
+def fit_mask(grey: Image.Image, size: tuple[int, int]) -> Tensor:
+    """A grey picture (mode L) -> (1,1,H,W) in [0,1] at `size` (width, height), scaled and cropped
+    by the one rule for pictures, `images.fit`, so that it stays on what it was drawn over."""
+    import torch
+
+    values = np.array(fit(grey, size), np.float32) / 255
+    return torch.from_numpy(values)[None, None]
 
 
 def mask_picture(
@@ -171,4 +208,4 @@ def _tell(message: str) -> None:
     warnings.warn(message, MaskWarning, stacklevel=2)
 
 
-__all__ = ["MaskWarning", "mask_picture"]
+__all__ = ["MaskWarning", "fit_mask", "mask_picture", "read_mask"]

@@ -81,7 +81,10 @@ Listener: TypeAlias = "Callable[[Event, Run], object]"
 
 
 class Run:
-    """What is driven: a painter, what is done to its pictures, and what its steps told."""
+    """What is driven: a painter, what is done to its pictures, and what its steps told.
+
+    `finishing` comes after what an edit wants.
+    """
 
     def __init__(
         self,
@@ -90,7 +93,8 @@ class Run:
         losses: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.painter = painter
-        self.finishing = finishing
+        edit = painter.edit if isinstance(painter, Session) else None
+        self.finishing = (*(edit.finishing if edit is not None else ()), *finishing)
         # (B,) of the last step, NaN where a picture has none; given for a run that goes on.
         self.losses: Mapping[str, Tensor] = losses or {}
 

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 from PIL.Image import Image
 
-
-class FinishStep(Protocol):
-    """One thing that is done to a finished picture; the same picture gives the same result."""
-
-    def __call__(self, picture: Image) -> Image: ...
-
-    def record(self) -> dict[str, Any]:
-        """Its `name`, and what else decides it, as JSON."""
-        ...
-
+from gouache.protocols import FinishStep
 
 Finishing: TypeAlias = Sequence[FinishStep]
 
@@ -28,4 +19,4 @@ def finished(picture: Image, finishing: Finishing) -> Image:
     return picture
 
 
-__all__ = ["FinishStep", "Finishing", "finished"]
+__all__ = ["Finishing", "finished"]

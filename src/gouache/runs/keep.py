@@ -49,9 +49,8 @@ class Keep:
             drive(run, [keep])
         keep.result.out
 
-    `folder` is the run's own, None for none: one is made where it is interrupted, if it is
-    `resumable`. `written` is of a run that goes on. A run that diverges leaves the last good
-    picture and the state before it.
+    `folder` is the run's own, None for none: one is made where it is interrupted. `written` is of a
+    run that goes on. A run that diverges leaves the last good picture and the state before it.
     """
 
     def __init__(
@@ -59,13 +58,10 @@ class Keep:
         outputs: Outputs,
         folder: RunFolder | None = None,
         written: Written | None = None,
-        *,
-        resumable: bool = True,
     ) -> None:
         self._outputs = outputs
         self._folder = folder
         self._written = written
-        self._resumable = resumable
         self._stack = ExitStack()
         self._film: Any = None
         self._begun = time.monotonic()
@@ -127,7 +123,7 @@ class Keep:
         if self._film is not None and session.finished:
             self._film.add(_frame(session.picture(), self._outputs))
         resume = None
-        if not session.finished and self._resumable:
+        if not session.finished:
             if self._folder is None:
                 self._folder = self._stack.enter_context(_folder_for_later(session, self._outputs))
             save_session(session, self._folder.state_path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gouache.atomic import atomic_path
-from gouache.engine.state import MAY_DIFFER, differences, source_of
+from gouache.engine.state import MAY_DIFFER, differences, require_picture
 from gouache.errors import GouacheError, StateError
 from gouache.inputs import below_home, from_home, portable
 from gouache.output.run_folder import RunFolder
@@ -25,7 +25,6 @@ from gouache.runs.outputs import Outputs
 from gouache.settings.config import PaintConfig
 
 PLACES = "places.json"
-_EDIT = "edit.json"  # what the studio keeps of an edit
 _OF_THE_STUDIO = "studio.json"
 
 
@@ -90,7 +89,7 @@ def stored_outputs(folder: RunFolder) -> Outputs:
 def check_run(path: Path) -> dict[str, Any]:
     """Reads what a run folder says of itself, and writes nothing.
 
-    Raises `StateError` for an edit, which needs its source, and where settings.json has been
+    Raises `StateError` for an edit whose state lacks its picture, and where settings.json has been
     changed since. Returns what may be changed there, for `resume_session`: device, precision,
     compile.
     """
@@ -100,8 +99,6 @@ def check_run(path: Path) -> dict[str, Any]:
             return {}  # no run: opening it says so
     except (OSError, ValueError):  # nor any possible
         return {}
-    if (path / _EDIT).exists():
-        raise _is_edit(shown)
     try:
         document = json.loads((path / "settings.json").read_bytes())
         now = PaintConfig.from_dict(document["config"])
@@ -116,8 +113,7 @@ def check_run(path: Path) -> dict[str, Any]:
         ) from None
     _, meta = load_state(path / "state.safetensors")
     try:
-        if source_of(meta) is not None:
-            raise _is_edit(shown)
+        require_picture(meta)
         saved = PaintConfig.from_dict(meta["config"])
         changed = differences(portable(saved), portable(now), _said_elsewhere(path, meta))
     except StateError:
@@ -141,13 +137,6 @@ def _said_elsewhere(path: Path, meta: dict[str, Any]) -> Collection[str]:
     if (path / _OF_THE_STUDIO).exists():
         found.append("init_image")  # chosen in the page
     return found
-
-
-def _is_edit(shown: str) -> StateError:
-    return StateError(
-        f"{shown} is an edit of a picture, which gouache resume cannot go on with; continue it in "
-        "the studio, or edit the picture again"
-    )
 
 
 def _relative(path: Path | None, folder: Path | None) -> str | None:

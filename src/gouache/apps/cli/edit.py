@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
-from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
+from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse, edit_and_report
 from gouache.errors import ConfigError
 from gouache.runs.outputs import reserved, slug
 
@@ -118,7 +118,6 @@ def edit(
     if overlay is not None and not (replace or mask):
         raise ConfigError("an overlay shows a mask; say what to replace or give a mask")
     from gouache.editing import EditConfig
-    from gouache.editing.composite import warn_lossy
     from gouache.editing.config import painting_config, split
     from gouache.editing.editor import make_plan
 
@@ -128,22 +127,8 @@ def edit(
     with reserved(
         out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay
     ) as outputs:
-        if plan.config.composite:
-            warn_lossy(outputs.out)
-        from gouache.apps.fetching import fetch_missing
-        from gouache.apps.runner import edit_run
-
-        fetch_missing([("generator", config.generator)], quiet)
-        fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
-        return edit_run(
-            plan,
-            config,
-            outputs,
-            sized="size" in others,
-            overlay=overlay,
-            quiet=quiet,
-            json=json,
-            preview=preview,
+        return edit_and_report(
+            plan, config, outputs, "size" in others, overlay, quiet, json, preview
         )
 
 

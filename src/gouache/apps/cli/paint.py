@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.errors import PromptError
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
+
+if TYPE_CHECKING:
+    from gouache.editing.editor import EditPlan
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
@@ -105,6 +108,12 @@ def replay(
     image_prompt: Annotated[
         list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", help="Where the picture is now that was edited.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", help="Where the mask of an edit is now.")
+    ] = None,
     generator: Annotated[str, typer.Option("--generator", help="Where the generator is now.")] = "",
     perceptor: Annotated[
         list[str] | None, typer.Option("--perceptor", help="Where a perceptor is now.")
@@ -115,7 +124,7 @@ def replay(
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Paint a picture again from the settings inside its file.
+    """Paint or edit a picture again from the settings inside its file.
 
     What it was painted from is found by name beside it or in this folder, and has to be the same.
     """
@@ -124,17 +133,54 @@ def replay(
     from gouache.output.png import read_metadata
 
     metadata = read_metadata(picture)
-    named = Named(init_image, image_prompt or [], generator, perceptor or [])
-    settings, index = replay_settings(metadata, picture, named)
+    named = Named(init_image, image_prompt or [], generator, perceptor or [], source, mask)
+    settings, index, plan = replay_settings(metadata, picture, named)
     try:
         check_prompts(settings)
     except PromptError as error:
         raise unusable(metadata, picture, str(error)) from None
     name = settings.title if index is None else settings.prompt_of(index)
     with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
+        if plan is not None:
+            return edit_and_report(
+                plan, settings, outputs, True, None, quiet, json, preview, metadata
+            )
         return paint_and_report(
             settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
         )
+
+
+def edit_and_report(
+    plan: EditPlan,
+    config: PaintConfig,
+    outputs: Outputs,
+    sized: bool,
+    overlay: Path | None,
+    quiet: bool,
+    json: bool,
+    preview: bool,
+    expected: Mapping[str, Any] | None = None,
+) -> int:
+    """Fetches what is missing, then edits."""
+    from gouache.apps.fetching import fetch_missing
+    from gouache.apps.runner import edit_run
+    from gouache.editing.composite import warn_lossy
+
+    if plan.config.composite:
+        warn_lossy(outputs.out)
+    fetch_missing([("generator", config.generator)], quiet)
+    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
+    return edit_run(
+        plan,
+        config,
+        outputs,
+        sized=sized,
+        overlay=overlay,
+        quiet=quiet,
+        json=json,
+        preview=preview,
+        expected=expected,
+    )
 
 
 def paint_and_report(

@@ -1,7 +1,6 @@
 """What a run's folder keeps so that the run can begin, or go on, when its server is another one.
 
 run/order.json  what was asked; its pictures are in run/inputs/
-run/edit.json   how a picture is edited, with source.png and mask.png
 """
 
 from __future__ import annotations
@@ -9,22 +8,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from gouache.apps.studio.orders import EditOrder, Order
 from gouache.apps.studio.runs import ORDER, Run
 from gouache.atomic import output_errors, write_bytes
 from gouache.editing.config import EditConfig
-from gouache.editing.editor import EditPlan, find, make_plan
 from gouache.errors import ConfigError, GouacheError, StateError
-from gouache.ops.images import load_image, read_picture
-from gouache.output.png import dump_json, save_picture
+from gouache.output.png import dump_json
 from gouache.prompts import parse_image_prompt
 from gouache.settings.config import PaintConfig
 
@@ -99,32 +93,6 @@ def forget_order(run: Run) -> None:
         (run.path / ORDER).unlink(missing_ok=True)
 
 
-def keep_edit(run: Run) -> None:
-    """Puts what an interrupted edit needs into its folder."""
-    assert run.editing is not None
-    plan, mask = run.editing.plan, run.editing.mask
-    save_picture(plan.base or plan.source, run.path / "source.png", None, "")
-    if mask is not None:
-        chosen = Image.fromarray(mask.selected.byte().mul(255).numpy())
-        save_picture(chosen, run.path / "mask.png", None, "")
-    document = {"old": plan.old, "settings": plan.config.to_dict(), "mask": mask is not None}
-    write_bytes(run.path / "edit.json", dump_json(document).encode())
-
-
-def kept_edit(run: Run) -> tuple[EditPlan, Callable[[Any], Any]]:
-    """The plan of an interrupted edit, and what finds its mask."""
-    try:
-        document = json.loads((run.path / "edit.json").read_bytes())
-        settings = {**document["settings"], "grow": 0, "invert": False}  # both are in the mask
-        config = EditConfig().updated(**settings)
-        old, masked = str(document["old"]), bool(document["mask"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise StateError("the edit's record is damaged; start it again") from None
-    mask = load_image(run.path / "mask.png") if masked else None
-    plan = make_plan(read_picture(run.path / "source.png"), config, old=old, mask=mask)
-    return plan, lambda models: find(plan, models)
-
-
 def _take(source: Path, run: Run) -> Path:
     """The same file in the run's folder; pictures here are never changed, only replaced."""
     folder, number = run.path / "inputs", 1
@@ -148,8 +116,6 @@ def _take(source: Path, run: Run) -> Path:
 
 __all__ = [
     "forget_order",
-    "keep_edit",
     "keep_order",
-    "kept_edit",
     "kept_order",
 ]

@@ -12,11 +12,11 @@ from PIL import Image
 
 from gouache.apps.studio.asking import with_words
 from gouache.apps.studio.films import keep_frame
-from gouache.apps.studio.keeping import forget_order, keep_edit, kept_edit, kept_order
+from gouache.apps.studio.keeping import forget_order, kept_order
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.atomic import write_bytes
-from gouache.editing.editor import EditSession, make_plan, start, with_source
+from gouache.editing.editor import make_plan, start
 from gouache.engine import Session, resume_session, save_session
 from gouache.errors import GouacheError
 from gouache.halting import Halted, halting
@@ -66,7 +66,7 @@ class Painter:
             run.changed(status="painting", num_steps=session.num_steps)
         run.save_about()
         begun, first, shown = time.monotonic(), session.step_index, 0.0
-        painting = _driven(run, session)
+        painting = Driven(session)
         for event in events(painting, lambda: self._wanted(run), within=True):
             if isinstance(event, Diverged):
                 self._keep(run, painting, painting.pictures(event.error.image)[0])
@@ -147,11 +147,8 @@ class Painter:
     def _begin(self, run: Run) -> None:
         order = run.order or kept_order(run)
         with watching(self._sketched(run)):
-            run.editing = _start_edit(order) if order.edit else None
-            session = run.editing.session if run.editing else self._build(order)
+            session = _start_edit(order) if order.edit else self._build(order)
         run.config = session.config
-        if run.editing is not None:
-            keep_edit(run)
         run.folder = RunFolder.open(run.path)
         save_session(session, run.folder.state_path)
         run.session = session
@@ -171,14 +168,7 @@ class Painter:
         return show
 
     def _reopen(self, run: Run, folder: RunFolder) -> None:
-        if run.kind == "edit":
-            plan, mask = kept_edit(run)
-            run.session = resume_session(
-                folder.state_path, edit=lambda parts: with_source(parts, plan, mask(parts.models))
-            )
-            run.editing = EditSession(run.session, plan, mask(run.session.models))
-        else:
-            run.session = resume_session(folder.state_path)
+        run.session = resume_session(folder.state_path)
         folder.truncate_losses(run.session.step_index)
         with run.lock:
             rows = folder.read_losses()
@@ -195,7 +185,7 @@ class Painter:
             drawings, words = list(run.drawings), run.prompt
         laid = None
         if drawings:
-            laid = _driven(run, session).pictures()[0].convert("RGBA")
+            laid = Driven(session).pictures()[0].convert("RGBA")
         for path in drawings:
             strokes = Image.open(io.BytesIO(path.read_bytes())).convert("RGBA")
             assert laid is not None
@@ -250,13 +240,9 @@ class Painter:
 
     def release(self, run: Run) -> None:
         folder, run.folder = run.folder, None
-        run.session = run.editing = run.order = None
+        run.session = run.order = None
         if folder is not None:
             folder.close()
-
-
-def _driven(run: Run, session: Session) -> Driven:
-    return Driven(session, () if run.editing is None else run.editing.finishing)
 
 
 def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:
@@ -273,7 +259,7 @@ def _tell_prompt(folder: RunFolder, prompt: str) -> None:
             write_bytes(folder.settings_path, (dump_json(settings, indent=2) + "\n").encode())
 
 
-def _start_edit(order: Order) -> EditSession:
+def _start_edit(order: Order) -> Session:
     assert order.edit is not None
     assert order.image is not None
     edit = order.edit

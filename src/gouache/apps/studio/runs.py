@@ -20,7 +20,6 @@ from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
     from gouache.apps.studio.orders import Order
-    from gouache.editing.editor import EditSession
     from gouache.engine import Session
     from gouache.output.run_folder import RunFolder
 
@@ -61,7 +60,6 @@ class Run:
     seconds_left: float | None = None
     order: Order | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)
-    editing: EditSession | None = field(default=None, repr=False)
     folder: RunFolder | None = field(default=None, repr=False)
     frame: bytes = field(default=b"", repr=False)  # JPEG
     version: int = 0  # counts what is to be seen

@@ -193,7 +193,7 @@ def _shrink(image: Picture, size: tuple[int, int], path: Path) -> None:
         image = image.convert("RGBA")  # colours of a palette cannot be mixed
     elif image.mode == "1" or image.mode.startswith("I;"):
         image = image.convert("L" if image.mode == "1" else "I")
-    image.thumbnail(size, reducing_gap=2.0)
+    image.thumbnail(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     exif = Image.Exif()
     exif[_ORIENTATION] = turned if turned in range(1, 9) else 1
     profile = image.info.get("icc_profile")
