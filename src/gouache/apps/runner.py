@@ -16,12 +16,14 @@ from typing import Any
 
 from torch import Tensor
 
+from gouache.apps.fetching import fetch_missing
 from gouache.apps.finished import finished_config, last_losses, tell_finished
 from gouache.apps.outputs import Outputs, claimed
 from gouache.apps.places import check_run, keep_places, run_settings, stored_outputs
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
 from gouache.apps.written import Written
+from gouache.editing.composite import warn_lossy
 from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, picture_record, resume_session, save_session
 from gouache.errors import DivergedError
@@ -246,14 +248,18 @@ def edit_run(
     config: PaintConfig,
     outputs: Outputs,
     *,
-    sized: bool,
-    overlay: Path | None,
+    sized: bool = True,
+    overlay: Path | None = None,
     quiet: bool,
     json: bool,
     preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
-    """Edits a picture; returns the exit code."""
+    """Fetches what is missing and edits a picture; returns the exit code."""
+    if plan.config.composite:
+        warn_lossy(outputs.out)
+    fetch_missing([("generator", config.generator)], quiet)
+    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
     session = start(plan, config, sized=sized)
     mask = edit_of(session).mask
     if expected is not None:
