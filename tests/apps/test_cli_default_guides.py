@@ -117,9 +117,9 @@ def test_edits_and_masks_are_led_by_pocket(gouache):
         assert told["config"]["latents"]["latent"] == "quantized"
 
 
-def test_figures_of_the_shipped_world_are_led_by_pocket(gouache):
+def test_figures_of_the_shipped_world_have_the_default_guides(gouache):
     result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *FAST, "--steps", "1")
     assert result.code == 0
     told = json.loads(Path("c/figure.json").read_text())
-    assert told["config"]["perceptor"] == ["pocket"]
-    assert told["config"]["latents"]["start_tries"] == 6
+    assert told["config"]["perceptor"] == ["pocket", "photo"]
+    assert told["config"]["latents"]["start_tries"] == 3

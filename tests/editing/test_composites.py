@@ -216,5 +216,5 @@ def test_a_canvas_of_another_aspect_lies_where_it_was_cut_from() -> None:
     expected = np.full((48, 64, 3), 255, np.uint8)
     expected[4:, 8:32], expected[4:, 32:56] = (0, 0, 255), (255, 0, 0)
     away = np.ones(64, bool)
-    away[28:36] = False  # where the colours meet
+    away[24:40] = False  # where the colours meet
     assert (found[:, away] == expected[:, away]).all()

@@ -15,7 +15,6 @@ from torch import Tensor
 from gouache.engine import (
     Guide,
     Session,
-    paint,
     picture_record,
     resume_session,
     save_session,
@@ -28,6 +27,7 @@ from gouache.losses import ContrastLoss, PromptLoss, shared_rivals
 from gouache.networks.models import Models
 from gouache.output.png import read_metadata
 from gouache.prompts import Prompt
+from gouache.runs.painting import paint
 from gouache.settings.config import make_config
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 

@@ -249,7 +249,7 @@ def test_guides_as_objects_get_the_settings_of_their_names(
     }
     asked: list[Any] = []
     module = sys.modules["gouache.runs.painting"]
-    monkeypatch.setattr(module, "finish", lambda session: asked.append(session.config))
+    monkeypatch.setattr(module, "painted", lambda run: asked.append(run.session.config))
     paint("x", generator=TinyGenerator(), perceptor=objects[given](), start="random", steps=1)
     assert asked[0] == make_config(prompt="x", perceptor=named, start="random", steps=1)
     assert asked[0].size == size

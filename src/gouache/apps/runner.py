@@ -12,8 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gouache.apps.fetching import fetch_missing
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
+from gouache.editing.composite import warn_lossy
 from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, resume_session
 from gouache.interrupts import NUMBERS
@@ -111,14 +113,18 @@ def edit_run(
     config: PaintConfig,
     outputs: Outputs,
     *,
-    sized: bool,
-    overlay: Path | None,
+    sized: bool = True,
+    overlay: Path | None = None,
     quiet: bool,
     json: bool,
     preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
-    """Edits a picture; returns the exit code."""
+    """Fetches what is missing and edits a picture; returns the exit code."""
+    if plan.config.composite:
+        warn_lossy(outputs.out)
+    fetch_missing([("generator", config.generator)], quiet)
+    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
     session = start(plan, config, sized=sized)
     mask = edit_of(session).mask
     if expected is not None:

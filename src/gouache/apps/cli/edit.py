@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
-from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse, edit_and_report
+from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
 from gouache.errors import ConfigError
 from gouache.runs.outputs import reserved, slug
 
@@ -127,8 +127,18 @@ def edit(
     with reserved(
         out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay
     ) as outputs:
-        return edit_and_report(
-            plan, config, outputs, "size" in others, overlay, quiet, json, preview
+        from gouache.apps.runner import edit_run
+
+        sized = "size" in others
+        return edit_run(
+            plan,
+            config,
+            outputs,
+            sized=sized,
+            overlay=overlay,
+            quiet=quiet,
+            json=json,
+            preview=preview,
         )
 
 

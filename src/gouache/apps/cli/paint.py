@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,6 @@ from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.errors import PromptError
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
-
-if TYPE_CHECKING:
-    from gouache.editing.editor import EditPlan
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
@@ -142,45 +139,14 @@ def replay(
     name = settings.title if index is None else settings.prompt_of(index)
     with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
         if plan is not None:
-            return edit_and_report(
-                plan, settings, outputs, True, None, quiet, json, preview, metadata
+            from gouache.apps.runner import edit_run
+
+            return edit_run(
+                plan, settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
             )
         return paint_and_report(
             settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
         )
-
-
-def edit_and_report(
-    plan: EditPlan,
-    config: PaintConfig,
-    outputs: Outputs,
-    sized: bool,
-    overlay: Path | None,
-    quiet: bool,
-    json: bool,
-    preview: bool,
-    expected: Mapping[str, Any] | None = None,
-) -> int:
-    """Fetches what is missing, then edits."""
-    from gouache.apps.fetching import fetch_missing
-    from gouache.apps.runner import edit_run
-    from gouache.editing.composite import warn_lossy
-
-    if plan.config.composite:
-        warn_lossy(outputs.out)
-    fetch_missing([("generator", config.generator)], quiet)
-    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
-    return edit_run(
-        plan,
-        config,
-        outputs,
-        sized=sized,
-        overlay=overlay,
-        quiet=quiet,
-        json=json,
-        preview=preview,
-        expected=expected,
-    )
 
 
 def paint_and_report(
