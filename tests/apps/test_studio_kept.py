@@ -237,7 +237,7 @@ def test_no_token_and_no_path_is_told_or_kept(tmp_path: Path) -> None:
         assert TOKEN not in str(path)
         if path.is_file():
             assert TOKEN.encode() not in path.read_bytes(), path
-    for name in ("studio.json", "order.json", "edit.json"):
+    for name in ("studio.json", "order.json"):
         if (run.path / name).exists():
             assert str(tmp_path).encode() not in (run.path / name).read_bytes()
 

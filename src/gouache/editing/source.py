@@ -238,7 +238,10 @@ def restore(
         )
     latent = tensors["latent"]
     if latent.shape != (1, models.generator.code_dim, *canvas.grid):
-        raise StateError(f"the saved source's latent has shape {tuple(latent.shape)}")
+        raise StateError(
+            f"the saved source was encoded by another generator ({tuple(latent.shape)}); install "
+            "the same weights to go on"
+        )
     old = str(meta["from"])
     directions = [tensors.get(f"direction/{k}") for k in range(len(models.guides))] if old else []
     return Source(base, config, mask, latent, models, canvas, old, directions)
