@@ -74,6 +74,12 @@ def test_imports_go_up_only(path: Path) -> None:
         assert LEVELS[other] < level, f"{path} (level {level}) imports {module}"
 
 
+@pytest.mark.parametrize("name", ["fcntl", "msvcrt", "GifImagePlugin"])
+def test_what_a_package_does_is_not_done_again(name: str) -> None:
+    """Locks are filelock's; of Pillow only what it promises is used."""
+    assert not [path for path in FILES if name in path.read_text(encoding="utf-8")]
+
+
 def test_no_file_is_too_long_to_read() -> None:
     # Tables of data are looked up, not read.
     tables = {"sources.py"}
