@@ -80,6 +80,13 @@ def test_what_a_package_does_is_not_done_again(name: str) -> None:
     assert not [path for path in FILES if name in path.read_text(encoding="utf-8")]
 
 
+def test_one_kind_of_bar() -> None:
+    drawn = [path.name for path in FILES if "BarColumn(" in path.read_text(encoding="utf-8")]
+    assert drawn == ["progress.py"]
+    preview = SOURCE / "apps" / "preview.py"
+    assert "gouache.apps.progress" not in imports_of(preview), "progress imports preview"
+
+
 def test_no_file_is_too_long_to_read() -> None:
     # Tables of data are looked up, not read.
     tables = {"sources.py"}
