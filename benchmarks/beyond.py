@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from gouache.bench.compare import peak_resident, session_of
+from measuring.compare import peak_resident, session_of
 
 
 def main() -> None:

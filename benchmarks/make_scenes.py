@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gouache.training.pack import PictureSet
+from gouache_training.pack import PictureSet
 
 WIDTH, HEIGHT = 192, 128
 # left thing, right thing, what the source (the first word of the third: left or right) becomes

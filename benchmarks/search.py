@@ -33,7 +33,6 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.atomic import write_bytes
-from gouache.bench.compare import peak_resident
 from gouache.engine.session import Session
 from gouache.errors import ConfigError, GouacheError
 from gouache.generators import load_generator
@@ -43,8 +42,9 @@ from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator
 from gouache.settings.config import PaintConfig, make_config
-from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS, ClassPrompt
-from gouache.training.judge import Judge, load_judge
+from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS, ClassPrompt
+from gouache_training.judge import Judge, load_judge
+from measuring.compare import peak_resident
 
 ONE_START: dict[str, Any] = {"start_tries": 1, "start_steps": 0, "start_scale": 1.0}
 SIX_TRIES: dict[str, Any] = {"start_tries": 6, "start_steps": 15, "start_scale": 0.5}
