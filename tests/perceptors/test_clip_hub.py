@@ -131,3 +131,29 @@ def test_a_tensor_that_is_missing_is_one_line(folder: Path, tmp_path: Path) -> N
     with pytest.raises(ModelError, match=r"in_proj_bias") as error:
         load_perceptor(str(other))
     assert "\n" not in str(error.value)
+
+
+@torch.no_grad()
+def test_old_forms_of_the_files_are_read(folder: Path, tmp_path: Path) -> None:
+    """Half precision in a pickle, positions among the weights, settings twice, sizes as numbers."""
+    from safetensors.torch import load_file
+
+    old = Path(shutil.copytree(folder, tmp_path / "old"))
+    state = load_file(old / "model.safetensors")
+    (old / "model.safetensors").unlink()
+    positions = {"text_model.embeddings.position_ids": torch.arange(12)[None]}
+    torch.save({k: v.half() for k, v in state.items()} | positions, old / "pytorch_model.bin")
+    values = json.loads((old / "config.json").read_text())
+    values |= {"text_config_dict": values["text_config"], "text_config": {"hidden_size": 1}}
+    (old / "config.json").write_text(json.dumps(values))
+    images = json.loads((old / "preprocessor_config.json").read_text())
+    del images["image_processor_type"], images["do_rescale"]
+    images |= {"feature_extractor_type": "CLIPFeatureExtractor", "size": 36, "crop_size": 32}
+    (old / "preprocessor_config.json").write_text(json.dumps(images))
+    model, new = load_perceptor(str(old)), load_perceptor(str(folder))
+    assert isinstance(model, ClipPerceptor)
+    assert model.preprocessing == new.preprocessing
+    image = torch.rand(2, 3, 40, 50)
+    torch.testing.assert_close(model.embed_image(image), new.embed_image(image), rtol=0, atol=5e-3)
+    texts = ["a red apple"]
+    torch.testing.assert_close(model.embed_text(texts), new.embed_text(texts), rtol=0, atol=5e-3)
