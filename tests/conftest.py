@@ -7,12 +7,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 # Before torch is imported, so that processes started by tests inherit it too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+# Training and benchmarks are in no wheel: they are tested where they lie. At the end of the path,
+# so that gouache itself is the installed one.
+_ROOT = Path(__file__).parents[1]
+sys.path.append(str(_ROOT / "src"))
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and gouache leaves it so, as nohup
 # wants: but tests send it to processes that they start, which inherit what is set here.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,13 @@ LEVELS = {
     "engine": 5,
     "runs": 6,
     "editing": 7,
-    "bench": 7,
     "figures": 8,
     "apps": 9,
 }
 GROUND = ("settings",)  # rooms that stand with the root modules
 FILES = sorted(SOURCE.rglob("*.py"))
+REPOSITORY = Path(__file__).parents[1]
+TRAINING = sorted((REPOSITORY / "src" / "gouache_training").glob("*.py"))  # stays in the repository
 
 
 def part_of(module: str) -> str:
@@ -41,24 +43,24 @@ def part_of(module: str) -> str:
     return pieces[1] if len(pieces) > 1 and (SOURCE / pieces[1]).is_dir() else ""
 
 
-def imports_of(path: Path) -> list[str]:
-    """Modules of gouache that a file imports when it is imported or run."""
+def imports_of(path: Path, package: str = "gouache") -> list[str]:
+    """Modules of `package` that a file imports when it is imported or run."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found += names if node.module == "gouache" else [node.module]
+            found += names if node.module == package else [node.module]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return [name for name in found if name.split(".")[0] == "gouache"]
+    return [name for name in found if name.split(".")[0] == package]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_imports_go_up_only(path: Path) -> None:
     own = path.relative_to(SOURCE).parts[0] if path.parent != SOURCE else ""
     own = "" if own in GROUND else own
-    if own in ("", "training") or path.name == "__main__.py":
-        level = 10 if own == "training" or path.name in ("__init__.py", "__main__.py") else 0
+    if own == "" or path.name == "__main__.py":
+        level = 10 if path.name in ("__init__.py", "__main__.py") else 0
     else:
         level = LEVELS[own]
     for module in imports_of(path):
@@ -69,18 +71,39 @@ def test_imports_go_up_only(path: Path) -> None:
             continue  # the public name of it
         if path == SOURCE / "protocols.py" and module == "gouache.ops.images":
             continue  # `Step.to_pil` imports it when called
-        if other == "training":
-            assert own == "apps", f"{path} imports {module}"
-            continue
         assert LEVELS[other] < level, f"{path} (level {level}) imports {module}"
+
+
+def test_what_is_installed_does_not_need_what_stays_in_the_repository() -> None:
+    """Only the command line knows training, and asks first whether it is there."""
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        wheel = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel == {"packages": ["src/gouache"]}
+    assert TRAINING
+    for package in ("gouache_training", "gouache_bench"):
+        knowing = [path for path in FILES if imports_of(path, package)]
+        assert knowing in ([], [SOURCE / "apps" / "cli" / "main.py"])
+
+
+@pytest.mark.parametrize("name", ["fcntl", "msvcrt", "GifImagePlugin"])
+def test_what_a_package_does_is_not_done_again(name: str) -> None:
+    """Locks are filelock's; of Pillow only what it promises is used."""
+    assert not [path for path in FILES if name in path.read_text(encoding="utf-8")]
+
+
+def test_one_kind_of_bar() -> None:
+    drawn = [path.name for path in FILES if "BarColumn(" in path.read_text(encoding="utf-8")]
+    assert drawn == ["progress.py"]
+    preview = SOURCE / "apps" / "preview.py"
+    assert "gouache.apps.progress" not in imports_of(preview), "progress imports preview"
 
 
 def test_no_file_is_too_long_to_read() -> None:
     # Tables of data are looked up, not read.
     tables = {"sources.py"}
     long = {
-        str(path.relative_to(SOURCE)): count
-        for path in FILES
+        path.name: count
+        for path in (*FILES, *TRAINING)
         if (count := len(path.read_text(encoding="utf-8").splitlines())) > 600
         and path.name not in tables
     }

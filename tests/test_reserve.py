@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from gouache.atomic import remove_leftovers
 from gouache.errors import OutputError
-from gouache.reserve import PREFIX, reserve
+from gouache.output.run_folder import RunFolder
+from gouache.reserve import LOCKED, PREFIX, reserve
 from gouache.runs.outputs import Outputs, reserved
 
 TITLES = ("a fish", "a fish 2", "a fish 1", "a fish!", "fish")
@@ -68,7 +70,7 @@ def test_a_run_folder_keeps_the_reservations_of_others(tmp_path: Path) -> None:
 
 def test_what_is_no_reservation_blocks_nothing(tmp_path: Path) -> None:
     for number, content in enumerate((b"", b"{", b"[]", b'{"names": null}', b'{"names": [3]}')):
-        (tmp_path / f"{PREFIX}{number}.names").write_bytes(content)
+        (tmp_path / f"{PREFIX}{number}.names").write_bytes(LOCKED + content)
     with reserve([tmp_path / "x.png"]):
         assert len(hidden(tmp_path)) == 1
 
@@ -191,7 +193,7 @@ def test_a_killed_process_blocks_nothing(tmp_path: Path) -> None:
 def test_without_locks_the_process_number_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gouache.reserve._try_lock", lambda descriptor: None)
+    monkeypatch.setattr("gouache.reserve.try_lock", lambda descriptor: None)
     name = tmp_path / "x.png"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -200,12 +202,33 @@ def test_without_locks_the_process_number_tells(
         with pytest.raises(OutputError):
             reserve([name])
         about = json.loads(file.read_text())
-        file.write_text(json.dumps(about | {"host": "another machine", "pid": gone.pid}))
+        file.write_text(
+            LOCKED.decode() + json.dumps(about | {"host": "another machine", "pid": gone.pid})
+        )
         with pytest.raises(OutputError):
             reserve([name])
-        file.write_text(json.dumps(about | {"pid": gone.pid}))
+        file.write_text(LOCKED.decode() + json.dumps(about | {"pid": gone.pid}))
         with reserve([name]):
             pass
+
+
+def test_nobody_reads_the_byte_that_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows would answer with an error."""
+    read = os.read
+
+    def as_windows(descriptor: int, length: int) -> bytes:
+        if os.lseek(descriptor, 0, os.SEEK_CUR) == 0:
+            raise PermissionError(errno.EACCES, "locked")
+        return read(descriptor, length)
+
+    name = tmp_path / "x.png"
+    with reserve([name]), RunFolder.create(tmp_path / "run", {}):
+        monkeypatch.setattr(os, "read", as_windows)
+        for again in (lambda: reserve([name]), lambda: RunFolder.open(tmp_path / "run")):
+            with pytest.raises(OutputError, match=f"by process {os.getpid()}"):
+                again()
 
 
 def test_numbers_have_no_end(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ folder by folder, across threads and processes. No placeholder stands where a pi
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import secrets
@@ -23,6 +22,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor
+
 from gouache import litter
 from gouache.atomic import output_errors
 from gouache.errors import OutputError
@@ -31,7 +32,7 @@ from gouache.prompts import one_line
 PREFIX = ".gouache."  # not that of temporary files: a run folder clears those away when opened
 _SUFFIX = ".names"
 _TURN = f"{PREFIX}turn"
-_LOCKED_BYTE = 1 << 30  # Windows forbids to read what is locked; nobody reads there
+LOCKED = b" "  # the byte of a file that `try_lock` locks
 
 
 def endings() -> Iterator[str]:
@@ -109,9 +110,13 @@ def try_lock(descriptor: int) -> bool | None:
     """Locks an open file without waiting: False if another holds it, None where none can be had.
 
     Closing the file gives the lock back, and so does the end of the process. Two descriptors of
-    one process lock each other out as those of two processes do.
+    one process lock each other out as those of two processes do. The first byte is what is locked,
+    and Windows forbids to read it: what others shall read begins at `LOCKED`.
     """
-    return _try_lock(descriptor)
+    try:
+        return lock_descriptor(descriptor, blocking=False)
+    except OSError:  # a file system without locks
+        return None
 
 
 def _real(path: Path) -> Path:
@@ -172,7 +177,7 @@ def _write(folder: Path, names: Sequence[Path]) -> tuple[Path, int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         try_lock(descriptor)
-        os.write(descriptor, json.dumps(about).encode())
+        os.write(descriptor, LOCKED + json.dumps(about).encode())
     except BaseException:
         os.close(descriptor)
         path.unlink(missing_ok=True)
@@ -204,7 +209,7 @@ def _taken(folder: Path) -> dict[Path, str]:
 
 def _read(descriptor: int) -> dict[str, Any]:
     try:
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.lseek(descriptor, len(LOCKED), os.SEEK_SET)
         about = json.loads(os.read(descriptor, os.fstat(descriptor).st_size))
     except (OSError, ValueError):
         about = {}
@@ -225,31 +230,4 @@ def _runs(about: Mapping[str, Any]) -> bool:
     return True
 
 
-if sys.platform == "win32":
-
-    def _try_lock(descriptor: int) -> bool | None:
-        import msvcrt
-
-        place = os.lseek(descriptor, 0, os.SEEK_CUR)
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            return True
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, place, os.SEEK_SET)
-
-else:
-
-    def _try_lock(descriptor: int) -> bool | None:
-        import fcntl
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return False if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
-        return True
-
-
-__all__ = ["PREFIX", "Reservation", "endings", "reserve", "try_lock"]
+__all__ = ["LOCKED", "PREFIX", "Reservation", "endings", "reserve", "try_lock"]

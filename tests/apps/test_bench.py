@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from gouache.apps.cli.main import run
-from gouache.bench.compare import session_of
-from gouache.bench.naive import NaiveLoop
-from gouache.bench.networks import networks
-from gouache.bench.stages import STAGES, count_flops, timed_step
-from gouache.bench.workers import Worker
 from gouache.engine.optimizer import set_learning_rate
 from gouache.errors import ModelError
+from gouache_bench.compare import session_of
+from gouache_bench.naive import NaiveLoop
+from gouache_bench.networks import networks
+from gouache_bench.stages import STAGES, count_flops, timed_step
+from gouache_bench.workers import Worker
 from thing import Thing
 
 QUICK = ["bench", "--size", "32", "--num-cutouts", "2", "--rounds", "1"]
@@ -86,8 +86,8 @@ def test_the_published_loop_paints() -> None:
 
 PUBLISHED = """
 import torch
-from gouache.bench import networks as module
-from gouache.bench.networks import as_published, networks, random_clip
+from gouache_bench import networks as module
+from gouache_bench.networks import as_published, networks, random_clip
 
 generator, perceptor = networks("pocket")
 latent = generator.codebook[:16].T.reshape(1, -1, 4, 4).clone()

@@ -26,7 +26,7 @@ from gouache.settings.config import PaintConfig, make_config
 from small import SMALL
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
-SCENE = Path(__file__).parents[2] / "benchmarks" / "scenes" / "01.png"
+SCENE = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"
 RUN = ["a fish", "-q", *SMALL, "--save-every", "1"]
 
 

@@ -272,7 +272,7 @@ def test_uploads_make_room_for_newer_ones(client: TestClient) -> None:
 
 
 def test_masks_by_phrase_and_an_edit_with_it(tmp_path: Path) -> None:
-    scene = Path(__file__).parents[2] / "benchmarks" / "scenes" / "01.png"
+    scene = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"
     studio = Studio(tmp_path / "runs")
     client = TestClient(make_app(studio))
     image = upload(client, scene.read_bytes())
@@ -467,7 +467,7 @@ def test_a_killed_server_keeps_the_run_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_edit_goes_on(tmp_path: Path) -> None:
-    scene = Path(__file__).parents[2] / "benchmarks" / "scenes" / "01.png"
+    scene = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"
     folder, client = tmp_path / "runs", httpx.Client(timeout=60)
     with Server(folder) as server:
         client.base_url = server.address

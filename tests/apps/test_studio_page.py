@@ -92,7 +92,7 @@ def test_painting_together(browser: Any, server: Server) -> None:
 
 
 def test_a_mask_by_phrase_and_a_queue(browser: Any, server: Server, tmp_path: Path) -> None:
-    scene = Path(__file__).parents[2] / "benchmarks" / "scenes" / "01.png"
+    scene = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"
     phrase = "a red apple"
     page = visit(browser, server.address)
     page.locator("#file").set_input_files(scene)

@@ -23,7 +23,7 @@ from gouache.engine import Session
 from gouache.output.png import read_metadata
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
-SCENE = Path(__file__).parents[2] / "benchmarks" / "scenes" / "01.png"
+SCENE = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"
 
 
 def tiny_build(order: Order) -> Session:

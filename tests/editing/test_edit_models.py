@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gouache.bench.networks import RandomClip
 from gouache.editing import edit, find_mask
 from gouache.editing.editor import EditConfig, make_plan, start
 from gouache.engine.build import prepare
@@ -24,6 +23,7 @@ from gouache.perceptors import load_perceptor, perceptors
 from gouache.perceptors.clip import ClipConfig, ClipPerceptor
 from gouache.perceptors.preprocessing import Preprocessing
 from gouache.protocols import Perceptor
+from gouache_bench.networks import RandomClip
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 META = torch.device("meta")

@@ -20,7 +20,7 @@ from gouache.editing.shapes import feathered, grown, otsu_threshold, without_spe
 from gouache.errors import ConfigError, ImageError, PromptError
 from gouache.settings.config import make_config
 
-SCENES = Path(__file__).parents[2] / "benchmarks" / "scenes"
+SCENES = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes"
 SCENE = SCENES / "01.png"
 FAST = {"steps": 2, "num_cutouts": 4, "size": (48, 32)}
 

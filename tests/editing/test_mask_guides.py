@@ -25,7 +25,7 @@ from gouache.perceptors import load_perceptor
 from gouache.protocols import Classifying, SelfAware
 from tiny import TinyPerceptor
 
-SCENE = Path(__file__).parents[2] / "benchmarks" / "scenes" / "01.png"
+SCENE = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"
 KINDS = ("red", "green", "blue")
 ANY = EditConfig(min_score=0.0, min_area=0.0, colors=False)
 

@@ -183,7 +183,7 @@ def test_the_lock_of_a_killed_process_is_free(path: Path) -> None:
             RunFolder.open(path)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    assert (path / ".lock").read_text() == str(child.pid)
+    assert int((path / ".lock").read_text()) == child.pid
     (path / f"{TEMP_PREFIX}abc.png").touch()
     (path / "steps" / f"{TEMP_PREFIX}abc.png").touch()
     RunFolder.open(path).close()

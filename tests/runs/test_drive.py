@@ -47,7 +47,7 @@ def test_one_place_iterates_what_paints() -> None:
         r"(self\.)?_?(session|painter|painting|editing\.session|run\.session)\b(?!\.)"
         r"|(session|painter)\.__next__"
     )
-    files = [*SOURCE.rglob("*.py"), *(SOURCE.parents[1] / "benchmarks").glob("*.py")]
+    files = [*SOURCE.rglob("*.py"), *(SOURCE.parent / "gouache_bench").glob("*.py")]
     found = set()
     for path in files:
         text = re.sub(r'"""[\s\S]*?"""', "", path.read_text(encoding="utf-8"))

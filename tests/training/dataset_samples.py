@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from gouache.training.collect import Candidate
-from gouache.training.dataset import build_from
-from gouache.training.lexicon import Lexicon
-from gouache.training.names import concept_key
-from gouache.training.pack import PictureSet
-from gouache.training.sources import Kind, Source
+from gouache_training.collect import Candidate
+from gouache_training.dataset import build_from
+from gouache_training.lexicon import Lexicon
+from gouache_training.names import concept_key
+from gouache_training.pack import PictureSet
+from gouache_training.sources import Kind, Source
 
 # Lemma: senses as (synset number, WordNet file number); 5 animal, 6 artifact, 9 cognition, 13 food.
 LEXICON = Lexicon(

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.training.colors import COLOR_NAMES
-from gouache.training.compose import Composer, Shares
-from gouache.training.grounds import SCENES, choose_grounds, paint_grounds, scene_grounds
-from gouache.training.layouts import ONE, draw_layout
+from gouache_training.colors import COLOR_NAMES
+from gouache_training.compose import Composer, Shares
+from gouache_training.grounds import SCENES, choose_grounds, paint_grounds, scene_grounds
+from gouache_training.layouts import ONE, draw_layout
 from training.dataset_samples import pictures
 
 SIZE = 32

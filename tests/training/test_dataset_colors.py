@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gouache.training.colors import (
+from gouache_training.colors import (
     COLOR_NAMES,
     COLOR_RGB,
     color_indices,

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from gouache.errors import TrainingError
-from gouache.training import captions as phrases
-from gouache.training.colors import COLOR_NAMES, COLOR_RGB, color_indices
-from gouache.training.compose import Composer, Shares
-from gouache.training.grounds import choose_grounds, paint_grounds
-from gouache.training.layouts import COUNT, ONE, PAIR, RELATIONS, draw_layout
-from gouache.training.pack import PictureSet
-from gouache.training.plain import plain
-from gouache.training.report import report, sheet
-from gouache.training.styles import STYLES, stylize
+from gouache_training import captions as phrases
+from gouache_training.colors import COLOR_NAMES, COLOR_RGB, color_indices
+from gouache_training.compose import Composer, Shares
+from gouache_training.grounds import choose_grounds, paint_grounds
+from gouache_training.layouts import COUNT, ONE, PAIR, RELATIONS, draw_layout
+from gouache_training.pack import PictureSet
+from gouache_training.plain import plain
+from gouache_training.report import report, sheet
+from gouache_training.styles import STYLES, stylize
 from training.dataset_samples import LEXICON, pictures
 
 SIZE = 32
@@ -256,7 +256,7 @@ def test_report_and_sheet(tmp_path) -> None:
 
 
 def test_lexicon_reads_wordnet_files(tmp_path) -> None:
-    from gouache.training.lexicon import Lexicon
+    from gouache_training.lexicon import Lexicon
 
     licence = "  1 This is a licence line\n"
     (tmp_path / "data.noun").write_text(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gouache.errors import TrainingError
-from gouache.training import fetch as module
-from gouache.training import sources
-from gouache.training.fetch import cache_folder, fetch, fetch_all, sha256_of
+from gouache_training import fetch as module
+from gouache_training import sources
+from gouache_training.fetch import cache_folder, fetch, fetch_all, sha256_of
 from training.dataset_samples import source
 
 

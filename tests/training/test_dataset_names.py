@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gouache.training import captions, names
-from gouache.training.collect import EmojiNames, candidates
-from gouache.training.lexicon import head_noun, singular
-from gouache.training.sources import ALLOWED_LICENCES, Source, all_sources, attribution
+from gouache_training import captions, names
+from gouache_training.collect import EmojiNames, candidates
+from gouache_training.lexicon import head_noun, singular
+from gouache_training.sources import ALLOWED_LICENCES, Source, all_sources, attribution
 from training.dataset_samples import LEXICON, source
 
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from gouache.errors import TrainingError
-from gouache.training import dataset
-from gouache.training.colors import COLOR_NAMES, dominant_color
-from gouache.training.dataset import build_from, name_bank
-from gouache.training.pack import SPLITS, PictureSet, write_pack
-from gouache.training.render import fit, is_near_duplicate, render_svg, thumbnail
+from gouache_training import dataset
+from gouache_training.colors import COLOR_NAMES, dominant_color
+from gouache_training.dataset import build_from, name_bank
+from gouache_training.pack import SPLITS, PictureSet, write_pack
+from gouache_training.render import fit, is_near_duplicate, render_svg, thumbnail
 from training.dataset_samples import LEXICON, candidate, pictures, sample, source, svg
 
 

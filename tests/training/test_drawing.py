@@ -19,23 +19,23 @@ from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingDecoder, enlarged
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
-from gouache.training import renderings
-from gouache.training.banks import banks, pen
-from gouache.training.codebook import contrast
-from gouache.training.compose import Composer
-from gouache.training.drawing import (
+from gouache_training import renderings
+from gouache_training.banks import banks, pen
+from gouache_training.codebook import contrast
+from gouache_training.compose import Composer
+from gouache_training.drawing import (
     DrawingTrainer,
     DrawingTraining,
     load_drawing_checkpoint,
     read_painted,
     sharpness_difference,
 )
-from gouache.training.drawing_judge import feature_distance, lanczos, lattice
-from gouache.training.drawing_pairs import Disturbance, Pairs
-from gouache.training.loop import Budget
-from gouache.training.pack import PictureSet
-from gouache.training.renderings import draw_renderings, load_renderings
-from gouache.training.styles import STYLES, stylize
+from gouache_training.drawing_judge import feature_distance, lanczos, lattice
+from gouache_training.drawing_pairs import Disturbance, Pairs
+from gouache_training.loop import Budget
+from gouache_training.pack import PictureSet
+from gouache_training.renderings import draw_renderings, load_renderings
+from gouache_training.styles import STYLES, stylize
 from tiny import TINY_VQGAN
 from training.dataset_samples import pictures, sample
 

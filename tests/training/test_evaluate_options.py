@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from gouache.apps.cli.main import app
 from gouache.errors import TrainingError
 from gouache.settings.config import PaintConfig
-from gouache.training import evaluate
-from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
-from gouache.training.evaluate import JUDGES, SHEETS, evaluate_models
-from gouache.training.exam import QUESTIONS
-from gouache.training.marks import ClassExaminer, Examiner, RefereeExaminer
-from gouache.training.pack import PictureSet
-from gouache.training.probe import ProbeExaminer, ProbeTraining, train_probe
+from gouache_training import evaluate
+from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
+from gouache_training.evaluate import JUDGES, SHEETS, evaluate_models
+from gouache_training.exam import QUESTIONS
+from gouache_training.marks import ClassExaminer, Examiner, RefereeExaminer
+from gouache_training.pack import PictureSet
+from gouache_training.probe import ProbeExaminer, ProbeTraining, train_probe
 from tiny import TinyGenerator, TinyPerceptor
 from training.test_exam import asked
 from training.test_judge import tiny_judge
@@ -112,7 +112,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def real(pictures: PictureSet, seed: int, size: int, rows: Any = None) -> Any:
-    from gouache.training.exam import real_pictures
+    from gouache_training.exam import real_pictures
 
     return real_pictures(pictures, seed, 32, rows)
 

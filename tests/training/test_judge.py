@@ -13,10 +13,10 @@ from torch import Tensor
 from gouache.errors import TrainingError
 from gouache.ops.images import to_tensor
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
-from gouache.training import judge as judging
-from gouache.training import photo
-from gouache.training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
-from gouache.training.judge import LITE2, Judge, load_judge
+from gouache_training import judge as judging
+from gouache_training import photo
+from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
+from gouache_training.judge import LITE2, Judge, load_judge
 
 NAMES = ("cat", "dog", "kite", "dog", "tree")  # two classes are called alike, as in ImageNet
 CACHE = Path(__file__).parents[2] / "data" / "cache"

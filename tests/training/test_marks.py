@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gouache.errors import TrainingError
-from gouache.training.class_prompts import CLASS_PROMPTS, ClassPrompt
-from gouache.training.exam import QUESTIONS
-from gouache.training.marks import (
+from gouache_training.class_prompts import CLASS_PROMPTS, ClassPrompt
+from gouache_training.exam import QUESTIONS
+from gouache_training.marks import (
     ClassExaminer,
     Marks,
     RefereeExaminer,

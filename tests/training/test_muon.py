@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gouache.training.muon import Muon, orthogonalized
+from gouache_training.muon import Muon, orthogonalized
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

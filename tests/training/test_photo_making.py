@@ -14,11 +14,11 @@ import torch
 from gouache.errors import TrainingError
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
 from gouache.perceptors.photo import PhotoConfig
-from gouache.training import fetch as fetching
-from gouache.training.fetch import sha256_of
-from gouache.training.photo import Package, PhotoTrainer, PhotoTraining, fetch_package
-from gouache.training.phrases import Phrases
-from gouache.training.taxonomy import CLASSES, UNKNOWN, Known
+from gouache_training import fetch as fetching
+from gouache_training.fetch import sha256_of
+from gouache_training.photo import Package, PhotoTrainer, PhotoTraining, fetch_package
+from gouache_training.phrases import Phrases
+from gouache_training.taxonomy import CLASSES, UNKNOWN, Known
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_the_phrases_learn_what_is_known() -> None:
 
 
 def test_trunks_are_renewed_and_words_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gouache.training import photo as making
     from gouache.weights.safe import read_model
     from gouache.weights.shipped import PHOTO
+    from gouache_training import photo as making
 
     before, values = read_model(PHOTO)
     shape = EfficientNetConfig.from_dict(values["trunks"][0])

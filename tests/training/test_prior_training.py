@@ -20,13 +20,13 @@ from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
-from gouache.training import export, prior
-from gouache.training.export import load_generator_checkpoint
-from gouache.training.loop import Budget, load_checkpoint, save_checkpoint
-from gouache.training.pack import PictureSet
-from gouache.training.prior import Pool, PriorTrainer, PriorTraining
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import TOKENIZER
+from gouache_training import export, prior
+from gouache_training.export import load_generator_checkpoint
+from gouache_training.loop import Budget, load_checkpoint, save_checkpoint
+from gouache_training.pack import PictureSet
+from gouache_training.prior import Pool, PriorTrainer, PriorTraining
 from tiny import TINY_VQGAN
 from training.dataset_samples import pictures
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from gouache.errors import TrainingError
-from gouache.training import probe as probing
-from gouache.training.class_prompts import CLASS_PROMPTS
-from gouache.training.exam import QUESTIONS
-from gouache.training.pack import PictureSet
-from gouache.training.probe import (
+from gouache_training import probe as probing
+from gouache_training.class_prompts import CLASS_PROMPTS
+from gouache_training.exam import QUESTIONS
+from gouache_training.pack import PictureSet
+from gouache_training.probe import (
     ProbeExaminer,
     ProbeTraining,
     fit,

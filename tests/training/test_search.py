@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import search
 import torch
 
 from gouache.errors import ConfigError
-from gouache.training.class_prompts import ClassPrompt
+from gouache_training.class_prompts import ClassPrompt
 from tiny import TinyGenerator, TinyPerceptor
 from training.test_judge import tiny_judge
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "search.py"
 ASKED = [ClassPrompt("x", "cat"), ClassPrompt("x", "kite")]
 QUICK = {
     "size": [16, 16],
@@ -29,19 +26,6 @@ QUICK = {
     "start": "random",
     "start_steps": 0,
 }
-
-
-def load_search() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("search_benchmark", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for names
-    spec.loader.exec_module(module)
-    return module
-
-
-search = load_search()
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from gouache.errors import TrainingError
-from gouache.training.lexicon import Lexicon
-from gouache.training.phrases import Phrases
-from gouache.training.taxonomy import (
+from gouache_training.lexicon import Lexicon
+from gouache_training.phrases import Phrases
+from gouache_training.taxonomy import (
     CLASSES,
     CURATED,
     UNKNOWN,
@@ -60,8 +60,8 @@ def lexicon() -> Lexicon:
 
 
 def taxonomy(monkeypatch: pytest.MonkeyPatch, **similar: list[float]) -> Taxonomy:
-    monkeypatch.setattr("gouache.training.taxonomy.CURATED", {})
-    monkeypatch.setattr("gouache.training.taxonomy._MENDED", {})
+    monkeypatch.setattr("gouache_training.taxonomy.CURATED", {})
+    monkeypatch.setattr("gouache_training.taxonomy._MENDED", {})
     rows = torch.zeros(len(similar), CLASSES)
     for row, values in zip(rows, similar.values(), strict=True):
         row[: len(values)] = torch.tensor(values)

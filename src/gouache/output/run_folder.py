@@ -27,7 +27,7 @@ from gouache.errors import OutputError, StateError
 from gouache.output.png import dump_json, save_picture
 from gouache.output.state import load_state, save_state
 from gouache.prompts import one_line
-from gouache.reserve import try_lock
+from gouache.reserve import LOCKED, try_lock
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -240,13 +240,14 @@ def _acquire_lock(folder: Path) -> int:
         try:
             # A file system without locks: better to paint than to refuse.
             if try_lock(descriptor) is False:
+                os.lseek(descriptor, len(LOCKED), os.SEEK_SET)
                 holder = one_line(os.read(descriptor, 20).decode("ascii", "replace")) or "unknown"
                 raise OutputError(
                     f"{one_line(folder)} is in use by process {holder}; wait for it or choose "
                     "another folder"
                 )
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
+            os.write(descriptor, LOCKED + str(os.getpid()).encode())
         except BaseException:
             os.close(descriptor)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import GifImagePlugin, Image
+from PIL import Image
 
 from gouache.atomic import atomic_path
 from gouache.errors import OutputError
@@ -128,11 +129,9 @@ class _GifWriter:
     def write(self, frame: Image.Image, seconds: float) -> None:
         before, self._clock = self._clock, self._clock + seconds
         hundredths = round(self._clock * 100) - round(before * 100)  # rounding does not add up
-        blocks = GifImagePlugin.getdata(
-            frame.quantize(256), duration=hundredths * 10, include_color_table=True
-        )
-        for block in blocks:
-            self._file.write(block)
+        # A graphic control extension (how long it is shown), then the picture.
+        self._file.write(b"\x21\xf9\x04\x00" + struct.pack("<H", hundredths) + b"\x00\x00")
+        self._file.write(_gif_picture(frame))
 
     def finish(self) -> None:
         self._file.write(b";")
@@ -141,6 +140,24 @@ class _GifWriter:
     def release(self) -> None:
         with suppress(OSError):
             self._file.close()
+
+
+def _gif_picture(frame: Image.Image) -> bytes:
+    """The blocks of a picture with a palette of its own, out of a whole file that Pillow writes."""
+    buffer = io.BytesIO()
+    frame.quantize(256).save(buffer, "GIF", interlace=0)
+    data = buffer.getvalue()
+    # GIF89a, 17 and 18: signature (6), logical screen (7, its flags at 10), then the palette.
+    flags = data[10]
+    palette = data[13 : 13 + 3 * (2 << (flags & 7))]
+    at = 13 + len(palette)
+    while data[at] == 0x21:  # extensions (23 to 26): two bytes, then sub-blocks until an empty one
+        at += 2
+        while data[at]:
+            at += 1 + data[at]
+        at += 1
+    # The descriptor (20) is ten bytes, the last for flags; the file ends with its trailer (27).
+    return data[at : at + 9] + bytes([0x80 | (flags & 7)]) + palette + data[at + 10 : -1]
 
 
 class _Mp4Writer:

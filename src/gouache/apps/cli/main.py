@@ -6,13 +6,15 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from gouache._version import __version__
-from gouache.apps.cli import bench, edit, figures, models, paint, read, studio, train
+from gouache.apps.cli import edit, figures, models, paint, read, studio
 from gouache.apps.cli.arguments import OneWordValues
 from gouache.apps.printing import (
     STREAM_ERRORS,
@@ -21,7 +23,7 @@ from gouache.apps.printing import (
     prepare_streams,
     stdout_failed,
 )
-from gouache.errors import GouacheError, PromptError
+from gouache.errors import ConfigError, GouacheError, PromptError
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
 # base of its public `BadParameter` is the right class in both.
@@ -60,11 +62,35 @@ app.command("mask")(edit.mask)
 app.command("resume")(paint.resume)
 app.command("replay")(paint.replay)
 app.command("info")(read.info)
-app.command("bench")(bench.bench)
 app.command("figures", cls=OneWordValues)(figures.figures)
 app.command("studio")(studio.studio)
 app.add_typer(models.app, name="models")
-app.add_typer(train.app, name="train")
+
+
+def _only_in_the_repository(name: str) -> None:
+    """A command that the package does not have: a word that was one is not painted unasked."""
+
+    @app.command(
+        name,
+        hidden=True,
+        context_settings={
+            "allow_extra_args": True,
+            "ignore_unknown_options": True,
+            "help_option_names": [],
+        },
+    )
+    def command() -> None:
+        raise ConfigError(
+            f"{name} is no part of the installed package; in a clone of the repository run: "
+            f"pip install -e '.[train,bench]' (to paint the word: gouache paint {name})"
+        )
+
+
+for _name, _package in (("bench", "gouache_bench"), ("train", "gouache_training")):
+    if find_spec(_package) is None:
+        _only_in_the_repository(_name)
+    else:
+        import_module(f"{_package}.cli").add_to(app)
 
 
 def _version(wanted: bool) -> None:

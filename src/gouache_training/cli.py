@@ -1,0 +1,433 @@
+"""`gouache train`: the data set, both models, their evaluation and export."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Train the shipped models from openly licensed pictures (extra: train).",
+)
+
+Data = Annotated[Path, typer.Option("--data", help="The packed picture set.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Where downloads are kept.")]
+Minutes = Annotated[float, typer.Option("--minutes", help="Train this long, all calls together.")]
+Steps = Annotated[int, typer.Option("--steps", help="Train this many steps, all calls together.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint if it exists.")]
+Init = Annotated[
+    Path | None, typer.Option("--init", help="Checkpoint whose networks to start from.")
+]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from gouache_training.loop import Trainer
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option("--threads", help="Processor threads; 0 takes all.")]
+Rate = Annotated[float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.")]
+
+
+class Prompts(StrEnum):
+    """Names of `training.evaluate.SHEETS`."""
+
+    sixty = "sixty"
+    classes = "classes"
+    tuning = "tuning"
+
+
+class Judges(StrEnum):
+    """`training.evaluate.JUDGES`."""
+
+    referee = "referee"
+    lite2 = "lite2"
+
+
+DATA = Path("data/pocket.gpack")
+CACHE = Path("data/cache")
+RENDERINGS = Path("data/renderings.zip")
+
+
+def _prepare(number: int) -> None:
+    """Processor threads; and an end by Ctrl-C or SIGTERM that saves."""
+    from gouache.interrupts import raise_interrupts
+
+    raise_interrupts()
+    if number > 0:
+        os.environ["OMP_NUM_THREADS"] = str(number)
+        import torch
+
+        torch.set_num_threads(number)
+
+
+def _at_rate(settings: Settings, learning_rate: float) -> Settings:
+    """A trainer's settings with another peak learning rate; as they are for 0."""
+    return replace(settings, learning_rate=learning_rate) if learning_rate > 0 else settings
+
+
+def _train(trainer: Trainer[Any, Any], checkpoint: Path, resume: bool) -> None:
+    """Goes on from the checkpoint where that is wanted and there is one, and tells where it is."""
+    if resume and checkpoint.exists():
+        trainer.restore(checkpoint)
+    trainer.run(checkpoint)
+    print(checkpoint)
+
+
+@app.command()
+def dataset(
+    out: Annotated[Path, typer.Option("--out", help="Where the packed set goes.")] = DATA,
+    cache: Cache = CACHE,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for counts and sample sheets.")
+    ] = None,
+) -> None:
+    """Download, render, caption and pack the pictures."""
+    from gouache_training.dataset import PictureSet, build
+    from gouache_training.report import report as write_report
+
+    build(cache, out, report=typer.echo)
+    if report is not None:
+        write_report(PictureSet.load(out), report)
+    print(out)
+
+
+@app.command()
+def perceptor(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Default: checkpoints/perceptor.pt.")
+    ] = None,
+    referee: Annotated[
+        bool,
+        typer.Option("--referee", help="Train the judge for evaluations instead: it never guides."),
+    ] = False,
+    minutes: Minutes = 0.0,
+    steps: Steps = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    learning_rate: Rate = 0.0,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 256,
+    epsilon: Annotated[
+        float | None,
+        typer.Option("--epsilon", help="Adversarial perturbation, L2; 0 is off.", min=0),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    generator: Annotated[
+        Path | None,
+        typer.Option("--generator", help="Checkpoint of a VQGAN that repaints some pictures."),
+    ] = None,
+) -> None:
+    """Train the pocket perceptor, or with --referee the judge of evaluations."""
+    _prepare(threads)
+    from gouache_training.dataset import PictureSet
+    from gouache_training.loop import Budget
+    from gouache_training.perceptor import REFEREE, PerceptorTrainer, PerceptorTraining
+
+    settings = replace(REFEREE if referee else PerceptorTraining(), batch=batch)
+    if epsilon is not None:
+        settings = replace(settings, epsilon=epsilon)
+    if seed is not None:
+        settings = replace(settings, seed=seed)
+    settings = _at_rate(settings, learning_rate)
+    if checkpoint is None:
+        checkpoint = Path("checkpoints") / ("referee.pt" if referee else "perceptor.pt")
+    painter = None
+    if generator is not None:
+        from gouache_training.export import load_generator_checkpoint
+
+        painter = load_generator_checkpoint(generator)
+    trainer = PerceptorTrainer(
+        PictureSet.load(data), cache, settings, Budget(steps, minutes), device, painter
+    )
+    _train(trainer, checkpoint, resume)
+
+
+@app.command()
+def generator(
+    data: Data = DATA,
+    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/generator.pt"),
+    perceptor: Annotated[
+        Path, typer.Option("--perceptor", help="Perceptor checkpoint for the perceptual loss.")
+    ] = Path("checkpoints/perceptor.pt"),
+    minutes: Minutes = 0.0,
+    steps: Steps = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    learning_rate: Rate = 0.0,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 32,
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+    init: Init = None,
+) -> None:
+    """Train the shipped VQGAN."""
+    _prepare(threads)
+    from gouache_training.dataset import PictureSet
+    from gouache_training.generator import GeneratorTrainer, GeneratorTraining
+    from gouache_training.loop import Budget
+
+    settings = GeneratorTraining(batch=batch, seed=seed)
+    settings = _at_rate(settings, learning_rate)
+    trainer = GeneratorTrainer(
+        PictureSet.load(data), settings, Budget(steps, minutes), device, perceptor
+    )
+    if init is not None and not (resume and checkpoint.exists()):
+        trainer.start_from(init)
+    _train(trainer, checkpoint, resume)
+
+
+@app.command()
+def prior(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/prior.pt"),
+    generator: Annotated[
+        Path | None,
+        typer.Option(
+            "--generator",
+            help="The VQGAN whose codes it learns, a checkpoint or an exported file. Default: the "
+            "shipped one.",
+        ),
+    ] = None,
+    minutes: Minutes = 0.0,
+    steps: Steps = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    learning_rate: Rate = 0.0,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 80,
+    width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
+    layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 4,
+    seed: Annotated[int, typer.Option("--seed")] = 3,
+) -> None:
+    """Train the token prior, which proposes where painting starts."""
+    _prepare(threads)
+    from gouache_training.dataset import PictureSet
+    from gouache_training.export import load_painter
+    from gouache_training.loop import Budget
+    from gouache_training.prior import PriorTrainer, PriorTraining
+
+    settings = PriorTraining(batch=batch, seed=seed, width=width, layers=layers)
+    settings = _at_rate(settings, learning_rate)
+    trainer = PriorTrainer(
+        PictureSet.load(data),
+        cache,
+        load_painter(generator),
+        settings,
+        Budget(steps, minutes),
+        device,
+    )
+    _train(trainer, checkpoint, resume)
+
+
+@app.command()
+def renderings(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    out: Annotated[Path, typer.Option("--out", help="The archive to write.")] = RENDERINGS,
+    count: Annotated[int, typer.Option("--count", help="Pictures at most.", min=1)] = 12_000,
+    side: Annotated[int, typer.Option("--side", help="Of a picture in pixels.", min=96)] = 512,
+    processes: Annotated[int, typer.Option("--processes", help="How many draw.", min=1)] = 1,
+) -> None:
+    """Draw pictures of the set again, large, for the drawing decoder."""
+    _prepare(0)
+    from gouache_training.dataset import PictureSet
+    from gouache_training.renderings import make_renderings
+
+    make_renderings(PictureSet.load(data), cache, out, count, side, processes, report=typer.echo)
+    print(out)
+
+
+@app.command()
+def drawing(
+    data: Data = DATA,
+    large: Annotated[
+        Path, typer.Option("--renderings", help="The archive that `renderings` wrote.")
+    ] = RENDERINGS,
+    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/drawing.pt"),
+    generator: Annotated[
+        Path | None,
+        typer.Option(
+            "--generator",
+            help="The VQGAN whose codes it draws, a checkpoint or an exported file. Default: the "
+            "shipped one.",
+        ),
+    ] = None,
+    minutes: Minutes = 0.0,
+    steps: Steps = 0,
+    resume: Resume = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    learning_rate: Rate = 0.0,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=1)] = 4,
+    crops: Annotated[int, typer.Option("--crops", help="Squares of each picture.", min=1)] = 2,
+    adversarial_from: Annotated[
+        int,
+        typer.Option(
+            "--adversarial-from", help="Step from which a discriminator plays; 0: never.", min=0
+        ),
+    ] = 0,
+    painted: Annotated[
+        Path | None,
+        typer.Option(
+            "--painted",
+            help="Folder of painted latents (safetensors files), for the discriminator.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 5,
+) -> None:
+    """Train the drawing decoder, which draws the codes at four times the size."""
+    _prepare(threads)
+    from gouache.perceptors.efficientnet import EfficientNet
+    from gouache.perceptors.photo import shipped_photo
+    from gouache_training.dataset import PictureSet
+    from gouache_training.drawing import DrawingTrainer, DrawingTraining, read_painted
+    from gouache_training.export import load_painter
+    from gouache_training.loop import Budget
+    from gouache_training.renderings import load_renderings
+
+    settings = DrawingTraining(
+        batch=batch, crops=crops, adversarial_from=adversarial_from, seed=seed
+    )
+    settings = _at_rate(settings, learning_rate)
+    painter = load_painter(generator)
+    trunk = shipped_photo().trunks[0]
+    assert isinstance(trunk, EfficientNet)
+    trainer = DrawingTrainer(
+        load_renderings(PictureSet.load(data), large),
+        painter,
+        trunk,
+        settings,
+        Budget(steps, minutes),
+        device,
+        None if painted is None else read_painted(painted, painter.code_dim),
+    )
+    _train(trainer, checkpoint, resume)
+
+
+@app.command()
+def photo(
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the file.")] = Path("checkpoints"),
+    steps: Annotated[int, typer.Option("--steps", help="Of the phrases' training.")] = 3000,
+    rate: Annotated[float, typer.Option("--rate", help="Of learning.")] = 3.0e-3,
+    size: Annotated[int, typer.Option("--size", help="Side of the pictures it sees.")] = 160,
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            "--words", help="A photo perceptor whose phrases are taught on; --steps 0 keeps them."
+        ),
+    ] = None,
+    threads: Threads = 0,
+) -> None:
+    """Make the photo perceptor from published networks (Apache-2.0) and teach it phrases."""
+    _prepare(threads)
+    from gouache_training.dataset import PictureSet, name_bank
+    from gouache_training.photo import PhotoTraining, make_photo, renew_trunks
+
+    if words is not None and steps == 0:
+        renew_trunks(cache, out, words, size)
+        print(out / "photo.safetensors")
+        return
+    concepts = name_bank(PictureSet.load(data), 0.0)[0]
+    settings = PhotoTraining(image_size=size, steps=steps, learning_rate=rate)
+    found = make_photo(cache, out, concepts, settings, words)
+    for group, numbers in found.items():
+        typer.echo(f"{group}: " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
+    print(out / "photo.safetensors")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the shipped files.")],
+    cache: Cache = CACHE,
+    data: Data = DATA,
+    generator: Annotated[Path, typer.Option("--generator")] = Path("checkpoints/generator.pt"),
+    perceptor: Annotated[Path, typer.Option("--perceptor")] = Path("checkpoints/perceptor.pt"),
+    prior: Annotated[Path, typer.Option("--prior")] = Path("checkpoints/prior.pt"),
+    referee: Annotated[Path, typer.Option("--referee")] = Path("checkpoints/referee.pt"),
+) -> None:
+    """Write the files that gouache ships, from the checkpoints that there are."""
+    from gouache_training.export import export_models
+
+    for path in export_models(out, data, cache, generator, perceptor, prior, referee):
+        print(path)
+
+
+@app.command()
+def evaluate(
+    data: Data = DATA,
+    models: Annotated[
+        Path | None, typer.Option("--models", help="Folder of exported models; else the shipped.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for figures.")] = Path("evaluation"),
+    start: Annotated[
+        list[str] | None,
+        typer.Option("--start", help="Paint the prompts from this start, too; repeatable."),
+    ] = None,
+    prompts: Annotated[
+        Prompts | None,
+        typer.Option(
+            "--prompts",
+            help="What to paint: sixty (things of the picture set), classes (sixty classes of "
+            "ImageNet), tuning (twenty others, to choose settings by). Default with --start: "
+            "sixty; without: nothing.",
+        ),
+    ] = None,
+    judge: Annotated[
+        Judges | None,
+        typer.Option(
+            "--judge",
+            help="Who says what pictures show: referee (trained on the same icons as pocket, picks "
+            "one of the prompts) or lite2 (EfficientNet-Lite2, downloaded; it has seen photographs "
+            "and picks one of a thousand classes, or of the sixty by a layer trained on icons). "
+            "Neither guides. Default: referee.",
+        ),
+    ] = None,
+    perceptor: Annotated[
+        list[str] | None,
+        typer.Option("--perceptor", help="Guide to paint with, NAME or NAME:WEIGHT; repeatable."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Sheets per start.", min=1)] = 3,
+    steps: Annotated[int, typer.Option("--steps", help="Painting steps; 0: default.")] = 0,
+    cache: Cache = CACHE,
+    threads: Threads = 0,
+) -> None:
+    """Measure retrieval, reconstruction and, with --start, --prompts, --judge or --perceptor, what
+    is seen in painted pictures."""
+    _prepare(threads)
+    from gouache_training.evaluate import evaluate_models
+
+    settings = {"steps": (steps,)} if steps > 0 else {}
+    chosen = prompts.value if prompts else "sixty" if judge or perceptor else ""
+    print(
+        evaluate_models(
+            data,
+            models,
+            out,
+            start or (),
+            seeds,
+            chosen,
+            judge.value if judge else "referee",
+            perceptor or (),
+            cache,
+            **settings,
+        )
+    )
+
+
+def add_to(root: typer.Typer) -> None:
+    """Makes it a command of gouache's."""
+    root.add_typer(app, name="train")
+
+
+__all__ = ["add_to", "app"]

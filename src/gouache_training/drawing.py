@@ -1,0 +1,275 @@
+"""Trains the drawing decoder: from codes of a frozen VQGAN to its picture, four times as large.
+
+Losses: absolute and edge differences, how sharp edges are wherever exactly they lie, a perceptual
+distance on the first stages of EfficientNet-Lite, and from a step on a patch discriminator. Only
+the last can teach anything from painted latents, for which there is no right answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from gouache.errors import TrainingError
+from gouache.generators.drawing import SCALE, DrawingConfig, DrawingDecoder, enlarged, small_view
+from gouache.generators.vqgan import VQGAN
+from gouache.perceptors.efficientnet import EfficientNet
+from gouache_training.codebook import contrast, gradient_difference, same_codes
+from gouache_training.compose import Composer, Shares
+from gouache_training.drawing_judge import Judge, feature_distance
+from gouache_training.drawing_pairs import Disturbance, Pair, Pairs, Window
+from gouache_training.focus import focused
+from gouache_training.generator import AdversarialTrainer, PatchDiscriminator
+from gouache_training.loop import (
+    Average,
+    Budget,
+    Meter,
+    descend,
+    load_checkpoint,
+    log,
+    on_device,
+    parameter_groups,
+    pick_device,
+    set_rate,
+)
+from gouache_training.muon import Muon
+from gouache_training.pack import PictureSet
+
+__all__ = ["DrawingTrainer", "DrawingTraining", "load_drawing_checkpoint", "read_painted"]
+
+
+@dataclass(frozen=True)
+class DrawingTraining:
+    """Settings of a drawing decoder's training."""
+
+    batch: int = 4  # pictures a step
+    crops: int = 2  # squares that each is learned from
+    side: int = 32  # of a square in half-size pixels: 256 pixels of the drawing
+    learning_rate: float = 1.0e-3
+    weight_decay: float = 0.01
+    edge_weight: float = 0.5
+    sharp_weight: float = 0.5
+    perceptual_weight: float = 0.05
+    stages: int = 3  # of the perceptual network, as many as there are before its third halving
+    adversarial_weight: float = 0.01
+    adversarial_from: int = 0  # step from which the discriminator plays; 0 is never
+    painted_batch: int = 2  # painted latents a step, once the discriminator plays
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    shares: Shares = field(
+        default_factory=lambda: Shares(
+            pair=0.08, count=0.05, style=0.12, hue=0.15, tint=0.12, shape=0.05, calm=0.5
+        )
+    )
+    lower: tuple[tuple[int, int], ...] = DrawingConfig().lower
+    upper: tuple[tuple[int, int], ...] = DrawingConfig().upper
+    save_every: int = 200
+    judge_every: int = 1000
+    judged: int = 12  # held-out pictures
+    seed: int = 5
+
+
+class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
+    """Trains a drawing decoder. Held-out pictures are judged now and then; a sheet of them goes
+    into the folder `NAME-samples` beside the checkpoint.
+
+    Args:
+        pictures: large renderings (`renderings.load_renderings`).
+        generator: the VQGAN; it stays as it is.
+        trunk: the perceptual network; it stays as it is.
+        settings: see there.
+        budget: how long to train.
+        device: auto, cpu or cuda.
+        painted: latents (N,code_dim,h,w) that painting ended with, if there are any.
+    """
+
+    log_every = 50
+
+    def __init__(
+        self,
+        pictures: PictureSet,
+        generator: VQGAN,
+        trunk: EfficientNet,
+        settings: DrawingTraining,
+        budget: Budget,
+        device: str = "auto",
+        painted: Tensor | None = None,
+    ) -> None:
+        self.settings, self.budget = settings, budget
+        self.device = pick_device(device)
+        self.generator = on_device(generator, self.device).eval().requires_grad_(False)
+        self.trunk = on_device(trunk, self.device).eval().requires_grad_(False)
+        self.config = DrawingConfig(
+            code_dim=generator.code_dim,
+            feature_dim=generator.config.widths[0],
+            lower=settings.lower,
+            upper=settings.upper,
+        )
+        if self.config.downsampling != generator.downsampling:
+            raise TrainingError(
+                f"a cell of the generator covers {generator.downsampling} pixels a side, one of "
+                f"the drawing decoder {self.config.downsampling}; change the lower levels"
+            )
+        torch.manual_seed(settings.seed)  # initial weights; a trainer owns its process
+        self.rng = torch.Generator().manual_seed(settings.seed)
+        self.model = on_device(DrawingDecoder(self.config), self.device)
+        self.critic = on_device(PatchDiscriminator(), self.device)
+        composer = Composer(focused(pictures), self.rng, settings.shares)
+        self.pairs = Pairs(self.generator, composer, self.rng, settings.disturbance)
+        self.judge = Judge(pictures, self.generator, self.trunk, settings.judged, settings.shares)
+        self.painted = painted
+        groups = parameter_groups(self.model.parameters(), settings.weight_decay)
+        self.optimizer = Muon(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
+        self.critic_optimizer = torch.optim.AdamW(
+            self.critic.parameters(), lr=2e-4, betas=(0.5, 0.9)
+        )
+        self.average = Average(self.model)
+        self.meter = Meter()
+
+    def draw(self, pair: Pair, window: Window) -> Tensor:
+        """The windows' drawings, (K,3,side*8,side*8)."""
+        with self.autocast():
+            context = self.model.context(pair.codes)
+            assert context is not None
+            drawn = self.model.residual(
+                window.cut(pair.picture, 2),
+                window.cut(context, 1),
+                window.cut(pair.features, 1),
+            )
+        return window.cut(enlarged(pair.picture), 2 * SCALE) + drawn.float()
+
+    def step(self) -> None:
+        settings, budget = self.settings, self.budget
+        set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
+        pair = self.pairs.batch(settings.batch)
+        window = self.pairs.windows(pair, settings.crops, settings.side)
+        real = window.cut(pair.target, 2 * SCALE)
+        drawn = self.draw(pair, window)
+        parts: dict[str, Tensor | float] = {}
+        difference = (drawn - real).abs().mean() + 0.25 * (drawn - real).square().mean().sqrt()
+        edges = gradient_difference(drawn, real)
+        sharp = sharpness_difference(drawn, real)
+        with self.autocast():
+            seen = feature_distance(self.trunk, drawn, real, settings.stages)
+        loss = difference + settings.edge_weight * edges + settings.sharp_weight * sharp
+        loss = loss + settings.perceptual_weight * seen
+        parts = {"l1": difference, "edges": edges, "sharp": sharp, "seen": seen}
+        playing = 0 < settings.adversarial_from <= budget.step
+        if playing:
+            fakes = [drawn]
+            if self.painted is not None:
+                free, faithful = self.draw_painted()
+                fakes.append(free)
+                loss = loss + faithful
+                parts["painted"] = faithful
+            fake = torch.cat(fakes)
+            since = (budget.step - settings.adversarial_from) / 500
+            with self.autocast():
+                fooled = -self.critic(fake).float().mean()
+            loss = loss + settings.adversarial_weight * min(1.0, since) * fooled
+        descend(loss, self.model, self.optimizer)
+        if playing:
+            parts["critic"] = self.train_critic(real, fake.detach())
+        self.average.update(self.model, budget.step)
+        with torch.no_grad():
+            parts["psnr"] = -10 * (drawn.clamp(0, 1) - real).square().mean().clamp(1e-10).log10()
+        self.meter.update(**parts)
+        budget.step += 1
+
+    def draw_painted(self) -> tuple[Tensor, Tensor]:
+        """Drawings of painted latents, and how far they leave what the small picture shows.
+
+        Only means over cells are compared: within a cell the drawing is free.
+        """
+        assert self.painted is not None
+        settings = self.settings
+        rows = torch.randint(len(self.painted), (settings.painted_batch,), generator=self.rng)
+        with torch.no_grad():
+            codes, _ = self.generator.quantize(self.painted[rows].float().to(self.device))
+            with self.autocast():
+                picture, features = small_view(self.generator, codes)
+        pair = Pair(codes, picture, features, enlarged(picture))
+        window = self.pairs.windows(pair, settings.crops, settings.side)
+        drawn = self.draw(pair, window)
+        cell = SCALE * self.generator.downsampling // 2
+        shown = F.avg_pool2d(window.cut(pair.target, 2 * SCALE), cell)
+        return drawn, (F.avg_pool2d(drawn, cell) - shown).abs().mean()
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {
+            "config": self.config.to_dict(),
+            "codebook": self.generator.codebook.detach(),
+        }
+
+    def restore(self, path: Path) -> None:
+        """Goes on from a checkpoint; `TrainingError` if it is of other codes or another shape."""
+        content = load_checkpoint(path)
+        if not same_codes(content["codebook"], self.generator.codebook.detach().cpu()):
+            raise TrainingError(f"{path} was trained on other codes than this generator's")
+        if content["config"] != self.config.to_dict():
+            raise TrainingError(f"{path} has another shape: {content['config']!s:.200}")
+        self.bring_back(content)
+
+    def look(self, checkpoint: Path) -> None:
+        step = self.budget.step
+        if step % self.settings.judge_every == 0 or step in (100, 500):
+            self.report(checkpoint)
+
+    def report(self, checkpoint: Path) -> None:
+        """One line about held-out pictures, and a sheet of them."""
+        model = self.averaged()
+        sheet = checkpoint.with_name(f"{checkpoint.stem}-samples")
+        line = self.judge.line(model, sheet / f"step-{self.budget.step:06d}.png")
+        log(f"held out at step {self.budget.step}: {line}")
+
+    def averaged(self) -> DrawingDecoder:
+        """A copy with averaged weights, for evaluation and shipping."""
+        model = DrawingDecoder(self.config)
+        model.load_state_dict(self.average.state)
+        return on_device(model, self.device).eval().requires_grad_(False)
+
+
+def sharpness_difference(drawn: Tensor, real: Tensor, patch: int = 8) -> Tensor:
+    """Mean difference of the root mean square gradients of patches. 0-d.
+
+    A blurred edge climbs as high as a sharp one, but less steeply; squares tell them apart, and
+    within a patch an edge may lie a little beside its place.
+    """
+
+    def steepness(image: Tensor) -> Tensor:
+        return (F.avg_pool2d(contrast(image).square(), patch) + 1e-6).sqrt()
+
+    return (steepness(drawn) - steepness(real)).abs().mean()
+
+
+def load_drawing_checkpoint(path: Path) -> DrawingDecoder:
+    """The averaged weights of a checkpoint, frozen and in evaluation mode."""
+    content = load_checkpoint(path)
+    model = DrawingDecoder(DrawingConfig.from_dict(content["config"]))
+    model.load_state_dict(content["average"])
+    return on_device(model, torch.device("cpu")).eval().requires_grad_(False)
+
+
+def read_painted(folder: Path, code_dim: int) -> Tensor:
+    """All latents in a folder, (N,code_dim,h,w): the tensor `latents` of each .safetensors file.
+
+    Raises:
+        TrainingError: there are none, or they differ in shape.
+    """
+    found: list[Tensor] = []
+    for path in sorted(folder.glob("*.safetensors")):
+        latents = load_file(path).get("latents")
+        if latents is None or latents.ndim != 4 or latents.shape[1] != code_dim:
+            got = "none" if latents is None else str(tuple(latents.shape))
+            raise TrainingError(
+                f"{path}: latents are {got}; expected a tensor `latents` (N,{code_dim},h,w)"
+            )
+        found.append(latents)
+    if not found or len({latents.shape[1:] for latents in found}) > 1:
+        raise TrainingError(f"{folder}: expected .safetensors files of latents, all of one size")
+    return torch.cat(found)

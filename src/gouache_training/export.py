@@ -1,0 +1,118 @@
+"""Turns training checkpoints into the files that gouache ships."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from gouache.errors import TrainingError
+from gouache.generators.loading import load_checkpoint as load_file
+from gouache.generators.loading import load_pocket
+from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.perceptors.loading import TABLE
+from gouache.perceptors.pocket import PocketPerceptor
+from gouache.perceptors.tokenizer import PocketTokenizer
+from gouache.perceptors.towers import PocketConfig
+from gouache.weights.fingerprint import fingerprint
+from gouache.weights.saving import save_model
+from gouache_training.codebook import same_codes
+from gouache_training.dataset import PictureSet, name_bank
+from gouache_training.loop import load_checkpoint
+
+BANK_SIZE = 1000
+# What half-painted pictures look like: without these as rivals, texture passes for the thing.
+NOT_THINGS = (
+    "nothing", "noise", "a blur", "a pattern", "a texture", "stripes", "polka dots", "text",
+    "letters", "a checkerboard", "fabric", "an abstract picture", "a blank picture", "a smear",
+)  # fmt: skip
+
+
+def bank_captions(pictures: PictureSet, size: int = BANK_SIZE) -> list[str]:
+    """The captions of the concepts with the largest weight, and a few of no thing at all."""
+    names, concepts = name_bank(pictures)
+    weight = torch.zeros(len(pictures.concepts))
+    for entry in pictures.entries:
+        if entry.split == "train":
+            weight[entry.concept] += entry.weight
+    order = weight[concepts].argsort(descending=True, stable=True)[:size].tolist()
+    return [f"a {names[i]}" for i in order] + list(NOT_THINGS)
+
+
+def load_generator_checkpoint(path: Path) -> VQGAN:
+    """The averaged weights of a generator's checkpoint, ready to paint with."""
+    content = load_checkpoint(path)
+    model = VQGAN(VQGANConfig.from_dict(content["config"]))
+    model.load_state_dict(content["average"])
+    counts = content["codes"]["counts"]
+    model.codebook.data.copy_(content["codes"]["sums"] / counts.unsqueeze(1))
+    model.code_prior.copy_(counts / counts.sum())
+    return model.eval().requires_grad_(False)
+
+
+def load_painter(path: Path | None) -> VQGAN:
+    """A VQGAN of ours from a training checkpoint or an exported file; None is the shipped one."""
+    if path is None:
+        return load_pocket()
+    return load_file(path) if path.suffix == ".safetensors" else load_generator_checkpoint(path)
+
+
+def load_perceptor_checkpoint(path: Path, tokenizer: Path) -> PocketPerceptor:
+    """The averaged weights of a perceptor's checkpoint, without a bank."""
+    content = load_checkpoint(path)
+    config = PocketConfig.from_dict(content["config"])
+    model = PocketPerceptor(config, PocketTokenizer(tokenizer, config.context))
+    model.load_state_dict(content["average"])
+    return model.eval().requires_grad_(False)
+
+
+def export_models(
+    out: Path,
+    data: Path,
+    cache: Path,
+    generator: Path,
+    perceptor: Path,
+    prior: Path | None = None,
+    referee: Path | None = None,
+) -> list[Path]:
+    """Writes the shipped files into `out`: those of prior and referee only where they exist.
+
+    Matrices are packed into 8 bits, except the generator's: its errors would be seen.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    written = [out / "tokenizer.json", out / "generator.safetensors"]
+    shutil.copyfile(cache / "tokenizer.json", written[0])
+    painter = load_generator_checkpoint(generator)
+    save_model(written[1], painter.state_dict(), painter.config.to_dict(), half=True)
+    captions = bank_captions(PictureSet.load(data))
+    viewer = load_perceptor_checkpoint(perceptor, written[0])
+    written.append(out / "perceptor.safetensors")
+    _save_perceptor(written[-1], viewer, captions)
+    if referee is not None and referee.exists():
+        written.append(out / "referee.safetensors")
+        _save_perceptor(written[-1], load_perceptor_checkpoint(referee, written[0]), [], True)
+    if prior is not None and prior.exists():
+        content = load_checkpoint(prior)
+        if not same_codes(content["codebook"], painter.codebook):
+            raise TrainingError(f"{prior} was trained on other codes than {generator} has")
+        written.append(out / "prior.safetensors")
+        config = content["config"] | {"generator": fingerprint(written[1])}
+        save_model(written[-1], content["average"], config, packed=True)
+    return written
+
+
+def _save_perceptor(
+    path: Path, viewer: PocketPerceptor, captions: list[str], without_table: bool = False
+) -> None:
+    """Packs a perceptor; `without_table` leaves out what another shipped file holds already."""
+    with torch.no_grad():
+        chunks = [captions[i : i + 256] for i in range(0, len(captions), 256)]
+        embedded = [viewer.embed_text(chunk) for chunk in chunks]
+        viewer.bank_embeddings = torch.cat([viewer.bank_embeddings, *embedded])
+    state = viewer.state_dict()
+    if without_table:
+        state = {k: v for k, v in state.items() if k not in TABLE}
+    config = asdict(viewer.config) | {"bank_size": len(captions)}
+    save_model(path, state, config, packed=True)
