@@ -124,7 +124,7 @@ def ground(number: int, rng: np.random.Generator) -> NDArray[np.float64]:
         share = ((rows // 16 + columns // 16) % 2).astype(float)
     else:  # a coarse speckle: pixel noise would only make the files large
         coarse = rng.random((HEIGHT // 4, WIDTH // 4))
-        share = np.kron(coarse, np.ones((4, 4)))
+        share = np.asarray(np.kron(coarse, np.ones((4, 4))), np.float64)
     found: np.ndarray[Any, np.dtype[np.float64]]
     found = first * (1 - share[..., None]) + second * share[..., None]
     return found
