@@ -35,7 +35,6 @@ from gouache.errors import ConfigError
 from gouache.inputs import Input
 from gouache.losses import DirectionLoss, StructureLoss
 from gouache.networks.canvas import Canvas
-from gouache.networks.devices import perceptor_device
 from gouache.networks.models import Models, names_of
 from gouache.ops.images import upright
 from gouache.ops.profiles import flat
@@ -335,7 +334,7 @@ def _terms(plan: EditPlan, guide: Guide, direction: Tensor | None) -> list[Loss]
     if plan.old and direction is None:
         return []  # it sees no difference between the two
     if direction is not None:
-        there = direction.to(perceptor_device(guide.perceptor))
+        there = direction.to(guide.perceptor.device)
         return [DirectionLoss(there, edit.strength, guide.weight)]
     weight = guide.weight * edit.structure_weight / edit.strength
     return [StructureLoss(weight, plan.masked)] if weight else []

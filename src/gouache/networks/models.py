@@ -11,14 +11,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import cutouts
-from gouache.errors import ConfigError
+from gouache.errors import ConfigError, ModelError
 from gouache.networks.canvas import Canvas
 from gouache.networks.devices import autocast_dtype, resolve_device
 from gouache.networks.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.ops.seeding import picture_rngs
-from gouache.protocols import Generator, Perceptor, SelfAware
+from gouache.protocols import (
+    Checkpointed,
+    Generator,
+    Perceptor,
+    Preparable,
+    SelfAware,
+    Tiled,
+    lacking,
+    with_codebook,
+)
 from gouache.settings.config import CutoutConfig, PaintConfig
 from gouache.settings.presets import GUIDES
 
@@ -80,7 +89,8 @@ class Models:
             prepare(generator, autocast_dtype(config.precision, device))
             own.append(generator)
         else:
-            device = generator.codebook.device
+            _check(generator, Generator)
+            device = generator.device
         dtype = autocast_dtype(config.precision, device)
         if perceptor is None:
             perceptor = load_guides(config.guides, device)
@@ -90,6 +100,8 @@ class Models:
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
+        for guide in guides:
+            _check(guide.perceptor, Perceptor)
         return cls(generator, guides, device, dtype, own=tuple(own))
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -107,12 +119,16 @@ class Models:
             whole = self._decode(codes)
         return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
 
+    def rounded(self, latent: Tensor) -> Tensor:
+        """The nearest codes (B,code_dim,h,w); without a codebook the latent itself."""
+        generator = with_codebook(self.generator)
+        return latent if generator is None else generator.quantize(latent)[0]
+
     def _decode(self, codes: Tensor) -> Tensor:
-        names = ["decode_tiled"] * self.memory.tiled + ["decode_lean"] * self.memory.recompute
-        for name in names:
-            if (frugal := getattr(self.generator, name, None)) is not None:
-                picture: Tensor = frugal(codes)
-                return picture
+        if self.memory.tiled and isinstance(self.generator, Tiled):
+            return self.generator.decode_tiled(codes)
+        if self.memory.recompute and isinstance(self.generator, Checkpointed):
+            return self.generator.decode_checkpointed(codes)
         return self._best(self.generator.decode)(codes)
 
     def _best(self, function: _Network) -> _Network:
@@ -123,7 +139,7 @@ class Models:
         cells = count * canvas.grid[0] * canvas.grid[1]
         found = make_plan(
             self._probe(self.generator.decode),
-            self.generator.codebook[:1].detach().float()[..., None, None],
+            torch.zeros(1, self.generator.code_dim, 1, 1, device=self.device),
             cells,
             [(self._probe(g.perceptor.embed_image), g.perceptor.image_size) for g in self.guides],
             num_cutouts * count,
@@ -187,14 +203,23 @@ def load_guides(
     return tuple(Guide(load_perceptor(name, device), weight) for name, weight in named)
 
 
+def _check(model: object, contract: type) -> None:
+    """Raises `ModelError` where a model from elsewhere does not keep its contract."""
+    if missing := lacking(model, contract):
+        kind = contract.__name__
+        raise ModelError(
+            f"the {kind.lower()} {type(model).__name__:.60} lacks {' and '.join(missing):.200}; "
+            f"gouache.protocols.{kind} says what it has to have"
+        )
+
+
 def prepare(model: object, dtype: torch.dtype | None) -> None:
     """Lets a model get its weights ready for painting in `dtype` (None: float32), where it can.
 
     For models that nobody else holds: their weights change.
     """
-    ready = getattr(model, "prepare", None)
-    if ready is not None:
-        ready(dtype or torch.float32)
+    if isinstance(model, Preparable):
+        model.prepare(dtype or torch.float32)
 
 
 __all__ = ["Guide", "Models", "load_guides", "names_of", "prepare"]

@@ -14,7 +14,7 @@ from gouache.perceptors.loading import TABLE, read_table
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.priors.sampling import sample
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
-from gouache.protocols import Generator
+from gouache.protocols import Generator, with_codebook
 from gouache.weights.blank import blank
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import PERCEPTOR, PRIOR, TOKENIZER, shipped
@@ -49,7 +49,9 @@ class Proposer:
             raise ModelError(
                 f"{path} was trained on the codes of another generator; install gouache again"
             )
-        self.generator = generator
+        coded = with_codebook(generator)
+        assert coded is not None
+        self.generator = coded
         table, scale = (read_table(shipped(PERCEPTOR))[name] for name in TABLE)
         self._table = (table.float() * scale.float().unsqueeze(1)).to(device)
         self._tokenizer = PocketTokenizer(shipped(TOKENIZER), config.context)
