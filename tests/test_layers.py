@@ -22,7 +22,7 @@ LEVELS = {
     "cutouts": 3,
     "losses": 3,
     "output": 3,
-    "priors": 4,
+    "priors": 4.5,  # they propose with shared networks
     "networks": 4,
     "engine": 5,
     "editing": 6,

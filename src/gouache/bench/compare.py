@@ -18,7 +18,8 @@ from gouache.bench.networks import as_published, networks
 from gouache.bench.stages import count_flops, product_rate, timed_step, wait_for
 from gouache.bench.workers import Worker
 from gouache.engine import Session
-from gouache.networks.models import Guide, prepare
+from gouache.networks.models import Guide
+from gouache.networks.pool import prepare
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.settings.config import PaintConfig, make_config
 

@@ -15,6 +15,7 @@ from gouache.errors import ConfigError, ModelError
 from gouache.networks.canvas import Canvas
 from gouache.networks.devices import autocast_dtype, resolve_device
 from gouache.networks.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
+from gouache.networks.pool import shared_generator, shared_perceptor
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.ops.seeding import picture_rngs
@@ -22,7 +23,6 @@ from gouache.protocols import (
     Checkpointed,
     Generator,
     Perceptor,
-    Preparable,
     SelfAware,
     Tiled,
     lacking,
@@ -58,7 +58,7 @@ class Guide:
 class Models:
     """The generator, the guides, and the half precision that they run in (None: float32).
 
-    `own` are those that were loaded here: nobody else holds them.
+    `own` are those that were loaded by name: all runs share them, and nobody changes them.
     """
 
     generator: Generator
@@ -82,21 +82,18 @@ class Models:
         """
         own: list[object] = []
         if generator is None:
-            from gouache.generators import load_generator
-
             device = resolve_device(config.device)
-            generator = load_generator(config.generator, device)
-            prepare(generator, autocast_dtype(config.precision, device))
+            dtype = autocast_dtype(config.precision, device)
+            generator = shared_generator(config.generator, device, dtype or torch.float32)
             own.append(generator)
+            _check(generator, Generator)
         else:
             _check(generator, Generator)
             device = generator.device
-        dtype = autocast_dtype(config.precision, device)
+            dtype = autocast_dtype(config.precision, device)
         if perceptor is None:
-            perceptor = load_guides(config.guides, device)
-            for guide in perceptor:
-                prepare(guide.perceptor, dtype)
-                own.append(guide.perceptor)
+            perceptor = load_guides(config.guides, device, dtype or torch.float32)
+            own += [guide.perceptor for guide in perceptor]
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
@@ -195,12 +192,15 @@ def names_of(perceptor: Perceptor | Sequence[Guide]) -> list[str]:
 
 
 def load_guides(
-    named: Iterable[tuple[str, float]], device: torch.device | str = "cpu"
+    named: Iterable[tuple[str, float]],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> tuple[Guide, ...]:
-    """Guides by name and weight, as `PaintConfig.guides` gives them."""
-    from gouache.perceptors import load_perceptor
+    """Guides by name and weight, as `PaintConfig.guides` gives them, shared with all who ask.
 
-    return tuple(Guide(load_perceptor(name, device), weight) for name, weight in named)
+    Prepared for painting in `dtype`; None: as they are loaded.
+    """
+    return tuple(Guide(shared_perceptor(name, device, dtype), weight) for name, weight in named)
 
 
 def _check(model: object, contract: type) -> None:
@@ -213,13 +213,4 @@ def _check(model: object, contract: type) -> None:
         )
 
 
-def prepare(model: object, dtype: torch.dtype | None) -> None:
-    """Lets a model get its weights ready for painting in `dtype` (None: float32), where it can.
-
-    For models that nobody else holds: their weights change.
-    """
-    if isinstance(model, Preparable):
-        model.prepare(dtype or torch.float32)
-
-
-__all__ = ["Guide", "Models", "load_guides", "names_of", "prepare"]
+__all__ = ["Guide", "Models", "load_guides", "names_of"]
