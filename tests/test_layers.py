@@ -23,7 +23,7 @@ LEVELS = {
     "cutouts": 3,
     "losses": 3,
     "output": 3,
-    "priors": 4,
+    "priors": 4.5,  # they propose with shared networks
     "networks": 4,
     "engine": 5,
     "runs": 6,

@@ -44,6 +44,7 @@ class TinyGenerator:
     downsampling = CELL
     code_dim = CODE_DIM
     native_size = 16
+    device = torch.device("cpu")
 
     def __init__(self) -> None:
         self.codebook = _weights(1, 40, CODE_DIM)

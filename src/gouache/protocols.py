@@ -1,5 +1,9 @@
 """The contracts between the parts. Components import this module and never one another.
 
+Generators and perceptors are frozen: once they are loaded (and, where they can be, prepared) nobody
+changes them, so that runs share them, in several threads too. `Generator` and `Perceptor` are what
+every one has; what only some can are small contracts of their own, asked for by `isinstance`.
+
 Tensors: `image` is (B,3,H,W) in [0,1], RGB. `latent` is (B,code_dim,H/f,W/f). Embeddings are unit
 vectors (N,D). B is the number of pictures painted together; N cutouts per picture are stacked
 cutout-major: rows [k*B + b] hold cutout k of picture b, i.e. `x.view(N, B, ...)`.
@@ -9,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Generator(Protocol):
-    """A frozen picture generator with a (possibly absent) codebook."""
+    """A frozen picture generator. One with a codebook also keeps `CodebookGenerator`."""
 
     @property
     def name(self) -> str: ...
@@ -30,17 +34,42 @@ class Generator(Protocol):
         ...
 
     @property
+    def device(self) -> torch.device:
+        """Where its inputs have to be and its pictures are; the whole run is then there."""
+        ...
+
+    @property
     def downsampling(self) -> int:
         """f: one latent cell covers f x f pixels."""
         ...
 
     @property
-    def code_dim(self) -> int: ...
+    def code_dim(self) -> int:
+        """Channels of a latent."""
+        ...
 
     @property
     def native_size(self) -> int:
         """Side in pixels that the weights were trained for."""
         ...
+
+    @property
+    def codebook(self) -> Tensor | None:
+        """(codebook_size, code_dim), float32; None where any latent may be decoded as it is."""
+        ...
+
+    def encode(self, image: Tensor, /) -> Tensor:
+        """(B,3,H,W) in [0,1] -> latent before quantisation (B,code_dim,H/f,W/f). Deterministic."""
+        ...
+
+    def decode(self, latent: Tensor, /) -> Tensor:
+        """Latent (of a codebook its codes) -> image (B,3,H,W), nominally in [0,1] but not clamped.
+        Differentiable."""
+        ...
+
+
+class CodebookGenerator(Generator, Protocol):
+    """A generator that was trained to decode the codes of its codebook; see `with_codebook`."""
 
     @property
     def codebook(self) -> Tensor:
@@ -52,16 +81,42 @@ class Generator(Protocol):
         """(codebook_size,) probabilities: how often each code occurs in real pictures."""
         ...
 
-    def encode(self, image: Tensor) -> Tensor:
-        """(B,3,H,W) in [0,1] -> latent before quantisation (B,code_dim,H/f,W/f). Deterministic."""
-        ...
-
-    def quantize(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def quantize(self, latent: Tensor, /) -> tuple[Tensor, Tensor]:
         """Latent -> nearest codes (B,code_dim,h,w) and their indices (B,h,w). No gradient."""
         ...
 
-    def decode(self, quantized: Tensor) -> Tensor:
-        """Codes -> image (B,3,H,W), nominally in [0,1] but not clamped. Differentiable."""
+
+def with_codebook(generator: Generator) -> CodebookGenerator | None:
+    """The generator as one with a codebook; None where it has none."""
+    return None if generator.codebook is None else cast("CodebookGenerator", generator)
+
+
+@runtime_checkable
+class Checkpointed(Protocol):
+    """What a generator may have besides: decoding that keeps little for going back."""
+
+    def decode_checkpointed(self, latent: Tensor, /) -> Tensor:
+        """As `decode`, picture and gradient; activations are computed again in the backward
+        pass (Chen et al. 2016, arXiv 1604.06174)."""
+        ...
+
+
+@runtime_checkable
+class Tiled(Protocol):
+    """What a generator may have besides: decoding of pictures beyond memory."""
+
+    def decode_tiled(self, latent: Tensor, /) -> Tensor:
+        """As `decode`, piece by piece: the picture up to rounding, its gradient nearly."""
+        ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """What a generator or a perceptor may have besides: weights made ready for painting."""
+
+    def prepare(self, dtype: torch.dtype, /) -> None:
+        """Keeps what painting multiplies with in `dtype`, in place. Called once, by whoever loads
+        it and before anybody else has it; texts and `encode` go on in full precision."""
         ...
 
 
@@ -91,11 +146,7 @@ class Perceptor(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where its inputs have to be and its embeddings are.
-
-        One that does not say is taken to be where its bank or its first parameter is, if it has
-        either, else on the CPU.
-        """
+        """Where its inputs have to be and its embeddings are."""
         ...
 
     @property
@@ -149,6 +200,11 @@ class Classifying(Protocol):
         """(K,D) unit embeddings, on `device`. A phrase means one of them or several: it lies among
         those that it means, as far from the others as they are from one another."""
         ...
+
+
+def lacking(model: object, contract: type) -> list[str]:
+    """What a model does not have of what its contract asks for, in alphabetical order."""
+    return [name for name in dir(contract) if name[0] != "_" and not hasattr(model, name)]
 
 
 class Latent(Protocol):
@@ -256,14 +312,20 @@ class Step:
 
 
 __all__ = [
+    "Checkpointed",
     "Classifying",
+    "CodebookGenerator",
     "FinishStep",
     "Generator",
     "Latent",
     "Loss",
     "LossContext",
     "Perceptor",
+    "Preparable",
     "SelfAware",
     "SourceViews",
     "Step",
+    "Tiled",
+    "lacking",
+    "with_codebook",
 ]

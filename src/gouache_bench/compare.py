@@ -15,7 +15,8 @@ import torch
 
 from gouache.engine import Session
 from gouache.engine.loop import steps
-from gouache.networks.models import Guide, prepare
+from gouache.networks.models import Guide
+from gouache.networks.pool import prepare
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.settings.config import PaintConfig, make_config
 from gouache_bench.naive import NaiveLoop

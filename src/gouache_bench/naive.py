@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gouache.losses.prompt import spherical_distance
 from gouache.ops.codes import clamp_with_grad, straight_through
-from gouache.protocols import Generator, Perceptor
+from gouache.protocols import CodebookGenerator, Perceptor
 
 
 class NaiveLoop:
@@ -26,7 +26,7 @@ class NaiveLoop:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: CodebookGenerator,
         perceptor: Perceptor,
         size: tuple[int, int],
         num_cutouts: int,

@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.generators import load_generator, vqgan, vqgan_blocks, vqgan_tiled
+from gouache.generators import vqgan, vqgan_blocks, vqgan_tiled
+from gouache.generators.loading import load_pocket
 from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.perceptors import clip_towers, load_perceptor
 from gouache.perceptors.clip import ClipPerceptor
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing
-from gouache.protocols import Generator, Perceptor
+from gouache.protocols import CodebookGenerator, Perceptor
 
 KINDS = ("pocket", "full")
 
@@ -28,14 +29,16 @@ class RandomClip(ClipPerceptor):
         return F.normalize(drawn, dim=-1).to(self.device)
 
 
-def networks(kind: str, device: str = "cpu") -> tuple[Generator, Perceptor]:
+def networks(kind: str, device: str = "cpu") -> tuple[CodebookGenerator, Perceptor]:
     """ "pocket" or "full" (f16 with 16384 codes, ViT-B/32), fresh and frozen: nobody else's."""
     if kind == "pocket":
-        return load_generator("pocket", device), load_perceptor("pocket", device)
+        return load_pocket(device), load_perceptor("pocket", device)
     return random_vqgan().to(device), random_clip().to(device)
 
 
-def as_published(generator: Generator, perceptor: Perceptor) -> tuple[Generator, Perceptor]:
+def as_published(
+    generator: CodebookGenerator, perceptor: Perceptor
+) -> tuple[CodebookGenerator, Perceptor]:
     """The same weights by the operations of the published code, and in its memory layout.
 
     For this whole process, which has to be one of its own: swish as a product with a sigmoid,

@@ -37,7 +37,8 @@ from gouache.engine.session import Session
 from gouache.errors import ConfigError, GouacheError
 from gouache.generators import load_generator
 from gouache.networks.devices import autocast_dtype
-from gouache.networks.models import Guide, prepare
+from gouache.networks.models import Guide
+from gouache.networks.pool import prepare
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Generator
@@ -172,12 +173,12 @@ class Painter:
         self._guides: dict[str, Any] = {}
         self.generator = generator or load_generator("pocket")
         if generator is None:
-            prepare(self.generator, self._dtype)
+            prepare(self.generator, self._dtype or torch.float32)
 
     def guide(self, name: str) -> Any:
         if name not in self._guides:
             self._guides[name] = self._load(name)
-            prepare(self._guides[name], self._dtype)
+            prepare(self._guides[name], self._dtype or torch.float32)
         return self._guides[name]
 
     def fingerprints(self, plan: Plan) -> list[str]:

@@ -18,7 +18,7 @@ from gouache.generators import load_generator
 from gouache.networks.models import Guide
 from gouache.ops.images import grid_pil, to_pil
 from gouache.perceptors import load_perceptor
-from gouache.protocols import Generator, Perceptor
+from gouache.protocols import CodebookGenerator, Perceptor, with_codebook
 from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config, parse_perceptor
 from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
@@ -77,7 +77,7 @@ def retrieval(model: Perceptor, pictures: PictureSet, indices: Indices, top: int
 
 
 @torch.no_grad()
-def reconstruct(model: Generator, images: Tensor) -> tuple[Tensor, float]:
+def reconstruct(model: CodebookGenerator, images: Tensor) -> tuple[Tensor, float]:
     """Reconstructions in [0,1] and the perplexity of the codes that they use."""
     parts, counts = [], torch.zeros(len(model.codebook))
     for chunk in torch.split(images, 32):
@@ -89,7 +89,9 @@ def reconstruct(model: Generator, images: Tensor) -> tuple[Tensor, float]:
     return torch.cat(parts), perplexity
 
 
-def measure(pictures: PictureSet, perceptor: Perceptor, generator: Generator, out: Path) -> Numbers:
+def measure(
+    pictures: PictureSet, perceptor: Perceptor, generator: CodebookGenerator, out: Path
+) -> Numbers:
     """Retrieval and reconstruction on the held-out splits; a sheet of reconstructions in `out`."""
     numbers: Numbers = {}
     for split in ("held_picture", "held_concept"):
@@ -122,7 +124,7 @@ def _emoji(pictures: PictureSet, count: int = 334) -> Indices:
 
 
 def paint_sheet(
-    generator: Generator,
+    generator: CodebookGenerator,
     guides: Perceptor | Sequence[Guide],
     asked: Sequence[Asked],
     seed: int,
@@ -139,7 +141,9 @@ def paint_sheet(
     return torch.cat(painted)
 
 
-def random_pictures(generator: Generator, seed: int, number: int = len(QUESTIONS)) -> Tensor:
+def random_pictures(
+    generator: CodebookGenerator, seed: int, number: int = len(QUESTIONS)
+) -> Tensor:
     """Pictures of random codes: what no painting at all would score."""
     side = generator.native_size // generator.downsampling
     rng = torch.Generator().manual_seed(seed)
@@ -152,7 +156,7 @@ def random_pictures(generator: Generator, seed: int, number: int = len(QUESTIONS
 def examine(
     examiner: Examiner,
     asked: Sequence[Asked],
-    generator: Generator,
+    generator: CodebookGenerator,
     guides: Perceptor | Sequence[Guide],
     starts: Sequence[str],
     seeds: int,
@@ -249,7 +253,9 @@ def evaluate_models(
     def name(part: str) -> str:
         return str(models / f"{part}.safetensors") if models else "pocket"
 
-    perceptor, generator = load_perceptor(name("perceptor")), load_generator(name("generator"))
+    perceptor = load_perceptor(name("perceptor"))
+    generator = with_codebook(load_generator(name("generator")))
+    assert generator is not None  # those that are trained here have one
     out.mkdir(parents=True, exist_ok=True)
     numbers = measure(pictures, perceptor, generator, out)
     width = max(map(len, numbers))

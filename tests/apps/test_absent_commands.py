@@ -12,7 +12,7 @@ from gouache.apps.cli.main import run
 
 INSTALLED = """
 import sys
-sys.modules["gouache_training"] = sys.modules["gouache_bench"] = None  # as where only the wheel is installed
+sys.modules["gouache_training"] = sys.modules["gouache_bench"] = None  # the wheel alone
 from gouache.apps.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """

@@ -17,7 +17,6 @@ from gouache.editing.editor import EditConfig, make_plan, start
 from gouache.engine.build import prepare
 from gouache.generators import generators
 from gouache.networks import compiling
-from gouache.networks.devices import perceptor_device
 from gouache.networks.models import Models
 from gouache.perceptors import load_perceptor, perceptors
 from gouache.perceptors.clip import ClipConfig, ClipPerceptor
@@ -166,20 +165,5 @@ def test_relative_edits_go_to_the_perceptors_device() -> None:
 def test_every_perceptor_says_where_it_is(tmp_path: Path) -> None:
     for model in (load_perceptor("pocket"), load_perceptor("referee"), clip(), TinyPerceptor()):
         assert isinstance(model, Perceptor)
-        assert perceptor_device(model) == model.device == torch.device("cpu")
+        assert model.device == torch.device("cpu")
     assert RandomClip.device is ClipPerceptor.device
-
-
-def test_one_that_does_not_say_is_where_its_bank_or_weights_are() -> None:
-    class Silent(TinyPerceptor):
-        device = None  # type: ignore[assignment]
-
-    assert perceptor_device(Silent()) == torch.device("cpu")
-    banked = Silent(bank_size=3)
-    banked.bank = torch.zeros(3, 12, device=META)
-    assert perceptor_device(banked) == META
-
-    class Module(torch.nn.Linear):
-        bank = None
-
-    assert perceptor_device(Module(2, 2, device=META)) == META  # type: ignore[arg-type]

@@ -15,7 +15,6 @@ from torch import Tensor
 from gouache.engine import (
     Guide,
     Session,
-    picture_record,
     resume_session,
     save_session,
     terms,
@@ -274,7 +273,7 @@ def test_another_prompt_for_one_picture_leaves_the_others() -> None:
     (edit,) = session.edits
     assert (edit["step"], edit["picture"]) == (2, 1)
     assert [one["name"] for one in edit["prompts"]] == ["prompt/0", "prompt/1", "noise/0"]
-    edits = [picture_record(session, {}, k)["edits"] for k in range(3)]
+    edits = [session.record({}, k)["edits"] for k in range(3)]
     assert [len(each) for each in edits] == [0, 1, 0]
 
 

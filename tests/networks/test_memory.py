@@ -43,19 +43,20 @@ def test_chunks_are_as_small_as_asked_for() -> None:
     assert seen == [2, 2, 1]
 
 
-def test_the_lean_decoder_paints_the_same_and_keeps_less() -> None:
+def test_the_checkpointed_decoder_paints_the_same_and_keeps_less() -> None:
     model = load_generator("pocket")
     assert isinstance(model, VQGAN)
     codes = model.codebook[torch.arange(64).view(1, 8, 8)].movedim(-1, 1).contiguous()
     found = []
-    for decode in (model.decode, model.decode_lean):
+    ways = (model.decode, model.decode_checkpointed)
+    for decode in ways:
         leaf = codes.clone().requires_grad_()
         out = decode(leaf)
         found.append((out.detach(), torch.autograd.grad(out.square().sum(), leaf)[0]))
-    for plain, lean in zip(*found, strict=True):
-        assert torch.equal(plain, lean)
-    kept = {decode: kept_bytes(decode, codes) for decode in (model.decode, model.decode_lean)}
-    assert kept[model.decode_lean] < 0.7 * kept[model.decode]
+    for plain, checkpointed in zip(*found, strict=True):
+        assert torch.equal(plain, checkpointed)
+    kept = {decode: kept_bytes(decode, codes) for decode in ways}
+    assert kept[model.decode_checkpointed] < 0.7 * kept[model.decode]
     model.decoder.requires_grad_(True)  # as in training: torch keeps every convolution's input
     assert kept[model.decode] < 0.7 * kept_bytes(model.decode, codes)
 

@@ -13,7 +13,6 @@ from PIL import Image
 
 from gouache import __version__
 from gouache.apps.cli.main import run
-from gouache.engine import picture_record
 from gouache.errors import ImageError
 from gouache.output.documents import check_document, later_version
 from gouache.output.png import save_picture
@@ -26,7 +25,7 @@ ODD += [["\ud800"], {"\x1b[31m": "\x00"}, [[[]]], "\n\x1b[2J"]
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     session = tiny_session(count=2, noise_prompts=("3:0.1",))
-    record = picture_record(session, next(session).losses, 1)
+    record = session.record(next(session).losses, 1)
     record["inputs"] = [{"setting": "init_image", "name": "a.png", "sha256": "0" * 64}]
     record["edits"] = [{"step": 1, "edit": "image", "cells": 3}]
     return record

@@ -52,7 +52,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert name == "pocket"
         return load_generator(str(tmp_path / "generator.safetensors"), device)
 
-    monkeypatch.setattr(loading, "load_generator", load)
+    monkeypatch.setattr(loading, "shared_generator", load)
     save_prior(tmp_path / "prior.safetensors", load("pocket", "cpu").fingerprint)
     return tmp_path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,13 @@ class Stripes:
     def picture(self) -> Tensor:
         return self._image.clone()
 
-    def record(self, picture: int) -> dict[str, Any]:
+    def scores(self) -> Tensor:
+        return torch.zeros(0)
+
+    def own_losses(self, losses: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return losses
+
+    def record(self, losses: Mapping[str, Tensor], picture: int) -> dict[str, Any]:
         return {"prompt": "stripes", "picture": picture}
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from gouache import halting
 from gouache.engine.targets import phrasings
 from gouache.losses import rivals
-from gouache.networks.devices import in_precision, perceptor_device
+from gouache.networks.devices import in_precision
 from gouache.protocols import Perceptor
 
 SCALES = (0.3, 0.42, 0.6, 0.8)  # sides of the crops, as shares of the picture's short side
@@ -49,7 +49,7 @@ def embed_crops(
 
     The picture may be on any device; crops go to the perceptor's.
     """
-    device = perceptor_device(perceptor)
+    device = perceptor.device
     height, width = image.shape[2:]
     boxes = []
     for scale in scales:

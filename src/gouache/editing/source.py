@@ -24,7 +24,6 @@ from gouache.editing.mask import Mask
 from gouache.errors import StateError
 from gouache.losses import DirectionLoss, StructureLoss
 from gouache.networks.canvas import Canvas
-from gouache.networks.devices import perceptor_device
 from gouache.networks.models import Models
 from gouache.ops.images import encode, read_picture
 from gouache.ops.masks import fit_mask
@@ -95,7 +94,7 @@ class Source:
             direction = self.directions[number]
             if direction is None:
                 return []  # it sees no difference between the two
-            there = direction.to(perceptor_device(guide.perceptor))
+            there = direction.to(guide.perceptor.device)
             return [DirectionLoss(there, edit.strength, guide.weight)]
         weight = guide.weight * edit.structure_weight / edit.strength
         return [StructureLoss(weight, self.mask is not None)] if weight else []

@@ -2,7 +2,6 @@
 
 from gouache.engine.build import validate
 from gouache.engine.checkpoint import resume_session, save_session
-from gouache.engine.record import picture_record
 from gouache.engine.session import Session
 from gouache.engine.state import SessionState
 from gouache.networks.models import Guide
@@ -11,7 +10,6 @@ __all__ = [
     "Guide",
     "Session",
     "SessionState",
-    "picture_record",
     "resume_session",
     "save_session",
     "validate",

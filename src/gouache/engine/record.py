@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from gouache._version import __version__
-from gouache.engine.session import Session
+
+if TYPE_CHECKING:
+    from gouache.engine.session import Session
 
 
 def picture_record(session: Session, losses: Mapping[str, Tensor], picture: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from gouache.engine.optimizer import (
     set_learning_rate,
     take_step,
 )
+from gouache.engine.record import picture_record
 from gouache.engine.schedule import learning_rate, stage_at
 from gouache.engine.state import SessionState
 from gouache.engine.targets import StagePlan, encode_prompts
@@ -306,6 +307,7 @@ class Session:
         """The plan: for how many steps what is asked."""
         return self._objective.stages
 
+    record = picture_record
     _repr_html_ = session_html
     _repr_png_ = session_png
 

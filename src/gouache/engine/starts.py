@@ -14,6 +14,7 @@ from gouache.engine.targets import StagePlan
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
 from gouache.ops.images import noise_image
+from gouache.protocols import with_codebook
 from gouache.settings.config import PaintConfig
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
@@ -50,7 +51,7 @@ def choose_start(
     pictures, found = [], []
     for start in starts:
         halting.check()
-        pictures.append(models.decode(models.generator.quantize(start)[0], small))
+        pictures.append(models.decode(models.rounded(start), small))
         found.append(score(config, models, stage.targets, pictures[-1]))
     best, every = torch.stack(found).argmax(0), torch.arange(len(rngs))
     if small == canvas:
@@ -134,12 +135,16 @@ def asked_for(stage: StagePlan) -> str:
 
 
 def _random_codes(models: Models, canvas: Canvas, rngs: Sequence[torch.Generator]) -> Tensor:
-    """Codes drawn as often as they occur in real pictures."""
+    """Codes drawn as often as they occur in real pictures; without a codebook, noise, encoded."""
+    generator = with_codebook(models.generator)
+    if generator is None:
+        size = (canvas.width, canvas.height)
+        return models.encode(noise_image("pixels", size, len(rngs), rngs), canvas)
     height, width = canvas.grid
-    prior = models.generator.code_prior.detach().float().cpu()
+    prior = generator.code_prior.detach().float().cpu()
     draws = [torch.multinomial(prior, height * width, True, generator=rng) for rng in rngs]
     indices = torch.stack(draws).view(-1, height, width).to(models.device)
-    return models.generator.codebook.detach().float()[indices].movedim(-1, 1).contiguous()
+    return generator.codebook.detach().float()[indices].movedim(-1, 1).contiguous()
 
 
 def _proposals(

@@ -247,7 +247,7 @@ class GumbelCode(NearestCode):
 
 
 class VQGAN(nn.Module):
-    """A `gouache.protocols.Generator`; see there for the contract of the public methods.
+    """A `gouache.protocols.CodebookGenerator`; see there for the contract of the public methods.
 
     `name` and `fingerprint` are set by whoever loads the weights. Gradients flow to the image in
     `encode_features`, to the latent in `decode`, and to the parameters wherever they require it, so
@@ -291,6 +291,10 @@ class VQGAN(nn.Module):
         """(codebook_size, code_dim), float32."""
         return self.quantize.codebook
 
+    @property
+    def device(self) -> torch.device:
+        return self.codebook.device
+
     def encode_features(self, image: Tensor) -> Tensor:
         """(B,3,H,W) in [0,1] -> features (B,code_dim,H/f,W/f) in the network's own precision.
 
@@ -318,7 +322,7 @@ class VQGAN(nn.Module):
         """(B,code_dim,h,w) -> image (B,3,h*f,w*f) float32, nominally in [0,1] but not clamped."""
         return self._decode(quantized, recompute=False)
 
-    def decode_lean(self, quantized: Tensor) -> Tensor:
+    def decode_checkpointed(self, quantized: Tensor) -> Tensor:
         """The same picture and gradient as `decode`, in 0.7 of the memory and 1.3 of the time.
 
         Each block keeps its input only and is computed again in the backward pass.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gouache.errors import StateError
+from gouache.errors import ConfigError, StateError
 from gouache.protocols import Generator
 from gouache.settings.config import LatentConfig
 
@@ -22,13 +22,22 @@ class FreeLatent(ABC):
 
     can_be_pulled = True
     """Whether a pull on `continuous` (VQGAN-CLIP, section 2.4) means something here."""
+    needs_codebook = False
+    """Whether a generator without one is refused, with a `ConfigError`."""
 
     def __init__(self, generator: Generator, start: Tensor, config: LatentConfig) -> None:
         self._generator = generator
-        codebook = generator.codebook.detach().float()
-        self._low = codebook.amin(0).view(1, -1, 1, 1)
-        self._high = codebook.amax(0).view(1, -1, 1, 1)
-        start = start.detach().to(codebook.device, torch.float32)
+        codebook = generator.codebook
+        if codebook is None and self.needs_codebook:
+            raise ConfigError(
+                f"latent is {config.latent}, and the generator {generator.name:.80} has no "
+                "codebook; set latent to continuous or multiscale"
+            )
+        self._bounds: tuple[Tensor, Tensor] | None = None
+        if codebook is not None:
+            codes = codebook.detach().float()
+            self._bounds = codes.amin(0).view(1, -1, 1, 1), codes.amax(0).view(1, -1, 1, 1)
+        start = start.detach().to(generator.device, torch.float32)
         self._z = self._read(start).clone().requires_grad_()
         self._decay = config.latent_average
         self._average = self._z.detach().clone() if self._decay else None
@@ -84,7 +93,7 @@ class FreeLatent(ABC):
     def _bounded(self, whole: Tensor) -> Tensor:
         """Within the codebook's bounds per channel: beyond them no code is nearer, so z would only
         wander off and answer late when the gradient turns."""
-        return whole.clamp(self._low, self._high)
+        return whole if self._bounds is None else whole.clamp(*self._bounds)
 
     def _place(self, whole: Tensor) -> None:
         """Changes the parameters so that they amount to this."""

@@ -25,8 +25,11 @@ class MultiscaleLatent(QuantizedLatent):
     """A `gouache.protocols.Latent`: z at full resolution plus coarser levels, enlarged and summed.
 
     The coarse levels start at zero, so the start is the same as with a single level. The codebook's
-    bounds hold for the sum.
+    bounds hold for the sum. Without a codebook the sum is decoded as it is: of pixels, that is the
+    method of the paper above.
     """
+
+    needs_codebook = False
 
     def __init__(self, generator: Generator, start: Tensor, config: LatentConfig) -> None:
         height, width = start.shape[-2:]

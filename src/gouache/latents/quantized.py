@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gouache.latents.free import FreeLatent
 from gouache.ops.codes import straight_through
+from gouache.protocols import with_codebook
 
 
 class QuantizedLatent(FreeLatent):
@@ -20,11 +21,15 @@ class QuantizedLatent(FreeLatent):
     value that the codebook has in each channel.
     """
 
+    needs_codebook = True
+
     def __call__(self) -> Tensor:
         """Nearest codes, (B,code_dim,h,w); their gradient goes to z unchanged."""
         latent = self.continuous()
-        quantized, _ = self._generator.quantize(latent.detach())
-        return straight_through(latent, quantized)
+        coded = with_codebook(self._generator)
+        if coded is None:
+            return latent
+        return straight_through(latent, coded.quantize(latent.detach())[0])
 
     def continuous(self) -> Tensor:
         """z itself, with gradient."""
@@ -33,7 +38,8 @@ class QuantizedLatent(FreeLatent):
     @torch.no_grad()
     def final(self) -> Tensor:
         """Nearest codes of the moving average, or of z where none is kept: (B,code_dim,h,w)."""
-        return self._generator.quantize(self._finished())[0]
+        coded = with_codebook(self._generator)
+        return self._finished().clone() if coded is None else coded.quantize(self._finished())[0]
 
 
 __all__ = ["QuantizedLatent"]

@@ -36,13 +36,15 @@ class SamplingLatent(FreeLatent):
     """
 
     can_be_pulled = False
+    needs_codebook = True
 
     def __init__(self, generator: Generator, start: Tensor, config: LatentConfig) -> None:
-        self._codebook = generator.codebook.detach().float()  # (K,D)
-        self._norms = squared_norms(self._codebook)
         self._config = config
         self._noise: Tensor | None = None  # of the step under way, from `draw`
         self._temperature = config.sampling_temperature
+        if generator.codebook is not None:  # or else it is refused
+            self._codebook = generator.codebook.detach().float()  # (K,D)
+            self._norms = squared_norms(self._codebook)
         super().__init__(generator, start, config)
 
     def draw(self, rngs: Sequence[torch.Generator], progress: float) -> None:

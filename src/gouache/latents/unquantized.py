@@ -16,7 +16,7 @@ class UnquantizedLatent(FreeLatent):
     """A `gouache.protocols.Latent`, called "continuous": one leaf tensor z, (B,code_dim,h,w).
 
     After each optimiser step z is clamped to the codebook's bounds per channel, as where it is
-    rounded.
+    rounded; without a codebook z is free.
     """
 
     def __call__(self) -> Tensor:

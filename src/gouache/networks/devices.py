@@ -7,7 +7,6 @@ import contextlib
 import torch
 
 from gouache.errors import ConfigError
-from gouache.protocols import Perceptor
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -66,16 +65,4 @@ def in_precision(
     return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def perceptor_device(perceptor: Perceptor) -> torch.device:
-    """Where a perceptor's inputs go: what it says, or the default that its contract tells of."""
-    said = getattr(perceptor, "device", None)
-    if said is not None:
-        return torch.device(said)
-    if perceptor.bank is not None:
-        return perceptor.bank.device
-    parameters = perceptor.parameters() if isinstance(perceptor, torch.nn.Module) else iter(())
-    first = next(parameters, None)
-    return torch.device("cpu") if first is None else first.device
-
-
-__all__ = ["autocast_dtype", "in_precision", "perceptor_device", "resolve_device"]
+__all__ = ["autocast_dtype", "in_precision", "resolve_device"]

@@ -11,14 +11,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import cutouts
-from gouache.errors import ConfigError
+from gouache.errors import ConfigError, ModelError
 from gouache.networks.canvas import Canvas
 from gouache.networks.devices import autocast_dtype, resolve_device
 from gouache.networks.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
+from gouache.networks.pool import shared_generator, shared_perceptor
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.ops.seeding import picture_rngs
-from gouache.protocols import Generator, Perceptor, SelfAware
+from gouache.protocols import (
+    Checkpointed,
+    Generator,
+    Perceptor,
+    SelfAware,
+    Tiled,
+    lacking,
+    with_codebook,
+)
 from gouache.settings.config import CutoutConfig, PaintConfig
 from gouache.settings.presets import GUIDES
 
@@ -49,7 +58,7 @@ class Guide:
 class Models:
     """The generator, the guides, and the half precision that they run in (None: float32).
 
-    `own` are those that were loaded here: nobody else holds them.
+    `own` are those that were loaded by name: all runs share them, and nobody changes them.
     """
 
     generator: Generator
@@ -73,23 +82,23 @@ class Models:
         """
         own: list[object] = []
         if generator is None:
-            from gouache.generators import load_generator
-
             device = resolve_device(config.device)
-            generator = load_generator(config.generator, device)
-            prepare(generator, autocast_dtype(config.precision, device))
+            dtype = autocast_dtype(config.precision, device)
+            generator = shared_generator(config.generator, device, dtype or torch.float32)
             own.append(generator)
+            _check(generator, Generator)
         else:
-            device = generator.codebook.device
-        dtype = autocast_dtype(config.precision, device)
+            _check(generator, Generator)
+            device = generator.device
+            dtype = autocast_dtype(config.precision, device)
         if perceptor is None:
-            perceptor = load_guides(config.guides, device)
-            for guide in perceptor:
-                prepare(guide.perceptor, dtype)
-                own.append(guide.perceptor)
+            perceptor = load_guides(config.guides, device, dtype or torch.float32)
+            own += [guide.perceptor for guide in perceptor]
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
+        for guide in guides:
+            _check(guide.perceptor, Perceptor)
         return cls(generator, guides, device, dtype, own=tuple(own))
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -107,12 +116,16 @@ class Models:
             whole = self._decode(codes)
         return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
 
+    def rounded(self, latent: Tensor) -> Tensor:
+        """The nearest codes (B,code_dim,h,w); without a codebook the latent itself."""
+        generator = with_codebook(self.generator)
+        return latent if generator is None else generator.quantize(latent)[0]
+
     def _decode(self, codes: Tensor) -> Tensor:
-        names = ["decode_tiled"] * self.memory.tiled + ["decode_lean"] * self.memory.recompute
-        for name in names:
-            if (frugal := getattr(self.generator, name, None)) is not None:
-                picture: Tensor = frugal(codes)
-                return picture
+        if self.memory.tiled and isinstance(self.generator, Tiled):
+            return self.generator.decode_tiled(codes)
+        if self.memory.recompute and isinstance(self.generator, Checkpointed):
+            return self.generator.decode_checkpointed(codes)
         return self._best(self.generator.decode)(codes)
 
     def _best(self, function: _Network) -> _Network:
@@ -123,7 +136,7 @@ class Models:
         cells = count * canvas.grid[0] * canvas.grid[1]
         found = make_plan(
             self._probe(self.generator.decode),
-            self.generator.codebook[:1].detach().float()[..., None, None],
+            torch.zeros(1, self.generator.code_dim, 1, 1, device=self.device),
             cells,
             [(self._probe(g.perceptor.embed_image), g.perceptor.image_size) for g in self.guides],
             num_cutouts * count,
@@ -179,22 +192,25 @@ def names_of(perceptor: Perceptor | Sequence[Guide]) -> list[str]:
 
 
 def load_guides(
-    named: Iterable[tuple[str, float]], device: torch.device | str = "cpu"
+    named: Iterable[tuple[str, float]],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> tuple[Guide, ...]:
-    """Guides by name and weight, as `PaintConfig.guides` gives them."""
-    from gouache.perceptors import load_perceptor
+    """Guides by name and weight, as `PaintConfig.guides` gives them, shared with all who ask.
 
-    return tuple(Guide(load_perceptor(name, device), weight) for name, weight in named)
-
-
-def prepare(model: object, dtype: torch.dtype | None) -> None:
-    """Lets a model get its weights ready for painting in `dtype` (None: float32), where it can.
-
-    For models that nobody else holds: their weights change.
+    Prepared for painting in `dtype`; None: as they are loaded.
     """
-    ready = getattr(model, "prepare", None)
-    if ready is not None:
-        ready(dtype or torch.float32)
+    return tuple(Guide(shared_perceptor(name, device, dtype), weight) for name, weight in named)
 
 
-__all__ = ["Guide", "Models", "load_guides", "names_of", "prepare"]
+def _check(model: object, contract: type) -> None:
+    """Raises `ModelError` where a model from elsewhere does not keep its contract."""
+    if missing := lacking(model, contract):
+        kind = contract.__name__
+        raise ModelError(
+            f"the {kind.lower()} {type(model).__name__:.60} lacks {' and '.join(missing):.200}; "
+            f"gouache.protocols.{kind} says what it has to have"
+        )
+
+
+__all__ = ["Guide", "Models", "load_guides", "names_of"]

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import ModelError
-from gouache.generators import load_generator
+from gouache.networks.pool import shared, shared_generator, version
 from gouache.perceptors.loading import TABLE, read_table
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.priors.sampling import sample
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
-from gouache.protocols import Generator
+from gouache.protocols import Generator, with_codebook
 from gouache.weights.blank import blank
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import PERCEPTOR, PRIOR, TOKENIZER, shipped
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """The shipped prior, what it reads words with, and the sum of the generator it goes with."""
+
+    prior: TokenPrior
+    table: Tensor  # (tokens, width), float32
+    tokenizer: PocketTokenizer
+    generator: str
 
 
 class Proposer:
@@ -31,34 +44,27 @@ class Proposer:
     def __init__(
         self, generator: Generator | None = None, device: torch.device | str = "cpu"
     ) -> None:
-        path = shipped(PRIOR)
-        tensors, values = read_model(path)
-        try:
-            learned_on = str(values.pop("generator"))
-            config = TokenPriorConfig.from_dict(values)
-            with blank():
-                self.prior = TokenPrior(config)
-        except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-            reason = " ".join(str(error).split())[:100]
-            raise ModelError(f"{path} is not a token prior ({reason})") from None
-        load_state(self.prior, tensors, path)
-        self.prior.to(device).eval().requires_grad_(False)
-        if generator is None or generator.fingerprint != learned_on:
-            generator = load_generator("pocket", device)
-        if generator.fingerprint != learned_on:
+        path, words = shipped(PRIOR), shipped(PERCEPTOR)
+        key = ("prior", str(path), str(words), str(device))
+        read = partial(_read, path, words, device)
+        self._learned = shared.get(key, read, device, partial(version, path, words))
+        self.prior = self._learned.prior
+        if generator is None or generator.fingerprint != self._learned.generator:
+            generator = shared_generator("pocket", device)
+        if generator.fingerprint != self._learned.generator:
             raise ModelError(
                 f"{path} was trained on the codes of another generator; install gouache again"
             )
-        self.generator = generator
-        table, scale = (read_table(shipped(PERCEPTOR))[name] for name in TABLE)
-        self._table = (table.float() * scale.float().unsqueeze(1)).to(device)
-        self._tokenizer = PocketTokenizer(shipped(TOKENIZER), config.context)
+        coded = with_codebook(generator)
+        assert coded is not None
+        self.generator = coded
 
     @torch.no_grad()
     def codes(self, texts: Sequence[str], rngs: Sequence[torch.Generator]) -> Tensor:
         """Codes (N,code_dim,grid,grid) for N texts, one generator of chance each."""
-        tokens = self._tokenizer(texts, warn=False).to(self._table.device)
-        indices = sample(self.prior, self._table[tokens], tokens != 0, rngs)
+        table = self._learned.table
+        tokens = self._learned.tokenizer(texts, warn=False).to(table.device)
+        indices = sample(self.prior, table[tokens], tokens != 0, rngs)
         return self.generator.codebook[indices].movedim(-1, 1).contiguous().float()
 
     @torch.no_grad()
@@ -75,6 +81,23 @@ class Proposer:
         down, across = height - short, width - short
         pads = (across // 2, across - across // 2, down // 2, down - down // 2)
         return F.pad(square.clamp(0, 1), pads, mode="replicate")
+
+
+def _read(path: Path, words: Path, device: torch.device | str) -> _Learned:
+    tensors, values = read_model(path)
+    try:
+        learned_on = str(values.pop("generator"))
+        config = TokenPriorConfig.from_dict(values)
+        with blank():
+            prior = TokenPrior(config)
+    except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ModelError(f"{path} is not a token prior ({reason})") from None
+    load_state(prior, tensors, path)
+    prior.to(device).eval().requires_grad_(False)
+    table, scale = (read_table(words)[name] for name in TABLE)
+    table = (table.float() * scale.float().unsqueeze(1)).to(device)
+    return _Learned(prior, table, PocketTokenizer(shipped(TOKENIZER), config.context), learned_on)
 
 
 __all__ = ["Proposer"]

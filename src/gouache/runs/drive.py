@@ -17,7 +17,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from gouache.engine import Session, picture_record
+from gouache.engine import Session
 from gouache.engine.loop import Stepping, steps
 from gouache.errors import ConfigError, DivergedError
 from gouache.ops.images import to_pil
@@ -26,14 +26,22 @@ from gouache.runs.finish import Finishing, finished
 
 
 class Painter(Stepping, Protocol):
-    """Anything that paints step by step: a `Session`, or another method altogether.
-
-    It may have `scores()`, (B,), `own_losses(losses)`, NaN where a picture has no such loss, and
-    `record(picture)`, a JSON document for that picture's file.
-    """
+    """Anything that paints step by step: a `Session`, or another method altogether."""
 
     def picture(self) -> Tensor:
         """The picture as it is now, (B,3,H,W) in [0,1]."""
+        ...
+
+    def scores(self) -> Tensor:
+        """How well each picture fits what is asked, (B,); empty where nobody can tell."""
+        ...
+
+    def own_losses(self, losses: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Losses (B,) of the last step, NaN for pictures that have no such loss."""
+        ...
+
+    def record(self, losses: Mapping[str, Tensor], picture: int) -> dict[str, Any]:
+        """How that picture is made, as JSON for its file; `losses` are those of the last step."""
         ...
 
 
@@ -112,16 +120,11 @@ class Run:
 
     def scores(self) -> list[float]:
         """How well each picture fits; empty where the painter cannot tell."""
-        tell = getattr(self.painter, "scores", None)
-        return [] if tell is None else [float(score) for score in tell()]
+        return [float(score) for score in self.painter.scores()]
 
     def record(self, picture: int) -> dict[str, Any]:
         """What the file of a picture carries."""
-        if isinstance(self.painter, Session):
-            record = picture_record(self.painter, self.losses, picture)
-        else:
-            tell = getattr(self.painter, "record", None)
-            record = {} if tell is None else dict(tell(picture))
+        record = self.painter.record(self.losses, picture)
         if self.finishing:
             record["finish"] = [step.record() for step in self.finishing]
         return record
@@ -136,10 +139,9 @@ def events(
     """
     painter = run.painter
     yield Prepared(painter.step_index, painter.num_steps)
-    own = getattr(painter, "own_losses", dict)
     try:
         for step in steps(painter, wanted=wanted, within=within):
-            run.losses = own(step.losses)
+            run.losses = painter.own_losses(step.losses)
             yield Stepped(step, run.losses, painter.finished)
     except DivergedError as error:
         yield Diverged(error)

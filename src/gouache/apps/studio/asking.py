@@ -6,13 +6,15 @@ import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
+import torch
+
 from gouache.apps.studio.runs import Run
-from gouache.engine import Guide, Session
+from gouache.engine import Session
 from gouache.engine.targets import encode_prompts, parse_stages
 from gouache.engine.terms import guide_terms
 from gouache.errors import ConfigError, PromptError
-from gouache.networks.devices import resolve_device
-from gouache.networks.models import Models
+from gouache.networks.devices import autocast_dtype, resolve_device
+from gouache.networks.models import Models, load_guides
 from gouache.prompts import Prompt, format_prompts, parse_noise_prompt, parse_prompts, parse_stage
 from gouache.settings.config import PaintConfig
 
@@ -40,10 +42,9 @@ def check_words(run: Run, text: str) -> None:
     asked = [*words, *map(parse_noise_prompt, config.noise_prompts)]
     if run.kind == "paint" and not config.image_prompts:
         _require_weight(asked)
-    from gouache.perceptors import load_perceptor
-
     device = resolve_device(config.device)
-    guides = tuple(Guide(load_perceptor(name, device), w) for name, w in config.guides)
+    dtype = autocast_dtype(config.precision, device)
+    guides = load_guides(config.guides, device, dtype or torch.float32)  # those that paint it
     models = Models(cast(Any, None), guides, device, None)  # words ask no generator
     guide_terms(encode_prompts([asked], config, models), guides, config)
 
