@@ -22,7 +22,7 @@ from gouache.engine import (
     terms,
 )
 from gouache.engine.objective import score
-from gouache.engine.targets import StagePlan, Target, groups, plan_stages
+from gouache.engine.targets import StagePlan, Target, plan_stages
 from gouache.errors import ConfigError, PromptError, StateError
 from gouache.losses import ContrastLoss, PromptLoss, shared_rivals
 from gouache.networks.models import Models
@@ -45,6 +45,11 @@ def alone(
 ) -> Session:
     own = prompts[picture % len(prompts)]
     return tiny_session(**{"bank_size": 30, **settings}, prompt=own, seed=seed + picture)
+
+
+def asked_by(plan: StagePlan, target: Target) -> list[int]:
+    """The pictures that are asked it."""
+    return [picture for picture, own in enumerate(plan.columns) if target in own]
 
 
 def final(session: Session) -> Tensor:
@@ -107,7 +112,7 @@ def test_stages_and_lasting_prompts(tmp_path: Path) -> None:
         for number in range(2):
             asked = [str(target.prompt) for target in plan.of(number).targets]
             assert asked == [*own[number], *lasting]
-        kinds = {target.prompt.kind for target in plan.targets if target.pictures is None}
+        kinds = {target.prompt.kind for target in plan.targets if asked_by(plan, target) == [0, 1]}
         assert kinds == {"image", "noise"}
     batch = final(session)
     for number in range(2):
@@ -132,7 +137,7 @@ def test_several_guides() -> None:
 def test_equal_prompts_are_one_prompt_to_the_bit() -> None:
     one = tiny_session(count=3, bank_size=30, start_tries=2)
     same = several(("a red apple",) * 3, start_tries=2)
-    assert [target.pictures for target in same.stages[0].targets] == [None]
+    assert len(same.stages[0].targets) == 1
     assert torch.equal(final(one), final(same))
 
 
@@ -148,8 +153,9 @@ def test_each_text_is_encoded_once() -> None:
     config = tiny_config(prompt="", prompts=prompts, count=6)
     session = Session.build(config, generator=TinyGenerator(), perceptor=Counting())
     assert sorted(seen) == ["a cup", "a tree", "rain"]
-    found = [(target.prompt.text, target.pictures) for target in session.stages[0].targets]
-    assert found == [("a cup", (0, 2, 3, 5)), ("a tree", (1, 4)), ("rain", None)]
+    (stage,) = session.stages
+    found = [(target.prompt.text, asked_by(stage, target)) for target in stage.targets]
+    assert found == [("a cup", [0, 2, 3, 5]), ("a tree", [1, 4]), ("rain", [0, 1, 2, 3, 4, 5])]
 
 
 def test_prompts_of_many_pictures_are_few_losses() -> None:
@@ -192,9 +198,9 @@ def test_scores_are_each_pictures_own() -> None:
     models = Models.load(config, TinyGenerator(), [Guide(TinyPerceptor())])
     (stage,) = plan_stages(config, models)
     picture = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(1))
-    found = score(config, models, stage.targets, picture.expand(2, -1, -1, -1))
+    found = score(config, models, stage, picture.expand(2, -1, -1, -1))
     for number in range(2):
-        own = score(config, models, stage.of(number).targets, picture)
+        own = score(config, models, stage.of(number), picture)
         torch.testing.assert_close(found[number : number + 1], own)
     assert found[0] != found[1]
 
@@ -202,11 +208,10 @@ def test_scores_are_each_pictures_own() -> None:
 def test_a_plan_for_tries_repeats_the_pictures() -> None:
     embedding = (torch.zeros(1, 2),)
     shared = Target("noise/0", Prompt(kind="noise"), embedding)
-    own = Target("prompt/0", Prompt(text="a"), embedding, (0, 2))
-    plan = StagePlan(3, (own, shared)).repeated(3, 2)
-    assert [target.pictures for target in plan.targets] == [(0, 2, 3, 5), None]
-    whose = [(pictures, len(targets)) for pictures, targets in groups(plan.targets, 6)]
-    assert whose == [((0, 2, 3, 5), 2), ((1, 4), 1)]
+    own = Target("prompt/0", Prompt(text="a"), embedding)
+    plan = StagePlan.of_columns(3, [[own, shared], [shared], [own, shared]]).repeated(2)
+    assert [asked_by(plan, target) for target in plan.targets] == [[0, 2, 3, 5], [0, 1, 2, 3, 4, 5]]
+    assert plan.columns == ((own, shared), (shared,), (own, shared)) * 2
 
 
 @pytest.mark.parametrize("at", [0, 2, 3, 5, 6])

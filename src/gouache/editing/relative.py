@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gouache.engine.build import Parts
-from gouache.engine.targets import CANCELS, SILENT, encode_prompts, plan_stages
+from gouache.engine.targets import StagePlan, encode_prompts, plan_stages
+from gouache.engine.words import CANCELS, SILENT
 from gouache.errors import PromptError
 from gouache.prompts import one_line, parse_prompts
 
@@ -24,7 +25,7 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     """
     config, models = parts.config, parts.models
     stages = parts.stages or plan_stages(config, models)  # none yet where a state is to be loaded
-    old = encode_prompts([parse_prompts(phrase)[0]] * config.count, config, models)
+    old = StagePlan(1, encode_prompts([parse_prompts(phrase)[0]], config, models)).targets
     found: list[Tensor | None] = []
     for number in range(len(models.guides)):
         signed = [

@@ -141,7 +141,7 @@ def _rehearsal(parts: Parts) -> Rehearse:
         # Losses that a caller brings may know the picture's size: they wait for the real thing.
         losses = parts.losses if canvas == parts.canvas else ()
         count = parts.config.count
-        stages = tuple(stage.repeated(count, len(start) // count) for stage in parts.stages)
+        stages = tuple(stage.repeated(len(start) // count) for stage in parts.stages)
         # Small pictures hold little: guides that are costly look at fewer cutouts of them.
         area = (canvas.width * canvas.height) / (parts.canvas.width * parts.canvas.height)
         guides = tuple(replace(guide, shown=guide.shown * area) for guide in parts.models.guides)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from gouache.apps.studio.runs import Run
 from gouache.engine import Guide, Session
-from gouache.engine.targets import encode_prompts, parse_stages
+from gouache.engine.targets import StagePlan, encode_prompts, parse_stages
 from gouache.engine.terms import guide_terms
 from gouache.errors import ConfigError, PromptError
 from gouache.networks.devices import resolve_device
@@ -45,7 +45,8 @@ def check_words(run: Run, text: str) -> None:
     device = resolve_device(config.device)
     guides = tuple(Guide(load_perceptor(name, device), w) for name, w in config.guides)
     models = Models(cast(Any, None), guides, device, None)  # words ask no generator
-    guide_terms(encode_prompts([asked], config, models), guides, config)
+    rows = encode_prompts([asked], config, models)
+    guide_terms(StagePlan(1, rows), guides, config)
 
 
 def with_words(prompt: str, stage: int, words: str) -> str:
