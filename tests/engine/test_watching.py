@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gouache.apps.fetching import BarWatch
 from gouache.apps.preview import Preview
 from gouache.apps.progress import Bar
 from gouache.protocols import Step
@@ -66,3 +67,12 @@ def test_the_bar_counts_sketches_apart_from_steps() -> None:
         bar.show(next(session))
         (painting,) = bar._bar.tasks
         assert (painting.description, painting.completed, painting.total) == ("painting", 1, 6)
+
+
+def test_a_download_has_a_row_per_file() -> None:
+    with BarWatch() as bar:
+        bar.progress("a", 0, 10)
+        bar.progress("b", 1, None)
+        bar.progress("a", 7, 10)
+        found = [(task.description, task.completed, task.total) for task in bar._bar.tasks]
+    assert found == [("a", 7, 10), ("b", 1, None)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Any
+from typing import Self
 
+from gouache.apps.progress import TerminalBar
 from gouache.weights.catalogue import Kind
 from gouache.weights.watch import human_size
 
@@ -16,15 +16,10 @@ LINES = 10  # about so many for a file, where there is no terminal
 class QuietWatch:
     """Says only what is about to be fetched, or that it must wait: that may take long."""
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         return None
 
     def note(self, message: str) -> None:
@@ -48,45 +43,19 @@ class LineWatch(QuietWatch):
         print(f"{label}: {human_size(done)} of {human_size(total)}", file=sys.stderr, flush=True)
 
 
-class BarWatch(QuietWatch):
-    """A rich progress bar per file."""
+class BarWatch(TerminalBar):
+    """A bar per file."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> BarWatch:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+        super().__init__(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
 
     def note(self, message: str) -> None:
         self._bar.console.print(f"gouache: {message}", markup=False, highlight=False)
 
     def progress(self, label: str, done: int, total: int | None) -> None:
-        if label not in self._tasks:
-            self._tasks[label] = self._bar.add_task(label, total=total)
-        self._bar.update(self._tasks[label], completed=done, total=total)
+        self.count(label, done, total)
 
 
 def fetch_missing(models: Iterable[tuple[Kind, str]], quiet: bool) -> None:
@@ -111,7 +80,7 @@ def fetch_missing(models: Iterable[tuple[Kind, str]], quiet: bool) -> None:
                 obtain(entry, watch)
 
 
-def make_watch(quiet: bool) -> QuietWatch:
+def make_watch(quiet: bool) -> QuietWatch | BarWatch:
     """A bar, lines or nearly nothing, as fits where stderr goes."""
     if quiet:
         return QuietWatch()

@@ -14,11 +14,11 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from PIL import Image
 
-from gouache.apps.progress import Silent, describe
+from gouache.apps.printing import describe
 from gouache.ops.images import encode, together
 from gouache.protocols import Step
 
@@ -117,7 +117,7 @@ def iterm(picture: Image.Image, columns: int, rows: int) -> str:
     return f"\x1b7\x1b]1337;File={how}:{data}\x07\x1b8"
 
 
-class Preview(Silent):
+class Preview:
     """Draws the newest picture in place, and a line on how far it is."""
 
     def __init__(
@@ -133,6 +133,9 @@ class Preview(Silent):
         self._drawn = -math.inf
         self._painting = False
         self._rows = 0  # of what is drawn now; the cursor is on the line under it
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *exception: object) -> None:
         if self._rows:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gouache.errors import OutputError
 from gouache.prompts import one_line
+from gouache.protocols import Step
 
 # What stdout may answer; files that are written have names, and errors of their own.
 STREAM_ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF)
@@ -44,6 +45,11 @@ def print_json(
     except (LookupError, UnicodeError):
         text = json.dumps(plain, allow_nan=False, indent=indent)
     print(text)
+
+
+def describe(step: Step) -> str:
+    """The losses, averaged over the batch: "prompt/0 0.812 latent 0.031"."""
+    return " ".join(f"{name} {float(value.mean()):.3f}" for name, value in step.losses.items())
 
 
 def flush() -> None:
@@ -80,6 +86,7 @@ def _finite(value: Any) -> Any:
 
 __all__ = [
     "STREAM_ERRORS",
+    "describe",
     "discard_stdout",
     "flush",
     "prepare_streams",

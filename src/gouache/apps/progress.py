@@ -6,9 +6,13 @@ import sys
 import time
 import warnings
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from gouache.apps.printing import describe
 from gouache.protocols import Step
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn, TaskID
 
 LINES = 10  # about so many lines where there is no terminal
 
@@ -47,11 +51,6 @@ class Silent:
         return None
 
 
-def describe(step: Step) -> str:
-    """The losses, averaged over the batch: "prompt/0 0.812 latent 0.031"."""
-    return " ".join(f"{name} {float(value.mean()):.3f}" for name, value in step.losses.items())
-
-
 class Lines(Silent):
     """A line now and then, for log files."""
 
@@ -74,52 +73,76 @@ class Lines(Silent):
         )
 
 
-class Bar(Silent):
-    """A rich progress bar."""
+class TerminalBar:
+    """What every bar of ours is: rich's, on stderr, a row per label, gone when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *columns: str | ProgressColumn) -> None:
+        """`columns` come after the label and the bar; a text may name `task.fields`."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[losses]}", style="dim"),
+            *columns,
             console=Console(stderr=True),
             transient=True,
         )
-        self._task: Any = None
-        self._sketch: Any = None
-        self._begun = time.monotonic()
-        self._first = 0
+        self._rows: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
+    def count(self, label: str, done: int, total: int | None, **fields: Any) -> None:
+        """`done` of `total` are there; the first call for a label adds its row."""
+        if label not in self._rows:
+            self._rows[label] = self._bar.add_task(label, total=total, **fields)
+        self._bar.update(self._rows[label], completed=done, total=total, **fields)
+
+    def drop(self, label: str) -> None:
+        """Takes the row of `label` away, where there is one."""
+        if label in self._rows:
+            self._bar.remove_task(self._rows.pop(label))
+
+
+class Bar(TerminalBar):
+    """A bar of steps, with their rate and losses."""
+
+    def __init__(self) -> None:
+        from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+        super().__init__(
+            MofNCompleteColumn(),
+            "{task.fields[rate]}",
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[losses]}", style="dim"),
+        )
+        self._losses = ""
+        self._begun = self._first = 0.0
+        self._painting = False
+
     def sketch(self, step: Step) -> None:
-        if self._sketch is None:
-            total = step.num_steps
-            self._sketch = self._bar.add_task("sketching", total=total, rate="", losses="")
-        self._bar.update(self._sketch, completed=step.index + 1)
+        self.count("sketching", step.index + 1, step.num_steps, rate="", losses="")
 
     def show(self, step: Step) -> None:
-        if self._task is None:
-            if self._sketch is not None:
-                self._bar.remove_task(self._sketch)
-            self._first, self._begun = step.index, time.monotonic()
-            self._task = self._bar.add_task("painting", total=step.num_steps, rate="", losses="")
+        if not self._painting:
+            self.drop("sketching")
+            self._painting, self._first, self._begun = True, step.index, time.monotonic()
+        if step.index % 5 == 0:  # reading losses waits for the device
+            self._losses = describe(step)
         rate = (step.index - self._first) / max(time.monotonic() - self._begun, 1e-9)
-        # Reading losses waits for the device, so only some steps do it.
-        shown: dict[str, Any] = {"losses": describe(step)} if step.index % 5 == 0 else {}
-        self._bar.update(self._task, completed=step.index + 1, rate=f"{rate:.1f} steps/s", **shown)
+        self.count(
+            "painting",
+            step.index + 1,
+            step.num_steps,
+            rate=f"{rate:.1f} steps/s",
+            losses=self._losses,
+        )
 
 
 def make_progress(quiet: bool, preview: bool = False) -> Progress:
