@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,36 @@ def test_what_one_is_asked_may_be_what_another_must_not_become() -> None:
         torch.testing.assert_close(both[number : number + 1], own)
 
 
+def test_a_contrast_weighs_what_its_prompt_weighs() -> None:
+    """By prompt, by guide, and for each picture of a batch its own."""
+    first = next(tiny_session(bank_size=30, prompt="a cup")).losses["contrast/0"]
+    double = next(tiny_session(bank_size=30, prompt="a cup:2")).losses["contrast/0"]
+    torch.testing.assert_close(double, 2 * first)
+    batch = next(several(("a cup:2", "a cup:0.5"))).losses["contrast/0"]
+    second = next(tiny_session(bank_size=30, prompt="a cup", seed=1)).losses["contrast/0"]
+    torch.testing.assert_close(batch, torch.cat([2 * first, 0.5 * second]))
+    guides = [Guide(TinyPerceptor(30), 3.0)]
+    config = tiny_config(prompt="a cup:2")
+    heavy = next(Session.build(config, generator=TinyGenerator(), perceptor=guides))
+    torch.testing.assert_close(heavy.losses["contrast/0"], 6 * first)
+
+
+def test_what_is_asked_with_different_weights_is_one_loss() -> None:
+    """Rows of the table, not prompts, are what a step pays for."""
+    session = several(THREE)
+    (terms,) = session._objective._of_guides[0]
+    assert [term.name for term in terms] == [
+        *("prompt/0", "prompt/1", "prompt/2"),
+        *("contrast/0", "contrast/2"),
+    ]
+    plan = session.stages[0]
+    assert plan.weights.tolist() == [[0.6, 1.0, 1.0], [-0.5, 0.0, -0.5], [0.0, 0.0, 2.0]]
+    assert plan.stops[0].tolist() == [-math.inf, 0.9, -math.inf]
+    assert plan.confidences(0).tolist() == [[1, 1, 1], [1, 0, 1], [0, 0, 1]]
+    assert plan.embeddings(0).shape == (3, 3, 12)
+    assert plan.embeddings(0).norm(dim=-1).round().tolist() == plan.confidences(0).tolist()
+
+
 def test_scores_are_each_pictures_own() -> None:
     config = tiny_config(prompt="", prompts=("a cup:2 | rain:-1", "a tree"), count=2)
     models = Models.load(config, TinyGenerator(), [Guide(TinyPerceptor())])
@@ -241,7 +272,7 @@ def test_states_from_before_can_be_resumed() -> None:
     state = session.state_dict()
     assert "stage/0/prompt/0/0" in state.tensors
     assert state.meta["stages"][0]["targets"][0].keys() == {"name", "prompt"}
-    del state.meta["config"]["prompts"]  # which older versions do not write
+    state.meta["config"]["prompts"] = []  # which earlier versions write besides
     again = tiny_session(count=2)
     again.load_state_dict(state)
     assert torch.equal(final(again), final(session))
@@ -363,7 +394,7 @@ def test_a_painting_of_several_prompts(tmp_path: Path) -> None:
     assert "a red apple / a blue boat | rain:-1" in painting._repr_html_()
     for number, path in enumerate(painting.save(tmp_path / "x.png")):
         record = read_metadata(path)
-        assert record["prompt"] == painting.settings.prompts[number]
+        assert record["prompt"] == painting.settings.prompt[number]
         assert Image.open(path).info["Description"] == record["prompt"]
         assert record["seed"] == number
         assert ("prompt/1" in record["losses"]) == bool(number)
@@ -371,13 +402,13 @@ def test_a_painting_of_several_prompts(tmp_path: Path) -> None:
 
 def test_prompts_are_given_in_one_way() -> None:
     assert make_config(prompts=["a", "b"]) == make_config(prompts=("a", "b"), count=2)
-    with pytest.raises(ConfigError, match="prompts are given twice"):
+    with pytest.raises(ConfigError, match="both prompt and prompts"):
         paint(["a", "b"], prompts=["c"])
     with pytest.raises(ConfigError, match="both prompt and prompts"):
         paint("a", prompts=["c"])
     with pytest.raises(PromptError, match="the prompt is empty"):
         paint([])
-    with pytest.raises(ConfigError, match=r"prompts is .* expected a list of texts"):
+    with pytest.raises(ConfigError, match=r"prompt is .* expected a list of texts"):
         paint(["a", 3])  # type: ignore[list-item]
 
 

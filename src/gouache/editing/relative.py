@@ -40,7 +40,7 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     found = [w if w is not None and float(w.norm()) >= FAINT * most else None for w in found]
     if all(direction is None for direction in found):
         raise PromptError(
-            f"{one_line(repr(phrase), 60)} and {one_line(repr(config.prompt), 60)} are the "
+            f"{one_line(repr(phrase), 60)} and {one_line(repr(config.title), 60)} are the "
             "same, so nothing would change; say what it should become"
         )
     return found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,10 @@ from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.source import Source
 from gouache.engine.starts import Rehearse, choose_start
-from gouache.engine.targets import StagePlan, parse_stages, plan_stages
+from gouache.engine.targets import StagePlan, plan_stages
 from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
+from gouache.losses import losses
 from gouache.networks.canvas import Canvas
 from gouache.networks.compiling import compiled, wanted
 from gouache.networks.devices import autocast_dtype, resolve_device
@@ -27,7 +28,7 @@ from gouache.ops.images import load_image
 from gouache.ops.seeding import picture_rngs
 from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor, Step
-from gouache.settings.config import MAX_COUNT, PaintConfig
+from gouache.settings.config import MAX_COUNT, PaintConfig, parse_weighted
 from gouache.watching import watcher
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ TRIES_TOGETHER = 6  # tries of a start in one batch: more are hardly faster, and
 
 @dataclass(frozen=True)
 class Parts:
-    """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads."""
+    """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads.
+
+    An empty `start` is found by the session: see `with_start`.
+    """
 
     config: PaintConfig
     models: Models
@@ -62,7 +66,7 @@ def prepare(
     losses: Sequence[Loss] = (),
     models: Models | None = None,
 ) -> Parts:
-    """Loads models, encodes all prompts once, and draws or encodes the start.
+    """Loads models, encodes all prompts once, and encodes the start where it is a picture.
 
     Settings are checked first: a typing error is reported before anything is loaded. `models` are
     those of the same settings, where `Models.load` gave them before.
@@ -74,7 +78,6 @@ def prepare(
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
     fast = _compiled(config, models, canvas)
-    models = replace(models, compiled={})
     inputs = inputs_of(config)
     if init_image is not None:
         of, sha256 = object_sum(init_image)
@@ -87,12 +90,22 @@ def prepare(
         pull_target = start.clone()
         parts = Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
         return replace(parts, inputs=inputs)
-    nothing = torch.zeros(0)  # tries of a start are too few steps to be compiled
-    parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
+    parts = Parts(config, fast, canvas, stages, rngs, torch.zeros(0), None, tuple(losses))
+    return replace(parts, inputs=inputs)
+
+
+def with_start(parts: Parts, begin: Callable[[Parts], Rehearsed]) -> Parts:
+    """The parts with a start of their own, found where they have none; `begin` paints the tries."""
+    if len(parts.start):
+        return parts
+    config = parts.config
+    models = replace(parts.models, compiled={})  # tries are too few steps to be compiled
     # Losses that a caller brings may know the number of pictures.
-    together = 1 if losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
-    start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
-    return replace(parts, models=fast, start=start, inputs=inputs)
+    together = 1 if parts.losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
+    rehearse = _rehearsal(replace(parts, models=models), begin)
+    first, rngs = parts.stages[0], parts.rngs
+    start = choose_start(config, models, parts.canvas, first, rngs, rehearse, together)
+    return replace(parts, start=start)
 
 
 def prepare_blank(
@@ -117,12 +130,14 @@ def validate(config: PaintConfig) -> None:
     device, steps = resolve_device(config.device), _num_steps(config)
     find_optimizer(config.optimization.optimizer)
     latents.get(config.latents.latent)
+    for text in config.guidance.losses:
+        losses.get(parse_weighted(text, "loss")[0])
     autocast_dtype(config.precision, device)
     wanted(config, device, steps)
 
 
 def _num_steps(config: PaintConfig) -> int:
-    return sum(steps_per_stage(config.steps, len(parse_stages(config))))
+    return sum(steps_per_stage(config.steps, len(config.stages)))
 
 
 def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
@@ -132,12 +147,18 @@ def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
     return compiled(models, config, canvas, models.own)
 
 
-def _rehearsal(parts: Parts) -> Rehearse:
+class Rehearsed(Protocol):
+    """What of a session a try needs."""
+
+    def __iter__(self) -> Iterator[Step]: ...
+
+    def latent(self) -> Tensor: ...
+
+
+def _rehearsal(parts: Parts, begin: Callable[[Parts], Rehearsed]) -> Rehearse:
     """Paints `start_steps` steps of `parts` from a given start, on a canvas of its own."""
 
     def rehearse(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:
-        from gouache.engine.session import Session  # which is built of parts itself
-
         # Losses that a caller brings may know the picture's size: they wait for the real thing.
         losses = parts.losses if canvas == parts.canvas else ()
         count = parts.config.count
@@ -155,14 +176,13 @@ def _rehearsal(parts: Parts) -> Rehearse:
             start=start,
             losses=losses,
         )
-        session = Session(together)
+        session = begin(together)
         steps = min(parts.config.latents.start_steps, parts.stages[0].steps)
         show = watcher()
         for step in itertools.islice(session, steps):
             if show is not None:
                 show(_as_shown(step, count, steps, parts.canvas))
-        latent: Tensor = session.latent()
-        return latent
+        return session.latent()
 
     return rehearse
 
@@ -179,4 +199,4 @@ def _canvas(config: PaintConfig, models: Models) -> Canvas:
     return Canvas(*config.size, models.generator.downsampling)
 
 
-__all__ = ["Parts", "prepare", "prepare_blank", "validate"]
+__all__ = ["Parts", "prepare", "prepare_blank", "validate", "with_start"]

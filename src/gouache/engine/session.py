@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gouache.engine import edits, state
-from gouache.engine.build import Parts, prepare
+from gouache.engine.build import Parts, prepare, with_start
 from gouache.engine.display import session_html, session_png
 from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
@@ -61,6 +61,7 @@ class Session:
 
     @torch.inference_mode(False)
     def __init__(self, parts: Parts) -> None:
+        parts = with_start(parts, type(self))
         self.config = parts.config
         self.models = parts.models
         self.canvas = parts.canvas

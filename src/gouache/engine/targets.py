@@ -27,16 +27,7 @@ from gouache.errors import PromptError
 from gouache.inputs import base_name, file_sha256
 from gouache.networks.models import Models
 from gouache.ops.images import load_image, to_tensor
-from gouache.prompts import (
-    MAX_NUMBER,
-    Prompt,
-    Stage,
-    one_line,
-    parse_each,
-    parse_image_prompt,
-    parse_noise_prompt,
-    parse_prompts,
-)
+from gouache.prompts import MAX_NUMBER, Prompt, one_line
 from gouache.protocols import Perceptor
 from gouache.settings.config import PaintConfig
 
@@ -152,31 +143,12 @@ class StagePlan:
         return torch.tensor(rows, dtype=torch.float64)
 
 
-def parse_stages(config: PaintConfig) -> tuple[tuple[Stage, ...], ...]:
-    """Of each stage all prompts of each picture; where those are fewer they are taken in turn.
-
-    Image and noise prompts hold for every picture in every stage. Nothing to ask for, and every
-    mistake in a prompt, raise `PromptError`.
-    """
-    lasting = (
-        *map(parse_image_prompt, config.image_prompts),
-        *map(parse_noise_prompt, config.noise_prompts),
-    )
-    if config.prompts:
-        each = parse_each(config.prompts)
-    elif lasting and not config.prompt.strip():
-        return ((lasting,),)
-    else:
-        each = (parse_prompts(config.prompt),)
-    return tuple(tuple((*own, *lasting) for own in stage) for stage in zip(*each, strict=True))
-
-
 def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
-    """Parses and encodes all that is asked.
+    """Encodes all that is asked.
 
     A number of steps per stage that does not match the stages raises `ConfigError`.
     """
-    stages = parse_stages(config)
+    stages = config.stages
     steps = steps_per_stage(config.steps, len(stages))
     _check(models, [prompt for stage in stages for own in stage for prompt in own])
     cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
@@ -339,6 +311,5 @@ __all__ = [
     "UnknownPromptWarning",
     "add_up",
     "encode_prompts",
-    "parse_stages",
     "plan_stages",
 ]

@@ -15,12 +15,12 @@ from gouache.losses import (
     DecayingLoss,
     PromptLoss,
     SteppedLoss,
-    TotalVariationLoss,
+    losses,
     shared_rivals,
 )
 from gouache.networks.models import Guide
 from gouache.protocols import Loss
-from gouache.settings.config import GuidanceConfig, PaintConfig
+from gouache.settings.config import GuidanceConfig, PaintConfig, parse_weighted
 
 
 def guide_terms(stage: StagePlan, guides: Sequence[Guide], config: PaintConfig) -> list[list[Loss]]:
@@ -36,7 +36,8 @@ def guide_terms(stage: StagePlan, guides: Sequence[Guide], config: PaintConfig) 
 
 
 def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]:
-    """The losses that ask no guide: the pull on the latent and the total variation.
+    """The losses that are not about prompts: the pull on the latent, the total variation, and what
+    the setting `losses` asks for.
 
     Latents that are no points to be pulled (codebook sampling; paper, appendix G.1) are not.
     """
@@ -52,9 +53,9 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
                 chosen.latent_weight, chosen.latent_drop, chosen.latent_drop_every, pull_target
             )
         )
-    if config.guidance.tv_weight:
-        terms.append(TotalVariationLoss(config.guidance.tv_weight))
-    return terms
+    asked = [("tv", config.guidance.tv_weight)] if config.guidance.tv_weight else []
+    asked += [parse_weighted(text, "loss") for text in config.guidance.losses]
+    return [*terms, *(losses.get(name)(weight) for name, weight in asked)]
 
 
 def _prompt_losses(aims: StagePlan, number: int, weights: Tensor) -> Iterator[PromptLoss]:

@@ -56,6 +56,7 @@ _POCKET: dict[str, Any] = {
     "contrast_scale": 20.0,
     "templates": True,
     "tv_weight": 0.0,
+    "losses": (),
 }
 
 # "photo" is `pocket` and `photo` together, which the defaults are for. "paper" follows the public

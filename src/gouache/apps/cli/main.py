@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +22,7 @@ from gouache.apps.printing import (
     stdout_failed,
 )
 from gouache.errors import GouacheError, PromptError
+from gouache.interrupts import catch_signals
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
 # base of its public `BadParameter` is the right class in both.
@@ -141,8 +142,7 @@ def _fail(message: str) -> int:
     return 2
 
 
-def entry() -> None:
+def entry() -> NoReturn:
     """What scripts call that were installed with earlier versions."""
-    from gouache.__main__ import entry as start
-
-    start()
+    catch_signals()
+    sys.exit(run())

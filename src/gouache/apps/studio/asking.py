@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from gouache.apps.studio.runs import Run
 from gouache.engine import Guide, Session
-from gouache.engine.targets import StagePlan, encode_prompts, parse_stages
+from gouache.engine.targets import StagePlan, encode_prompts
 from gouache.engine.terms import guide_terms
 from gouache.errors import ConfigError, PromptError
 from gouache.networks.devices import resolve_device
@@ -21,7 +21,7 @@ _NOTHING = "every prompt has weight 0, so there is nothing to paint; raise one"
 
 def check_asked(config: PaintConfig) -> None:
     """Raises the error that painting `config` would, as far as its words tell without models."""
-    for stage in parse_stages(config):
+    for stage in config.stages:
         for own in stage:
             _require_weight(own)
 
