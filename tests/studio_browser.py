@@ -142,13 +142,13 @@ class TinyStudio:
         from gouache.engine import Session
 
         config = tiny_config(
-            prompt=asked.config.prompt,
+            prompt=asked.config.title,
             size=asked.config.size,
             steps=asked.config.steps,
             seed=asked.config.seed,
             init_image="" if asked.image is None else str(asked.image),
         )
-        if "fails" in config.prompt:
+        if "fails" in config.title:
             raise ValueError("it was asked to fail")
         session = Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
         advance = session._try_step

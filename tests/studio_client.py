@@ -18,7 +18,7 @@ SMALL = {"size": "32x24", "steps": [6], "num_cutouts": 4}
 def tiny_build(order: Order) -> Session:
     """Paints what is asked for with the tiny models."""
     config = tiny_config(
-        prompt=order.config.prompt,
+        prompt=order.config.title,
         size=order.config.size,
         steps=order.config.steps,
         seed=order.config.seed,

@@ -31,7 +31,7 @@ class Gate:
         self.begun: list[str] = []  # prompts, in the order of their turns
 
     def __call__(self, asked: Order) -> Session:
-        self.begun.append(asked.config.prompt)
+        self.begun.append(asked.config.title)
         session = tiny_build(asked)
         advance = session._try_step
 

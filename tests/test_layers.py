@@ -98,6 +98,62 @@ def test_one_kind_of_bar() -> None:
     assert "gouache.apps.progress" not in imports_of(preview), "progress imports preview"
 
 
+def files_imported(path: Path) -> set[Path]:
+    """The files of gouache that one imports, also inside functions; not for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # What is imported of a package may be a file of its own.
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if file_of(name) else node.module for name in names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {file for name in names if (file := file_of(name)) is not None}
+    return found - {path}
+
+
+def file_of(module: str) -> Path | None:
+    place = SOURCE.parent.joinpath(*module.split("."))
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.is_file() and SOURCE in path.parents:
+            return path
+    return None
+
+
+def circles(imported: dict[Path, set[Path]]) -> list[list[Path]]:
+    """One way round for each circle that a walk along the imports comes back on."""
+    done: set[Path] = set()
+    found = []
+
+    def walk(path: Path, way: list[Path]) -> None:
+        if path in way:
+            found.append([*way[way.index(path) :], path])
+        elif path not in done:
+            for other in sorted(imported[path]):
+                walk(other, [*way, path])
+            done.add(path)
+
+    for path in imported:
+        walk(path, [])
+    return found
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    found = circles({path: files_imported(path) for path in FILES})
+    assert not [[str(path.relative_to(SOURCE)) for path in circle] for circle in found]
+
+
+def test_circles_are_found(tmp_path: Path) -> None:
+    a, b, c = (tmp_path / name for name in "abc")
+    assert circles({a: {b}, b: {c}, c: set()}) == []
+    assert circles({a: {b}, b: {c}, c: {b}}) == [[b, c, b]]
+
+
 def test_no_file_is_too_long_to_read() -> None:
     # Tables of data are looked up, not read.
     tables = {"sources.py"}

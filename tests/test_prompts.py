@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gouache.errors import PromptError
 from gouache.prompts import (
     MAX_PARTS,
+    MAX_PROMPT_CHARS,
     Prompt,
     format_prompt,
     format_prompts,
@@ -23,9 +24,10 @@ from gouache.prompts import (
     parse_image_prompt,
     parse_noise_prompt,
     parse_prompts,
+    parse_stages,
     web_address,
 )
-from gouache.settings.config import MAX_PROMPT_CHARS
+from gouache.settings.config import make_config
 
 T = TypeVar("T")
 
@@ -339,3 +341,24 @@ def test_addresses_are_told_from_paths(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "odd:").mkdir()
     (tmp_path / "odd:" / "a.png").write_bytes(b"")
     assert parse_image_prompt("odd:/a.png:2").path == "odd:/a.png"
+
+
+def test_stages_of_all_pictures_with_what_lasts() -> None:
+    found = parse_stages(["a ^ b | c", "d ^ e"], noise_prompts=["7:0.1"])
+    told = [[[str(prompt) for prompt in own] for own in stage] for stage in found]
+    assert told == [
+        [["a", "7:0.1"], ["d", "7:0.1"]],
+        [["b", "c", "7:0.1"], ["e", "7:0.1"]],
+    ]
+    assert parse_stages([""], noise_prompts=["7"]) == (((parse_noise_prompt("7"),),),)
+    for nothing in ([], [""], ["  "]):
+        with pytest.raises(PromptError, match="the prompt is empty"):
+            parse_stages(nothing)
+
+
+def test_settings_read_their_prompts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(prompts=["a ^ b", "c ^ d"], noise_prompts=["3"])
+    first = config.stages
+    monkeypatch.setattr("gouache.settings.config.parse_stages", None)
+    assert config.stages is first
+    assert [len(stage) for stage in first] == [2, 2]

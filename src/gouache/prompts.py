@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from gouache.errors import PromptError
-from gouache.settings.config import MAX_PROMPT_CHARS
 
+MAX_PROMPT_CHARS = 20_000
 MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
 MAX_SEED = 2**63 - 1
 MAX_PARTS = 256  # each is encoded, and asked at every step
@@ -158,6 +158,21 @@ def parse_each(texts: Sequence[str]) -> tuple[tuple[Stage, ...], ...]:
             f"{MAX_PARTS_TOGETHER:,} are read; leave some out"
         )
     return tuple(found)
+
+
+def parse_stages(
+    texts: Sequence[str], image_prompts: Sequence[str] = (), noise_prompts: Sequence[str] = ()
+) -> tuple[tuple[Stage, ...], ...]:
+    """Of each stage what each picture is asked; pictures that are more than `texts` take turns.
+
+    Image and noise prompts hold for every picture in every stage. Nothing to ask for, and every
+    mistake in a prompt, raise `PromptError`.
+    """
+    lasting = (*map(parse_image_prompt, image_prompts), *map(parse_noise_prompt, noise_prompts))
+    if lasting and not any(text.strip() for text in texts):
+        return ((lasting,),)
+    each = parse_each(texts) if len(texts) > 1 else (parse_prompts("".join(texts)),)
+    return tuple(tuple((*own, *lasting) for own in stage) for stage in zip(*each, strict=True))
 
 
 def parse_image_prompt(text: str) -> Prompt:
@@ -379,6 +394,7 @@ __all__ = [
     "MAX_NUMBER",
     "MAX_PARTS",
     "MAX_PARTS_TOGETHER",
+    "MAX_PROMPT_CHARS",
     "MAX_SEED",
     "NOT_FETCHED",
     "Prompt",
@@ -391,5 +407,6 @@ __all__ = [
     "parse_noise_prompt",
     "parse_prompts",
     "parse_stage",
+    "parse_stages",
     "web_address",
 ]

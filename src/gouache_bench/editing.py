@@ -27,9 +27,9 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.editing import EditConfig, edit
-from gouache.editing.crops import embed_phrase
 from gouache.editing.mask import read_source, score
 from gouache.editing.shapes import bounding_box, feathered
+from gouache.engine.words import embed_texts
 from gouache.networks.models import load_guides
 from gouache.ops.images import grid_pil, to_tensor
 from gouache.perceptors import load_perceptor
@@ -71,7 +71,7 @@ def similarity(referee: Perceptor, image: Image.Image, phrases: Sequence[str]) -
     """Cosine of a picture with each phrase, by who did not guide."""
     side = referee.image_size
     small = F.interpolate(to_tensor(image), (side, side), mode="bilinear", antialias=True)
-    told = torch.cat([embed_phrase(phrase, referee) for phrase in phrases])
+    told = embed_texts(phrases, referee, templates=True).cpu()
     with torch.no_grad():
         seen = F.normalize(referee.embed_image(small.clamp(0, 1)).float(), dim=-1)
     values: list[float] = (seen @ told.T)[0].tolist()

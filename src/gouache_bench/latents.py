@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.session import Session
+from gouache.engine.words import embed_texts
 from gouache.generators import load_generator
 from gouache.ops.images import grid_pil, load_image, to_pil
 from gouache.perceptors import load_perceptor
@@ -77,7 +78,7 @@ def main() -> None:
         load_perceptor("referee"),
     )
     prompts = PROMPTS[: given.prompts]
-    told = referee.embed_text(list(prompts))
+    told = embed_texts(prompts, referee)
     done = given.work / "results.jsonl"
     results: dict[str, dict[str, Any]] = {}
     if done.exists():

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.engine.words import embed_texts
 from gouache.losses.prompt import spherical_distance
 from gouache.ops.codes import clamp_with_grad, straight_through
 from gouache.protocols import CodebookGenerator, Perceptor
@@ -42,7 +43,7 @@ class NaiveLoop:
         self._z = generator.codebook[indices].movedim(-1, 0)[None].clone().requires_grad_()
         self._optimizer = torch.optim.Adam([self._z], lr=0.1)
         self._augment = _chain()
-        self._target = perceptor.embed_text(["a red apple"]).detach().to(self._z.device)
+        self._target = embed_texts(["a red apple"], perceptor).to(self._z.device)
         self._low = generator.codebook.amin(0).view(1, -1, 1, 1)
         self._high = generator.codebook.amax(0).view(1, -1, 1, 1)
 

@@ -36,7 +36,7 @@ def timed_step(session: Session) -> dict[str, float]:
     config, models, canvas = session.config, session.models, session.canvas
     latent, optimizer, rngs = session._latent, session._optimizer, session._rngs
     perceptor = models.guides[0].perceptor
-    terms = guide_terms(session.stages[0].targets, models.guides, config)[0]
+    terms = guide_terms(session.stages[0], models.guides, config)[0]
     spent: dict[str, float] = {}
     last = time.perf_counter()
 

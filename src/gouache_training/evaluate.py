@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gouache.engine.session import Session
+from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.networks.models import Guide
@@ -67,9 +68,7 @@ def retrieval(model: Perceptor, pictures: PictureSet, indices: Indices, top: int
     images = plain(pictures, indices, model.image_size)
     seen = torch.cat([model.embed_image(chunk) for chunk in torch.split(images, 128)])
     captions = [f"a {name}" for name in names.values()]
-    told = torch.cat(
-        [model.embed_text(captions[i : i + 256]) for i in range(0, len(captions), 256)]
-    )
+    told = embed_texts(captions, model)
     rows = {concept: row for row, concept in enumerate(names)}
     truth = torch.tensor([rows[entry.concept] for entry in entries], device=seen.device)
     nearest = (seen @ told.T).topk(min(top, len(names)), dim=1).indices

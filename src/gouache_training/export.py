@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
 from gouache.generators.loading import load_checkpoint as load_file
 from gouache.generators.loading import load_pocket
@@ -108,9 +109,8 @@ def _save_perceptor(
 ) -> None:
     """Packs a perceptor; `without_table` leaves out what another shipped file holds already."""
     with torch.no_grad():
-        chunks = [captions[i : i + 256] for i in range(0, len(captions), 256)]
-        embedded = [viewer.embed_text(chunk) for chunk in chunks]
-        viewer.bank_embeddings = torch.cat([viewer.bank_embeddings, *embedded])
+        embedded = embed_texts(captions, viewer)
+        viewer.bank_embeddings = torch.cat([viewer.bank_embeddings, embedded])
     state = viewer.state_dict()
     if without_table:
         state = {k: v for k, v in state.items() if k not in TABLE}

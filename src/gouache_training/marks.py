@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
 from gouache.protocols import Perceptor
 from gouache_training.class_prompts import ClassPrompt
@@ -106,7 +107,7 @@ class RefereeExaminer:
 
     @torch.no_grad()
     def marks(self, pictures: Tensor, asked: Sequence[Asked]) -> Marks:
-        told = self.referee.embed_text([each.prompt for each in asked])
+        told = embed_texts([each.prompt for each in asked], self.referee)
         side = self.referee.image_size
         small = F.interpolate(pictures, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
         return marks_among(self.referee.embed_image(small) @ told.T, sure=False)

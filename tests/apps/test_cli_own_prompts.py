@@ -63,9 +63,9 @@ def test_which_arguments_are_prompts_and_which_are_words(gouache):
     ):
         assert split_prompts(words) == expected
     one = dry(gouache, "a", "red", "apple")
-    assert (one["prompt"], one["prompts"], one["count"]) == ("a red apple", [], 1)
+    assert (one["prompt"], one["count"]) == ("a red apple", 1)
     two = dry(gouache, "a red apple", "fish")
-    assert (two["prompt"], two["prompts"], two["count"]) == ("", ["a red apple", "fish"], 2)
+    assert (two["prompt"], two["count"]) == (["a red apple", "fish"], 2)
 
 
 def test_one_prompt_is_painted_as_ever(gouache):
@@ -78,15 +78,15 @@ def test_one_prompt_is_painted_as_ever(gouache):
 def test_settings_files(gouache):
     Path("c.yaml").write_text("prompts:\n  - a red apple\n  - a blue fish\nsteps: 9\n")
     found = dry(gouache, "paint", "--config", "c.yaml")
-    assert (found["prompts"], found["count"]) == (["a red apple", "a blue fish"], 2)
+    assert (found["prompt"], found["count"]) == (["a red apple", "a blue fish"], 2)
     assert dry(gouache, "paint", "--config", "c.yaml", "--count", "4")["count"] == 4
     over = dry(gouache, "a tree", "--config", "c.yaml")  # arguments count more than files
-    assert (over["prompt"], over["prompts"], over["count"]) == ("a tree", [], 1)
+    assert (over["prompt"], over["count"]) == ("a tree", 1)
     Path("d.json").write_text(json.dumps({**found, "count": 3}))
     again = dry(gouache, "paint", "--config", "d.json")
-    assert (again["prompts"], again["count"]) == (found["prompts"], 3)
+    assert (again["prompt"], again["count"]) == (found["prompt"], 3)
     Path("e.json").write_text(json.dumps({"prompt": "a tree"}))
-    assert dry(gouache, *TWO, "--config", "e.json")["prompts"] == TWO
+    assert dry(gouache, *TWO, "--config", "e.json")["prompt"] == TWO
 
 
 def test_replay_paints_that_very_picture_and_no_other(gouache):
@@ -115,7 +115,7 @@ def test_run_folders_and_resume(gouache):
     settings = ["-q", *SMALL, "--save-every", "2"]
     gouache(*TWO, *settings, "--out", "x.png", "--run-dir", "run")
     run = Path("run")
-    assert json.loads((run / "settings.json").read_text())["config"]["prompts"] == TWO
+    assert json.loads((run / "settings.json").read_text())["config"]["prompt"] == TWO
     for name, prompt in (("00002.png", TWO[0]), ("00002-1.png", TWO[1])):
         assert Image.open(run / "steps" / name).info["Description"] == prompt
     rows = list(csv.DictReader((run / "losses.csv").read_text().splitlines()))

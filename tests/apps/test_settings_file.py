@@ -68,8 +68,6 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
 def configs(draw: st.DrawFn) -> PaintConfig:
     chosen = draw(st.lists(st.sampled_from(settings()), unique_by=lambda s: s.name, max_size=12))
     values = {setting.name: draw(values_of(setting)) for setting in chosen}
-    if values.get("prompts"):
-        values["prompt"] = ""
     try:
         return make_config("pocket", **values)
     except ConfigError:
@@ -91,7 +89,7 @@ def test_whatever_is_written_is_read_back(tmp_path: Path, config: PaintConfig) -
         written = yaml.safe_dump(document, default_flow_style=flow, allow_unicode=unicode)
         if yaml.safe_load(written) == document:  # PyYAML itself loses U+0085 unless it escapes it
             assert read(tmp_path, written) == config
-    studio = dump_json({"prompt": config.prompt, **flat_settings(config)}, indent=2)
+    studio = dump_json({"prompt": config.title, **flat_settings(config)}, indent=2)
     assert flat_settings(read(tmp_path, studio, "studio.json")) == flat_settings(config)
 
 
@@ -116,7 +114,7 @@ def test_a_picture_is_a_settings_file_too(tmp_path):
 )
 def test_plain_text_stays_text(tmp_path, text):
     config = read(tmp_path, f"prompt: {text}\ninit_image: {text}\nperceptor: [{text}x, pocket]\n")
-    assert (config.prompt, config.init_image) == (text, text)
+    assert (config.title, config.init_image) == (text, text)
     assert config.perceptor == (f"{text}x", "pocket")
     assert read(tmp_path, f"perceptor: {text}a").perceptor == (f"{text}a",)
 

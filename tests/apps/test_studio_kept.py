@@ -167,7 +167,7 @@ def test_words_changed_in_a_pause_are_everywhere(
     settings = json.loads((run.path / "settings.json").read_bytes())
     assert settings["config"]["prompt"] == "a blue pear"
     later = again(studio, tmp_path, gate)
-    assert later.runs[run.id].config.prompt == "a blue pear"
+    assert later.runs[run.id].config.title == "a blue pear"
     later.close()
 
 
@@ -175,8 +175,8 @@ def test_words_of_one_stage_leave_the_others(studio: Studio, gate: Gate) -> None
     run = paused(studio, gate, "a red apple ^ a plum | a fig:2", steps=[3, 3])
     studio.go_on(run, "a blue pear")
     reaches(run, "done")
-    assert run.config.prompt == "a blue pear ^ a plum | a fig:2"
-    assert read_metadata(run.picture_path)["prompt"] == run.config.prompt
+    assert run.config.title == "a blue pear ^ a plum | a fig:2"
+    assert read_metadata(run.picture_path)["prompt"] == run.config.title
 
 
 def test_stop_lays_in_what_was_drawn(studio: Studio, gate: Gate) -> None:

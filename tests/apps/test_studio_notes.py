@@ -21,7 +21,7 @@ class English(TinyPerceptor):
 
 
 def build(order: Order) -> Session:
-    config = tiny_config(prompt=order.config.prompt, steps=(1,))
+    config = tiny_config(prompt=order.config.title, steps=(1,))
     return Session.build(config, generator=TinyGenerator(), perceptor=English())
 
 

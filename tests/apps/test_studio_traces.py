@@ -29,7 +29,7 @@ SCENE = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png
 def tiny_build(order: Order) -> Session:
     """Like the studio's own, with tiny models."""
     config = tiny_config(
-        prompt=order.config.prompt,
+        prompt=order.config.title,
         size=order.config.size,
         steps=order.config.steps,
         image_prompts=order.config.image_prompts,

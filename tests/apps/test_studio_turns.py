@@ -118,7 +118,7 @@ def test_mistakes_in_bookkeeping_fail_one_run(
     true = getattr(Run, name)
 
     def broken(self: Run, *told: Any, **more: Any) -> Any:
-        if threading.current_thread() is thread and self.config.prompt == "broken":
+        if threading.current_thread() is thread and self.config.title == "broken":
             raise error("x")
         return true(self, *told, **more)
 
@@ -138,7 +138,7 @@ def test_a_lost_thread_is_replaced_and_its_run_marked(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
     def build(asked: Any) -> Any:
-        if asked.config.prompt == "deadly":
+        if asked.config.title == "deadly":
             raise error
         return tiny_build(asked)
 
@@ -163,7 +163,7 @@ def test_visitors_take_turns_and_continuing_counts(studio: Studio, gate: Gate) -
         studio.submit(order(f"greedy {k}"), "greedy")
     calm = studio.submit(order("calm"), "calm")
     studio.go_on(resumed)  # before the visitor's own, not before the others'
-    runs = {run.config.prompt: run for run in studio.runs.values()}
+    runs = {run.config.title: run for run in studio.runs.values()}
     assert studio.position(resumed) == 1
     assert studio.position(calm) == 2
     assert [studio.position(runs[f"greedy {k}"]) for k in range(4)] == [3, 4, 5, 6]
@@ -243,4 +243,4 @@ def test_words_that_fail_later_pause_the_run_again(
     monkeypatch.undo()
     studio.go_on(run, "a blue pear")
     reaches(run, "done")
-    assert run.config.prompt == "a blue pear"
+    assert run.config.title == "a blue pear"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from gouache.engine import (
     terms,
 )
 from gouache.engine.objective import score
-from gouache.engine.targets import StagePlan, Target, groups, plan_stages
+from gouache.engine.targets import StagePlan, Target, plan_stages
 from gouache.errors import ConfigError, PromptError, StateError
 from gouache.losses import ContrastLoss, PromptLoss, shared_rivals
 from gouache.networks.models import Models
@@ -44,6 +45,11 @@ def alone(
 ) -> Session:
     own = prompts[picture % len(prompts)]
     return tiny_session(**{"bank_size": 30, **settings}, prompt=own, seed=seed + picture)
+
+
+def asked_by(plan: StagePlan, target: Target) -> list[int]:
+    """The pictures that are asked it."""
+    return [picture for picture, own in enumerate(plan.columns) if target in own]
 
 
 def final(session: Session) -> Tensor:
@@ -106,7 +112,7 @@ def test_stages_and_lasting_prompts(tmp_path: Path) -> None:
         for number in range(2):
             asked = [str(target.prompt) for target in plan.of(number).targets]
             assert asked == [*own[number], *lasting]
-        kinds = {target.prompt.kind for target in plan.targets if target.pictures is None}
+        kinds = {target.prompt.kind for target in plan.targets if asked_by(plan, target) == [0, 1]}
         assert kinds == {"image", "noise"}
     batch = final(session)
     for number in range(2):
@@ -131,7 +137,7 @@ def test_several_guides() -> None:
 def test_equal_prompts_are_one_prompt_to_the_bit() -> None:
     one = tiny_session(count=3, bank_size=30, start_tries=2)
     same = several(("a red apple",) * 3, start_tries=2)
-    assert [target.pictures for target in same.stages[0].targets] == [None]
+    assert len(same.stages[0].targets) == 1
     assert torch.equal(final(one), final(same))
 
 
@@ -147,8 +153,9 @@ def test_each_text_is_encoded_once() -> None:
     config = tiny_config(prompt="", prompts=prompts, count=6)
     session = Session.build(config, generator=TinyGenerator(), perceptor=Counting())
     assert sorted(seen) == ["a cup", "a tree", "rain"]
-    found = [(target.prompt.text, target.pictures) for target in session.stages[0].targets]
-    assert found == [("a cup", (0, 2, 3, 5)), ("a tree", (1, 4)), ("rain", None)]
+    (stage,) = session.stages
+    found = [(target.prompt.text, asked_by(stage, target)) for target in stage.targets]
+    assert found == [("a cup", [0, 2, 3, 5]), ("a tree", [1, 4]), ("rain", [0, 1, 2, 3, 4, 5])]
 
 
 def test_prompts_of_many_pictures_are_few_losses() -> None:
@@ -186,14 +193,44 @@ def test_what_one_is_asked_may_be_what_another_must_not_become() -> None:
         torch.testing.assert_close(both[number : number + 1], own)
 
 
+def test_a_contrast_weighs_what_its_prompt_weighs() -> None:
+    """By prompt, by guide, and for each picture of a batch its own."""
+    first = next(tiny_session(bank_size=30, prompt="a cup")).losses["contrast/0"]
+    double = next(tiny_session(bank_size=30, prompt="a cup:2")).losses["contrast/0"]
+    torch.testing.assert_close(double, 2 * first)
+    batch = next(several(("a cup:2", "a cup:0.5"))).losses["contrast/0"]
+    second = next(tiny_session(bank_size=30, prompt="a cup", seed=1)).losses["contrast/0"]
+    torch.testing.assert_close(batch, torch.cat([2 * first, 0.5 * second]))
+    guides = [Guide(TinyPerceptor(30), 3.0)]
+    config = tiny_config(prompt="a cup:2")
+    heavy = next(Session.build(config, generator=TinyGenerator(), perceptor=guides))
+    torch.testing.assert_close(heavy.losses["contrast/0"], 6 * first)
+
+
+def test_what_is_asked_with_different_weights_is_one_loss() -> None:
+    """Rows of the table, not prompts, are what a step pays for."""
+    session = several(THREE)
+    (terms,) = session._objective._of_guides[0]
+    assert [term.name for term in terms] == [
+        *("prompt/0", "prompt/1", "prompt/2"),
+        *("contrast/0", "contrast/2"),
+    ]
+    plan = session.stages[0]
+    assert plan.weights.tolist() == [[0.6, 1.0, 1.0], [-0.5, 0.0, -0.5], [0.0, 0.0, 2.0]]
+    assert plan.stops[0].tolist() == [-math.inf, 0.9, -math.inf]
+    assert plan.confidences(0).tolist() == [[1, 1, 1], [1, 0, 1], [0, 0, 1]]
+    assert plan.embeddings(0).shape == (3, 3, 12)
+    assert plan.embeddings(0).norm(dim=-1).round().tolist() == plan.confidences(0).tolist()
+
+
 def test_scores_are_each_pictures_own() -> None:
     config = tiny_config(prompt="", prompts=("a cup:2 | rain:-1", "a tree"), count=2)
     models = Models.load(config, TinyGenerator(), [Guide(TinyPerceptor())])
     (stage,) = plan_stages(config, models)
     picture = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(1))
-    found = score(config, models, stage.targets, picture.expand(2, -1, -1, -1))
+    found = score(config, models, stage, picture.expand(2, -1, -1, -1))
     for number in range(2):
-        own = score(config, models, stage.of(number).targets, picture)
+        own = score(config, models, stage.of(number), picture)
         torch.testing.assert_close(found[number : number + 1], own)
     assert found[0] != found[1]
 
@@ -201,11 +238,10 @@ def test_scores_are_each_pictures_own() -> None:
 def test_a_plan_for_tries_repeats_the_pictures() -> None:
     embedding = (torch.zeros(1, 2),)
     shared = Target("noise/0", Prompt(kind="noise"), embedding)
-    own = Target("prompt/0", Prompt(text="a"), embedding, (0, 2))
-    plan = StagePlan(3, (own, shared)).repeated(3, 2)
-    assert [target.pictures for target in plan.targets] == [(0, 2, 3, 5), None]
-    whose = [(pictures, len(targets)) for pictures, targets in groups(plan.targets, 6)]
-    assert whose == [((0, 2, 3, 5), 2), ((1, 4), 1)]
+    own = Target("prompt/0", Prompt(text="a"), embedding)
+    plan = StagePlan.of_columns(3, [[own, shared], [shared], [own, shared]]).repeated(2)
+    assert [asked_by(plan, target) for target in plan.targets] == [[0, 2, 3, 5], [0, 1, 2, 3, 4, 5]]
+    assert plan.columns == ((own, shared), (shared,), (own, shared)) * 2
 
 
 @pytest.mark.parametrize("at", [0, 2, 3, 5, 6])
@@ -235,7 +271,7 @@ def test_states_from_before_can_be_resumed() -> None:
     state = session.state_dict()
     assert "stage/0/prompt/0/0" in state.tensors
     assert state.meta["stages"][0]["targets"][0].keys() == {"name", "prompt"}
-    del state.meta["config"]["prompts"]  # which older versions do not write
+    state.meta["config"]["prompts"] = []  # which earlier versions write besides
     again = tiny_session(count=2)
     again.load_state_dict(state)
     assert torch.equal(final(again), final(session))
@@ -357,7 +393,7 @@ def test_a_painting_of_several_prompts(tmp_path: Path) -> None:
     assert "a red apple / a blue boat | rain:-1" in painting._repr_html_()
     for number, path in enumerate(painting.save(tmp_path / "x.png")):
         record = read_metadata(path)
-        assert record["prompt"] == painting.settings.prompts[number]
+        assert record["prompt"] == painting.settings.prompt[number]
         assert Image.open(path).info["Description"] == record["prompt"]
         assert record["seed"] == number
         assert ("prompt/1" in record["losses"]) == bool(number)
@@ -365,13 +401,13 @@ def test_a_painting_of_several_prompts(tmp_path: Path) -> None:
 
 def test_prompts_are_given_in_one_way() -> None:
     assert make_config(prompts=["a", "b"]) == make_config(prompts=("a", "b"), count=2)
-    with pytest.raises(ConfigError, match="prompts are given twice"):
+    with pytest.raises(ConfigError, match="both prompt and prompts"):
         paint(["a", "b"], prompts=["c"])
     with pytest.raises(ConfigError, match="both prompt and prompts"):
         paint("a", prompts=["c"])
     with pytest.raises(PromptError, match="the prompt is empty"):
         paint([])
-    with pytest.raises(ConfigError, match=r"prompts is .* expected a list of texts"):
+    with pytest.raises(ConfigError, match=r"prompt is .* expected a list of texts"):
         paint(["a", 3])  # type: ignore[list-item]
 
 

@@ -84,7 +84,7 @@ def test_each_guide_has_its_own_sum() -> None:
     config = tiny_config(prompt="apple | pear", combine="embedding", contrast_weight=0.0)
     session = Session.build(config, generator=TinyGenerator(), perceptor=guides)
     weights = [
-        [term.weight for term in terms if isinstance(term, PromptLoss)]
+        [float(term.weight) for term in terms if isinstance(term, PromptLoss)]
         for terms in session._objective._of_guides[0]
     ]
     assert weights == [[2.0], [1.0]]

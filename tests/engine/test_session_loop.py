@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gouache.engine import Guide, Session
 from gouache.engine.optimizer import optimizer_names
-from gouache.engine.targets import TEMPLATES
+from gouache.engine.words import TEMPLATES
 from gouache.errors import ConfigError, DivergedError, PromptError
 from gouache.protocols import LossContext
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session

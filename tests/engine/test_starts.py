@@ -37,7 +37,7 @@ def scored(starts: Tensor, **settings: Any) -> Tensor:
     """The guides' score of what latents (B,code_dim,h,w) decode to."""
     config, models, canvas, stage = world(**settings)
     codes, _ = models.generator.quantize(starts)
-    return score(config, models, stage.targets, models.decode(codes, canvas))
+    return score(config, models, stage, models.decode(codes, canvas))
 
 
 def world(**settings: Any) -> tuple[PaintConfig, Models, Canvas, StagePlan]:

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from gouache.errors import ConfigError
-from gouache.settings.config import MAX_COUNT, MAX_PROMPT_CHARS, PaintConfig, make_config
+from gouache.prompts import MAX_PROMPT_CHARS
+from gouache.settings.config import MAX_COUNT, PaintConfig, make_config
 
 
 def test_without_a_count_each_prompt_is_a_picture() -> None:
@@ -28,7 +29,32 @@ def test_pictures_take_them_in_turn() -> None:
 def test_they_survive_files() -> None:
     config = make_config(prompts=["a | b:-1", "c"], count=4)
     assert PaintConfig.from_dict(config.to_dict()) == config
-    assert config.to_dict()["prompts"] == ["a | b:-1", "c"]
+    assert config.to_dict()["prompt"] == ["a | b:-1", "c"]
+    one = make_config(prompt="a | b:-1")
+    assert PaintConfig.from_dict(one.to_dict()) == one
+    assert one.to_dict()["prompt"] == "a | b:-1"
+
+
+def test_records_of_earlier_versions_have_two_settings() -> None:
+    for prompt, prompts, expected in (
+        ("a", [], ("a",)),
+        ("", ["a", "b"], ("a", "b")),
+        ("", ["a"], ("a",)),
+        ("", [], ()),
+    ):
+        found = PaintConfig.from_dict({"prompt": prompt, "prompts": prompts, "count": 2})
+        assert found.prompt == expected
+        assert found == PaintConfig(prompt=expected, count=2)
+
+
+def test_one_text_is_one_prompt() -> None:
+    made = (PaintConfig(prompt="a"), make_config(prompt="a"), make_config(prompts="a"))  # type: ignore[arg-type]
+    assert [config.prompt for config in made] == [("a",)] * 3
+    assert made[1].updated(prompt="b").prompt == ("b",)
+    assert make_config(prompt="").prompt == make_config().prompt == ()
+    several = make_config(prompt=["a", "b"])
+    assert (several, several.count) == (make_config(prompts=["a", "b"]), 2)
+    assert several.updated(prompt="c").title == "c"
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,8 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
             {
                 "out": [str(path) for path in result.out],
                 "grid": None if result.grid is None else str(result.grid),
-                "prompt": config.prompt,
-                "prompts": list(config.prompts),
+                "prompt": config.title if len(config.prompt) < 2 else "",
+                "prompts": list(config.prompt) if len(config.prompt) > 1 else [],
                 "seed": config.seed,
                 "step": result.step,
                 "num_steps": result.num_steps,

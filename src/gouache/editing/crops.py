@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import halting
-from gouache.engine.targets import phrasings
 from gouache.losses import rivals
 from gouache.networks.devices import in_precision
 from gouache.protocols import Perceptor
@@ -74,13 +73,6 @@ def embed_crops(
         embeddings.append(seen.float().cpu())
     found = F.normalize(torch.cat(embeddings), dim=-1)
     return Crops((height, width), torch.tensor(boxes), found)
-
-
-@torch.no_grad()
-def embed_phrase(phrase: str, perceptor: Perceptor) -> Tensor:
-    """(1,D) unit vector, averaged over phrasings as prompts are."""
-    told = perceptor.embed_text(phrasings(phrase))
-    return F.normalize(told.float().mean(0, keepdim=True), dim=-1).cpu()
 
 
 def cosines(crops: Crops, phrase: Tensor) -> Tensor:
@@ -147,7 +139,6 @@ __all__ = [
     "Crops",
     "cosines",
     "embed_crops",
-    "embed_phrase",
     "likelihoods",
     "shares",
     "to_pixels",

@@ -241,11 +241,11 @@ def start(
     `Session.edit` is the `gouache.editing.source.Source`. `models` are those of the same settings,
     where `Models.load` gave them before.
     """
-    if config.prompts:
+    if len(config.prompt) > 1:
         raise ConfigError("an edit has one prompt, for all pictures; leave prompts out")
     validate(config)  # mistakes are told before anything is loaded
     if plan.old and config.prompt:
-        check_relative(config.prompt)
+        check_relative(config.title)
     if models is None:
         models = Models.load(config, generator, perceptor)
     if not sized:

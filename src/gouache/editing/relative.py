@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gouache.engine.build import Parts
-from gouache.engine.targets import CANCELS, SILENT, encode_prompts
+from gouache.engine.targets import StagePlan, encode_prompts
+from gouache.engine.words import CANCELS, SILENT
 from gouache.errors import PromptError
 from gouache.prompts import one_line, parse_prompts
 
@@ -23,7 +24,7 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     `PromptError` where that is so for all of them.
     """
     config, models = parts.config, parts.models
-    old = encode_prompts([parse_prompts(phrase)[0]] * config.count, config, models)
+    old = StagePlan(1, encode_prompts([parse_prompts(phrase)[0]], config, models)).targets
     found: list[Tensor | None] = []
     for number in range(len(models.guides)):
         signed = [
@@ -38,7 +39,7 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
     found = [w if w is not None and float(w.norm()) >= FAINT * most else None for w in found]
     if all(direction is None for direction in found):
         raise PromptError(
-            f"{one_line(repr(phrase), 60)} and {one_line(repr(config.prompt), 60)} are the "
+            f"{one_line(repr(phrase), 60)} and {one_line(repr(config.title), 60)} are the "
             "same, so nothing would change; say what it should become"
         )
     return found

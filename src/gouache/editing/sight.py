@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.editing import crops, shapes
-from gouache.engine.targets import SILENT, confidence, phrasings
+from gouache.engine.words import SILENT, confidence, embed_texts
 from gouache.networks.models import Guide
 from gouache.protocols import Classifying, Perceptor, SelfAware
 
@@ -47,8 +47,7 @@ def look(
     without it. Nor is one that has nothing to compare a phrase with, unless it leads. By the
     threshold "paper" cosines count instead of beliefs.
     """
-    told = phrasings(phrase)
-    sure = [confidence(told, guide.perceptor) for guide in guides]
+    sure = [confidence(phrase, guide.perceptor, templates=True) for guide in guides]
     asked = [n for n, known in enumerate(sure) if known >= SILENT] or list(range(len(guides)))
     grey, most = _look(image, phrase, guides[asked[0]].perceptor, threshold, dtype)
     size = (grey.shape[0], grey.shape[1])
@@ -78,7 +77,7 @@ def _look(
     large = isinstance(perceptor, SelfAware)  # it says that it need not see much
     stride = crops.COARSE if large else crops.STRIDE
     seen = crops.embed_crops(image, perceptor, crops.SCALES[large:], dtype, stride)
-    wanted = crops.embed_phrase(phrase, perceptor)
+    wanted = embed_texts([phrase], perceptor, templates=True).cpu()
     if isinstance(perceptor, Classifying):
         likely = crops.shares(seen, wanted, perceptor.kinds.detach().float().cpu())
     else:

@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gouache.engine.targets import SILENT, StagePlan
+from gouache.engine.targets import StagePlan, Target
+from gouache.engine.words import SILENT
 from gouache.networks.models import Models
 from gouache.settings.config import PaintConfig
 from gouache.settings.presets import ALONE, PRESETS, preset_of
@@ -44,24 +45,27 @@ def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[i
 
 
 def of_those_who_know(
-    config: PaintConfig, stage: StagePlan, models: Models, size: tuple[int, int]
+    config: PaintConfig, plan: StagePlan, picture: int, models: Models, size: tuple[int, int]
 ) -> tuple[PaintConfig, StagePlan, Models]:
-    """One picture of `size`, its plan and its guides, without the guides that do not know it."""
+    """One picture of the plan in `size`, with the guides alone that know of it."""
+    stage = plan.of(picture)
     numbers = _who_knows(stage, len(models.guides))
     guides = tuple(models.guides[number] for number in numbers)
-    own = PRESETS[preset_of([guide.perceptor.name for guide in guides])]
-    steps = max(1, round(stage.steps * own["steps"][0] / PaintConfig.steps[0]))
-    targets = tuple(
-        replace(
+
+    def told(target: Target) -> Target:
+        return replace(
             target,
             embeddings=tuple(target.embeddings[number] for number in numbers),
             confidences=tuple(target.confidence(number) for number in numbers),
         )
-        for target in stage.targets
-    )
+
+    own = PRESETS[preset_of([guide.perceptor.name for guide in guides])]
+    steps = max(1, round(stage.steps * own["steps"][0] / PaintConfig.steps[0]))
+    rows = {name: tuple(t and told(t) for t in row) for name, row in stage.rows.items()}
     changed = {name: own[name] for name in ALONE}
-    config = config.updated(**changed, size=size, steps=(steps,), count=1, prompts=())
-    return config, StagePlan(steps, targets), replace(models, guides=guides)
+    asked = config.prompt_of(picture)
+    config = config.updated(**changed, size=size, steps=(steps,), count=1, prompt=asked)
+    return config, StagePlan(steps, rows), replace(models, guides=guides)
 
 
 def settling(config: PaintConfig, stages: Sequence[StagePlan], models: Models) -> Tensor | None:

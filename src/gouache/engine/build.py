@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from gouache.engine.alone import alone_size, of_those_who_know
 from gouache.engine.hook import Hook
-from gouache.engine.loop import steps
+from gouache.engine.loop import Stepping, steps
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.starts import Rehearse, choose_start, enlarged
-from gouache.engine.targets import StagePlan, parse_stages, plan_stages
+from gouache.engine.targets import StagePlan, plan_stages
 from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
+from gouache.losses import losses
 from gouache.networks.canvas import Canvas
 from gouache.networks.compiling import compiled, wanted
 from gouache.networks.devices import autocast_dtype, resolve_device
@@ -29,7 +30,7 @@ from gouache.ops.images import load_image
 from gouache.ops.seeding import picture_rngs
 from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor, Step
-from gouache.settings.config import MAX_COUNT, PaintConfig
+from gouache.settings.config import MAX_COUNT, PaintConfig, parse_weighted
 from gouache.watching import watcher, watching
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ TRIES_TOGETHER = 6  # tries of a start in one batch: more are hardly faster, and
 
 @dataclass(frozen=True)
 class Parts:
-    """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads."""
+    """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads.
+
+    An empty `start` is found by the session: see `with_start`.
+    """
 
     config: PaintConfig
     models: Models
@@ -64,7 +68,7 @@ def prepare(
     losses: Sequence[Loss] = (),
     models: Models | None = None,
 ) -> Parts:
-    """Loads models, encodes all prompts once, and draws or encodes the start.
+    """Loads models, encodes all prompts once, and encodes the start where it is a picture.
 
     Settings are checked first: a typing error is reported before anything is loaded. `models` are
     those of the same settings, where `Models.load` gave them before.
@@ -76,7 +80,6 @@ def prepare(
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
     fast = _compiled(config, models, canvas)
-    models = replace(models, compiled={})
     inputs = inputs_of(config)
     if init_image is not None:
         of, sha256 = object_sum(init_image)
@@ -89,19 +92,61 @@ def prepare(
         pull_target = start.clone()
         parts = Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
         return replace(parts, inputs=inputs)
-    nothing = torch.zeros(0)  # tries of a start are too few steps to be compiled
-    parts = Parts(config, models, canvas, stages, rngs, nothing, None, tuple(losses))
+    parts = Parts(config, fast, canvas, stages, rngs, torch.zeros(0), None, tuple(losses))
+    return replace(parts, inputs=inputs)
+
+
+def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
+    """The parts with a start of their own, found where they have none; `begin` paints the tries."""
+    if len(parts.start):
+        return parts
+    config, canvas, first, rngs = parts.config, parts.canvas, parts.stages[0], parts.rngs
+    models = replace(parts.models, compiled={})  # tries are too few steps to be compiled
+    plain = replace(parts, models=models)
     # Losses that a caller brings may know the number of pictures.
-    together = 1 if losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
-    sizes = [alone_size(config, stages[0].of(picture), models) for picture in range(config.count)]
+    together = 1 if parts.losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
+    sizes = [alone_size(config, first.of(picture), models) for picture in range(config.count)]
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     if not all(sizes):
-        start = choose_start(config, models, canvas, stages[0], rngs, _rehearsal(parts), together)
+        rehearse = _rehearsal(plain, begin)
+        start = choose_start(config, models, canvas, first, rngs, rehearse, together)
     for picture, size in enumerate(sizes):
         if size is not None:
             rngs[picture : picture + 1] = picture_rngs(config.seed + picture, 1)
-            start[picture] = _painted_alone(parts, picture, size)
-    return replace(parts, models=fast, start=start, inputs=inputs)
+            start[picture] = _painted_alone(plain, picture, size, begin)
+    return replace(parts, start=start)
+
+
+def _painted_alone(
+    parts: Parts, picture: int, size: tuple[int, int], begin: Callable[[Parts], Tried]
+) -> Tensor:
+    """The start (code_dim,h,w) of one picture: painted by those who know its words, enlarged."""
+    config, stage, models = of_those_who_know(
+        parts.config, parts.stages[0], picture, parts.models, size
+    )
+    canvas, rngs = _canvas(config, models), parts.rngs[picture : picture + 1]
+    small = replace(
+        parts,
+        config=config,
+        models=models,
+        canvas=canvas,
+        stages=(stage,),
+        rngs=rngs,
+        start=torch.zeros(0),
+        losses=(),
+    )
+    show = watcher() if picture == 0 else None  # the first stands for all
+
+    def lift(step: Step) -> None:
+        assert show is not None
+        show(_as_shown(step, 1, step.num_steps, parts.canvas))
+
+    with nullcontext() if show is None else watching(lift):
+        painter = begin(small)
+        for step in steps(painter):
+            if show is not None:
+                lift(step)
+    return parts.models.encode(enlarged(painter.picture(), parts.canvas), parts.canvas)[0]
 
 
 def prepare_blank(
@@ -126,12 +171,14 @@ def validate(config: PaintConfig) -> None:
     device, steps = resolve_device(config.device), _num_steps(config)
     find_optimizer(config.optimization.optimizer)
     latents.get(config.latents.latent)
+    for text in config.guidance.losses:
+        losses.get(parse_weighted(text, "loss")[0])
     autocast_dtype(config.precision, device)
     wanted(config, device, steps)
 
 
 def _num_steps(config: PaintConfig) -> int:
-    return sum(steps_per_stage(config.steps, len(parse_stages(config))))
+    return sum(steps_per_stage(config.steps, len(config.stages)))
 
 
 def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
@@ -141,42 +188,22 @@ def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
     return compiled(models, config, canvas, models.own)
 
 
-def _painted_alone(parts: Parts, picture: int, size: tuple[int, int]) -> Tensor:
-    """The start (code_dim,h,w) of one picture: painted by those who know its words, enlarged."""
-    from gouache.engine.session import Session
+class Tried(Stepping, Protocol):
+    """What of a session a try needs."""
 
-    asked = parts.stages[0].of(picture)
-    config, stage, models = of_those_who_know(parts.config, asked, parts.models, size)
-    canvas, rngs = _canvas(config, models), parts.rngs[picture : picture + 1]
-    small = replace(
-        parts, config=config, models=models, canvas=canvas, stages=(stage,), rngs=rngs, losses=()
-    )
-    show = watcher()
+    def latent(self) -> Tensor: ...
 
-    def lift(step: Step) -> None:
-        assert show is not None
-        show(_as_shown(step, 1, step.num_steps, parts.canvas))
-
-    # The first picture stands for all while starts are found.
-    with watching(lift) if show is not None and picture == 0 else nullcontext():
-        start = choose_start(config, models, canvas, stage, rngs, _rehearsal(small), TRIES_TOGETHER)
-        session = Session(replace(small, start=start))
-        for step in steps(session):
-            if show is not None and picture == 0:
-                lift(step)
-    return parts.models.encode(enlarged(session.picture(), parts.canvas), parts.canvas)[0]
+    def picture(self) -> Tensor: ...
 
 
-def _rehearsal(parts: Parts) -> Rehearse:
+def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried]) -> Rehearse:
     """Paints `start_steps` steps of `parts` from a given start, on a canvas of its own."""
 
     def rehearse(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:
-        from gouache.engine.session import Session  # which is built of parts itself
-
         # Losses that a caller brings may know the picture's size: they wait for the real thing.
         losses = parts.losses if canvas == parts.canvas else ()
         count = parts.config.count
-        stages = tuple(stage.repeated(count, len(start) // count) for stage in parts.stages)
+        stages = tuple(stage.repeated(len(start) // count) for stage in parts.stages)
         # Small pictures hold little: guides that are costly look at fewer cutouts of them.
         area = (canvas.width * canvas.height) / (parts.canvas.width * parts.canvas.height)
         guides = tuple(replace(guide, shown=guide.shown * area) for guide in parts.models.guides)
@@ -190,14 +217,13 @@ def _rehearsal(parts: Parts) -> Rehearse:
             start=start,
             losses=losses,
         )
-        session = Session(together)
+        session = begin(together)
         number = min(parts.config.latents.start_steps, parts.stages[0].steps)
         show = watcher()
         for step in steps(session, number):
             if show is not None:
                 show(_as_shown(step, count, number, parts.canvas))
-        latent: Tensor = session.latent()
-        return latent
+        return session.latent()
 
     return rehearse
 
@@ -214,4 +240,4 @@ def _canvas(config: PaintConfig, models: Models) -> Canvas:
     return Canvas(*config.size, models.generator.downsampling)
 
 
-__all__ = ["Parts", "prepare", "prepare_blank", "validate"]
+__all__ = ["Parts", "prepare", "prepare_blank", "validate", "with_start"]

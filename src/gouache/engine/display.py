@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gouache import html
-from gouache.engine.targets import groups
 from gouache.ops.images import encode, to_pil, together
 
 if TYPE_CHECKING:
@@ -34,11 +33,12 @@ def session_html(session: Session) -> str:
 
 def _prompts(session: Session) -> list[tuple[str, object]]:
     """What is asked now; where pictures are asked different things, who what."""
-    rows: list[tuple[str, object]] = []
-    for whose, own in groups(session.stages[session.stage].targets, session.config.count):
-        name = "prompts" if whose is None else f"picture {', '.join(str(k + 1) for k in whose)}"
-        rows.append((name, "  |  ".join(str(target.prompt) for target in own)))
-    return rows
+    asked: dict[str, list[str]] = {}
+    for number, own in enumerate(session.stages[session.stage].columns, 1):
+        asked.setdefault("  |  ".join(str(target.prompt) for target in own), []).append(str(number))
+    if len(asked) == 1:
+        return [("prompts", told) for told in asked]
+    return [(f"picture {', '.join(whose)}", told) for told, whose in asked.items()]
 
 
 __all__ = ["session_html", "session_png"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gouache import cutouts, halting
 from gouache.engine.hook import Hook
-from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
+from gouache.engine.targets import StagePlan
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import DecayingLoss, SteppedLoss
@@ -66,25 +66,27 @@ class Objective:
         self._settling = settling
         self._of_picture = [*picture_terms(config, pull_target), *extra]
         self._edit = edit
-        self._of_guides = [guide_terms(stage.targets, models.guides, config) for stage in stages]
+        self._of_guides = [guide_terms(stage, models.guides, config) for stage in stages]
         if edit is not None:
             self._of_guides = [
                 [edit.losses(number, terms) for number, terms in enumerate(guides)]
                 for guides in self._of_guides
             ]
         if not extra and not all(any(terms) for terms in self._of_guides):
-            if all(any(t.prompt.weight for t in stage.targets) for stage in stages):
+            if all(bool(stage.weights.any()) for stage in stages):
                 names = " and ".join(guide.perceptor.name for guide in models.guides)
                 raise ConfigError(
                     f"{names} does not know anything of what is asked; ask for other things, or "
                     "let pocket guide too: --perceptor pocket"
                 )
             raise ConfigError("every prompt has weight 0, so there is nothing to paint; raise one")
-        if not extra and (idle := unasked(stages, config.count)):
-            raise ConfigError(
-                f"every prompt of picture {idle[0] + 1} has weight 0, so there is nothing to "
-                "paint; raise one"
-            )
+        for stage in stages if not extra else ():
+            busy = [any(target.prompt.weight for target in own) for own in stage.columns]
+            if any(busy) and not all(busy):
+                raise ConfigError(
+                    f"every prompt of picture {busy.index(False) + 1} has weight 0, so there is "
+                    "nothing to paint; raise one"
+                )
 
     def evaluate(
         self,
@@ -190,7 +192,7 @@ class Objective:
 
         The cutouts are the same for all pictures and calls. 0 where nothing is asked.
         """
-        return score(self._config, self._models, self.stages[stage].targets, picture)
+        return score(self._config, self._models, self.stages[stage], picture)
 
     def require_finite(
         self,
@@ -259,31 +261,24 @@ def chunks(models: Models, views: Tensor, batch: int) -> Iterator[tuple[Tensor, 
 
 
 @torch.no_grad()
-def score(
-    config: PaintConfig, models: Models, targets: Sequence[Target], picture: Tensor
-) -> Tensor:
+def score(config: PaintConfig, models: Models, stage: StagePlan, picture: Tensor) -> Tensor:
     """Mean cosine of pictures (B,3,H,W) with their prompts, by weight: (B,) in [-1,1].
 
     The cutouts are the same for all pictures and calls. 0 where nothing is asked. Prompts that are
-    added up as embeddings are one prompt here too.
+    added up as embeddings are one prompt here too. Of what a guide does not know, the others'
+    opinion counts alone.
     """
-    asked = groups(targets, len(picture))
-    if config.guidance.combine == "embedding":
-        asked = [(whose, add_up(own)) for whose, own in asked]
+    aims = stage.added_up() if config.guidance.combine == "embedding" else stage
     total = torch.zeros(len(picture), device=picture.device)
-    for number, guide in enumerate(models.guides if any(t.prompt.weight for t in targets) else ()):
+    if not aims.weights.any():
+        return total
+    known = [guide.weight * aims.confidences(k) for k, guide in enumerate(models.guides)]
+    for number, guide in enumerate(models.guides):
         views = models.embed_calm(guide.perceptor, picture, config.cutouts)
-        for whose, own in asked:
-            at = slice(None) if whose is None else list(whose)
-            weights = sum(abs(target.prompt.weight) for target in own)
-            for target in own if weights else ():
-                # Of what a guide does not know, the others' opinion counts alone.
-                shares = sum(g.weight * target.confidence(k) for k, g in enumerate(models.guides))
-                if not shares:
-                    continue
-                share = guide.weight * target.confidence(number) / shares
-                cosine = (views[:, at] * target.embeddings[number]).sum(-1).mean(0)
-                total[at] += share * target.prompt.weight / weights * cosine
+        shares = known[number] / sum(known) * aims.weights / aims.weights.abs().sum(0)  # (T,B)
+        factors = shares.nan_to_num().float().to(picture.device)
+        for factor, embedding in zip(factors, aims.embeddings(number), strict=True):
+            total += factor * (views * embedding).sum(-1).mean(0)
     return total
 
 

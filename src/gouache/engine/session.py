@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gouache.engine import edits, state
 from gouache.engine.alone import settle, settling
-from gouache.engine.build import Parts, prepare
+from gouache.engine.build import Parts, prepare, with_start
 from gouache.engine.display import session_html, session_png
 from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
@@ -63,6 +63,7 @@ class Session:
 
     @torch.inference_mode(False)
     def __init__(self, parts: Parts) -> None:
+        parts = with_start(parts, type(self))
         self.config = parts.config
         self.models = parts.models
         self.canvas = parts.canvas
@@ -141,7 +142,11 @@ class Session:
         return tuple(target.prompt for target in self.stages[self.stage].targets)
 
     def prompts_of(self, picture: int) -> tuple[Prompt, ...]:
-        """What the current stage asks of one picture of the batch."""
+        """What the current stage asks of one picture of the batch; `PromptError` if it has none."""
+        if not 0 <= picture < self.config.count:
+            raise PromptError(
+                f"got index {picture}; this session paints {self.config.count} pictures"
+            )
         return tuple(target.prompt for target in self.stages[self.stage].of(picture).targets)
 
     def __iter__(self) -> Iterator[Step]:
@@ -259,13 +264,13 @@ class Session:
         `index` as for `set_prompt`; one that the batch does not have raises `PromptError`.
         """
         stage, count = self.stage, self.config.count
-        if index is not None and not 0 <= index < count:
-            raise PromptError(f"got index {index}; this session paints {count} pictures")
+        if index is not None:
+            self.prompts_of(index)  # which there has to be
         asked = [prompts if index in (None, k) else self.prompts_of(k) for k in range(count)]
         targets = self.stages[stage].targets
         kept = {t.prompt: (t.prompt, t.embeddings, t.confidences) for t in targets}
-        targets = encode_prompts(asked, self.config, self.models, kept)
-        changed = dataclasses.replace(self.stages[stage], targets=targets)
+        rows = encode_prompts(asked, self.config, self.models, kept)
+        changed = dataclasses.replace(self.stages[stage], rows=rows)
         stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])
         self._aim_at(stages, self._objective.pull_target)
         own, whose = (changed, {}) if index is None else (changed.of(index), {"picture": index})

@@ -52,7 +52,7 @@ def choose_start(
     for start in starts:
         halting.check()
         pictures.append(models.decode(models.rounded(start), small))
-        found.append(score(config, models, stage.targets, pictures[-1]))
+        found.append(score(config, models, stage, pictures[-1]))
     best, every = torch.stack(found).argmax(0), torch.arange(len(rngs))
     if small == canvas:
         return torch.stack(starts)[best, every]

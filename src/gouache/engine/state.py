@@ -241,19 +241,21 @@ def pack_stages(stages: Sequence[StagePlan]) -> SessionState:
     for number, stage in enumerate(stages):
         described = []
         for target in stage.targets:
+            pictures = [k for k, own in enumerate(stage.columns) if target in own]
+            everyone = len(pictures) == len(stage.columns)
             prompt = dataclasses.asdict(target.prompt)
             # JSON has no infinity
             prompt["stop"] = None if prompt["stop"] == -math.inf else prompt["stop"]
             if not prompt["sha256"]:
                 del prompt["sha256"]
             entry: dict[str, Any] = {"name": target.name, "prompt": prompt}
-            if target.pictures is not None:
-                entry["pictures"] = list(target.pictures)
+            if not everyone:
+                entry["pictures"] = pictures
             if any(sure != 1.0 for sure in target.confidences):
                 entry["confidences"] = list(target.confidences)
             described.append(entry)
             for guide, embedding in enumerate(target.embeddings):
-                tensors[f"{number}/{_key(target)}/{guide}"] = embedding.clone()
+                tensors[f"{number}/{_key(entry)}/{guide}"] = embedding.clone()
         meta.append({"steps": stage.steps, "targets": described})
     return SessionState(tensors, {"stages": meta})
 
@@ -265,20 +267,18 @@ def unpack_stages(state: SessionState, models: Models, count: int) -> tuple[Stag
     """
     stages = []
     for number, described in enumerate(state.meta["stages"]):
-        targets = []
+        columns: list[list[Target]] = [[] for _ in range(count)]
         for entry in described["targets"]:
             fields = dict(entry["prompt"])
             fields["stop"] = -math.inf if fields["stop"] is None else fields["stop"]
             fields["path"] = base_name(fields["path"])
-            pictures = entry.get("pictures")  # absent where a target is for all
-            if pictures is not None:
-                pictures = tuple(map(int, pictures))
-                if not pictures or len(set(pictures) & set(range(count))) < len(pictures):
-                    raise StateError(f"the saved prompts are for pictures {pictures!s:.40}")
-            target = Target(str(entry["name"]), Prompt(**fields), (), pictures)
+            # Absent where all pictures are asked it.
+            pictures = tuple(map(int, entry.get("pictures", range(count))))
+            if not pictures or len(set(pictures) & set(range(count))) < len(pictures):
+                raise StateError(f"the saved prompts are for pictures {pictures!s:.40}")
             embeddings = []
             for index, guide in enumerate(models.guides):
-                embedding = state.tensors[f"{number}/{_key(target)}/{index}"]
+                embedding = state.tensors[f"{number}/{_key(entry)}/{index}"]
                 if embedding.shape != (1, guide.perceptor.embed_dim):
                     raise StateError(
                         f"the saved embedding has shape {tuple(embedding.shape)}; "
@@ -288,16 +288,17 @@ def unpack_stages(state: SessionState, models: Models, count: int) -> tuple[Stag
             sure = tuple(map(float, entry.get("confidences", [1.0] * len(embeddings))))
             if len(sure) != len(embeddings) or not all(0 <= c <= 1 for c in sure):
                 raise StateError(f"the saved confidences are {sure!s:.60}")
-            targets.append(
-                dataclasses.replace(target, embeddings=tuple(embeddings), confidences=sure)
-            )
-        stages.append(StagePlan(int(described["steps"]), tuple(targets)))
+            target = Target(str(entry["name"]), Prompt(**fields), tuple(embeddings), sure)
+            for picture in pictures:
+                columns[picture].append(target)
+        stages.append(StagePlan.of_columns(int(described["steps"]), columns))
     return tuple(stages)
 
 
-def _key(target: Target) -> str:
+def _key(entry: Mapping[str, Any]) -> str:
     """Where its tensors are: targets of different pictures have the same name."""
-    return target.name if target.pictures is None else f"{target.name}/of-{target.pictures[0]}"
+    name = str(entry["name"])
+    return f"{name}/of-{entry['pictures'][0]}" if "pictures" in entry else name
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,13 +1,20 @@
-"""Prompts after encoding: what the losses compare cutouts with."""
+"""What a stage asks of each picture: a table of encoded prompts.
+
+A row is a loss ("prompt/0", "image/0"), a column a picture of the batch, a cell the prompt that the
+picture is asked under that name. What a step needs of it are numbers: weights, stops and
+confidences (T,B), embeddings (T,B,D); a weight of 0 is what is not asked.
+"""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -15,46 +22,22 @@ from torch import Tensor
 
 from gouache import halting
 from gouache.engine.schedule import steps_per_stage
-from gouache.engine.words import check_words, listed
+from gouache.engine.words import CANCELS, SILENT, check_words, confidence, embed_texts, listed
 from gouache.errors import PromptError
 from gouache.inputs import base_name, file_sha256
 from gouache.networks.models import Models
 from gouache.ops.images import load_image, to_tensor
-from gouache.prompts import (
-    MAX_NUMBER,
-    Prompt,
-    Stage,
-    one_line,
-    parse_each,
-    parse_image_prompt,
-    parse_noise_prompt,
-    parse_prompts,
-)
-from gouache.protocols import Perceptor, SelfAware
+from gouache.prompts import MAX_NUMBER, Prompt, one_line
+from gouache.protocols import Perceptor
 from gouache.settings.config import PaintConfig
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-# Averaging over phrasings removes what a wording adds to a meaning (CLIP, section 3.1.4).
-TEMPLATES = (
-    "{}",
-    "a picture of {}",
-    "a photo of {}",
-    "an image of {}",
-    "a drawing of {}",
-    "a painting of {}",
-    "an illustration of {}",
-)
 IMAGE_PROMPT_SIDE = 512  # longer sides are reduced first: no perceptor sees more in a whole picture
-SILENT = 0.1  # a guide that knows so little of a prompt is said not to know it
 SHOWN = 3  # unknown prompts that a note tells by themselves
-CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
 _NAMES = {"text": "prompt", "image": "image", "noise": "noise"}
 
 
-Cache: TypeAlias = dict[Prompt, tuple[Prompt, tuple[Tensor, ...], tuple[float, ...]]]
-"""A prompt as it is asked -> as it is told, each guide's embedding (1,D) and confidence."""
+Encoded: TypeAlias = tuple[Prompt, tuple[Tensor, ...], tuple[float, ...]]
+"""A prompt as records tell it, and each guide's embedding (1,D) and confidence."""
 
 
 class UnknownPromptWarning(UserWarning):
@@ -63,18 +46,17 @@ class UnknownPromptWarning(UserWarning):
     all_differ = True  # one tells nothing of other prompts: all are worth showing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
-    """One encoded prompt. `name` is that of its loss, numbered per kind: "prompt/0", "image/0".
+    """An encoded prompt. `name` is that of its loss, numbered per kind: "prompt/0", "image/0".
 
-    `pictures` are those of the batch that are asked it, None for all. Each picture numbers its own:
-    targets of different pictures share a name, those of one picture never do.
+    Each picture numbers its own. Pictures that are asked the same under the same name have the same
+    object in their cells.
     """
 
     name: str
     prompt: Prompt
     embeddings: tuple[Tensor, ...] = field(repr=False)  # one (1,D) per guide
-    pictures: tuple[int, ...] | None = None
     # How much each guide knows of the prompt, in [0,1]; all there is to know where none are given.
     confidences: tuple[float, ...] = ()
 
@@ -82,62 +64,94 @@ class Target:
         """What the share of the guide of that number in this prompt is multiplied by."""
         return self.confidences[guide] if self.confidences else 1.0
 
-    def is_for(self, picture: int) -> bool:
-        return self.pictures is None or picture in self.pictures
+
+Rows: TypeAlias = Mapping[str, tuple[Target | None, ...]]
+"""The name of a loss -> what each picture of the batch is asked by it, None for nothing."""
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What is asked for how many steps."""
+    """What is asked for how many steps: T rows in the order of their losses, B columns."""
 
     steps: int
-    targets: tuple[Target, ...]
+    rows: Rows
+
+    @classmethod
+    def of_columns(cls, steps: int, columns: Sequence[Sequence[Target]]) -> StagePlan:
+        """From what each picture is asked; a name stands behind all that any asks before it."""
+        places: dict[str, int] = {}
+        for own in columns:
+            for place, target in enumerate(own):
+                places[target.name] = max(place, places.get(target.name, 0))
+        named = [{target.name: target for target in own} for own in columns]
+        names = sorted(places, key=places.__getitem__)
+        return cls(steps, {name: tuple(own.get(name) for own in named) for name in names})
+
+    @cached_property
+    def columns(self) -> tuple[tuple[Target, ...], ...]:
+        """What each picture is asked; equal columns are of the same objects."""
+        return tuple(
+            tuple(target for target in column if target is not None)
+            for column in zip(*self.rows.values(), strict=True)
+        )
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All that any picture is asked, each once, row by row."""
+        return tuple(dict.fromkeys(t for row in self.rows.values() for t in row if t is not None))
 
     def of(self, picture: int) -> StagePlan:
-        """What one picture of the batch is asked, as a plan for it alone."""
-        own = (replace(t, pictures=None) for t in self.targets if t.is_for(picture))
-        return StagePlan(self.steps, tuple(own))
+        """The column of one picture, as a plan for it alone."""
+        own = {name: (row[picture],) for name, row in self.rows.items() if row[picture] is not None}
+        return StagePlan(self.steps, own)
 
-    def repeated(self, count: int, times: int) -> StagePlan:
-        """The plan for a batch of `count` pictures `times` over, one set after the other."""
-        starts = range(0, count * times, count)
-        targets = (
-            t
-            if t.pictures is None
-            else replace(t, pictures=tuple(start + k for start in starts for k in t.pictures))
-            for t in self.targets
-        )
-        return StagePlan(self.steps, tuple(targets))
+    def repeated(self, times: int) -> StagePlan:
+        """The plan for the batch `times` over, one set after the other."""
+        return StagePlan(self.steps, {name: row * times for name, row in self.rows.items()})
 
+    def added_up(self) -> StagePlan:
+        """Each picture is asked one thing: see `add_up`."""
+        sums = {own: add_up(own) for own in dict.fromkeys(self.columns)}
+        return StagePlan.of_columns(self.steps, [sums[own] for own in self.columns])
 
-def parse_stages(config: PaintConfig) -> tuple[tuple[Stage, ...], ...]:
-    """Of each stage all prompts of each picture; where those are fewer they are taken in turn.
+    @cached_property
+    def weights(self) -> Tensor:
+        """(T,B), float64; 0 is not asked."""
+        return self.numbers(lambda target: target.prompt.weight)
 
-    Image and noise prompts hold for every picture in every stage. Nothing to ask for, and every
-    mistake in a prompt, raise `PromptError`.
-    """
-    lasting = (
-        *map(parse_image_prompt, config.image_prompts),
-        *map(parse_noise_prompt, config.noise_prompts),
-    )
-    if config.prompts:
-        each = parse_each(config.prompts)
-    elif lasting and not config.prompt.strip():
-        return ((lasting,),)
-    else:
-        each = (parse_prompts(config.prompt),)
-    return tuple(tuple((*own, *lasting) for own in stage) for stage in zip(*each, strict=True))
+    @cached_property
+    def stops(self) -> Tensor:
+        """(T,B), float64; -inf is none."""
+        return self.numbers(lambda target: target.prompt.stop, -math.inf)
+
+    def confidences(self, guide: int) -> Tensor:
+        """(T,B) in [0,1], float64."""
+        return self.numbers(lambda target: target.confidence(guide))
+
+    def embeddings(self, guide: int) -> Tensor:
+        """(T,B,D) unit vectors, zero where nothing is asked."""
+        nothing = torch.zeros_like(self.targets[0].embeddings[guide])
+        rows = [
+            torch.cat([nothing if t is None else t.embeddings[guide] for t in row])
+            for row in self.rows.values()
+        ]
+        return torch.stack(rows)
+
+    def numbers(self, of: Callable[[Target], float], nothing: float = 0.0) -> Tensor:
+        """(T,B), float64: one of each cell, `nothing` where nothing is asked."""
+        rows = [[nothing if t is None else of(t) for t in row] for row in self.rows.values()]
+        return torch.tensor(rows, dtype=torch.float64)
 
 
 def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
-    """Parses and encodes all that is asked.
+    """Encodes all that is asked.
 
     A number of steps per stage that does not match the stages raises `ConfigError`.
     """
-    stages = parse_stages(config)
+    stages = config.stages
     steps = steps_per_stage(config.steps, len(stages))
     _check(models, [prompt for stage in stages for own in stage for prompt in own])
-    cache: Cache = {}  # what lasts is encoded once
+    cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
     plans = []
     for number, stage in zip(steps, stages, strict=True):
         asked = [stage[picture % len(stage)] for picture in range(config.count)]
@@ -150,57 +164,42 @@ def encode_prompts(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: Cache | None = None,
-) -> tuple[Target, ...]:
-    """The prompts of each picture of the batch -> targets, the first of every picture first.
+    cache: dict[Prompt, Encoded] | None = None,
+) -> Rows:
+    """The prompts of each picture of the batch -> the rows of a stage.
 
-    What pictures are asked by the same words under the same name is one target. `cache` keeps
-    embeddings from one call to the next. Of a picture's file the targets know name and sum. Words
-    that the guides do not know: see `check_words`.
+    `cache` keeps what is encoded from one call to the next. Of a picture's file the targets know
+    name and sum. Words that the guides do not know: see `check_words`.
     """
     cache = {} if cache is None else cache
     new = [prompt for own in asked for prompt in own if prompt not in cache]
     _check(models, new)
-    targets = _encode_all(asked, config, models, cache)
+    rows = _encode_all(asked, config, models, cache)
     _tell_unknown(new, cache, models)
-    return targets
+    return rows
 
 
 def _encode_all(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
     models: Models,
-    cache: Cache,
-) -> tuple[Target, ...]:
-    askers: dict[tuple[str, Prompt], list[int]] = {}
-    places: Counter[tuple[str, Prompt]] = Counter()
-    for picture, prompts in enumerate(asked):
+    cache: dict[Prompt, Encoded],
+) -> Rows:
+    targets: dict[tuple[str, Prompt], Target] = {}
+    columns = []
+    for prompts in asked:
         counts: Counter[str] = Counter()
-        for place, prompt in enumerate(prompts):
+        own = []
+        for prompt in prompts:
+            if prompt not in cache:
+                halting.check()
+                cache[prompt] = _encode(prompt, config, models)
             kind = _NAMES[prompt.kind]
             key = f"{kind}/{counts[kind]}", prompt
-            askers.setdefault(key, []).append(picture)
-            places[key] = max(places[key], place)  # what lasts stays behind each picture's own
+            own.append(targets.setdefault(key, Target(key[0], *cache[prompt])))
             counts[kind] += 1
-    targets = []
-    for key in sorted(askers, key=places.__getitem__):
-        (name, prompt), pictures = key, askers[key]
-        if prompt not in cache:
-            halting.check()
-            image, named = None, prompt
-            if prompt.kind == "image":
-                image = load_image(Path(prompt.path))
-                sha256 = file_sha256(prompt.path)
-                named = replace(prompt, path=base_name(prompt.path), sha256=sha256)
-            found = [
-                _encode(prompt, guide.perceptor, image, config, models) for guide in models.guides
-            ]
-            sure = tuple(confidence for _, confidence in found)
-            cache[prompt] = named, tuple(embedding for embedding, _ in found), sure
-        whose = None if len(pictures) == len(asked) else tuple(pictures)
-        named, embeddings, sure = cache[prompt]
-        targets.append(Target(name, named, embeddings, whose, sure))
-    return tuple(targets)
+        columns.append(own)
+    return StagePlan.of_columns(0, columns).rows
 
 
 def _check(models: Models, prompts: Sequence[Prompt]) -> None:
@@ -209,32 +208,9 @@ def _check(models: Models, prompts: Sequence[Prompt]) -> None:
     check_words(asked, [guide.perceptor for guide in models.guides])
 
 
-def groups(
-    targets: Sequence[Target], count: int
-) -> list[tuple[tuple[int, ...] | None, tuple[Target, ...]]]:
-    """Which of `count` pictures are asked the same, and what that is; None for all pictures."""
-    if all(target.pictures is None for target in targets):
-        return [(None, tuple(targets))]
-    found: dict[tuple[int, ...], list[int]] = {}
-    for picture in range(count):
-        own = tuple(n for n, target in enumerate(targets) if target.is_for(picture))
-        found.setdefault(own, []).append(picture)
-    return [(tuple(whose), tuple(targets[n] for n in own)) for own, whose in found.items()]
-
-
-def unasked(stages: Sequence[StagePlan], count: int) -> list[int]:
-    """Pictures that are asked nothing in some stage, where others are."""
-    return [
-        picture
-        for stage in stages
-        for whose, own in groups(stage.targets, count)
-        for picture in whose or ()
-        if not any(target.prompt.weight for target in own)
-    ]
-
-
-def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
-    """Targets -> one, "prompt/sum", towards the mean of their directions (paper, appendix H.1).
+def add_up(asked: Sequence[Target]) -> tuple[Target, ...]:
+    """What one picture is asked -> one, "prompt/sum", towards the mean of the directions (paper,
+    appendix H.1).
 
     Each direction counts by its weight, and negative weights subtract. The sum weighs as much as
     all that is wished for. Where nothing is wished for, it pushes away from the mean instead, with
@@ -242,7 +218,7 @@ def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
     prompt without a stop means none; stops of what is subtracted are not used. A lone target stays
     as it is, and those of weight 0 drop out. Raises `PromptError` where directions cancel out.
     """
-    asked = [target for target in targets if target.prompt.weight]
+    asked = [target for target in asked if target.prompt.weight]
     if len(asked) < 2:
         return tuple(asked)
     wished = [target for target in asked if target.prompt.weight > 0]
@@ -269,45 +245,41 @@ def add_up(targets: Sequence[Target]) -> tuple[Target, ...]:
         sum(abs(t.prompt.weight) * t.confidence(number) for t in leading) / weight
         for number in range(len(embeddings))
     )
-    return (Target("prompt/sum", summed, tuple(embeddings), None, sure),)
+    return (Target("prompt/sum", summed, tuple(embeddings), sure),)
 
 
-@torch.no_grad()
-def _encode(
-    prompt: Prompt, perceptor: Perceptor, image: Image | None, config: PaintConfig, models: Models
-) -> tuple[Tensor, float]:  # (1,D), and the confidence in it
-    sure = 1.0
-    if image is not None:
-        small = image.copy()
+def _encode(prompt: Prompt, config: PaintConfig, models: Models) -> Encoded:
+    guides = [guide.perceptor for guide in models.guides]
+    sure = (1.0,) * len(guides)
+    if prompt.kind == "image":
+        small = load_image(Path(prompt.path))
+        prompt = replace(prompt, path=base_name(prompt.path), sha256=file_sha256(prompt.path))
         small.thumbnail((IMAGE_PROMPT_SIDE, IMAGE_PROMPT_SIDE))
         pixels = to_tensor(small)
-        embeddings = models.embed_calm(perceptor, pixels, config.cutouts)[:, 0]
+        found = [_mean(models.embed_calm(guide, pixels, config.cutouts)[:, 0]) for guide in guides]
     elif prompt.kind == "noise":
-        rng = torch.Generator().manual_seed(prompt.seed)
-        embeddings = torch.randn(1, perceptor.embed_dim, generator=rng)
+        found = [_noise(prompt.seed, guide) for guide in guides]
     else:
         if not prompt.text.strip():
             raise PromptError("a prompt has no words; write what to paint", prompt.text)
-        told = phrasings(prompt.text) if config.guidance.templates else [prompt.text]
-        embeddings = perceptor.embed_text(told)
-        sure = confidence(told, perceptor)
-    return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1).to(models.device), sure
+        many = config.guidance.templates
+        found = [embed_texts([prompt.text], guide, templates=many) for guide in guides]
+        sure = tuple(confidence(prompt.text, guide, templates=many) for guide in guides)
+    return prompt, tuple(embedding.to(models.device) for embedding in found), sure
 
 
-def phrasings(text: str) -> list[str]:
-    """The ways in which a perceptor is told a text."""
-    return [template.replace("{}", text) for template in TEMPLATES]
+def _mean(embeddings: Tensor) -> Tensor:  # (N,D) -> (1,D)
+    return F.normalize(embeddings.float().mean(0, keepdim=True), dim=-1)
 
 
-@torch.no_grad()
-def confidence(told: Sequence[str], perceptor: Perceptor) -> float:
-    """How much a perceptor knows of what is said in these ways, in [0,1]; 1 if it cannot tell."""
-    if not isinstance(perceptor, SelfAware):
-        return 1.0
-    return float(perceptor.confidence(told).float().mean())
+def _noise(seed: int, perceptor: Perceptor) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(1, perceptor.embed_dim, generator=rng), dim=-1)
 
 
-def _tell_unknown(prompts: Iterable[Prompt], cache: Cache, models: Models) -> None:
+def _tell_unknown(
+    prompts: Iterable[Prompt], cache: Mapping[Prompt, Encoded], models: Models
+) -> None:
     """Says once for all of them on which prompts a guide keeps silent, and who is left to guide."""
     names = [one_line(guide.perceptor.name, 60) for guide in models.guides]
     found: dict[tuple[bool, ...], dict[str, None]] = {}
@@ -332,17 +304,12 @@ def _tell_unknown(prompts: Iterable[Prompt], cache: Cache, models: Models) -> No
 
 
 __all__ = [
-    "TEMPLATES",
-    "Cache",
+    "Encoded",
+    "Rows",
     "StagePlan",
     "Target",
     "UnknownPromptWarning",
     "add_up",
-    "confidence",
     "encode_prompts",
-    "groups",
-    "parse_stages",
-    "phrasings",
     "plan_stages",
-    "unasked",
 ]

@@ -1,4 +1,9 @@
-"""Whether the guides know the words of a prompt. A perceptor may say so by `unknown_words`."""
+"""What guides are told, and what they know of it: texts to embeddings, for everybody.
+
+Whoever compares pictures with words takes its embeddings from here, so that prompts, masks and
+scores mean the same by the same words. A perceptor may say by `unknown_words` which words it does
+not know, and by `confidence` how much it knows of a text.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,78 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
-from gouache.errors import PromptError
-from gouache.prompts import one_line
-from gouache.protocols import Perceptor
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from gouache.errors import PromptError
+from gouache.prompts import one_line, parse_prompts
+from gouache.protocols import Perceptor, SelfAware
+
+# Averaging over phrasings removes what a wording adds to a meaning (CLIP, section 3.1.4).
+TEMPLATES = (
+    "{}",
+    "a picture of {}",
+    "a photo of {}",
+    "an image of {}",
+    "a drawing of {}",
+    "a painting of {}",
+    "an illustration of {}",
+)
+SILENT = 0.1  # a guide that knows so little of a prompt is said not to know it
 SHOWN = 8  # unknown words that a note tells by themselves
+CANCELS = 1e-4  # a sum shorter than this share of its weights points nowhere
+_AT_ONCE = 256  # texts that are embedded together
 
 
 class UnknownWordsWarning(UserWarning):
     """A guide does not know some words of a prompt."""
 
     all_differ = True  # one tells nothing of the words of another: all are worth showing
+
+
+@torch.no_grad()
+def embed_texts(texts: Sequence[str], perceptor: Perceptor, *, templates: bool = False) -> Tensor:
+    """Texts -> (len(texts),D) unit vectors, float32, where the perceptor has them. No gradient.
+
+    With `templates` each is the mean of the text's `phrasings`.
+    """
+    if not texts:
+        return torch.zeros(0, perceptor.embed_dim)
+    if templates:
+        each = [perceptor.embed_text(phrasings(text)).float().mean(0) for text in texts]
+        return F.normalize(torch.stack(each), dim=-1)
+    groups = [texts[first : first + _AT_ONCE] for first in range(0, len(texts), _AT_ONCE)]
+    return F.normalize(torch.cat([perceptor.embed_text(g).float() for g in groups]), dim=-1)
+
+
+def embed_prompt(line: str, perceptor: Perceptor, *, templates: bool = False) -> Tensor:
+    """What a prompt leads to, (1,D): its last stage's parts, added up by their weights.
+
+    `line` follows the grammar of `gouache.prompts`. Raises `PromptError`, also for parts that
+    cancel each other out.
+    """
+    parts = parse_prompts(line)[-1]
+    told = embed_texts([part.text for part in parts], perceptor, templates=templates)
+    weights = torch.tensor([part.weight for part in parts], device=told.device)
+    total = (weights[:, None] * told).sum(0, keepdim=True)
+    if float(total.norm()) < CANCELS * max(float(weights.abs().sum()), 1e-9):
+        raise PromptError("the parts of the prompt cancel each other out; change a weight", line)
+    return F.normalize(total, dim=-1)
+
+
+def phrasings(text: str) -> list[str]:
+    """The ways in which a perceptor is told a text."""
+    return [template.replace("{}", text) for template in TEMPLATES]
+
+
+@torch.no_grad()
+def confidence(text: str, perceptor: Perceptor, *, templates: bool = False) -> float:
+    """How much a perceptor knows of a text, in [0,1]; 1 if it cannot tell."""
+    if not isinstance(perceptor, SelfAware):
+        return 1.0
+    told = phrasings(text) if templates else [text]
+    return float(perceptor.confidence(told).float().mean())
 
 
 def check_words(texts: Iterable[str], perceptors: Sequence[Perceptor]) -> None:
@@ -69,4 +135,15 @@ def listed(texts: Sequence[str], what: str = "words", most: int = SHOWN, width: 
     return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more {what}"
 
 
-__all__ = ["UnknownWordsWarning", "check_words", "listed"]
+__all__ = [
+    "CANCELS",
+    "SILENT",
+    "TEMPLATES",
+    "UnknownWordsWarning",
+    "check_words",
+    "confidence",
+    "embed_prompt",
+    "embed_texts",
+    "listed",
+    "phrasings",
+]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gouache import cutouts
+from gouache.engine.words import embed_prompt
 from gouache.networks.devices import in_precision
 from gouache.ops.images import to_tensor
 from gouache.protocols import Perceptor
@@ -26,7 +27,9 @@ def similarity(
     device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> float:
-    """Cosine of the whole picture, its aspect kept, with a text: in [-1,1], higher fits better.
+    """Cosine of the whole picture, its aspect kept, with a prompt: in [-1,1], higher fits better.
+
+    Of a prompt of several parts, with what they add up to (`gouache.engine.words.embed_prompt`).
 
     `dtype` is the half precision that the perceptor was prepared for, if it was.
     """
@@ -36,8 +39,8 @@ def similarity(
     views = cutouts.apply(pixels, params, perceptor.image_size)
     with in_precision(device, dtype):
         seen = perceptor.embed_image(views)
-    told = perceptor.embed_text([text]).to(seen.device)
-    return float((seen.float() * told.float()).sum())
+    told = embed_prompt(text, perceptor).to(seen.device)
+    return float((seen.float() * told).sum())
 
 
 __all__ = ["similarity"]

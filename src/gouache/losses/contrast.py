@@ -60,9 +60,9 @@ def _synonyms(bank: Tensor, wanted: Tensor, synonym: float) -> Tensor:  # (K,)
 class ContrastLoss:
     """`weight * mean(-log softmax(scale * [e.embedding, e.rivals]))` of the first, over cutouts e.
 
-    `embedding` is (1,D) or (B,D), `rivals` (R,D). Cutouts for which the prompt's own loss has
-    reached `stop` give no gradient here either, or the stop would not hold. `pictures` as for
-    `PromptLoss`; `absent` (P,R), or (B,R) without it, is true for the rows of `rivals` that are
+    `rivals` is (R,D); embedding, weight, stop and pictures are as for `PromptLoss`. Cutouts for
+    which the prompt's own loss has reached `stop` give no gradient here either, or the stop would
+    not hold. `absent` (P,R), or (B,R) without `pictures`, is true for the rows of `rivals` that are
     rivals of other pictures only.
     """
 
@@ -71,9 +71,9 @@ class ContrastLoss:
     name: str
     embedding: Tensor = field(repr=False)
     rivals: Tensor = field(repr=False)
-    weight: float = 1.0
+    weight: float | Tensor = 1.0
     scale: float = 20.0
-    stop: float = -math.inf
+    stop: float | Tensor = -math.inf
     pictures: Tensor | None = field(default=None, repr=False)
     absent: Tensor | None = field(default=None, repr=False)
 
@@ -86,7 +86,7 @@ class ContrastLoss:
             others = others.masked_fill(self.absent, -math.inf)
         scores = self.scale * torch.cat([target, others], -1)
         surprise = torch.logsumexp(scores, -1) - scores[..., 0]  # (N,P)
-        if self.stop > -math.inf:
+        if isinstance(self.stop, Tensor) or self.stop > -math.inf:
             with torch.no_grad():
                 reached = spherical_distance(seen, self.embedding) <= self.stop
             surprise = stopped(surprise, reached)

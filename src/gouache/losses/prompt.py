@@ -45,25 +45,26 @@ class PromptLoss:
 
     A negative weight pushes the picture away. The gradient is that of `max(d * sign(weight), stop)`
     for each cutout, so one that is near enough (or, with a negative weight, far enough) rests.
-    `embedding` is (1,D), or (B,D) with a prompt of its own for each picture. With `pictures`, the
-    indices (P,) of those of the batch that are asked this, it is (1,D) or (P,D), and the value of
-    all other pictures is 0.
+    `embedding` is (1,D), or (B,D) with a prompt of its own for each picture; weight and stop are
+    numbers for all of them, or (B,). With `pictures`, the indices (P,) of those of the batch that
+    are asked this, these are (1,D) or (P,D), and (P,); the value of all other pictures is 0.
     """
 
     scope: ClassVar[str] = "cutouts"
 
     name: str
     embedding: Tensor = field(repr=False)
-    weight: float = 1.0
-    stop: float = -math.inf
+    weight: float | Tensor = 1.0
+    stop: float | Tensor = -math.inf
     pictures: Tensor | None = field(default=None, repr=False)
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
         seen = columns(context.embeddings, self.pictures)
         signed = spherical_distance(seen, self.embedding)  # (N,P)
-        signed = signed * math.copysign(1.0, self.weight)
-        value = abs(self.weight) * stopped(signed, signed <= self.stop).mean(0)
+        weight = torch.as_tensor(self.weight, device=signed.device)
+        signed = torch.where(weight < 0, -signed, signed)
+        value = weight.abs() * stopped(signed, signed <= self.stop).mean(0)
         return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 

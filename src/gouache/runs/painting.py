@@ -17,7 +17,7 @@ from gouache.errors import ConfigError
 from gouache.networks.models import Guide, names_of
 from gouache.ops.images import encode, together
 from gouache.output.png import save_picture
-from gouache.protocols import Generator, Perceptor
+from gouache.protocols import Generator, Loss, Perceptor
 from gouache.runs.drive import History, Run, drive
 from gouache.settings.config import PaintConfig, make_config
 
@@ -89,6 +89,7 @@ def paint(
     generator: str | Generator | None = None,
     perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None = None,
     init_image: str | os.PathLike[str] | Image | Tensor = "",
+    losses: str | Sequence[str | Loss] = (),
     **settings: Any,
 ) -> Painting:
     """Paints `prompt` to the end: `paint("a lighthouse at dusk", seed=7).save("lighthouse.png")`.
@@ -96,9 +97,9 @@ def paint(
     Several prompts are one picture each, painted together; with `count` the pictures take them in
     turn.
     `settings` are those of `PaintConfig` and its sections by their own names. Models may be names
-    or objects, of perceptors also a list of either, and the init image a path, a PIL image or a
-    tensor. Everything that can be wrong raises a `GouacheError` with one line. For previews, edits
-    or a stop in between, iterate over a `Session`.
+    or objects, of perceptors also a list of either, as may further losses; the init image may be a
+    path, a PIL image or a tensor. Everything that can be wrong raises a `GouacheError` with one
+    line. For previews, edits or a stop in between, iterate over a `Session`.
     """
     if isinstance(generator, str):
         settings["generator"], generator = generator, None
@@ -110,14 +111,15 @@ def paint(
         start = None
     else:
         start = init_image
-    if isinstance(prompt, str):
-        settings["prompt"] = prompt
-    elif settings.get("prompts"):
-        raise ConfigError("prompts are given twice; once is enough")
-    else:
-        settings["prompts"] = tuple(prompt)
+    settings["prompt"] = prompt if isinstance(prompt, str) else tuple(prompt)
+    losses = [losses] if isinstance(losses, str) else losses
+    if named := [loss for loss in losses if isinstance(loss, str)]:
+        settings["losses"] = named
+    given = [loss for loss in losses if not isinstance(loss, str)]
     config = make_config(preset, **settings)
-    session = Session.build(config, generator=generator, perceptor=guides, init_image=start)
+    session = Session.build(
+        config, generator=generator, perceptor=guides, init_image=start, losses=given
+    )
     return painted(Run(session))
 
 

@@ -133,7 +133,7 @@ def _said_elsewhere(path: Path, meta: dict[str, Any]) -> Collection[str]:
     """Settings that a run may have got otherwise than by settings.json."""
     found: list[str] = []
     if any(edit.get("edit") == "prompts" for edit in meta["edits"]):
-        found += ["prompt", "prompts"]  # other words were given on the way
+        found.append("prompt")  # other words were given on the way
     if (path / _OF_THE_STUDIO).exists():
         found.append("init_image")  # chosen in the page
     return found

@@ -15,11 +15,12 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from gouache import html
 from gouache.errors import ConfigError
+from gouache.prompts import MAX_PROMPT_CHARS, Stage, parse_stages
 from gouache.registry import nearest
 from gouache.settings.presets import GUIDES, LATENT_DEFAULTS, PRESETS, preset_of
 from gouache.settings.sections import (
@@ -33,7 +34,6 @@ from gouache.settings.sections import setting as _setting
 
 MAX_SIDE = 8192
 MAX_PIXELS = 4096 * 4096
-MAX_PROMPT_CHARS = 20_000
 MAX_COUNT = 256
 COMPILE = ("auto", "on", "off")
 
@@ -42,9 +42,10 @@ COMPILE = ("auto", "on", "off")
 class PaintConfig:
     """All that decides a picture; `config.updated(steps=300)` is a changed copy."""
 
-    prompt: str = _setting("", "what to paint: 'text:weight:stop | text ^ next stage'")
-    prompts: tuple[str, ...] = _setting(
-        (), "prompts of the single pictures of a batch, in turn; instead of prompt"
+    prompt: tuple[str, ...] = _setting(
+        (),
+        "what to paint: 'text:weight:stop | text ^ next stage'; several are one picture each, in "
+        "turn",
     )
     image_prompts: tuple[str, ...] = _setting((), "pictures to resemble, PATH:WEIGHT:STOP")
     noise_prompts: tuple[str, ...] = _setting((), "random directions, SEED:WEIGHT:STOP")
@@ -75,6 +76,7 @@ class PaintConfig:
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", _listed(self.prompt))
         for setting in settings():
             _check(setting, setting.get(self))
         width, height = self.size
@@ -82,11 +84,9 @@ class PaintConfig:
             raise ConfigError(
                 f"size is {width}x{height}; at most {MAX_PIXELS:,} pixels are possible"
             )
-        if self.prompt and self.prompts:
-            raise ConfigError("both prompt and prompts are given; give one of them")
-        if self.count < len(self.prompts):
+        if self.count < len(self.prompt):
             raise ConfigError(
-                f"count is {self.count} and there are {len(self.prompts)} prompts, one picture "
+                f"count is {self.count} and there are {len(self.prompt)} prompts, one picture "
                 "each; leave count out, or raise it"
             )
 
@@ -95,21 +95,29 @@ class PaintConfig:
         """Name and weight of each perceptor."""
         return tuple(map(parse_perceptor, self.perceptor))
 
+    @cached_property
+    def stages(self) -> tuple[tuple[Stage, ...], ...]:
+        """What is asked, read once: of each stage all prompts of each picture, in turn.
+
+        `PromptError` for every mistake in them, also where there is nothing to ask for.
+        """
+        return parse_stages(self.prompt, self.image_prompts, self.noise_prompts)
+
     @property
     def title(self) -> str:
         """What is painted, in one line: the prompt, or those of the single pictures."""
-        return " / ".join(self.prompts) if self.prompts else self.prompt
+        return " / ".join(self.prompt)
 
     def prompt_of(self, picture: int) -> str:
         """The prompt of one picture of the batch."""
-        return self.prompts[picture % len(self.prompts)] if self.prompts else self.prompt
+        return self.prompt[picture % len(self.prompt)] if self.prompt else ""
 
     def updated(self, **values: Any) -> PaintConfig:
         """A copy with settings of any section replaced by their flat names."""
         known = {setting.name: setting for setting in settings()}
         top: dict[str, Any] = {}
         sections: dict[str, dict[str, Any]] = {}
-        for name, value in values.items():
+        for name, value in _one_prompt(values).items():
             if name not in known:
                 raise ConfigError(f"no setting is called {name!r}; {nearest(name, sorted(known))}")
             setting = known[name]
@@ -121,8 +129,12 @@ class PaintConfig:
         return dataclasses.replace(self, **top)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested mapping of lists, numbers and strings; `from_dict` reads it back."""
-        return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+        """Plain nested mapping of lists, numbers and strings; `from_dict` reads it back.
+
+        A single prompt is a string.
+        """
+        found = typing.cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+        return found if len(self.prompt) > 1 else found | {"prompt": self.title}
 
     def _repr_html_(self) -> str:
         given = [(item.name, item.get(self)) for item in settings()]
@@ -206,7 +218,7 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
                 flat[name] = inner
         else:
             flat[str(key)] = value
-    return flat
+    return _one_prompt(flat)
 
 
 def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
@@ -215,16 +227,17 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     "auto" takes the preset for the perceptors (`presets.preset_of`): "photo", the defaults, where
     `photo` guides with `pocket` or comes first, "pocket" where `pocket` comes first otherwise, else
     "paper". A latent with defaults of its own (`LATENT_DEFAULTS`) brings them. Without `count`,
-    `prompts` are one picture each.
+    several prompts are one picture each; `prompts` is another word for them.
     """
+    values = _one_prompt(values)
     if preset == "auto":
         preset = preset_of(_names(values.get("perceptor", PaintConfig.perceptor)))
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(
             f"no preset is called {preset!r}; {nearest(str(preset), sorted(PRESETS))}"
         )
-    if isinstance(values.get("prompts"), (list, tuple)) and values["prompts"]:
-        values = {**values, "count": values.get("count", len(values["prompts"]))}
+    if isinstance(values.get("prompt"), (list, tuple)) and values["prompt"]:
+        values = {**values, "count": values.get("count", len(values["prompt"]))}
     chosen = {**PRESETS[preset], **values}
     own = LATENT_DEFAULTS.get(str(chosen.get("latent", PaintConfig().latents.latent)), {})
     return PaintConfig().updated(**{**PRESETS[preset], **own, **values})
@@ -242,7 +255,12 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_perceptor(text: str) -> tuple[str, float]:
-    r"""Reads "NAME" or "NAME:WEIGHT"; raises `ConfigError`.
+    """Name and weight of a guide: see `parse_weighted`."""
+    return parse_weighted(text, "perceptor")
+
+
+def parse_weighted(text: str, kind: str) -> tuple[str, float]:
+    r"""Reads "NAME" or "NAME:WEIGHT"; raises `ConfigError` for a `kind` of that name.
 
     Names may hold colons ("open_clip:ViT-B-32/openai", `C:\clip.pt`): the weight is what follows
     the last one, if that is a number.
@@ -255,13 +273,13 @@ def parse_perceptor(text: str) -> tuple[str, float]:
     # "nan" and "inf" are words like others; digits that are no weight are a mistake.
     if math.isfinite(weight) and not 0 < weight <= 1e6:
         raise ConfigError(
-            f"the weight of the perceptor {name!r:.80} is {number.strip():.20}; expected a "
+            f"the weight of the {kind} {name!r:.80} is {number.strip():.20}; expected a "
             "positive number, at most 1000000"
         )
     if not math.isfinite(weight):
         name, weight = text, 1.0
     if not name.strip():
-        raise ConfigError(f"the perceptor is {text!r:.80}; expected NAME or NAME:WEIGHT")
+        raise ConfigError(f"the {kind} is {text!r:.80}; expected NAME or NAME:WEIGHT")
     return name.strip(), weight
 
 
@@ -281,6 +299,24 @@ def coerce_setting(setting: Setting, value: Any) -> Any:
     return _coerce(setting, value)
 
 
+def _one_prompt(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`prompts` as `prompt`: another word for several. Records of earlier versions have both, one
+    of them empty."""
+    found = dict(values)
+    several = found.pop("prompts", ())
+    if several and found.get("prompt"):
+        raise ConfigError("both prompt and prompts are given; give one of them")
+    return found | {"prompt": several} if several else found
+
+
+def _listed(prompt: Any) -> Any:
+    """One text is one prompt, and an empty one is none."""
+    if isinstance(prompt, list):
+        prompt = tuple(prompt)
+    one = (prompt,) if isinstance(prompt, str) else prompt
+    return () if one == ("",) else one
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -289,6 +325,8 @@ def _plain(value: Any) -> Any:
 
 def _coerce(setting: Setting, value: Any) -> Any:
     """Accepts what files and people write: lists for tuples, "128x96", one number of steps."""
+    if setting.name == "prompt":
+        return _listed(value)
     if setting.name == "size" and isinstance(value, (str, int)) and not isinstance(value, bool):
         return parse_size(str(value))
     if setting.name == "augment" and isinstance(value, str):
@@ -324,18 +362,20 @@ def _check(setting: Setting, value: Any) -> None:
     if name == "steps" and (not value or not all(1 <= number <= 1_000_000 for number in value)):
         got = ",".join(map(str, value)) or "empty"
         raise ConfigError(f"steps is {got}; every stage needs between 1 and 1000000 steps")
+    for item in value if name == "losses" else ():
+        parse_weighted(item, "loss")
     if name == "perceptor":
         names = [parse_perceptor(item)[0] for item in value]
         if not names:
             raise ConfigError("the list of perceptors is empty; give at least one")
         if twice := [item for item in names if names.count(item) > 1]:
             raise ConfigError(f"the perceptor {twice[0]!r:.80} is given twice; once is enough")
-    if name.endswith("prompts") and len(value) > MAX_COUNT:
-        kind = name.replace("_", " ")
+    if name.removesuffix("s").endswith("prompt") and len(value) > MAX_COUNT:
+        kind = name.removesuffix("s").replace("_", " ") + "s"
         raise ConfigError(f"{len(value)} {kind} are given; at most {MAX_COUNT} are possible")
-    for number, text in enumerate({"prompt": (value,), "prompts": value}.get(name, ()), 1):
+    for number, text in enumerate(value if name == "prompt" else (), 1):
         if len(text) > MAX_PROMPT_CHARS:
-            which = "the prompt" if name == "prompt" else f"prompt {number}"
+            which = "the prompt" if len(value) == 1 else f"prompt {number}"
             raise ConfigError(
                 f"{which} has {len(text):,} characters; at most {MAX_PROMPT_CHARS:,} are possible"
             )
@@ -383,7 +423,6 @@ __all__ = [
     "LATENT_DEFAULTS",
     "MAX_COUNT",
     "MAX_PIXELS",
-    "MAX_PROMPT_CHARS",
     "MAX_SIDE",
     "PRESETS",
     "CutoutConfig",
@@ -398,5 +437,6 @@ __all__ = [
     "make_config",
     "parse_perceptor",
     "parse_size",
+    "parse_weighted",
     "settings",
 ]

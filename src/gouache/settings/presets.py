@@ -56,6 +56,7 @@ _POCKET: dict[str, Any] = {
     "contrast_scale": 20.0,
     "templates": True,
     "tv_weight": 0.0,
+    "losses": (),
 }
 
 # What of a preset holds for pictures that are painted first as its guides alone would.

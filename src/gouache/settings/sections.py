@@ -157,3 +157,6 @@ class GuidanceConfig:
     )
     templates: bool = setting(True, "average each prompt over phrases such as 'a picture of {}'")
     tv_weight: float = setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
+    losses: tuple[str, ...] = setting(
+        (), "more losses, NAME or NAME:WEIGHT: tv, or those of installed packages"
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -24,6 +24,7 @@ from gouache.apps.printing import (
     stdout_failed,
 )
 from gouache.errors import ConfigError, GouacheError, PromptError
+from gouache.interrupts import catch_signals
 
 # typer carries its own copy of click in some versions and uses the installed one in others; the
 # base of its public `BadParameter` is the right class in both.
@@ -167,8 +168,7 @@ def _fail(message: str) -> int:
     return 2
 
 
-def entry() -> None:
+def entry() -> NoReturn:
     """What scripts call that were installed with earlier versions."""
-    from gouache.__main__ import entry as start
-
-    start()
+    catch_signals()
+    sys.exit(run())

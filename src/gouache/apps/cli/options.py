@@ -30,9 +30,10 @@ _SINGULAR = {
     "image_prompts": "image_prompt",
     "noise_prompts": "noise_prompt",
     "perceptor": "perceptor",
+    "losses": "loss",
 }
 # Given as positional arguments.
-_POSITIONAL = ("prompt", "prompts")
+_POSITIONAL = ("prompt",)
 
 
 def option_name(setting: Setting) -> str:

@@ -64,11 +64,9 @@ def paint(
     filed = values.pop("preset", preset)
     preset = filed if preset == "auto" else preset
     if words:
-        asked = split_prompts(words)
-        one = len(asked) == 1
-        values |= {"prompt": asked[0] if one else "", "prompts": [] if one else asked}
+        values["prompt"] = split_prompts(words)
     settings = make_config(preset, **values)
-    check_prompts(settings)
+    settings.stages  # mistakes are told before torch is imported  # noqa: B018
     if dry_run:
         from gouache.apps.settings_file import settings_text
 
@@ -133,7 +131,7 @@ def replay(
     named = Named(init_image, image_prompt or [], generator, perceptor or [], source, mask)
     settings, index, plan = replay_settings(metadata, picture, named)
     try:
-        check_prompts(settings)
+        settings.stages  # noqa: B018
     except PromptError as error:
         raise unusable(metadata, picture, str(error)) from None
     name = settings.title if index is None else settings.prompt_of(index)
@@ -178,20 +176,6 @@ def split_prompts(words: Sequence[str]) -> list[str]:
     if any(not word or any(char.isspace() for char in word) for word in words):
         return list(words)
     return [" ".join(words)]
-
-
-def check_prompts(settings: PaintConfig) -> None:
-    """Finds mistakes in prompts and files before torch is imported: answers come at once."""
-    from gouache.prompts import parse_each, parse_image_prompt, parse_noise_prompt, parse_prompts
-
-    for text in settings.image_prompts:
-        parse_image_prompt(text)
-    for text in settings.noise_prompts:
-        parse_noise_prompt(text)
-    if settings.prompts:
-        parse_each(settings.prompts)
-    elif settings.prompt.strip() or not (settings.image_prompts or settings.noise_prompts):
-        parse_prompts(settings.prompt)
 
 
 def read_config_file(path: Path | None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
     plain = PaintConfig()
     always = ("size", "steps", "seed", "count")
     for setting in settings():
-        if setting.name not in flat or setting.name in ("prompt", "prompts"):
+        if setting.name not in flat or setting.name == "prompt":
             continue
         value = flat[setting.name]
         default = setting.get(plain)
@@ -90,7 +90,7 @@ def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _prompts(metadata: Mapping[str, Any], flat: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The picture's own prompt; of a grid all of them."""
-    prompts = flat.get("prompts") or [flat.get("prompt", "")]
+    prompts = flat.get("prompts") or flat.get("prompt", "")
     prompts = prompts if isinstance(prompts, list) else [prompts]
     picture = metadata.get("picture")
     if picture is None:

@@ -10,7 +10,7 @@ import torch
 
 from gouache.apps.studio.runs import Run
 from gouache.engine import Session
-from gouache.engine.targets import encode_prompts, parse_stages
+from gouache.engine.targets import StagePlan, encode_prompts
 from gouache.engine.terms import guide_terms
 from gouache.errors import ConfigError, PromptError
 from gouache.networks.devices import autocast_dtype, resolve_device
@@ -23,7 +23,7 @@ _NOTHING = "every prompt has weight 0, so there is nothing to paint; raise one"
 
 def check_asked(config: PaintConfig) -> None:
     """Raises the error that painting `config` would, as far as its words tell without models."""
-    for stage in parse_stages(config):
+    for stage in config.stages:
         for own in stage:
             _require_weight(own)
 
@@ -46,7 +46,8 @@ def check_words(run: Run, text: str) -> None:
     dtype = autocast_dtype(config.precision, device)
     guides = load_guides(config.guides, device, dtype or torch.float32)  # those that paint it
     models = Models(cast(Any, None), guides, device, None)  # words ask no generator
-    guide_terms(encode_prompts([asked], config, models), guides, config)
+    rows = encode_prompts([asked], config, models)
+    guide_terms(StagePlan(1, rows), guides, config)
 
 
 def with_words(prompt: str, stage: int, words: str) -> str:

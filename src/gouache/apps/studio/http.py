@@ -226,8 +226,8 @@ class Interface:
     async def settings(self, request: Request) -> Response:
         """The settings as a file: what `--config` of the command line reads."""
         run = self._run(request)
-        document = {"prompt": run.config.prompt, **flat_settings(run.config)}
-        headers = {"content-disposition": f'attachment; filename="{slug(run.config.prompt)}.json"'}
+        document = {"prompt": run.config.title, **flat_settings(run.config)}
+        headers = {"content-disposition": f'attachment; filename="{slug(run.config.title)}.json"'}
         return JSONResponse(document, headers=headers)
 
     async def film(self, request: Request) -> Response:
@@ -243,7 +243,7 @@ class Interface:
             raise NotFoundError("that is not painted yet")
         return FileResponse(
             path,
-            filename=f"{slug(run.config.prompt)}.{kind}",
+            filename=f"{slug(run.config.title)}.{kind}",
             content_disposition_type="inline",
         )
 

@@ -20,7 +20,7 @@ _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a r
 # Settings that name files, or that only the owner of the machine decides.
 _NOT_SET = {
     *("prompt", "prompts", "image_prompts", "init_image", "count"),
-    *("device", "precision", "compile"),
+    *("device", "precision", "compile", "losses"),
 }
 _KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent")
 _EDIT_KEYS = ("replace", "from", "mask", "settings")

@@ -122,8 +122,8 @@ class Painter:
     def _keep(self, run: Run, painting: Driven, picture: Image.Image) -> bytes:
         """Writes the run's picture; what is shown of it."""
         record = painting.record(0)
-        record["prompt"] = run.config.prompt  # the words may have been changed on the way
-        save_picture(picture, run.picture_path, record, run.config.prompt)
+        record["prompt"] = run.config.title  # the words may have been changed on the way
+        save_picture(picture, run.picture_path, record, run.config.title)
         return encode(picture, "JPEG")
 
     def _opened(self, run: Run) -> bool:
@@ -197,11 +197,11 @@ class Painter:
             session.set_image(above, changed)
             self._node(run, "drawn", above)
             run.changed(frame=encode(above, "JPEG"))
-        if words is not None and words != run.config.prompt:
+        if words is not None and words != run.config.title:
             self._ask(run, session, words)
         if drawings or words is not None:
             self._save(run, session, folder)
-            _tell_prompt(folder, run.config.prompt)
+            _tell_prompt(folder, run.config.title)
             with run.lock:
                 run.prompt = None
                 run.drawings = [path for path in run.drawings if path not in drawings]
@@ -218,14 +218,14 @@ class Painter:
             with self._lock:
                 run.changed(error=str(error), wish=run.wish or "pause")
             return
-        prompt = with_words(run.config.prompt, session.stage, words)
+        prompt = with_words(run.config.title, session.stage, words)
         with run.lock:
             run.config = run.config.updated(prompt=prompt)
         self._node(run, "prompt", to_pil(session.picture()[0]), words)
 
     def _save(self, run: Run, session: Session, folder: RunFolder) -> None:
         picture = to_pil(session.picture()[0])
-        folder.save_step(session.step_index, [picture], None, [run.config.prompt])
+        folder.save_step(session.step_index, [picture], None, [run.config.title])
         save_session(session, folder.state_path)
 
     def _node(self, run: Run, kind: str, picture: Image.Image, prompt: str = "") -> None:
@@ -233,7 +233,7 @@ class Painter:
         assert run.session is not None
         number = len(run.nodes)
         (run.path / "nodes").mkdir(exist_ok=True)
-        save_picture(picture, run.path / "nodes" / f"{number}.png", None, run.config.prompt)
+        save_picture(picture, run.path / "nodes" / f"{number}.png", None, run.config.title)
         node = {"node": number, "kind": kind, "step": run.session.step_index, "prompt": prompt}
         with run.lock:
             run.nodes.append(node)

@@ -147,7 +147,7 @@ class Run:
             "num_steps": self.num_steps,
             "error": self.error,
             "nodes": [dict(node) for node in self.nodes],
-            "prompt": self.config.prompt,
+            "prompt": self.config.title,
             "words": self.prompt,
         }
 
@@ -156,7 +156,7 @@ class Run:
         with self.lock:
             return {
                 "id": self.id,
-                "prompt": self.config.prompt,
+                "prompt": self.config.title,
                 "words": self.prompt,  # from the next step on, None for the same
                 "kind": self.kind,
                 "parent": self.parent,
@@ -205,7 +205,7 @@ def load_runs(root: Path) -> list[Run]:
                 drawings=sorted(path.glob("drawings/*.png")),
                 prompt=None if about.get("words") is None else str(about["words"]),
             )
-            run.config = run.config.updated(prompt=str(about.get("prompt", run.config.prompt)))
+            run.config = run.config.updated(prompt=str(about.get("prompt", run.config.title)))
         except (OSError, ValueError, KeyError, TypeError, GouacheError):
             continue
         if not run.ended and not (run.status == "queued" and run.can_go_on):

@@ -160,7 +160,7 @@ class Studio:
         self._require(run, "paused", "interrupted")
         changes: dict[str, Any] = {}
         if prompt is not None and prompt != (
-            run.config.prompt if run.prompt is None else run.prompt
+            run.config.title if run.prompt is None else run.prompt
         ):
             check_words(run, prompt)
             changes["prompt"] = prompt
