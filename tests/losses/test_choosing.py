@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gouache.engine import Session, paint, resume_session, save_session
+from gouache.engine import Session, resume_session, save_session
 from gouache.errors import ConfigError
 from gouache.losses import losses
 from gouache.protocols import LossContext
+from gouache.runs.painting import paint
 from gouache.settings.config import PaintConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
