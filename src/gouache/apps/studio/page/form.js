@@ -28,8 +28,11 @@ const trimmed = (value) => (typeof value === "string" ? value.trim() : value);
 const isChanged = (info, form, setting) =>
   trimmed(form[setting.name]) !== baseOf(info, form.perceptor, setting);
 
-export const defaults = (info) =>
-  Object.fromEntries(tableOf(info).map((one) => [one.name, shownAs(one, one.default)]));
+export function defaults(info) {
+  const table = tableOf(info);
+  const perceptor = show(table.find((one) => one.name === "perceptor")?.default ?? "");
+  return Object.fromEntries(table.map((one) => [one.name, baseOf(info, perceptor, one)]));
+}
 
 /** `form` with another value; what was not changed follows another perceptor. */
 export function withValue(info, form, name, value) {

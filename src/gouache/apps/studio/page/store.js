@@ -31,7 +31,9 @@
 //              are open, zoom and place of the canvas would be such parts too, beside these.
 
 import { defaults, filled, sheetSize, withValue } from "./form.js";
-import { BUSY, ENDED, OPEN, promptOf, runOf, watched, wantedPicture } from "./selectors.js";
+import {
+  BUSY, ENDED, OPEN, promptOf, runOf, watched, wantedPicture, wordsOf,
+} from "./selectors.js";
 
 const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";
 const LIES_OVER = "What you drew lies over this picture now. Undo or Clear takes it away.";
@@ -113,7 +115,7 @@ const REDUCERS = {
     const last = (...statuses) => runs.findLast((one) => statuses.includes(one.status));
     const newest = kept.run === "" ? null : state.runs.get(kept.run)
       ?? last("starting", "painting") ?? last("paused") ?? last("queued") ?? runs.at(-1);
-    const words = state.draft.words || (kept.words ?? newest?.words ?? newest?.prompt ?? "");
+    const words = state.draft.words || (kept.words ?? (newest ? wordsOf(newest) : ""));
     const form = filled(info, defaults(info), kept.settings ?? {});
     const draft = { words, phrase, replace, typedFor, start, likes };
     const next = { ...state, ready: true, info, form, draft };
