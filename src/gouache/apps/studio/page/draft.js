@@ -1,7 +1,12 @@
 // What was written and drawn but not sent yet: it outlives a reload of the page, in this tab only.
 
-const NAME = "gouache-draft";
+import { changed } from "./form.js";
+import { isDrawn } from "./selectors.js";
 
+const NAME = "gouache-draft";
+const PAUSE = 300; // milliseconds without a change until it is kept
+
+/** What an earlier load of this page left. */
 export function load() {
   try {
     return JSON.parse(sessionStorage.getItem(NAME)) ?? {};
@@ -11,7 +16,7 @@ export function load() {
 }
 
 /** `draft` as JSON; without its drawings where they are too large for the browser. */
-export function save(draft) {
+function save(draft) {
   try {
     sessionStorage.setItem(NAME, JSON.stringify(draft));
   } catch {
@@ -21,4 +26,38 @@ export function save(draft) {
       // no storage: the question before the page is left remains
     }
   }
+}
+
+export function mount({ store, easel }) {
+  let kept = []; // the parts of the state that were kept last
+  let timer;
+
+  function keep() {
+    const { state } = store;
+    clearTimeout(timer);
+    if (!state.ready) return;
+    const sheet = (layer) => (layer.empty ? null : layer.canvas.toDataURL());
+    save({
+      ...state.draft,
+      settings: { ...changed(state), ...changed(state, true) },
+      run: state.shown?.run ?? "",
+      strokes: sheet(easel.strokes),
+      mask: sheet(easel.mask),
+    });
+  }
+
+  addEventListener("pagehide", keep);
+  addEventListener("beforeunload", (event) => {
+    if (isDrawn(store.state)) event.preventDefault();
+  });
+
+  function update(state) {
+    const parts = [state.draft, state.form, state.layers, state.shown?.run];
+    if (parts.every((part, at) => part === kept[at])) return;
+    kept = parts;
+    clearTimeout(timer);
+    timer = setTimeout(keep, PAUSE);
+  }
+
+  return { update };
 }

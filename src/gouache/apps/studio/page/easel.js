@@ -1,10 +1,13 @@
-// The picture that is shown, and the sheets over it.
+// The picture that is shown, and the sheets over it: all that has pixels.
 
 import { Layer, Undo } from "./layer.js";
+import { $, put } from "./nodes.js";
+import { isDrawn, nodeOf, placeOf, wantedPicture } from "./selectors.js";
 
 const SHEET = 768; // pixels of the longer side that is drawn on
 const LARGEST = 4096; // of a drawing, as the server takes it
 const PAPER = "#fffdf8";
+const TINT = "rgb(255 40 120)"; // of a mask
 
 export function loadImage(url) {
   return new Promise((done, failed) => {
@@ -21,13 +24,34 @@ function canvas(width, height) {
 
 const png = (from) => new Promise((done) => from.toBlob(done, "image/png"));
 
-export class Easel {
-  constructor(view, strokes, mask, words) {
-    Object.assign(this, { view, words });
-    this.undo = new Undo();
-    this.strokes = new Layer(strokes, this.undo);
-    this.mask = new Layer(mask, this.undo);
-    this.hasPicture = false;
+/** The module `easel`, which others ask for pixels. */
+export const mount = ({ store }) => new Easel(store);
+
+class Easel {
+  constructor(store) {
+    this.store = store;
+    this.view = $("view");
+    this.past = new Undo();
+    this.strokes = new Layer($("strokes"), this.past);
+    this.mask = new Layer($("mask"), this.past);
+    this.blanked = null; // the sheet that was laid last
+    this.looking = null;
+  }
+
+  get hasPicture() {
+    return this.store.state.sheet.picture;
+  }
+
+  update(state) {
+    const { blank, picture } = state.sheet;
+    if (blank && blank !== this.blanked) {
+      this.blanked = blank;
+      Object.assign(this.view, { width: blank.width, height: blank.height });
+      this.sheets();
+    }
+    put($("empty"), { hidden: picture || isDrawn(state) });
+    if (blank) put($("empty"), { textContent: blank.words });
+    this.look();
   }
 
   sheets() {
@@ -43,19 +67,87 @@ export class Easel {
     this.view.width = image.naturalWidth || image.width;
     this.view.height = image.naturalHeight || image.height;
     this.view.getContext("2d").drawImage(image, 0, 0);
-    this.hasPicture = true;
-    this.words.hidden = true;
     this.sheets();
   }
 
-  /** A sheet without a picture. */
-  blank(width, height, text) {
-    this.view.width = width;
-    this.view.height = height;
-    this.hasPicture = false;
-    this.words.hidden = false;
-    this.words.textContent = text;
-    this.sheets();
+  /** The picture that is to be fetched, null where the view holds the right one or none is to be. */
+  get missing() {
+    const { state } = this.store;
+    const wanted = wantedPicture(state);
+    return wanted && wanted.key !== state.sheet.key ? wanted : null;
+  }
+
+  /** Fetches what is missing until it is shown; frames come as fast as they can be shown. */
+  look() {
+    if (this.missing) this.looking ??= this.bring();
+    return this.looking;
+  }
+
+  async bring() {
+    const { store } = this;
+    for (let wanted = this.missing; wanted; wanted = this.missing) {
+      const { place, key, url, frame } = wanted;
+      const image = await loadImage(url).catch(() => null);
+      const { state } = store;
+      if (place !== placeOf(state) || !wantedPicture(state)) continue; // another was chosen meanwhile
+      if (image) {
+        this.show(image);
+        this.view.dataset.frame = frame;
+        store.dispatch({ type: "pictured", place, key, frame });
+      } else if (state.shown && nodeOf(state) === null) {
+        break; // nothing painted yet; the next news asks again
+      } else {
+        store.dispatch({ ...state.sheet, type: "pictured", key });
+        store.dispatch({ type: "noticed", problem: "The picture cannot be shown; choose it again." });
+      }
+    }
+    this.looking = null;
+  }
+
+  /** Tells the state what is known of the pixels; after each change by hand. */
+  tell(picture = this.hasPicture) {
+    const known = ({ version, empty }) => ({ version, empty });
+    const layers = { strokes: known(this.strokes), mask: known(this.mask) };
+    const undo = { past: this.past.past.length, future: this.past.future.length };
+    this.store.dispatch({ type: "drawn", layers, undo, picture });
+  }
+
+  undo() {
+    if (this.past.undo()) this.tell();
+  }
+
+  redo() {
+    if (this.past.redo()) this.tell();
+  }
+
+  /** The layer that the tool in hand is for. */
+  get layer() {
+    return this.store.state.hand.tool.endsWith("mask") ? this.mask : this.strokes;
+  }
+
+  /** Draws with what is in hand; places are pixels of the layers. */
+  draw(from, to) {
+    const { layer } = this;
+    const { tool, color, size } = this.store.state.hand;
+    const width = (size * layer.canvas.width) / 512;
+    layer.line(from, to, width, layer === this.mask ? TINT : color, ["eraser", "unmask"].includes(tool));
+  }
+
+  clear() {
+    this.layer.clear();
+    this.tell();
+  }
+
+  /** Keys are for the picture from now on: on the button, space would press it again. */
+  focus() {
+    if (document.activeElement?.matches("input, textarea, select")) return;
+    $("easel").focus({ preventScroll: true });
+  }
+
+  /** The picture is what happens now: in sight, and with the keys. */
+  attend() {
+    this.focus();
+    $("easel").scrollIntoView({ block: "nearest" });
   }
 
   /** The picture with what was drawn on it. */
@@ -79,11 +171,12 @@ export class Easel {
     return png(this.together());
   }
 
-  /** The strokes were taken by the server: they belong to the picture from now on. */
-  taken() {
-    const picture = this.together();
+  /** The strokes were taken by the server: they belong to the picture from now on, if it is `here`. */
+  taken(here = true) {
+    const picture = here ? this.together() : null;
     this.strokes.taken();
-    this.show(picture);
+    if (picture) this.show(picture);
+    this.tell(here || this.hasPicture);
   }
 
   /** The mask as a picture, white where it is. */
@@ -112,7 +205,15 @@ export class Easel {
       pixels.data.set([255, 40, 120, pixels.data[k] > 127 ? 255 : 0], k);
     }
     pen.putImageData(pixels, 0, 0);
-    this.undo.remember(this.mask);
+    this.past.remember(this.mask);
     this.mask.replace(tinted);
+    this.tell();
+  }
+
+  /** The sheets of an earlier load of this page, as images or null. */
+  recover(strokes, mask) {
+    if (strokes) this.strokes.replace(strokes);
+    if (mask) this.mask.replace(mask);
+    this.tell();
   }
 }

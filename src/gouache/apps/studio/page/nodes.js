@@ -1,0 +1,52 @@
+// Nodes of the page, found, made and brought in line in place.
+
+export const $ = (id) => document.getElementById(id);
+
+/** Sets the properties of a node that are not so already: what is the same stays untouched. */
+export function put(node, values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (node[name] !== value) node[name] = value;
+  }
+  return node;
+}
+
+/** Like `put`, of attributes; null takes one away. */
+export function attributes(node, values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null) node.removeAttribute(name);
+    else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+  }
+  return node;
+}
+
+/** A new element with properties and children. */
+export function made(tag, values = {}, ...children) {
+  const node = put(document.createElement(tag), values);
+  node.append(...children);
+  return node;
+}
+
+/** Makes the children of `parent` those of `items`, in order. A child stays the same node as long as there
+ * is an item with its key: `make(item)` makes it once, `fill(node, item)` brings it in line each time.
+ * The focus stays where it is. If its own node went, it goes to `parent`, and never to a neighbour: a key
+ * that is just being pressed may mean harm to that one. */
+export function keyed(parent, items, keyOf, make, fill) {
+  const focus = parent.contains(document.activeElement) ? document.activeElement : null;
+  const known = new Map([...parent.children].map((node) => [node.key, node]));
+  const nodes = items.map((item) => {
+    const key = keyOf(item);
+    const node = known.get(key) ?? Object.assign(make(item), { key });
+    known.delete(key);
+    fill(node, item);
+    return node;
+  });
+  for (const gone of known.values()) gone.remove();
+  let next = parent.firstElementChild;
+  for (const node of nodes) {
+    if (node === next) next = next.nextElementSibling;
+    else parent.insertBefore(node, next);
+  }
+  if (!focus || document.activeElement === focus) return;
+  if (!focus.isConnected) parent.tabIndex = -1;
+  (focus.isConnected ? focus : parent).focus({ preventScroll: true });
+}

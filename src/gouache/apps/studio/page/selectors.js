@@ -1,0 +1,169 @@
+// What follows from the state: pure functions, no page and no server.
+
+export const ENDED = ["done", "stopped", "failed", "cancelled", "interrupted"];
+export const OPEN = ["paused", "interrupted"]; // what can go on
+export const BUSY = ["queued", "starting", "painting"];
+
+export const brief = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
+/** The words of a run: those that count from its next step on, if there are such. */
+export const wordsOf = (run) => run.words ?? run.prompt;
+export const nodeUrl = (run, node) => `/api/runs/${run}/nodes/${node}.png`;
+
+// The picture that is shown.
+
+/** The run that is shown, as the server told it last; null on a sheet of one's own. */
+export const runOf = ({ shown, runs }) => (shown && runs.get(shown.run)) ?? null;
+
+/** The node of the history that is shown, null while the run itself is. */
+export const nodeOf = ({ shown }) => shown?.node ?? null;
+
+/** What is shown, as a parent is named: "run", "run/node", or "" without a run. */
+export function placeOf(state) {
+  const [run, node] = [runOf(state), nodeOf(state)];
+  return node === null ? (run?.id ?? "") : `${run.id}/${node}`;
+}
+
+/** The picture that belongs into the view, null where there is none yet. `key` tells one from another. */
+export function wantedPicture(state) {
+  const [run, node, place] = [runOf(state), nodeOf(state), placeOf(state)];
+  if (!run) {
+    const { start } = state.sheet;
+    return start && { place, key: `start ${start.id}`, url: start.url, frame: "" };
+  }
+  if (node !== null) return { place, key: place, url: nodeUrl(run.id, node), frame: "" };
+  if (!(run.shown || run.step || run.nodes.length)) return null;
+  const { id, version } = run;
+  return { place, key: `${id}@${version}`, url: `/api/runs/${id}/frame.jpg?v=${version}`, frame: version };
+}
+
+/** Whether the view holds what is shown, or nothing is to be there. */
+export const pictureIsThere = (state) => !wantedPicture(state) || state.sheet.place === placeOf(state);
+
+/** The runs whose events the page listens to. */
+export function watched(state) {
+  const run = runOf(state);
+  return run && !ENDED.includes(run.status) ? [run.id] : [];
+}
+
+/** Whether there are strokes over the picture. */
+export const isDrawn = (state) => !state.layers.strokes.empty;
+
+// Words.
+
+/** The words for a continued run, null where they are its own or it cannot take others. */
+export function newWords(state) {
+  const run = runOf(state);
+  const words = state.draft.words.trim();
+  if (!run || !OPEN.includes(run.status) || run.kind !== "paint") return null;
+  return words && words !== wordsOf(run).trim() ? words : null;
+}
+
+/** Whether new words were written in the pause of the run that is shown, so that Continue takes them. */
+export const typedHere = (state) => newWords(state) !== null && state.draft.typedFor === state.shown.run;
+
+/** Whether Paint starts from what was drawn. A picture given to start from comes first. */
+export const fromDrawing = (state) => isDrawn(state) && !(runOf(state) && state.draft.start);
+
+/** The prompt that the chips stand for. */
+export function promptOf(stages) {
+  const one = ({ source, weight, stop }) =>
+    stop !== null ? `${source}:${weight}:${stop}` : weight !== 1 ? `${source}:${weight}` : source;
+  return stages.map((parts) => parts.map(one).join(" | ")).join(" ^ ");
+}
+
+// Lists.
+
+/** What is painted or waits, in order. */
+export function queueOf({ runs }) {
+  const active = [...runs.values()].filter((run) => BUSY.includes(run.status));
+  return active.sort((a, b) => a.position - b.position);
+}
+
+/** All that was painted, newest first, and what failed or was cancelled before: its words are worth
+ * keeping. */
+export function galleryOf({ runs }) {
+  const kept = (run) => run.picture || run.nodes.length || ["failed", "cancelled"].includes(run.status);
+  return [...runs.values()].filter(kept).reverse();
+}
+
+/** All runs that hang together with the one that is shown by their parents: {run, children}, or null. */
+export function treeOf(state) {
+  const parent = (run) => state.runs.get(run.parent.split("/")[0]);
+  let root = runOf(state);
+  if (!root) return null;
+  while (parent(root)) root = parent(root);
+  const children = new Map();
+  for (const run of state.runs.values()) {
+    const id = parent(run)?.id;
+    children.set(id, [...(children.get(id) ?? []), run]);
+  }
+  const grown = (run) => ({ run, children: (children.get(run.id) ?? []).map(grown) });
+  return grown(root);
+}
+
+// Buttons and status.
+
+/** What each button is called and whether it can be pressed: {id: {text, disabled, hidden}}. */
+export function buttonsOf(state) {
+  const { busy, ready, sheet, undo } = state;
+  const run = runOf(state);
+  const ended = Boolean(run && ENDED.includes(run.status));
+  const open = Boolean(run && OPEN.includes(run.status));
+  const going = Boolean(run && ["painting", "starting"].includes(run.status));
+  const ordering = Boolean(busy.order) || !ready;
+  const typed = typedHere(state);
+  const from = run ? "Paint from what you drew " : "Paint from your sketch ";
+  const goOn = typed ? "Continue with new words " : "Continue ";
+  return {
+    paint: { text: fromDrawing(state) ? from : "Paint ", disabled: ordering },
+    repaint: { disabled: ordering },
+    branch: { disabled: ordering || !(sheet.picture || isDrawn(state) || run) },
+    pause: { text: open ? goOn : "Pause ", disabled: !(open || going) || Boolean(busy.run) },
+    "other-words": {
+      text: typed ? "Continue with its own words" : "Continue with new words",
+      hidden: newWords(state) === null,
+      disabled: Boolean(busy.run),
+    },
+    stop: { disabled: !run || ended || Boolean(busy.run) },
+    delete: { disabled: !ended || Boolean(busy.delete) },
+    reuse: { disabled: !run },
+    compare: { text: state.comparing ? "…now choose the other" : "Compare with…", disabled: !run },
+    find: { disabled: Boolean(busy.find) },
+    undo: { disabled: !undo.past },
+    redo: { disabled: !undo.future },
+  };
+}
+
+export function clock(seconds) {
+  if (seconds === null) return "";
+  if (seconds < 90) return `${Math.ceil(seconds)} s left`;
+  return `${Math.ceil(seconds / 60)} min left`;
+}
+
+/** The state of the picture in a line. */
+export function statusLine(state) {
+  const { asked } = state;
+  const [run, drawn] = [runOf(state), isDrawn(state)];
+  if (!run) return drawn ? "Paint starts from what you drew." : "Say what to paint.";
+  if (nodeOf(state) !== null) {
+    return "A point of the history. Paint on from this picture to branch from it.";
+  }
+  if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
+  return {
+    queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
+    starting: "Loads the models and finds a start…",
+    painting: drawn
+      ? "Paints. Pause it, and Continue lays your strokes in."
+      : "Paints. Pause it to paint on it yourself.",
+    paused: drawn
+      ? "Paused. Continue or Stop lays your strokes in."
+      : "Paused. Draw on it, change the words, and continue.",
+    interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
+    done: drawn ? "Done. Your strokes are not in it: Paint starts from them." : "Done. It is in the gallery.",
+    stopped: drawn
+      ? "Stopped; the picture is kept. Your strokes are not in it: Paint starts from them."
+      : "Stopped; the picture is kept.",
+    cancelled: "Cancelled. Reuse settings brings its words back.",
+    failed: `It failed: ${run.error}`,
+  }[run.status] ?? run.status;
+}

@@ -1,0 +1,68 @@
+// Keeps the state in line with the server: the events of the runs that are watched, the losses of one
+// that has ended, and now and then the list of all.
+
+import { BUSY, ENDED, runOf, watched } from "./selectors.js";
+
+const LOOK = 1500; // milliseconds between two looks at all runs
+
+export function mount({ store, server }) {
+  const streams = new Map(); // run -> what ends the listening to it
+  let recalled = ""; // the run whose losses were asked for
+  let refreshing = null;
+
+  /** Looks at all runs, once at a time. */
+  function refresh() {
+    refreshing ??= list().finally(() => (refreshing = null));
+    return refreshing;
+  }
+
+  async function list() {
+    let runs;
+    let before;
+    do {
+      before = store.state.revision; // an older list does not know of the newest order or end
+      ({ runs } = await server.get("/api/runs"));
+    } while (before !== store.state.revision);
+    store.dispatch({ type: "listed", runs });
+  }
+
+  const look = () => refresh().catch(() => {}); // the page tells already that nobody answers
+
+  async function recall(run) {
+    try {
+      const { losses } = await server.get(`/api/runs/${run}`);
+      store.dispatch({ type: "recalled", run, losses });
+    } catch (error) {
+      store.dispatch({ type: "noticed", problem: error.message });
+    }
+  }
+
+  function start() {
+    let ticks = 0;
+    setInterval(() => {
+      const { runs, notices } = store.state;
+      const active = [...runs.values()].some((run) => BUSY.includes(run.status));
+      ticks += 1;
+      if (active || !notices.alive || ticks % 8 === 0) look();
+    }, LOOK);
+  }
+
+  function update(state) {
+    const wanted = watched(state);
+    for (const [run, end] of streams) {
+      if (wanted.includes(run)) continue;
+      streams.delete(run);
+      end();
+    }
+    for (const run of wanted) {
+      if (streams.has(run)) continue;
+      streams.set(run, server.watch(run, (told) => store.dispatch({ type: "news", told }), look));
+    }
+    const run = runOf(state);
+    const missing = run && ENDED.includes(run.status) && !state.losses[run.id] ? run.id : "";
+    if (missing && missing !== recalled) recall(missing);
+    recalled = missing;
+  }
+
+  return { refresh, look, start, update };
+}
