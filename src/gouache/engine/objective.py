@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gouache import cutouts, halting
+from gouache.engine.schedule import with_schedules, with_unit_weights
 from gouache.engine.source import Source
 from gouache.engine.targets import StagePlan, Target, add_up, groups, unasked
 from gouache.engine.terms import guide_terms, picture_terms
@@ -18,6 +19,7 @@ from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
 from gouache.protocols import Latent, Loss, LossContext, SourceViews
 from gouache.settings.config import PaintConfig
+from gouache.settings.schedule import Schedule, numbers_at
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,13 @@ class Objective:
         self.stages = tuple(stages)
         self.pull_target = pull_target
         self._config = config
+        config = with_unit_weights(config)
         self._models = models
         self._canvas = canvas
-        self._of_picture = [*picture_terms(config, pull_target), *extra]
+        self._of_picture = [
+            *with_schedules(picture_terms(config, pull_target), self._config),
+            *extra,
+        ]
         self._source = source
         self._of_guides = [guide_terms(stage.targets, models.guides, config) for stage in stages]
         if source is not None:
@@ -72,6 +78,9 @@ class Objective:
                 [[*terms, *more] for terms, more in zip(guides, source.losses, strict=True)]
                 for guides in kept
             ]
+        self._of_guides = [
+            [with_schedules(terms, self._config) for terms in guides] for guides in self._of_guides
+        ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             if all(any(t.prompt.weight for t in stage.targets) for stage in stages):
                 names = " and ".join(guide.perceptor.name for guide in models.guides)
@@ -98,15 +107,16 @@ class Objective:
         """The latent's picture, its losses, and `scale` times their gradients."""
         halting.check()
         canvas, models = self._canvas, self._models
+        now = numbers_at(self._config.cutouts, step, num_steps)
         latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
         halting.check()
         batch = len(image)
         size = (canvas.height, canvas.width)
         if self._source is None:
-            params = cutouts.sample(self._config.cutouts, batch, size, rngs)
+            params = cutouts.sample(now, batch, size, rngs)
         else:
-            params = self._source.draw(self._config.cutouts, size, rngs)
+            params = self._source.draw(now, size, rngs)
         found: list[tuple[str, Tensor]] = []
         direct: list[Tensor] = []
         pulls: list[tuple[Tensor, Tensor]] = []
@@ -199,7 +209,7 @@ class Objective:
         bad = [name for name, value in losses.items() if not bool(torch.isfinite(value).all())]
         what = f"the loss {' + '.join(bad[:3])}" if bad else "the gradient"
         optimization = self._config.optimization
-        advice = f"lower learning_rate (it is {optimization.learning_rate:g})"
+        advice = f"lower learning_rate (it is {_told(optimization.learning_rate)})"
         if bad:
             advice += " or the weight of that loss"
         elif not optimization.clip_grad:
@@ -211,6 +221,10 @@ class Objective:
             last_good.detach().nan_to_num(0.5, 1.0, 0.0).clamp(0, 1),
             step,
         )
+
+
+def _told(number: float | Schedule) -> str:
+    return str(number) if isinstance(number, Schedule) else f"{number:g}"
 
 
 def in_chunks(

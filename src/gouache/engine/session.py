@@ -37,6 +37,7 @@ from gouache.ops.seeding import rng_states, set_rng_states
 from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.config import PaintConfig
+from gouache.settings.schedule import numbers_at
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -189,8 +190,9 @@ class Session:
         last_good = image if self._shown is None else self._shown
         objective.require_finite(losses, gradients, self._index, last_good)
         gradients = [self._in_mask(gradient) for gradient in gradients]
-        if self.config.optimization.clip_grad:
-            gradients = clip_per_picture(gradients, self.config.optimization.clip_grad)
+        largest = numbers_at(self.config.optimization, self._index, self.num_steps).clip_grad
+        if largest:
+            gradients = clip_per_picture(gradients, largest)
         if objective.restarts_at(self._index):
             restart(self._optimizer)
         for parameter, gradient in zip(parameters, gradients, strict=True):
