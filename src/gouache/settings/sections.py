@@ -90,7 +90,11 @@ class LatentConfig:
         choices=("decay", "stepwise", "off"),
     )
     latent_weight: Number = setting(
-        0.1, "weight of the pull on the latent (none with codebook-sampling)", low=0.0, high=1000.0
+        0.1,
+        "weight of the pull on the latent (none with codebook-sampling); a schedule is taken as it "
+        "is, without latent_decay and latent_drop",
+        low=0.0,
+        high=1000.0,
     )
     latent_decay: float = setting(
         0.005, "relative decrease of that weight per step (decay)", low=0.0, high=1.0
@@ -132,7 +136,12 @@ class OptimizerConfig:
     """How the latent is updated."""
 
     optimizer: str = setting("Adam", "name of an optimiser of torch.optim")
-    learning_rate: Number = setting(0.2, "learning rate", above=0.0, high=100.0)
+    learning_rate: Number = setting(
+        0.2,
+        "learning rate; a schedule is taken as it is, without lr_schedule, lr_warmup and lr_final",
+        above=0.0,
+        high=100.0,
+    )
     lr_schedule: str = setting(
         "cosine", "learning rate over the run", choices=("constant", "cosine", "linear")
     )
