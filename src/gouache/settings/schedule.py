@@ -91,6 +91,9 @@ class Schedule:
         )
         return frames if self.between == "linear" else f"{frames} {self.between}"
 
+    def __repr__(self) -> str:
+        return f"Schedule.parse({str(self)!r})"
+
     @classmethod
     def parse(cls, text: str, name: str = "the schedule") -> Schedule:
         """Reads what the module says; `ConfigError` tells where `name` is not as expected."""
