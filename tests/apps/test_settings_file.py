@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-import typing
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,8 +17,9 @@ from gouache.apps.settings_file import SettingsNote, read_settings, settings_tex
 from gouache.apps.studio.orders import flat_settings
 from gouache.errors import ConfigError, GouacheError
 from gouache.output.png import dump_json, save_picture
-from gouache.settings.config import PaintConfig, Setting, make_config, settings
+from gouache.settings.config import PaintConfig, make_config, settings
 from small import SMALL
+from values import TEXTS, values_of
 
 
 def read(path: Path, content: str | bytes, name: str = "a.yaml") -> PaintConfig:
@@ -29,39 +28,6 @@ def read(path: Path, content: str | bytes, name: str = "a.yaml") -> PaintConfig:
         content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     )
     return make_config(**read_settings(file))
-
-
-# What YAML 1.1 and 1.2, JSON, or a shell may take for something else.
-_PLAIN = "yes no on off y true null ~ 12:30 1e-05 1.0 007 0x1f 2024-01-01 ' = << !x *a &a 1_000"
-_SPACED = ("- a", "a: b", "# a", '"', "", "a\tb", "\ufeff", "\N{RED APPLE}", "\u2028", "\x85")
-_ODD = st.sampled_from(
-    [*_PLAIN.split(), *[".inf", ".nan", "{a", "[a", "%a", "@a", "\\u0041"], *_SPACED]
-)
-_TEXT = st.one_of(_ODD, st.text(st.characters(exclude_categories=("Cs",)), max_size=20))
-
-
-def values_of(setting: Setting) -> st.SearchStrategy[Any]:
-    meta, kind = setting.meta, setting.type
-    if setting.name == "size":
-        return st.tuples(st.integers(1, 4096), st.integers(1, 4096))
-    if setting.name == "steps":
-        return st.lists(st.integers(1, 1_000_000), min_size=1, max_size=3).map(tuple)
-    if choices := meta.get("choices"):
-        one = st.sampled_from(choices)
-        many = st.lists(one, max_size=4).map(tuple)
-        return many if typing.get_origin(kind) is tuple else one
-    if typing.get_origin(kind) is tuple:
-        return st.lists(_TEXT, min_size=setting.name == "perceptor", max_size=3).map(tuple)
-    if kind is bool:
-        return st.booleans()
-    if kind is int:
-        return st.integers(meta["low"], meta["high"])
-    if kind is float:
-        low, above = meta.get("low"), meta.get("above")
-        return st.floats(
-            low if above is None else above, meta["high"], exclude_min=above is not None
-        )
-    return _TEXT
 
 
 @st.composite
@@ -209,7 +175,7 @@ def test_the_command_line_decides_over_the_preset_of_a_file(gouache, tmp_path):
 
 _LINES = st.lists(
     st.tuples(
-        st.sampled_from([s.name for s in settings()]), st.one_of(_TEXT, st.binary().map(repr))
+        st.sampled_from([s.name for s in settings()]), st.one_of(TEXTS, st.binary().map(repr))
     )
 ).map(lambda pairs: "\n".join(f"{name}: {text}" for name, text in pairs))
 

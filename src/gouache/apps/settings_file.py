@@ -1,14 +1,13 @@
-"""Settings from files: JSON as JSON, YAML by what each setting is, and all that gouache writes.
+"""Settings from files: JSON, YAML, and all that gouache writes.
 
-A plain scalar of YAML is read as the type of its setting, not guessed: `1e-05` is a number where a
-number belongs, and `12:30`, `yes` and `off` are text where text belongs.
+A plain scalar of YAML is a text, which each setting reads as what it holds and nothing guesses:
+`1e-05` is a number where a number belongs, and `12:30`, `yes` and `off` are text where text does.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import typing
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,16 +17,11 @@ import yaml
 
 from gouache.errors import ConfigError
 from gouache.prompts import NOT_FETCHED, one_line, web_address
-from gouache.settings.config import PaintConfig, Setting, flatten, settings
+from gouache.settings.config import PaintConfig, flatten
 
 MAX_BYTES = 64 << 20  # 256 prompts of the greatest length, escaped, are half of that
 MAX_VALUES = 100_000
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
-_INT = re.compile(r"[-+]?[0-9]{1,40}|0x[0-9a-fA-F]{1,30}|0o[0-7]{1,40}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_ENDLESS = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
-_NULL = ("", "~", "null", "Null", "NULL")
-_BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), 0)}
 
 
 class SettingsNote(UserWarning):
@@ -82,29 +76,21 @@ def settings_text(config: PaintConfig, encoding: str | None) -> str:
     return text
 
 
-class _Written(str):
-    """A plain scalar of YAML, as it was written."""
-
-
 class _Loader(yaml.SafeLoader):
     """Plain values only, no name twice, and nothing guessed from how a scalar looks."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012
-        "<": [("tag:yaml.org,2002:merge", re.compile(r"^(?:<<)$"))]
+        "<": [("tag:yaml.org,2002:merge", re.compile(r"^(?:<<)$"))],
+        **{
+            first: [("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"))]
+            for first in ("", "~", "n", "N")
+        },
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         if isinstance(node, yaml.MappingNode):
             _refuse_twice([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
         return super().construct_mapping(node, deep)
-
-
-def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    text = str(loader.construct_scalar(node))
-    return _Written(text) if node.style is None else text
-
-
-_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def _parse(text: str, only_json: bool) -> Any:
@@ -150,38 +136,7 @@ def _flat(values: Any, shown: str) -> dict[str, Any]:
                 stacklevel=4,
             )
         values = values["config"]
-    known = {setting.name: setting for setting in settings()}
-    flat = flatten({} if values is None or values == "" else values)
-    return {name: _typed(known.get(name), value) for name, value in flat.items()}
-
-
-def _typed(setting: Setting | None, value: Any) -> Any:
-    """Plain scalars of YAML as the setting's type where they can be; all else stays."""
-    if setting is None:
-        return str(value) if isinstance(value, str) else value
-    kind = setting.type
-    if typing.get_origin(kind) is tuple:
-        kind = typing.get_args(kind)[0]
-    if isinstance(value, list):
-        return [_scalar(setting.name, kind, item) for item in value]
-    return _scalar(setting.name, kind, value)
-
-
-def _scalar(name: str, kind: Any, value: Any) -> Any:
-    if not isinstance(value, _Written):
-        return value
-    text = str(value)
-    if text in _NULL:
-        raise ConfigError(f'{name} has no value; leave it out, or write "{text}" to mean the text')
-    if kind is bool and text.lower() in _BOOLS:
-        return bool(_BOOLS[text.lower()])
-    if kind in (int, float) and _INT.fullmatch(text):
-        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if kind is float and _FLOAT.fullmatch(text):
-        return float(text)
-    if kind is float and (found := _ENDLESS.fullmatch(text)):
-        return float(found[1] + found[2])
-    return text
+    return flatten({} if values is None else values)
 
 
 __all__ = ["SettingsNote", "read_settings", "settings_text"]

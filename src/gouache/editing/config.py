@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gouache.settings.config import PaintConfig, Setting, check_setting, coerce_setting, make_config
+from gouache.settings.codec import Setting, settings_of
+from gouache.settings.config import PaintConfig, make_config
 from gouache.settings.sections import setting
 
 # What edits want otherwise than pictures do. Coarse levels would move all of the picture.
@@ -62,27 +62,23 @@ class EditConfig:
 
     def __post_init__(self) -> None:
         for item in edit_settings():
-            check_setting(item, getattr(self, item.name))
+            item.check(item.get(self))
 
     def updated(self, **values: Any) -> EditConfig:
         """A copy with other values; wrong ones raise `ConfigError`."""
         known = {item.name: item for item in edit_settings()}
         return dataclasses.replace(
-            self, **{name: coerce_setting(known[name], value) for name, value in values.items()}
+            self, **{name: known[name].read(value) for name, value in values.items()}
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain names and values; `EditConfig().updated(**these)` reads them back."""
-        return dataclasses.asdict(self)
+        return {item.name: item.plain(item.get(self)) for item in edit_settings()}
 
 
 def edit_settings() -> tuple[Setting, ...]:
     """The fields as the command line shows them."""
-    hints = typing.get_type_hints(EditConfig)
-    return tuple(
-        Setting(item.name, "edit", hints[item.name], item.default, item.metadata)
-        for item in dataclasses.fields(EditConfig)
-    )
+    return tuple(settings_of(EditConfig, "edit"))
 
 
 def painting_config(preset: str, values: Mapping[str, Any]) -> PaintConfig:

@@ -30,7 +30,8 @@ from gouache.ops.images import load_image
 from gouache.ops.seeding import picture_rngs
 from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor, Step
-from gouache.settings.config import MAX_COUNT, PaintConfig, parse_weighted
+from gouache.settings.codec import parse_weighted
+from gouache.settings.config import MAX_COUNT, PaintConfig
 from gouache.watching import watcher, watching
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gouache import cutouts, halting
 from gouache.engine.hook import Hook
+from gouache.engine.schedule import ScheduledLoss, with_schedules, with_unit_weights
 from gouache.engine.targets import StagePlan
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
@@ -18,6 +19,7 @@ from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
 from gouache.protocols import Latent, Loss, LossContext, SourceViews
 from gouache.settings.config import PaintConfig
+from gouache.settings.schedule import Schedule, numbers_at
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,14 @@ class Objective:
         self.stages = tuple(stages)
         self.pull_target = pull_target
         self._config = config
+        config = with_unit_weights(config)
         self._models = models
         self._canvas = canvas
         self._settling = settling
-        self._of_picture = [*picture_terms(config, pull_target), *extra]
+        self._of_picture = [
+            *with_schedules(picture_terms(config, pull_target), self._config),
+            *extra,
+        ]
         self._edit = edit
         self._of_guides = [guide_terms(stage, models.guides, config) for stage in stages]
         if edit is not None:
@@ -72,6 +78,9 @@ class Objective:
                 [edit.losses(number, terms) for number, terms in enumerate(guides)]
                 for guides in self._of_guides
             ]
+        self._of_guides = [
+            [with_schedules(terms, self._config) for terms in guides] for guides in self._of_guides
+        ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             if all(bool(stage.weights.any()) for stage in stages):
                 names = " and ".join(guide.perceptor.name for guide in models.guides)
@@ -100,15 +109,16 @@ class Objective:
         """The latent's picture, its losses, and `scale` times their gradients."""
         halting.check()
         canvas, models = self._canvas, self._models
+        now = numbers_at(self._config.cutouts, step, num_steps)
         latent.draw(rngs, step / num_steps)
         image = models.decode(latent(), canvas)
         halting.check()
         batch = len(image)
         size = (canvas.height, canvas.width)
         if self._edit is None:
-            params = cutouts.sample(self._config.cutouts, batch, size, rngs)
+            params = cutouts.sample(now, batch, size, rngs)
         else:
-            params = self._edit.draw(self._config.cutouts, size, rngs)
+            params = self._edit.draw(now, size, rngs)
         settling = self.settling(stage)
         found: list[tuple[str, Tensor]] = []
         direct: list[Tensor] = []
@@ -144,7 +154,7 @@ class Objective:
                 pulls.append((views, gradient))
             for term in terms:
                 value = term(context)
-                if settling is not None and isinstance(term, DecayingLoss | SteppedLoss):
+                if settling is not None and _is_pull(term):
                     value = value.where(~settling, 0.0)  # pulled, what is found would fade
                 direct.append(value)
                 found.append((term.name, value))
@@ -209,7 +219,7 @@ class Objective:
         bad = [name for name, value in losses.items() if not bool(torch.isfinite(value).all())]
         what = f"the loss {' + '.join(bad[:3])}" if bad else "the gradient"
         optimization = self._config.optimization
-        advice = f"lower learning_rate (it is {optimization.learning_rate:g})"
+        advice = f"lower learning_rate (it is {_told(optimization.learning_rate)})"
         if bad:
             advice += " or the weight of that loss"
         elif not optimization.clip_grad:
@@ -221,6 +231,16 @@ class Objective:
             last_good.detach().nan_to_num(0.5, 1.0, 0.0).clamp(0, 1),
             step,
         )
+
+
+def _told(number: float | Schedule) -> str:
+    return str(number) if isinstance(number, Schedule) else f"{number:g}"
+
+
+def _is_pull(term: Loss) -> bool:
+    """Whether it pulls the latent somewhere."""
+    plain = term.loss if isinstance(term, ScheduledLoss) else term
+    return isinstance(plain, DecayingLoss | SteppedLoss)
 
 
 def in_chunks(

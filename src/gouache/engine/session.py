@@ -39,6 +39,7 @@ from gouache.ops.seeding import rng_states, set_rng_states
 from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.config import PaintConfig
+from gouache.settings.schedule import numbers_at
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -195,8 +196,9 @@ class Session:
         objective.require_finite(losses, gradients, self._index, last_good)
         if self.edit is not None:
             gradients = [self.edit.pin_gradient(gradient) for gradient in gradients]
-        if self.config.optimization.clip_grad:
-            gradients = clip_per_picture(gradients, self.config.optimization.clip_grad)
+        largest = numbers_at(self.config.optimization, self._index, self.num_steps).clip_grad
+        if largest:
+            gradients = clip_per_picture(gradients, largest)
         if objective.restarts_at(self._index):
             restart(self._optimizer)
         for parameter, gradient in zip(parameters, gradients, strict=True):

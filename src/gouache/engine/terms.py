@@ -20,7 +20,8 @@ from gouache.losses import (
 )
 from gouache.networks.models import Guide
 from gouache.protocols import Loss
-from gouache.settings.config import GuidanceConfig, PaintConfig, parse_weighted
+from gouache.settings.codec import parse_weighted
+from gouache.settings.config import GuidanceConfig, PaintConfig
 
 
 def guide_terms(stage: StagePlan, guides: Sequence[Guide], config: PaintConfig) -> list[list[Loss]]:

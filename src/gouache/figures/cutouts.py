@@ -11,6 +11,7 @@ from gouache import cutouts
 from gouache.figures.sheet import sheet
 from gouache.ops.images import to_pil, to_tensor
 from gouache.settings.config import AUGMENTATIONS, CutoutConfig
+from gouache.settings.schedule import numbers_at
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +28,7 @@ def strip(picture: Image, config: CutoutConfig, seed: int = 0) -> Image:
     pixels = to_tensor(picture)
     kinds = {"none": (), **{name: (name,) for name in AUGMENTATIONS}}
     kinds["all" if set(config.augment) == set(AUGMENTATIONS) else "as set"] = config.augment
-    rows = []
+    config, rows = numbers_at(config, 0, 1), []
     for names in kinds.values():
         rng = torch.Generator().manual_seed(seed)
         params = cutouts.sample(

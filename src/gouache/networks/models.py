@@ -30,6 +30,7 @@ from gouache.protocols import (
 )
 from gouache.settings.config import CutoutConfig, PaintConfig
 from gouache.settings.presets import GUIDES
+from gouache.settings.schedule import numbers_at
 
 _Network = Callable[[Tensor], Tensor]
 NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
@@ -169,9 +170,10 @@ class Models:
     def embed_calm(self, perceptor: Perceptor, image: Tensor, config: CutoutConfig) -> Tensor:
         """Picture (B,3,H,W) -> unit vectors (N,B,D) of cutouts that are the same at every call.
 
-        Nothing is bent or recoloured and no random stream of the run is touched.
+        Nothing is bent or recoloured and no random stream of the run is touched. Schedules count as
+        at the first step.
         """
-        calm = replace(config, num_cutouts=NUM_CALM, augment=())
+        calm = replace(numbers_at(config, 0, 1), num_cutouts=NUM_CALM, augment=())
         batch, _, *size = image.shape
         rngs = [rng for _ in range(batch) for rng in picture_rngs(0, 1)]
         params = cutouts.sample(calm, batch, (size[0], size[1]), rngs)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gouache.settings.codec import Losses, Names
+from gouache.settings.schedule import Number
+
 AUGMENTATIONS = ("flip", "affine", "perspective", "color", "erasing", "noise")
 
 
@@ -17,40 +20,43 @@ class CutoutConfig:
     """How cutouts are taken from the picture (paper, appendix G.2)."""
 
     num_cutouts: int = setting(12, "cutouts per step", low=1, high=1024)
-    whole_share: float = setting(
+    whole_share: Number = setting(
         0.75, "share of cutouts that show the whole picture (at least one does)", low=0.0, high=1.0
     )
-    cut_pow: float = setting(
+    cut_pow: Number = setting(
         0.6, "cutout side is U^cut_pow between the smallest and the largest", above=0.0, high=100.0
     )
-    cut_min: float = setting(
+    cut_min: Number = setting(
         0.7, "smallest cutout side, as a share of the picture's short side", above=0.0, high=1.0
     )
     augment: tuple[str, ...] = setting(
-        AUGMENTATIONS, "augmentations, comma-separated, or none", choices=AUGMENTATIONS
+        AUGMENTATIONS,
+        "augmentations, comma-separated, or none",
+        choices=AUGMENTATIONS,
+        codec=Names(),
     )
-    flip_probability: float = setting(0.5, "share of mirrored cutouts", low=0.0, high=1.0)
-    affine_degrees: float = setting(12.0, "largest rotation in degrees", low=0.0, high=180.0)
-    affine_translate: float = setting(
+    flip_probability: Number = setting(0.5, "share of mirrored cutouts", low=0.0, high=1.0)
+    affine_degrees: Number = setting(12.0, "largest rotation in degrees", low=0.0, high=180.0)
+    affine_translate: Number = setting(
         0.08, "largest shift, as a share of the cutout", low=0.0, high=1.0
     )
-    affine_shear: float = setting(5.0, "largest shear in degrees", low=0.0, high=60.0)
-    affine_probability: float = setting(0.8, "share of cutouts bent so", low=0.0, high=1.0)
-    perspective_scale: float = setting(
+    affine_shear: Number = setting(5.0, "largest shear in degrees", low=0.0, high=60.0)
+    affine_probability: Number = setting(0.8, "share of cutouts bent so", low=0.0, high=1.0)
+    perspective_scale: Number = setting(
         0.2, "range of the corners' movement, as a share of half the side", low=0.0, high=0.9
     )
-    perspective_probability: float = setting(0.5, "share of cutouts bent so", low=0.0, high=1.0)
-    color_strength: float = setting(
+    perspective_probability: Number = setting(0.5, "share of cutouts bent so", low=0.0, high=1.0)
+    color_strength: Number = setting(
         0.08, "brightness, contrast and saturation change by up to this factor", low=0.0, high=1.0
     )
-    color_probability: float = setting(0.7, "share of recoloured cutouts", low=0.0, high=1.0)
-    erase_scale: float = setting(
+    color_probability: Number = setting(0.7, "share of recoloured cutouts", low=0.0, high=1.0)
+    erase_scale: Number = setting(
         0.2, "largest erased area, as a share of the cutout", low=0.0, high=0.9
     )
-    erase_probability: float = setting(
+    erase_probability: Number = setting(
         0.2, "share of cutouts with a rectangle erased", low=0.0, high=1.0
     )
-    noise_strength: float = setting(
+    noise_strength: Number = setting(
         0.06, "noise is U(0, this) * N(0,1), per cutout", low=0.0, high=2.0
     )
 
@@ -83,8 +89,12 @@ class LatentConfig:
         "init latent, by latent_drop every latent_drop_every steps), off",
         choices=("decay", "stepwise", "off"),
     )
-    latent_weight: float = setting(
-        0.1, "weight of the pull on the latent (none with codebook-sampling)", low=0.0, high=1000.0
+    latent_weight: Number = setting(
+        0.1,
+        "weight of the pull on the latent (none with codebook-sampling); a schedule is taken as it "
+        "is, without latent_decay and latent_drop",
+        low=0.0,
+        high=1000.0,
     )
     latent_decay: float = setting(
         0.005, "relative decrease of that weight per step (decay)", low=0.0, high=1.0
@@ -126,7 +136,12 @@ class OptimizerConfig:
     """How the latent is updated."""
 
     optimizer: str = setting("Adam", "name of an optimiser of torch.optim")
-    learning_rate: float = setting(0.2, "learning rate", above=0.0, high=100.0)
+    learning_rate: Number = setting(
+        0.2,
+        "learning rate; a schedule is taken as it is, without lr_schedule, lr_warmup and lr_final",
+        above=0.0,
+        high=100.0,
+    )
     lr_schedule: str = setting(
         "cosine", "learning rate over the run", choices=("constant", "cosine", "linear")
     )
@@ -134,7 +149,7 @@ class OptimizerConfig:
     lr_final: float = setting(
         0.1, "learning rate at the end, as a share of the first", low=0.0, high=1.0
     )
-    clip_grad: float = setting(
+    clip_grad: Number = setting(
         0.0, "largest norm of the gradient per picture; 0 is off", low=0.0, high=1e9
     )
 
@@ -149,14 +164,18 @@ class GuidanceConfig:
         "weighted mean of their directions)",
         choices=("loss", "embedding"),
     )
-    contrast_weight: float = setting(
+    contrast_weight: Number = setting(
         0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
     )
     contrast_scale: float = setting(
         20.0, "inverse temperature of that contrast", above=0.0, high=1000.0
     )
     templates: bool = setting(True, "average each prompt over phrases such as 'a picture of {}'")
-    tv_weight: float = setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
+    tv_weight: Number = setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
     losses: tuple[str, ...] = setting(
-        (), "more losses, NAME or NAME:WEIGHT: tv, or those of installed packages"
+        (),
+        "more losses, NAME or NAME:WEIGHT: tv, or those of installed packages",
+        option="loss",
+        parts=":",
+        codec=Losses(),
     )

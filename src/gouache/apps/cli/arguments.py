@@ -8,14 +8,16 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from gouache.apps.cli.options import option_name
 from gouache.errors import ConfigError
 from gouache.prompts import one_line
+from gouache.settings.config import settings
 
 # What is left over of a number: "128", "x128", "x", "0.5", "200,".
 _NUMBER = re.compile(r"(?=.)[x×*,:;]?(\d+([.,]\d*)?|\.\d+)?[x×*,:;%]?", re.IGNORECASE)
-# What stands between the parts of a value.
-_BETWEEN = {"size": "x", "image_prompt": ":", "noise_prompt": ":", "perceptor": ":"}
-_LISTS = ("size", "steps", "seeds")
+# What stands between the parts of a value, and the options whose value is a list.
+_BETWEEN = {option_name(one): one.parts for one in settings() if one.parts}
+_LISTS = {"seeds", *(one.name for one in settings() if one.codec.mark)}
 
 
 class OneWordValues(TyperCommand):

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from gouache.editing.config import MASK_SETTINGS, edit_settings
-from gouache.settings.config import AUGMENTATIONS, PRESETS, Setting, settings
+from gouache.settings.codec import Setting
+from gouache.settings.config import PRESETS, settings
 
 _PANELS = {
     "": "Picture",
@@ -25,58 +26,33 @@ _PANELS = {
     "guidance": "Guidance",
     "edit": "Edit",
 }
-# Where a list is given by repeating an option, the option is in the singular.
-_SINGULAR = {
-    "image_prompts": "image_prompt",
-    "noise_prompts": "noise_prompt",
-    "perceptor": "perceptor",
-    "losses": "loss",
-}
 # Given as positional arguments.
 _POSITIONAL = ("prompt",)
 
 
 def option_name(setting: Setting) -> str:
-    """ "num_cutouts" -> "--num-cutouts"."""
-    return "--" + _SINGULAR.get(setting.name, setting.name).replace("_", "-")
-
-
-def describe(setting: Setting) -> str:
-    """Help text with range or choices and the default."""
-    parts = [setting.help]
-    if (choices := setting.meta.get("choices")) and choices != AUGMENTATIONS:
-        parts.append(f"({', '.join(choices)})")
-    elif choices:
-        parts.append(f"({','.join(choices)})")
-    default = setting.default
-    if setting.name == "size":
-        default = "x".join(map(str, default))
-    elif isinstance(default, tuple):  # what is repeated is no list with commas
-        default = (" + " if setting.name in _SINGULAR else ",").join(map(str, default))
-    if default not in ("", None) and setting.name != "augment":
-        parts.append(f"[default: {default}]")
-    return " ".join(parts)
+    """The option's, with underscores: in the singular where a list is given by repeating it."""
+    return str(setting.meta.get("option", setting.name))
 
 
 def _parameter(setting: Setting) -> inspect.Parameter:
-    name = _SINGULAR.get(setting.name, setting.name)
-    panel = _PANELS[setting.section]
-    declarations = [option_name(setting)]
-    kind: Any
-    if setting.type is bool:
-        declarations = [f"{declarations[0]}/--no-{declarations[0][2:]}"]
-        kind = bool | None
-    elif setting.name in _SINGULAR:
-        kind = list[str] | None
-    elif setting.type in (int, float):
-        kind = setting.type | None
-    else:  # sizes, steps and augmentations are parsed by the settings themselves
-        kind = str | None
-    option = typer.Option(
-        *declarations, help=describe(setting), rich_help_panel=panel, show_default=False
+    """An option whose value is a text, or several: the setting reads them."""
+    name = option_name(setting)
+    option = "--" + name.replace("_", "-")
+    flag = setting.type is bool
+    kind: Any = bool if flag else list[str] if setting.codec.repeats else str
+    declared = typer.Option(
+        f"{option}/--no-{option[2:]}" if flag else option,
+        help=setting.explain(),
+        metavar=None if flag else setting.codec.metavar,
+        rich_help_panel=_PANELS[setting.section],
+        show_default=False,
     )
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, declared],
     )
 
 
@@ -91,8 +67,7 @@ def with_settings(chosen: Sequence[Setting]) -> Callable[[Callable[..., Any]], C
 
 
 def _with_settings(chosen: Sequence[Setting], command: Callable[..., Any]) -> Callable[..., Any]:
-    extra = {p.name: p for p in map(_parameter, chosen) if p.name not in _POSITIONAL}
-    plural = {singular: name for name, singular in _SINGULAR.items()}
+    extra = {s.name: _parameter(s) for s in chosen if s.name not in _POSITIONAL}
     hints = typing.get_type_hints(command, include_extras=True)
     own = [
         p.replace(annotation=hints.get(p.name, p.annotation), kind=inspect.Parameter.KEYWORD_ONLY)
@@ -103,10 +78,10 @@ def _with_settings(chosen: Sequence[Setting], command: Callable[..., Any]) -> Ca
     @functools.wraps(command)
     def wrapper(**values: Any) -> Any:
         given = {}
-        for name in extra:
-            value = values.pop(name)
+        for name, parameter in extra.items():
+            value = values.pop(parameter.name)
             if value is not None and value != []:
-                given[plural.get(name, name)] = value
+                given[name] = value
         return command(**values, given=given)
 
     wrapper.__signature__ = inspect.Signature([*own, *extra.values()])  # type: ignore[attr-defined]

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.printing import print_json
+from gouache.errors import ConfigError
+from gouache.settings.codec import Setting
 from gouache.settings.config import PaintConfig, settings
 
 
@@ -56,13 +58,8 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
         if setting.name not in flat or setting.name == "prompt":
             continue
         value = flat[setting.name]
-        default = setting.get(plain)
-        if setting.name in always or value != (
-            list(default) if isinstance(default, tuple) else default
-        ):
-            mark = "x" if setting.name == "size" else ", "
-            shown = mark.join(map(str, value)) or "none" if isinstance(value, list) else value
-            rows.append((setting.name, shown))
+        if setting.name in always or value != setting.plain(setting.get(plain)):
+            rows.append((setting.name, _shown(setting, value)))
     for one in metadata.get("inputs", []):
         name, kind = one.get("name") or "a picture", f"sha256 of its {one.get('of')}"
         kind = "sha256" if one.get("of", "file") == "file" else kind
@@ -78,6 +75,13 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if metadata.get("edits"):
         rows.append(("edits", f"{len(metadata['edits'])} by hand"))
     return rows
+
+
+def _shown(setting: Setting, value: Any) -> str:
+    try:
+        return setting.show(setting.read(value)) or "none"
+    except ConfigError:  # of another version, or written by hand
+        return str(value)
 
 
 def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:

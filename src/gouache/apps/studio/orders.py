@@ -122,8 +122,9 @@ def installed_models() -> dict[str, list[str]]:
 
 def flat_settings(config: PaintConfig) -> dict[str, Any]:
     """Settings by name, without those that the studio does not take: fit for another order."""
-    values = {item.name: item.get(config) for item in settings() if item.name not in _NOT_SET}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {
+        item.name: item.plain(item.get(config)) for item in settings() if item.name not in _NOT_SET
+    }
 
 
 def read_id(text: Any, what: str) -> str:
@@ -135,17 +136,8 @@ def read_id(text: Any, what: str) -> str:
 
 def settings_table() -> list[dict[str, Any]]:
     """Name, help, default and range of each setting, as the page and other clients want them."""
-    table = []
-    for item in (*settings(), *edit_settings()):
-        if item.name in _NOT_SET:
-            continue
-        meta = {key: value for key, value in item.meta.items() if key != "help"}
-        default = list(item.default) if isinstance(item.default, tuple) else item.default
-        table.append(
-            {"name": item.name, "section": item.section, "help": item.help, "default": default}
-            | {key: list(v) if isinstance(v, tuple) else v for key, v in meta.items()}
-        )
-    return table
+    everything = (*settings(), *edit_settings())
+    return [item.document() for item in everything if item.name not in _NOT_SET]
 
 
 def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
