@@ -4,6 +4,10 @@ httpx2 does the talking. It is what huggingface_hub itself is built on, so it co
 it is maintained where httpx has come to rest. Beside requests it has timeouts by default, reads raw
 bytes (resuming needs offsets in what was sent, not in what was decoded) and says when a body ends
 before the length that was promised.
+
+It is here for `imagenet-f16-1024`: its publishers have it on their own server only, and the copy
+that the hub is known to have calls its tensors otherwise. All other models of the catalogue have a
+source on the hub; plain addresses are their second choice.
 """
 
 from __future__ import annotations
