@@ -288,9 +288,9 @@ def test_a_second_configuration_does_not_matter(tmp_path: Path) -> None:
     assert_features(load_perceptor(str(folder)), "vit")
 
 
-def test_other_layers_of_open_clip_need_the_package(tmp_path: Path) -> None:
+def test_other_layers_of_open_clip_are_refused(tmp_path: Path) -> None:
     folder = open_clip_folder(tmp_path, custom_text=True)
-    with pytest.raises(ModelError, match="pip install open_clip_torch"):
+    with pytest.raises(ModelError, match="other layers than those of OpenAI's CLIP"):
         load_perceptor(str(folder))
 
 

@@ -82,6 +82,29 @@ def test_published_models_are_obtained_and_recognised(
     assert loaded == [(clip.parent, name) for name in names]
 
 
+def test_names_of_open_clip_mean_the_same_weights(
+    clip: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that package."""
+    asked: list[Entry] = []
+    monkeypatch.setattr(resolve, "obtain", lambda entry: asked.append(entry) or clip)
+    names = (
+        "open_clip:ViT-B-32/laion2b_s34b_b79k",
+        "open_clip:hf-hub:laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
+        "open_clip:hf-hub:someone/some-clip",
+        f"open_clip:local-dir:{clip}",
+        f"open_clip:ViT-B-32/{clip}",
+    )
+    monkeypatch.setattr(
+        resolve, "_load_entry", lambda entry, *_: resolve.load_path(resolve.obtain(entry))
+    )
+    for name in names:
+        assert isinstance(load_perceptor(name), ClipPerceptor)
+    assert [entry.name for entry in asked] == [
+        "laion-vit-b-32", "laion-vit-l-14", "someone--some-clip",
+    ]  # fmt: skip
+
+
 def test_generators_are_no_perceptors(own_cache: Path) -> None:
     with pytest.raises(ModelError, match="imagenet-f16-16384 is a generator"):
         load_perceptor("imagenet-f16-16384")
@@ -99,7 +122,7 @@ def test_generators_are_no_perceptors(own_cache: Path) -> None:
         ("vit_b_32", "did you mean clip-vit-b-32"),
         ("ViT-L/14@336px", "did you mean clip-vit-l-14-336"),
         ("ViT-H-14", "did you mean laion-vit-h-14"),
-        ("RN50x4", "did you mean open_clip:RN50x4/openai or clip-vit-b-32"),
+        ("RN50x4", "did you mean clip-vit-b-32? Or give the path of OpenAI's file"),
         (
             "ViT-B-32/openai",
             "did you mean open_clip:ViT-B-32/openai? Or did you mean clip-vit-b-32",
@@ -116,6 +139,10 @@ def test_generators_are_no_perceptors(own_cache: Path) -> None:
         ("x" * 5000, "no perceptor is called"),
         ("nul\0nul", "no perceptor is called"),
         ("nobody/nothing", "HF_HUB_OFFLINE"),
+        ("open_clip:hf-hub:nobody/nothing", "HF_HUB_OFFLINE"),
+        ("open_clip:ViT-B-32/laion2b", "did you mean ViT-B-32/laion2b_s34b_b79k"),
+        ("open_clip:EVA02-L-14/merged2b_s4b_b131k", "give the repository on the Hugging Face hub"),
+        ("open_clip:ViT-B-32", "no weights are known here as 'open_clip:ViT-B-32'"),
     ],
 )
 def test_unknown_names_are_one_line(own_cache: Path, name: str, message: str) -> None:

@@ -39,9 +39,19 @@ def test_entries_are_well_formed(name: str) -> None:
             assert len(set(file.sources)) == len(file.sources)
         assert len({file.name for file in entry.files}) == 2
     else:
-        assert entry.family in ("transformers", "open_clip")
+        assert entry.family in ("transformers", "clip")
         assert entry.hub is not None
         assert entry.native_size is not None
+
+
+def test_only_one_model_is_on_no_hub() -> None:
+    """Once it is, `weights/download.py` and whatever tells of plain addresses can go."""
+    lacking = {
+        name
+        for name, entry in catalogue().items()
+        if any(not any(map(parse_hub, file.sources)) for file in entry.files)
+    }
+    assert lacking == {"imagenet-f16-1024"}
 
 
 def test_hub_ids_are_unique() -> None:

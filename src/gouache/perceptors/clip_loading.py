@@ -1,4 +1,5 @@
-"""CLIPs from files: as OpenAI publishes them, as state dicts, as open_clip keeps them, and ours."""
+"""CLIPs from files: as OpenAI publishes them, as state dicts, as open_clip and
+transformers keep them, and ours."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gouache.errors import ModelError
+from gouache.perceptors import clip_hub
 from gouache.perceptors.clip import ClipPerceptor, infer_config
 from gouache.perceptors.clip_tokenizer import find_tokenizer
 from gouache.perceptors.clip_towers import ClipConfig
@@ -106,20 +108,51 @@ def save_clip(model: ClipPerceptor, path: str | Path) -> None:
 @held_back()
 def load_open_clip_folder(
     folder: Path, device: torch.device | str = "cpu", name: str = ""
-) -> ClipPerceptor | None:
-    """The model in a folder as open_clip puts it on the hub; None where its layers are not CLIP's.
+) -> ClipPerceptor:
+    """The model in a folder as open_clip puts it on the hub.
 
-    Damaged files raise `ModelError`.
+    Damaged files, and layers that are not CLIP's, raise `ModelError`.
     """
     place = folder / OPEN_CLIP_CONFIG
     settings = _open_clip_settings(_read_json(place), place)
     if settings is None:
-        return None
+        raise ModelError(
+            f"{place} tells of other layers than those of OpenAI's CLIP, which gouache expects; "
+            "look for the same model in the format of transformers"
+        )
     weights = next((folder / file for file in OPEN_CLIP_WEIGHTS if (folder / file).is_file()), None)
     if weights is None:
         raise ModelError(f"{folder} has no weights; expected {' or '.join(OPEN_CLIP_WEIGHTS)}")
     state, _, _ = _read(weights)
     config, preprocessing = _described(state, weights, settings)
+    return _build(state, config, preprocessing, weights, folder, device, name, True)
+
+
+@held_back()
+def load_hub_clip(
+    folder: Path, device: torch.device | str = "cpu", name: str = ""
+) -> ClipPerceptor | None:
+    """The CLIP in a folder as transformers keeps it; None where it is not CLIP as OpenAI built it.
+
+    Damaged files raise `ModelError`.
+    """
+    weights = clip_hub.weights_in(folder)
+    if weights is None:
+        return None
+    settings = clip_hub.read_settings(
+        _read_json(folder / clip_hub.CONFIG), _read_json(folder / clip_hub.IMAGES)
+    )
+    if settings is None:
+        return None
+    try:
+        find_tokenizer(folder, settings.context, settings.vocabulary)
+    except ModelError:  # another kind of tokenizer than CLIP's
+        return None
+    state = clip_hub.by_openai_names(read_checkpoint(weights, clip_hub.select).tensors)
+    told = _Settings(
+        settings.activation, settings.head_width, settings.text_heads, settings.preprocessing
+    )
+    config, preprocessing = _described(state, weights, told)
     return _build(state, config, preprocessing, weights, folder, device, name, True)
 
 
@@ -299,4 +332,4 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     return values
 
 
-__all__ = ["load_clip", "load_open_clip_folder", "save_clip"]
+__all__ = ["load_clip", "load_hub_clip", "load_open_clip_folder", "save_clip"]

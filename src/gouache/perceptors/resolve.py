@@ -29,13 +29,12 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".gz", ".js
 def resolve(name: str, registered: list[str], device: torch.device) -> Perceptor:
     """The perceptor that `name`, no registered one, means.
 
-    In this order: open_clip's "open_clip:MODEL/WEIGHTS"; a model of the catalogue or one that was
-    added; a file or folder; OWNER/REPOSITORY on the Hugging Face hub. Raises `ModelError`.
+    In this order: what open_clip calls so, "open_clip:MODEL/WEIGHTS"; a model of the catalogue or
+    one that was added; a file or folder; OWNER/REPOSITORY on the Hugging Face hub. Raises
+    `ModelError`.
     """
     if name.startswith(OPEN_CLIP):
-        from gouache.perceptors.openclip import load_open_clip
-
-        return load_open_clip(name.removeprefix(OPEN_CLIP), device)
+        return _open_clip(name.removeprefix(OPEN_CLIP), device, name)
     entry = catalogue.find(name) if "/" not in name else None
     if entry is None and _exists(name):
         return load_path(Path(name).expanduser(), device, name)
@@ -52,13 +51,31 @@ def resolve(name: str, registered: list[str], device: torch.device) -> Perceptor
     )
 
 
+def _open_clip(called: str, device: torch.device, name: str) -> Perceptor:
+    """What open_clip would load by that name, by our own layers; that package is not used."""
+    if called.startswith("local-dir:"):
+        return load_path(Path(called.removeprefix("local-dir:")).expanduser(), device, name)
+    if called.startswith("hf-hub:"):
+        return _load_entry(catalogue.from_hub(called.removeprefix("hf-hub:")), device, name)
+    if entry := next((e for e in catalogue.catalogue().values() if called in e.open_clip), None):
+        return _load_entry(entry, device, name)
+    weights = called.partition("/")[2]
+    if weights and _exists(weights):  # MODEL/FILE
+        return load_path(Path(weights).expanduser(), device, name)
+    known = sorted(tag for e in catalogue.catalogue().values() for tag in e.open_clip)
+    raise ModelError(
+        f"no weights are known here as {name!r:.100}; {nearest(called, known)} Others: give the "
+        "repository on the Hugging Face hub that open_clip's list of pretrained models names"
+    )
+
+
 def _hint(name: str, known: list[str]) -> str:
     """The catalogue's name for what others call "ViT-B/32", "RN50" or "ViT-B-32/openai"."""
     model, _, weights = name.partition("/")
     if _ARCHITECTURE.match(name) and weights[:1].isalpha():  # as open_clip writes it
         return f"did you mean {OPEN_CLIP}{name:.80}? Or {nearest(model, known)}"
-    if resnet := _RESNET.fullmatch(name):
-        return f"did you mean {OPEN_CLIP}{resnet[0].replace('rn', 'RN')}/openai or clip-vit-b-32?"
+    if _RESNET.fullmatch(name):
+        return "did you mean clip-vit-b-32? Or give the path of OpenAI's file of that ResNet."
     return nearest(name, known)
 
 
@@ -79,14 +96,14 @@ def load_path(
         family = _format_of(path, family)
     if family == "open_clip":
         from gouache.perceptors.clip_loading import load_open_clip_folder
-        from gouache.perceptors.openclip import load_open_clip_local
 
-        native = load_open_clip_folder(path, device, name)
-        return native if native is not None else load_open_clip_local(path, device, name)
+        return load_open_clip_folder(path, device, name)
     if family == "transformers":
+        from gouache.perceptors.clip_loading import load_hub_clip
         from gouache.perceptors.huggingface import load_transformers
 
-        return load_transformers(path, device, name)
+        native = load_hub_clip(path, device, name)
+        return native if native is not None else load_transformers(path, device, name)
     if family == "pocket":
         from gouache.perceptors.loading import load_pocket
 

@@ -56,8 +56,8 @@ class Entry:
     """A model by name. Numbers are None where they are not known.
 
     `native_size` is the side in pixels that it was trained at. A generator has `weights` and
-    `config`, a perceptor its repository `hub` at `revision`. Of a shipped or an added model `path`
-    says where it lies.
+    `config`, a perceptor its repository `hub` at `revision`, and what `open_clip` calls the same
+    weights. Of a shipped or an added model `path` says where it lies.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Entry:
     hub: str | None = None
     revision: str = "main"
     path: Path | None = None
+    open_clip: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -123,7 +124,8 @@ def catalogue() -> Mapping[str, Entry]:
         for name, values in table[section].items():
             assert name not in entries, name
             files = {part: _file(values[part]) for part in ("weights", "config") if part in values}
-            entries[name] = Entry(**{**values, **files, "name": name, "kind": kind})
+            tags = {"open_clip": tuple(values.get("open_clip", ()))}
+            entries[name] = Entry(**{**values, **files, **tags, "name": name, "kind": kind})
     return entries
 
 
