@@ -71,7 +71,7 @@ def test_other_names_are_usage_errors(given: dict[str, Any], option: str) -> Non
 
 
 def test_the_command_offers_what_there_is() -> None:
-    from gouache.apps.cli.train import Judges, Prompts
+    from gouache_training.cli import Judges, Prompts
 
     assert [each.value for each in Prompts] == list(SHEETS)
     assert [each.value for each in Judges] == list(JUDGES)
