@@ -287,11 +287,11 @@ def test_a_list_keeps_its_nodes_focus_and_selection(scripts: Scripts) -> None:
             results.push(kept(), names().join() === items.map(([id, words]) => id + words).join());
         }
         show([3, "d"], [2, "c"], [0, "e"]);
-        const after = document.activeElement === list;
+        const then = document.activeElement === list;
         list.remove();
-        return { results, after };
+        return { results, then };
     """)
-    assert found == {"results": [True] * 6, "after": True}
+    assert found == {"results": [True] * 6, "then": True}
 
 
 # The page.
