@@ -43,6 +43,8 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         one = st.sampled_from(choices)
         many = st.lists(one, max_size=4).map(tuple)
         return many if typing.get_origin(kind) is tuple else one
+    if setting.name == "prompt":  # an empty one alone is none
+        return st.lists(TEXTS, max_size=3).map(tuple).filter(lambda value: value != ("",))
     if typing.get_origin(kind) is tuple:
         return st.lists(TEXTS, min_size=setting.name == "perceptor", max_size=3).map(tuple)
     if kind is bool:

@@ -100,7 +100,7 @@ def test_plain_numbers_are_those_of_the_setting(tmp_path):
     assert read(tmp_path, "steps: 10\nsize: 64").size == (64, 64)
     assert read(tmp_path, "base: &a\n  seed: 1\n".replace("base: &a\n  ", "")).seed == 1
     assert read(tmp_path, "{prompt: a, cutouts: {num_cutouts: 3},}").cutouts.num_cutouts == 3
-    assert read(tmp_path, "").prompt == ""
+    assert read(tmp_path, "").prompt == ()
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_what_is_shown_is_read_back(setting: Setting, data: st.DataObject) -> No
         ("templates", "off", False),
         ("learning_rate", "1e-5", 1e-5),
         ("perceptor", "pocket:0.5", ("pocket:0.5",)),
-        ("prompt", "12:30", "12:30"),
+        ("prompt", "12:30", ("12:30",)),
         ("grow", "3", 3),
         ("invert", "yes", True),
     ],

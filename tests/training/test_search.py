@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import search
 import torch
 
 from gouache.errors import ConfigError
+from gouache_bench import search
 from gouache_training.class_prompts import ClassPrompt
 from tiny import TinyGenerator, TinyPerceptor
 from training.test_judge import tiny_judge
