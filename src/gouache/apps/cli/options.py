@@ -40,7 +40,9 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     name = option_name(setting)
     option = "--" + name.replace("_", "-")
     flag = setting.type is bool
-    kind: Any = bool if flag else list[str] if setting.codec.repeats else str
+    kind: Any = bool | None if flag else str | None
+    if setting.codec.repeats:
+        kind = list[str] | None
     declared = typer.Option(
         f"{option}/--no-{option[2:]}" if flag else option,
         help=setting.explain(),
@@ -52,7 +54,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[kind | None, declared],
+        annotation=Annotated[kind, declared],
     )
 
 
