@@ -28,6 +28,7 @@ BUSY: dict[str, Any] = {
     "tv_weight": 0.1,
     "num_cutouts": 8,
     "whole_share": 0.25,
+    "erase_probability": 0.9,
     "contrast_weight": 0.5,
     "augment": ("flip", "affine", "perspective", "color", "erasing", "noise"),
 }
