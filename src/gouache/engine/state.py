@@ -100,11 +100,12 @@ def check_identity(meta: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
 def differences(saved: PaintConfig, now: PaintConfig, but: Collection[str] = ()) -> list[str]:
     """In what settings two runs differ, as messages say it; `but` are left out, and those of
     `MAY_DIFFER`."""
-    return [
-        f"{setting.name} was {setting.get(saved)!r:.40} and is {setting.get(now)!r:.40}"
+    told = [
+        (setting.name, setting.plain(setting.get(saved)), setting.plain(setting.get(now)))
         for setting in settings()
-        if setting.name not in (*but, *MAY_DIFFER) and setting.get(saved) != setting.get(now)
+        if setting.name not in (*but, *MAY_DIFFER)
     ]
+    return [f"{name} was {old!r:.40} and is {new!r:.40}" for name, old, new in told if old != new]
 
 
 def saved_inputs(meta: Mapping[str, Any]) -> tuple[Input, ...]:
