@@ -253,7 +253,7 @@ def changed(**settings: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"steps": [300]}, "steps was (4,) and is (300,)"),
+        ({"steps": [300]}, "steps was [4] and is [300]"),
         ({"prompt": "a bird"}, "prompt was 'a fish' and is 'a bird'"),
         ({"optimization": {"learning_rate": 0.5}}, "learning_rate was"),
         ({"init_image": "b.png"}, "init_image was '' and is 'b.png'"),
