@@ -226,7 +226,7 @@ class Latent(Protocol):
         """What goes to `Generator.decode`, (B,code_dim,h,w), with gradient to the parameters."""
         ...
 
-    def continuous(self) -> Tensor:
+    def unrounded(self) -> Tensor:
         """The latent before quantisation, (B,code_dim,h,w), with gradient, for regularisers."""
         ...
 

@@ -60,7 +60,7 @@ def timed_step(session: Session) -> dict[str, float]:
         lap("embed")
         context = LossContext(
             image=image,
-            latent=latent.continuous(),
+            latent=latent.unrounded(),
             cutouts=part,
             embeddings=embeddings,
             step=session.step_index,

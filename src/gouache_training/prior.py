@@ -1,4 +1,4 @@
-"""Trains the token prior: to guess hidden codes of pictures from the others and the caption.
+"""Trains the token prior: to guess masked codes of pictures from the others and the caption.
 
 Masked modelling as in MaskGIT (Chang et al. 2022), with the text left out now and then for
 classifier-free guidance. Encoding pictures costs as much as learning from them, so codes are kept
@@ -49,7 +49,7 @@ class PriorTraining:
     fill: int = 2_000  # of which so many are there before the first step
     fresh: int = 10  # new ones per step
     silent_share: float = 0.1  # captions left out
-    scored_share: float = 0.4  # of the hidden codes
+    scored_share: float = 0.4  # of the masked codes
     save_every: int = 500
     # Things large and upright, half of them on white: what a first sketch should look like.
     shares: Shares = field(
@@ -137,7 +137,7 @@ class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
         self.gather(settings.fresh)
         set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
         codes, tokens = self.pool.draw(settings.batch, self.rng)
-        # The share of hidden codes follows the cosine schedule of decoding.
+        # The share of masked codes follows the cosine schedule of decoding.
         draw = torch.rand(len(codes), 1, generator=self.rng)
         share = torch.cos(0.5 * math.pi * draw).clamp(min=0.02)
         hide = torch.rand(codes.shape, generator=self.rng) < share
@@ -147,7 +147,7 @@ class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
         scored = hide & (torch.rand(codes.shape, generator=self.rng) < settings.scored_share)
         codes, hide, scored = (x.to(self.device) for x in (codes, hide, scored))
         words = self.table[tokens.to(self.device)]
-        given = torch.where(hide, self.model.hidden_code, codes)
+        given = torch.where(hide, self.model.mask_token, codes)
         grid = self.config.grid
         with self.autocast():
             cells = self.model.features(given.view(-1, grid, grid), words, present.to(self.device))

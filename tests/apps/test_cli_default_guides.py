@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.settings.config import PaintConfig, make_config
 
 FAST = ["--size", "48x32", "--steps", "2", "--num-cutouts", "3"]

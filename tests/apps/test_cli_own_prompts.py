@@ -14,7 +14,7 @@ from PIL import Image
 from gouache.apps import runner
 from gouache.apps.cli.paint import split_prompts
 from gouache.apps.progress import Silent
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from small import SMALL
 
 TWO = ["a red apple", "a blue fish | rain:-0.5"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.settings.config import make_config, settings
 from small import SMALL
 
@@ -74,7 +74,7 @@ def test_replay_tells_of_other_weights(gouache):
     gouache("a fish", "-q", *SMALL, "--out", "f.png")
     metadata = read_metadata(Path("f.png"))
     metadata["generator"]["fingerprint"] = "0" * 64
-    from gouache.output.png import save_picture
+    from gouache.output.pictures import save_picture
 
     save_picture(Image.open("f.png"), "other.png", metadata)
     result = gouache("replay", "other.png", "-q", "--out", "again.png")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.weights.fingerprint import fingerprint
 from perceptors.clip_samples import archive, write_merges
 from small import SIZED, SMALL
@@ -89,7 +89,7 @@ def test_pictures_from_before_there_were_several_replay(gouache, monkeypatch):
     assert gouache("a fish", "-q", *SMALL, "--out", "x.png").code == 0
     metadata = read_metadata(Path("x.png"))
     metadata["config"]["perceptor"] = "pocket"
-    monkeypatch.setattr("gouache.output.png.read_metadata", lambda path: metadata)
+    monkeypatch.setattr("gouache.output.pictures.read_metadata", lambda path: metadata)
     assert gouache("replay", "x.png", "-q", "--out", "again.png").code == 0
     assert np.array_equal(pixels("again.png"), pixels("x.png"))
 

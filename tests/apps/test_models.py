@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.weights import catalogue as catalogue_module
 from gouache.weights import download as download_module
 from gouache.weights.catalogue import Entry, File, catalogue

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gouache.apps import runner
 from gouache.apps.progress import Silent
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.runs import keep
 from gouache.runs.outputs import reserved
 from small import SMALL

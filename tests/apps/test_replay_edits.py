@@ -13,7 +13,7 @@ from PIL import Image
 from gouache.engine import Session
 from gouache.ops.images import load_image
 from gouache.ops.sums import pixels_sha256
-from gouache.output.png import read_metadata, save_picture
+from gouache.output.pictures import read_metadata, save_picture
 
 FAST = ["--steps", "4", "--num-cutouts", "3", "--size", "32x24", "-q"]
 INSIDE = np.zeros((48, 64), bool)

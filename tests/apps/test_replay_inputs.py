@@ -19,7 +19,7 @@ from gouache.inputs import (
     portable,
     with_models_at,
 )
-from gouache.output.png import dump_json, read_metadata, save_picture
+from gouache.output.pictures import dump_json, read_metadata, save_picture
 from gouache.weights.fingerprint import fingerprint
 from small import SMALL
 from tiny import tiny_config

@@ -17,7 +17,7 @@ from gouache.editing import EditConfig
 from gouache.editing.editor import make_plan, start
 from gouache.engine import Session, SessionState, resume_session, save_session
 from gouache.errors import StateError
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.output.run_folder import RunFolder
 from gouache.output.state import load_state, save_state
 from gouache.runs import places

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gouache.apps.settings_file import SettingsNote, read_settings, settings_text
 from gouache.apps.studio.orders import flat_settings
 from gouache.errors import ConfigError, GouacheError
-from gouache.output.png import dump_json, save_picture
+from gouache.output.pictures import dump_json, save_picture
 from gouache.settings.config import PaintConfig, make_config, settings
 from small import SMALL
 from values import TEXTS, values_of

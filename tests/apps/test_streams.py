@@ -15,7 +15,7 @@ from PIL import Image
 from gouache.apps import progress
 from gouache.apps.cli.main import run
 from gouache.apps.printing import prepare_streams, print_json
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from small import SMALL
 
 PROMPT = "a red \N{RED APPLE} on caf\xe9 \N{CJK UNIFIED IDEOGRAPH-72D0}"

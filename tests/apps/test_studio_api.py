@@ -23,7 +23,7 @@ from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.errors import OutputError
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.protocols import Step
 from gouache.watching import watcher
 from studio_client import SMALL, submit, tiny_build, upload, wait

@@ -20,7 +20,7 @@ from gouache.apps.studio.runs import Run, without_paths
 from gouache.apps.studio.uploads import lay_together
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from studio_tiny import Gate, order, reaches, strokes, until
 
 TOKEN = "0123456789abcdef" * 2

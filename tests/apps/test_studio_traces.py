@@ -20,7 +20,7 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 SCENE = Path(__file__).parents[2] / "src" / "gouache_bench" / "scenes" / "01.png"

@@ -42,7 +42,7 @@ class Frozen:
         return gradient
 
     def pin_latent(self, latent: Latent) -> None:
-        whole = latent.continuous().detach().clone()
+        whole = latent.unrounded().detach().clone()
         whole[:, :, 0] = self.row
         latent.set_latent(whole)
 

@@ -25,7 +25,7 @@ from gouache.engine.targets import StagePlan, Target, plan_stages
 from gouache.errors import ConfigError, PromptError, StateError
 from gouache.losses import ContrastLoss, PromptLoss, shared_rivals
 from gouache.networks.models import Models
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.prompts import Prompt
 from gouache.runs.painting import paint
 from gouache.settings.config import make_config

@@ -10,7 +10,7 @@ from PIL import Image
 from gouache.engine import Session
 from gouache.errors import ConfigError
 from gouache.ops.images import to_pil
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.runs.painting import Painting, paint
 from gouache.settings.config import PaintConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_session

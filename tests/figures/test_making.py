@@ -16,7 +16,7 @@ from gouache.figures.making import Made
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import Cell, Order, Recipe, editing_recipe
 from gouache.figures.sheet import sheet
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 
 Make = Callable[..., Made]
 CELLS = [

@@ -72,7 +72,7 @@ def test_every_registered_latent_is_held_to_the_laws() -> None:
 def test_shapes_and_gradients(kind: str) -> None:
     latent = built(kind)
     latent.draw(rngs(), 0.0)
-    for value in (latent(), latent.continuous()):
+    for value in (latent(), latent.unrounded()):
         assert value.shape == SHAPE
         assert value.dtype == torch.float32
         gradients = torch.autograd.grad((value * start(1)).sum(), list(latent.parameters()))
@@ -94,7 +94,7 @@ def test_what_is_decoded_are_codes_unless_it_is_continuous(kind: str) -> None:
 @every_average
 def test_final_is_what_the_latent_says_without_an_average(kind: str, average: float) -> None:
     latent = wander(built(kind, average))
-    said = latent.continuous().detach()
+    said = latent.unrounded().detach()
     expected = said if kind == "continuous" else nearest(said)
     assert torch.equal(latent.final(), expected) == (average == 0.0)
 
@@ -105,7 +105,7 @@ def test_after_a_step_the_latent_is_within_the_codebooks_bounds(kind: str) -> No
     low, high = (bound.view(1, -1, 1, 1) - 1e-4 for bound in (codebook.amin(0), codebook.amax(0)))
     latent = built(kind, begin=start() * 100)
     latent.after_step()
-    said = latent.continuous()
+    said = latent.unrounded()
     assert bool(((said >= low) & (said <= high + 2e-4)).all())
 
 
@@ -113,15 +113,15 @@ def test_after_a_step_the_latent_is_within_the_codebooks_bounds(kind: str) -> No
 @every_average
 def test_a_hand_edit_changes_its_cells_only(kind: str, average: float) -> None:
     latent = wander(built(kind, average))
-    before, finished = latent.continuous().detach().clone(), latent.final()
+    before, finished = latent.unrounded().detach().clone(), latent.final()
     changed = torch.zeros(SHAPE[0], 1, *SHAPE[2:], dtype=torch.bool)
     changed[1, :, 1:3, 2:7] = True
     edit = nearest(start(9))
     latent.set_latent(edit, changed)
-    torch.testing.assert_close(latent.continuous().detach(), torch.where(changed, edit, before))
+    torch.testing.assert_close(latent.unrounded().detach(), torch.where(changed, edit, before))
     torch.testing.assert_close(latent.final(), torch.where(changed, edit, finished))
     latent.set_latent(edit)
-    torch.testing.assert_close(latent.continuous().detach(), edit)
+    torch.testing.assert_close(latent.unrounded().detach(), edit)
     torch.testing.assert_close(latent.final(), edit)
 
 

@@ -71,7 +71,7 @@ def test_levels_halve_until_they_would_only_shift_colours(
 def test_it_starts_like_a_single_level() -> None:
     latent = built()
     single = QuantizedLatent(TinyGenerator(), start(), LatentConfig())
-    assert torch.equal(latent.continuous(), start())
+    assert torch.equal(latent.unrounded(), start())
     assert torch.equal(latent(), single())
     assert torch.equal(latent.final(), single.final())
 
@@ -85,7 +85,7 @@ def test_what_is_decoded_are_codes_of_the_sum() -> None:
         total = total + torch.nn.functional.interpolate(
             level.detach(), SHAPE[-2:], mode="bilinear", align_corners=False
         )
-    torch.testing.assert_close(latent.continuous().detach(), total)
+    torch.testing.assert_close(latent.unrounded().detach(), total)
     codes, _ = TinyGenerator().quantize(total)
     assert torch.equal(latent().detach(), codes)
 
@@ -103,22 +103,22 @@ def test_the_sum_is_clamped_after_a_step() -> None:
     with torch.no_grad():
         for level in latent.parameters():
             level.mul_(100).add_(50)
-    expected = latent.continuous().detach().clamp(*bounds())
+    expected = latent.unrounded().detach().clamp(*bounds())
     latent.after_step()
-    torch.testing.assert_close(latent.continuous().detach(), expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(latent.unrounded().detach(), expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_a_latent_can_be_replaced_in_part(average: float) -> None:
     latent = wander(built(average))
-    before = latent.continuous().detach().clone()
+    before = latent.unrounded().detach().clone()
     changed = torch.zeros(2, 1, 9, 16, dtype=torch.bool)
     changed[1, :, 2:5, 3:9] = True
     latent.set_latent(start(9), changed)
-    after = latent.continuous().detach()
+    after = latent.unrounded().detach()
     torch.testing.assert_close(after, torch.where(changed, start(9), before))
     latent.set_latent(start(8))
-    torch.testing.assert_close(latent.continuous().detach(), start(8))
+    torch.testing.assert_close(latent.unrounded().detach(), start(8))
     codes, _ = TinyGenerator().quantize(start(8))
     assert (latent.final() == codes).float().mean() > 0.99
 

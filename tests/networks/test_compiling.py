@@ -20,7 +20,7 @@ from gouache.generators import load_generator
 from gouache.generators.vqgan_blocks import ResBlock
 from gouache.networks import compiling
 from gouache.networks.compiling import AUTO_STEPS, Compiled, CompileWarning, missing, wanted
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.settings.config import PaintConfig
 from small import SMALL
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session

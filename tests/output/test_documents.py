@@ -15,7 +15,7 @@ from gouache import __version__
 from gouache.apps.cli.main import run
 from gouache.errors import ImageError
 from gouache.output.documents import check_document, later_version
-from gouache.output.png import save_picture
+from gouache.output.pictures import save_picture
 from tiny import tiny_session
 
 ODD: list[Any] = [None, [], {}, [1], {"a": 1}, "", "x", -1, 9, 10**400, 1e308, float("nan"), True]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from gouache.atomic import TEMP_PREFIX
 from gouache.errors import OutputError, StateError
-from gouache.output.png import read_metadata
+from gouache.output.pictures import read_metadata
 from gouache.output.run_folder import RunFolder, _append
 
 SETTINGS = {"prompt": "狐", "steps": [3]}

@@ -17,7 +17,7 @@ class Spy:
     """A prior that remembers what it was asked; `logits(codes, present)` answers, if given."""
 
     config = TINY
-    hidden_code = TINY.codebook_size
+    mask_token = TINY.codebook_size
 
     def __init__(self, logits: Any = None) -> None:
         self.prior, self.answer = tiny(), logits
@@ -67,7 +67,7 @@ def test_codes_are_settled_for_good_and_by_the_cosine_schedule() -> None:
     last = sample(spied(spy), *text(2), rngs(0, 1), steps=steps, guidance=1.0)
     assert len(spy.seen) == steps
     for done, grid in enumerate(spy.seen):
-        hidden = grid == spy.hidden_code
+        hidden = grid == spy.mask_token
         expected = math.floor(16 * math.cos(0.5 * math.pi * done / steps))
         assert hidden.flatten(1).sum(1).tolist() == [expected] * 2
         for later in [*spy.seen[done:], last]:
@@ -127,7 +127,7 @@ def test_without_luck_the_surest_codes_are_settled_first() -> None:
     spy = Spy(answer)
     sample(spied(spy), *text(1), rngs(0), steps=4, guidance=1.0, chance=0.0, temperature=2.0)
     for grid in spy.seen:
-        hidden = (grid == spy.hidden_code).flatten().long()
+        hidden = (grid == spy.mask_token).flatten().long()
         assert (hidden.diff() <= 0).all()  # hidden ones first, settled ones last
 
 

@@ -58,7 +58,7 @@ def test_each_text_belongs_to_its_picture() -> None:
 
 def test_known_codes_tell_about_hidden_ones() -> None:
     prior = tiny()
-    hidden = torch.full((1, 4, 4), prior.hidden_code)
+    hidden = torch.full((1, 4, 4), prior.mask_token)
     nothing_known = prior(hidden, *text(1))
     known = hidden.clone()
     known[0, 3, 3] = 7

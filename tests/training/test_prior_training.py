@@ -191,7 +191,7 @@ def test_silent_captions_are_not_seen(tmp_path: Path, monkeypatch: pytest.Monkey
     ((codes, present),) = heard
     assert not present.any()
     assert codes.shape == (16, GRID, GRID)
-    hidden = (codes == work.model.hidden_code).flatten(1).float().mean(1)
+    hidden = (codes == work.model.mask_token).flatten(1).float().mean(1)
     assert hidden.min() < 0.5 < hidden.max()  # from nearly nothing to nearly all
 
 

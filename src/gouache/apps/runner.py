@@ -19,7 +19,7 @@ from gouache.editing.composite import warn_lossy
 from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, resume_session
 from gouache.interrupts import NUMBERS
-from gouache.output.png import save_picture
+from gouache.output.pictures import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.runs.drive import Event, Listener, Run, Stepped, drive
 from gouache.runs.finished import finished_config, last_losses, tell_finished

@@ -44,7 +44,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"the settings file {shown} cannot be read: {reason}") from None
     if data.startswith(_PICTURES):
-        from gouache.output.png import read_metadata
+        from gouache.output.pictures import read_metadata
 
         return _flat(read_metadata(path), shown)
     if len(data) > MAX_BYTES:

@@ -13,7 +13,7 @@ from PIL import Image
 from gouache.editing import shapes
 from gouache.ops.images import fitted_box
 from gouache.ops.profiles import flat, is_srgb, profile_mode, srgb_to
-from gouache.output.png import picture_format
+from gouache.output.pictures import picture_format
 from gouache.prompts import one_line
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from gouache.networks.models import Guide, load_guides
 from gouache.ops.images import encode, fit, read_picture, to_tensor
 from gouache.ops.masks import mask_picture
 from gouache.ops.profiles import flat
-from gouache.output.png import save_picture
+from gouache.output.pictures import save_picture
 from gouache.prompts import Prompt, one_line, parse_prompts
 from gouache.protocols import Perceptor
 from gouache.settings.config import parse_perceptor

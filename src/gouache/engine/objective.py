@@ -133,7 +133,7 @@ class Objective:
             views = cutouts.apply(image, shown, guide.perceptor.image_size)
             context = LossContext(
                 image=image,
-                latent=latent.continuous(),
+                latent=latent.unrounded(),
                 cutouts=views,
                 embeddings=views.new_empty(0),
                 step=step,

@@ -237,7 +237,7 @@ class Session:
     @torch.inference_mode(False)
     def latent(self) -> Tensor:
         """A copy of the latent as it is now, before rounding: (B,code_dim,h,w), float32."""
-        return self._latent.continuous().detach().clone()
+        return self._latent.unrounded().detach().clone()
 
     def scores(self) -> Tensor:
         """How well each picture fits the current prompts, (B,) in [-1,1], higher is better."""

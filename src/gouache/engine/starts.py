@@ -18,7 +18,7 @@ from gouache.protocols import with_codebook
 from gouache.settings.config import PaintConfig
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
-"""(starts, chance, canvas) -> their latents after a few steps from there, each with its chance."""
+"""(starts, rngs, canvas) -> their latents after a few steps from there, each with its own rng."""
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def choose_start(
 
     Each try is painted for `start_steps` steps at `start_scale` of the size, and scored by the
     guides against the picture's prompts of the first stage. What is small is enlarged and encoded:
-    large shapes are found faster in small pictures. A picture's tries depend on its own chance and
+    large shapes are found faster in small pictures. A picture's tries depend on its own rng and
     prompts alone, so it is the same in any batch. At most `together` tries are painted at once.
     """
     tries, scale = config.latents.start_tries, config.latents.start_scale
@@ -76,8 +76,8 @@ def _rehearsed(
     painted: list[Tensor] = []
     for first in range(0, len(starts), together):
         group = starts[first : first + together]
-        chance = [_child(rng) for _ in group for rng in rngs]
-        painted += rehearse(torch.cat(list(group)), chance, canvas).chunk(len(group))
+        own = [_child(rng) for _ in group for rng in rngs]
+        painted += rehearse(torch.cat(list(group)), own, canvas).chunk(len(group))
     return painted
 
 
@@ -114,8 +114,8 @@ def _proposed_or_random(
     untold = [picture for picture, text in enumerate(texts) if not text]
     found: dict[int, Sequence[Tensor]] = {}
     if told:
-        chance = [rngs[k] for k in told]
-        proposed = _proposals([texts[k] for k in told], models, canvas, chance, tries)
+        own = [rngs[k] for k in told]
+        proposed = _proposals([texts[k] for k in told], models, canvas, own, tries)
         found |= zip(told, zip(*proposed, strict=True), strict=True)
     if untold:
         drawn = [_random_codes(models, canvas, [rngs[k] for k in untold]) for _ in range(tries)]
@@ -154,7 +154,7 @@ def _proposals(
     rngs: Sequence[torch.Generator],
     tries: int,
 ) -> list[Tensor]:
-    """`tries` starts of the batch, one text and one chance per picture."""
+    """`tries` starts of the batch, one text and one rng per picture."""
     from gouache.priors.loading import Proposer
 
     proposer = Proposer(models.generator, models.device)

@@ -30,7 +30,7 @@ from gouache.figures.recipe import OURS, Cell, Order, Recipe
 from gouache.figures.sheet import sheet
 from gouache.inputs import portable_model
 from gouache.ops.images import load_image
-from gouache.output.png import dump_json, save_picture
+from gouache.output.pictures import dump_json, save_picture
 from gouache.prompts import one_line
 from gouache.reserve import endings
 

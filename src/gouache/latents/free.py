@@ -21,7 +21,7 @@ class FreeLatent(ABC):
     """
 
     can_be_pulled = True
-    """Whether a pull on `continuous` (VQGAN-CLIP, section 2.4) means something here."""
+    """Whether a pull on `unrounded` (VQGAN-CLIP, section 2.4) means something here."""
     needs_codebook = False
     """Whether a generator without one is refused, with a `ConfigError`."""
 
@@ -48,7 +48,7 @@ class FreeLatent(ABC):
         """What is decoded, (B,code_dim,h,w), with gradient to the parameters."""
 
     @abstractmethod
-    def continuous(self) -> Tensor:
+    def unrounded(self) -> Tensor:
         """The latent before quantisation, (B,code_dim,h,w), with gradient."""
 
     @abstractmethod

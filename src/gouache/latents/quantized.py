@@ -25,13 +25,13 @@ class QuantizedLatent(FreeLatent):
 
     def __call__(self) -> Tensor:
         """Nearest codes, (B,code_dim,h,w); their gradient goes to z unchanged."""
-        latent = self.continuous()
+        latent = self.unrounded()
         coded = with_codebook(self._generator)
         if coded is None:
             return latent
         return straight_through(latent, coded.quantize(latent.detach())[0])
 
-    def continuous(self) -> Tensor:
+    def unrounded(self) -> Tensor:
         """z itself, with gradient."""
         return self._whole()
 

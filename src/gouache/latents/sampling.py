@@ -75,7 +75,7 @@ class SamplingLatent(FreeLatent):
         reached = probabilities.detach().cumsum(1) <= self._noise
         return self._decoded(probabilities, reached.sum(1).clamp_max(len(self._codebook) - 1))
 
-    def continuous(self) -> Tensor:
+    def unrounded(self) -> Tensor:
         """Most likely codes, (B,code_dim,h,w); the gradient goes to the probabilities."""
         return self._decoded(self._z.softmax(1), self._z.argmax(1))
 

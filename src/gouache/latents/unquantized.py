@@ -23,7 +23,7 @@ class UnquantizedLatent(FreeLatent):
         """z, (B,code_dim,h,w), with gradient."""
         return self._whole()
 
-    def continuous(self) -> Tensor:
+    def unrounded(self) -> Tensor:
         """z, with gradient."""
         return self._whole()
 

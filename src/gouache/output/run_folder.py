@@ -24,7 +24,7 @@ from PIL import Image
 
 from gouache.atomic import output_errors, remove_leftovers, write_bytes
 from gouache.errors import OutputError, StateError
-from gouache.output.png import dump_json, save_picture
+from gouache.output.pictures import dump_json, save_picture
 from gouache.output.state import load_state, save_state
 from gouache.prompts import one_line
 from gouache.reserve import LOCKED, try_lock

@@ -13,7 +13,7 @@ from gouache.priors.token_prior import TokenPrior
 STEPS = 12
 GUIDANCE = 3.0  # how far beyond the text-free answer to go (classifier-free guidance)
 TEMPERATURE = 1.0
-CHANCE = 4.5  # how much luck, at first, decides which codes are settled
+CHOICE_TEMPERATURE = 4.5  # of the first round, as in MaskGIT
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def sample(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     temperature: float = TEMPERATURE,
-    chance: float = CHANCE,
+    choice_temperature: float = CHOICE_TEMPERATURE,
 ) -> Tensor:
     """Draws codes for texts.
 
@@ -38,14 +38,14 @@ def sample(
         steps: how many rounds; each settles more codes than the one before.
         guidance: 1 follows the text as trained, more follows it more closely.
         temperature: of the draws; lower is tidier and less varied.
-        chance: weight of luck against confidence in choosing which codes to settle.
+        choice_temperature: of Gumbel noise beside the confidence that chooses which codes settle.
 
     Returns:
         (N,grid,grid) indices.
     """
     config, device = prior.config, words.device
     n, cells = len(words), config.grid**2
-    codes = torch.full((n, cells), prior.hidden_code, device=device)
+    codes = torch.full((n, cells), prior.mask_token, device=device)
     nothing = torch.zeros_like(present)
     for step in range(steps):
         grid = codes.view(n, config.grid, config.grid)
@@ -63,18 +63,18 @@ def sample(
             logits = free + strength * (told - free)
         share = (logits.view(n, cells, -1) / temperature).softmax(-1)
         drawn = draw(share, torch.stack([torch.rand(cells, generator=rng) for rng in rngs]))
-        hidden = codes == prior.hidden_code
+        hidden = codes == prior.mask_token
         drawn = torch.where(hidden, drawn, codes)
         remaining = math.floor(cells * math.cos(0.5 * math.pi * (step + 1) / steps))
         if step == steps - 1 or remaining < 1:
             codes = drawn
             break
-        luck = torch.stack([-torch.rand(cells, generator=rng).log().neg().log() for rng in rngs])
+        gumbel = torch.stack([-torch.rand(cells, generator=rng).log().neg().log() for rng in rngs])
         confidence = share.gather(-1, drawn.unsqueeze(-1))[..., 0].clamp(min=1e-9).log()
-        confidence = confidence + chance * (1 - (step + 1) / steps) * luck.to(device)
+        confidence = confidence + choice_temperature * (1 - (step + 1) / steps) * gumbel.to(device)
         confidence[~hidden] = math.inf
         unsure = confidence.topk(remaining, largest=False).indices
-        codes = drawn.scatter(1, unsure, prior.hidden_code)
+        codes = drawn.scatter(1, unsure, prior.mask_token)
     return codes.view(n, config.grid, config.grid)
 
 

@@ -79,7 +79,7 @@ class TokenPrior(nn.Module):
         super().__init__()
         self.config = config
         per_patch = config.patch**2 * config.code_width
-        self.hidden_code = config.codebook_size  # the index that stands for a hidden code
+        self.mask_token = config.codebook_size  # the index that stands for a masked code
         self.codes = nn.Embedding(config.codebook_size + 1, config.code_width)
         nn.init.normal_(self.codes.weight, std=0.2)
         self.into = nn.Linear(per_patch, config.width)
@@ -110,7 +110,7 @@ class TokenPrior(nn.Module):
         """What the transformer makes of every cell.
 
         Args:
-            codes: (N,grid,grid) indices; `hidden_code` where hidden.
+            codes: (N,grid,grid) indices; `mask_token` where masked.
             words: (N,L,table_dim) vectors of the text's tokens, L at most `context`.
             present: (N,L) true where there is a token.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gouache.engine import Session, save_session
 from gouache.ops.images import grid_pil, to_pil, together
-from gouache.output.png import save_picture
+from gouache.output.pictures import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
 from gouache.protocols import Step

@@ -48,7 +48,7 @@ class Outputs:
     def check(self, count: int = 1) -> None:
         """Raises `OutputError` for what cannot be written, before any time is spent."""
         from gouache.atomic import check_writable
-        from gouache.output.png import picture_format
+        from gouache.output.pictures import picture_format
         from gouache.output.video import check_video
 
         picture_format(self.out)
@@ -154,7 +154,7 @@ def _wanted(out: str | Path | None, title: str) -> tuple[Path, bool]:
     if out is None:
         return Path(name), True
     from gouache.atomic import output_errors
-    from gouache.output.png import FORMATS
+    from gouache.output.pictures import FORMATS
 
     folder = str(out).endswith(("/", os.sep))
     # A folder called fish.png is in the way of a picture rather than meant.
@@ -204,7 +204,7 @@ def _tell_replaced(outputs: Outputs, count: int) -> None:
 
 def _same_batch(grid: Path, picture: Path) -> bool:
     """Whether `picture` is one of those that `grid` shows: painted by the same run."""
-    from gouache.output.png import read_metadata
+    from gouache.output.pictures import read_metadata
 
     try:
         of_all, own = read_metadata(grid), read_metadata(picture)

@@ -16,7 +16,7 @@ from gouache.engine import Session
 from gouache.errors import ConfigError
 from gouache.networks.models import Guide, names_of
 from gouache.ops.images import encode, together
-from gouache.output.png import save_picture
+from gouache.output.pictures import save_picture
 from gouache.protocols import Generator, Loss, Perceptor
 from gouache.runs.drive import History, Run, drive
 from gouache.settings.config import PaintConfig, make_config

@@ -56,7 +56,7 @@ def mask(
         )
         found.save(target)
         if overlay is not None:
-            from gouache.output.png import save_picture
+            from gouache.output.pictures import save_picture
 
             save_picture(found.overlay(source), overlay, found.record(), phrase)
     if json:

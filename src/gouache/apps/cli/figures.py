@@ -153,7 +153,7 @@ def _write_cutouts(
     from gouache.figures.words import WORDS
     from gouache.inputs import Input, portable
     from gouache.ops.images import load_image
-    from gouache.output.png import dump_json, save_picture
+    from gouache.output.pictures import dump_json, save_picture
 
     record: dict[str, Any] = {"figure": "cutouts", "seed": seed}
     if image is not None:

@@ -125,7 +125,7 @@ def replay(
     """
     from gouache.apps.replaying import Named, replay_settings
     from gouache.output.documents import unusable
-    from gouache.output.png import read_metadata
+    from gouache.output.pictures import read_metadata
 
     metadata = read_metadata(picture)
     named = Named(init_image, image_prompt or [], generator, perceptor or [], source, mask)

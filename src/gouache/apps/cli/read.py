@@ -20,7 +20,7 @@ def info(
 ) -> int:
     """Show how a picture was made."""
     from gouache.output.documents import check_document, later_version
-    from gouache.output.png import read_metadata
+    from gouache.output.pictures import read_metadata
 
     metadata = read_metadata(picture)
     check_document(metadata, picture)

@@ -18,7 +18,7 @@ from gouache.apps.studio.runs import ORDER, Run
 from gouache.atomic import output_errors, write_bytes
 from gouache.editing.config import EditConfig
 from gouache.errors import ConfigError, GouacheError, StateError
-from gouache.output.png import dump_json
+from gouache.output.pictures import dump_json
 from gouache.prompts import parse_image_prompt
 from gouache.settings.config import PaintConfig
 

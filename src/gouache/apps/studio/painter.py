@@ -21,7 +21,7 @@ from gouache.engine import Session, resume_session, save_session
 from gouache.errors import GouacheError
 from gouache.halting import Halted, halting
 from gouache.ops.images import encode, to_pil
-from gouache.output.png import dump_json, save_picture
+from gouache.output.pictures import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.protocols import Step
 from gouache.runs.drive import Diverged, Stepped, events

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gouache.apps.studio.guard import settled_owner
 from gouache.atomic import write_bytes
 from gouache.errors import GouacheError, OutputError
-from gouache.output.png import dump_json
+from gouache.output.pictures import dump_json
 from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gouache import __version__
 from gouache.errors import ImageError, OutputError
-from gouache.output import png
-from gouache.output.png import dump_json, picture_format, read_metadata, save_picture
+from gouache.output.pictures import dump_json, picture_format, read_metadata, save_picture
 
 SUFFIXES = (".png", ".jpg", ".webp")
 PROMPT = "ein Füchschen \U0001f98a | 狐:0.5"
@@ -64,7 +63,7 @@ def test_any_document_round_trips(
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda _: None)  # the disk is not the point
     save_picture(picture(), tmp_path / f"a{suffix}", document, text)
-    plain = png._finite(document)
+    plain = pictures._finite(document)
     assert read_metadata(tmp_path / f"a{suffix}") == plain
 
 
