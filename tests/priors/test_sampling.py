@@ -125,7 +125,15 @@ def test_without_luck_the_surest_codes_are_settled_first() -> None:
         return logits.view(len(codes), 4, 4, -1)
 
     spy = Spy(answer)
-    sample(spied(spy), *text(1), rngs(0), steps=4, guidance=1.0, chance=0.0, temperature=2.0)
+    sample(
+        spied(spy),
+        *text(1),
+        rngs(0),
+        steps=4,
+        guidance=1.0,
+        choice_temperature=0.0,
+        temperature=2.0,
+    )
     for grid in spy.seen:
         hidden = (grid == spy.mask_token).flatten().long()
         assert (hidden.diff() <= 0).all()  # hidden ones first, settled ones last
