@@ -57,6 +57,7 @@ class Live:
         self._stopped = False
         self._error: BaseException | None = None
         self._shown: Image | None = None
+        self._last_good: Image | None = None  # of a run that diverged
         self._face = _face(self)
 
     @property
@@ -72,6 +73,8 @@ class Live:
     @property
     def image(self) -> Image:
         """The picture as it is now; of a batch all in a grid. Painting is paused for a moment."""
+        if self._last_good is not None:
+            return self._last_good
         if self.painting:
             assert self._shown is not None or not self.session.step_index
             if self._shown is not None:
@@ -82,7 +85,7 @@ class Live:
         """Paints on in the background, or to the end where there are no widgets."""
         if self.painting or self.finished:
             return self
-        self._error = None
+        self._error = self._last_good = None
         self._halt.clear()
         if not self._face.background:
             self._paint()
@@ -123,7 +126,7 @@ class Live:
         try:
             for event in events(self.run, self._halt.is_set):
                 if isinstance(event, Diverged):
-                    self._shown = together(self.run.pictures(event.error.image))
+                    self._last_good = together(self.run.pictures(event.error.image))
                 if not isinstance(event, Stepped):
                     continue
                 newest = event.step
