@@ -32,8 +32,9 @@ def diverging(session: Session) -> list[Image.Image]:
     def step() -> Any:
         if session.step_index == AT:
             assert session._shown is not None
-            good.append(to_pil(session._shown[0]))
-            raise DivergedError("the loss is not a finite number", session._shown, AT)
+            image = 1 - session._shown  # to be told from the session's own
+            good.append(to_pil(image[0]))
+            raise DivergedError("the loss is not a finite number", image, AT)
         return advance()
 
     session._try_step = step  # type: ignore[method-assign]
