@@ -205,6 +205,15 @@ def test_one_guide_alone_is_asked_at_full_size() -> None:
     assert next(session).losses["latent"].min() > 0
 
 
+def test_tries_that_are_asked_for_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = found_small(monkeypatch)
+    build(start_tries=5)
+    settings = {**SMALL, "size": (21, 16), "steps": (4,), "perceptor": ("pocket",)}
+    alone = tiny_config(prompt="hope", **{**settings, "start_tries": 5})
+    session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
+    assert torch.equal(found[0], finished(session))
+
+
 def test_it_is_shown_while_it_is_painted_small() -> None:
     shown: list[Step] = []
     with watching(shown.append):

@@ -47,7 +47,10 @@ def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[i
 def of_those_who_know(
     config: PaintConfig, plan: StagePlan, picture: int, models: Models, size: tuple[int, int]
 ) -> tuple[PaintConfig, StagePlan, Models]:
-    """One picture of the plan in `size`, with the guides alone that know of it."""
+    """One picture of the plan in `size`, its guides those that know of it, in their own settings.
+
+    Its steps are those of their preset, more or fewer as more or fewer than by default are wanted.
+    """
     stage = plan.of(picture)
     numbers = _who_knows(stage, len(models.guides))
     guides = tuple(models.guides[number] for number in numbers)
@@ -62,7 +65,9 @@ def of_those_who_know(
     own = PRESETS[preset_of([guide.perceptor.name for guide in guides])]
     steps = max(1, round(stage.steps * own["steps"][0] / PaintConfig.steps[0]))
     rows = {name: tuple(t and told(t) for t in row) for name, row in stage.rows.items()}
-    changed = {name: own[name] for name in ALONE}
+    # What somebody wishes otherwise than by default holds here too.
+    usual, given = PaintConfig().latents, config.latents
+    changed = {n: own[n] for n in ALONE if getattr(given, n) == getattr(usual, n)}
     asked = config.prompt_of(picture)
     config = config.updated(**changed, size=size, steps=(steps,), count=1, prompt=asked)
     return config, StagePlan(steps, rows), replace(models, guides=guides)

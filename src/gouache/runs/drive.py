@@ -2,7 +2,7 @@
 
     run = Run(Session.build(config))
     drive(run, [Progress()])            # each listener is called with every event
-    run.painting().save("castle.png")
+    run.pictures()[0].save("castle.png")
 
 A listener is any callable that takes an event and the run. What it raises ends the run.
 """
