@@ -192,6 +192,15 @@ class SelfAware(Protocol):
 
 
 @runtime_checkable
+class WordAware(Protocol):
+    """What a perceptor may have besides: it knows which words it does not know."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Those of a text, as they stand there."""
+        ...
+
+
+@runtime_checkable
 class Classifying(Protocol):
     """What a perceptor may have besides: a closed list of all that it tells apart."""
 
@@ -326,6 +335,7 @@ __all__ = [
     "SourceViews",
     "Step",
     "Tiled",
+    "WordAware",
     "lacking",
     "with_codebook",
 ]

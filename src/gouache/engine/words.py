@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gouache.errors import PromptError
 from gouache.prompts import one_line, parse_prompts
-from gouache.protocols import Perceptor, SelfAware
+from gouache.protocols import Perceptor, SelfAware, WordAware
 
 # Averaging over phrasings removes what a wording adds to a meaning (CLIP, section 3.1.4).
 TEMPLATES = (
@@ -95,8 +95,9 @@ def check_words(texts: Iterable[str], perceptors: Sequence[Perceptor]) -> None:
     for text in dict.fromkeys(texts):
         blind = 0
         for perceptor in perceptors:
-            ask: Callable[[str], list[str]] | None = getattr(perceptor, "unknown_words", None)
-            if unknown := [] if ask is None else ask(text):
+            if not isinstance(perceptor, WordAware):
+                continue
+            if unknown := perceptor.unknown_words(text):
                 found.setdefault(perceptor.name, {}).update(dict.fromkeys(unknown))
                 blind += not _rest(text, unknown)
         if perceptors and blind == len(perceptors):
