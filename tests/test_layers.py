@@ -154,6 +154,19 @@ def test_circles_are_found(tmp_path: Path) -> None:
     assert circles({a: {b}, b: {c}, c: {b}}) == [[b, c, b]]
 
 
+def test_each_room_says_what_belongs_in_it_and_what_does_not() -> None:
+    for room in (path for path in SOURCE.iterdir() if list(path.glob("*.py"))):
+        tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+        told = ast.get_docstring(tree) or ""
+        assert "\n\nNot here: " in told, room.name
+
+
+def test_the_map_lists_each_room() -> None:
+    told = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for room in (path.name for path in SOURCE.iterdir() if list(path.glob("*.py"))):
+        assert f"\n  {room}/ " in told, room
+
+
 def test_no_file_is_too_long_to_read() -> None:
     # Tables of data are looked up, not read.
     tables = {"sources.py"}

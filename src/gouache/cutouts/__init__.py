@@ -1,4 +1,7 @@
-"""Cutouts: draw their parameters, then apply them to any picture of the same aspect."""
+"""Cutouts: draw their parameters, then apply them to any picture of the same aspect.
+
+Not here: which network looks at them, and how many at once (`engine.objective`).
+"""
 
 from gouache.cutouts.apply import apply
 from gouache.cutouts.sampler import CutoutParams, sample

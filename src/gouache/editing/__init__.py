@@ -1,4 +1,7 @@
-"""Masks and edits of pictures (VQGAN-CLIP, appendix H.2). Names are imported when first used."""
+"""Masks and edits of pictures (VQGAN-CLIP, appendix H.2). Names are imported when first used.
+
+Not here: anything of a painting without a source; the hook that sessions call is `engine.hook`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A session: what is painted, step by step; `checkpoint` for files. `runs` drives it."""
+"""A session: what is painted, step by step; `checkpoint` for files. `runs` drives it.
+
+Not here: files, progress and faces (`runs`, `apps`); loading networks (`networks`).
+"""
 
 from gouache.engine.build import validate
 from gouache.engine.checkpoint import resume_session, save_session

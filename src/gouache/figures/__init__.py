@@ -1,6 +1,8 @@
 """The paper's figures as recipes: what each shows, painted again with the models of your choice.
 
 `recipes` holds them by name ("9" to "18", "cutouts"); `gouache.figures.making.make` runs one.
+
+Not here: the loop and its models: a figure is a listener of runs like others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Generators by name or from a file. Listing the names imports no network code and no torch."""
+"""Generators by name or from a file. Listing the names imports no network code and no torch.
+
+Not here: perceptors, latents and loops: components see one another by `protocols` only.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ A builder is called as `builder(generator, start, config)` with `start` (B,code_
 that the picture starts from, and `config` the `LatentConfig`; it returns a
 `gouache.protocols.Latent`. A builder with a false attribute `can_be_pulled` makes latents that the
 pull of the settings (`latent_weight`) leaves alone.
+
+Not here: the optimiser and its schedule (`engine`); decoding (`generators`).
 """
 
 from __future__ import annotations

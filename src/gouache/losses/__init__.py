@@ -5,6 +5,8 @@ together stay independent of one another. Those that the setting `losses` may as
 the registry `losses`: a builder is called as `builder(weight)` and returns a
 `gouache.protocols.Loss`. What needs more than a weight, such as the prompts' own, is no choice and
 has no name there.
+
+Not here: what is asked of which picture, and by which weight (`engine.terms`).
 """
 
 from collections.abc import Callable

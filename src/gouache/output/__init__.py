@@ -2,4 +2,6 @@
 
 Everything is written to a temporary file beside its place and moved there when complete, so that a
 failure leaves what was there before.
+
+Not here: when something is written (`runs.keep`), and under which name (`runs.outputs`).
 """

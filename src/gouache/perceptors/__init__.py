@@ -2,6 +2,8 @@
 
 `load_perceptor("pocket")` gives the shipped one. Third parties register builders
 `(device) -> Perceptor` under the entry-point group "gouache.perceptors".
+
+Not here: how a text becomes a target of a run (`engine.words`); other components.
 """
 
 from __future__ import annotations
