@@ -19,7 +19,7 @@ from gouache.figures.words import WORDS
 from gouache.inputs import inputs_of, portable
 from gouache.networks.devices import resolve_device
 from gouache.networks.models import Models
-from gouache.perceptors import load_perceptor
+from gouache.networks.pool import shared_perceptor
 from gouache.protocols import Perceptor
 from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config
@@ -173,7 +173,7 @@ class Painters:
     def _perceptor(self, name: str) -> tuple[Perceptor, torch.dtype | None]:
         """With the half precision that its weights are in; guides are those that painted."""
         if name not in self._perceptors:
-            self._perceptors[name] = load_perceptor(name, self._device), None
+            self._perceptors[name] = shared_perceptor(name, self._device), None
         return self._perceptors[name]
 
     def _system(self, name: str) -> System:
