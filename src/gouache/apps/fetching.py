@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from gouache.apps.progress import TerminalBar
+from gouache.settings.config import PaintConfig
 from gouache.weights.catalogue import Kind
 from gouache.weights.watch import human_size
 
@@ -87,4 +88,10 @@ def make_watch(quiet: bool) -> QuietWatch | BarWatch:
     return BarWatch() if sys.stderr.isatty() else LineWatch()
 
 
-__all__ = ["fetch_missing", "make_watch"]
+def fetch_models(config: PaintConfig, quiet: bool) -> None:
+    """All models that these settings name, as `fetch_missing` does."""
+    guides: list[tuple[Kind, str]] = [("perceptor", name) for name, _ in config.guides]
+    fetch_missing([("generator", config.generator), *guides], quiet)
+
+
+__all__ = ["fetch_missing", "fetch_models", "make_watch"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gouache.apps.fetching import fetch_missing
+from gouache.apps.fetching import fetch_models
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, make_progress
 from gouache.editing.composite import warn_lossy
@@ -123,8 +123,7 @@ def edit_run(
     """Fetches what is missing and edits a picture; returns the exit code."""
     if plan.config.composite:
         warn_lossy(outputs.out)
-    fetch_missing([("generator", config.generator)], quiet)
-    fetch_missing([("perceptor", name) for name, _ in config.guides], quiet)
+    fetch_models(config, quiet)
     session = start(plan, config, sized=sized)
     mask = edit_of(session).mask
     if expected is not None:

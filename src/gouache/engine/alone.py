@@ -16,7 +16,7 @@ from torch import Tensor
 from gouache.engine.targets import StagePlan, Target
 from gouache.engine.words import SILENT
 from gouache.networks.models import Models
-from gouache.settings.config import PaintConfig
+from gouache.settings.config import LatentConfig, PaintConfig
 from gouache.settings.presets import ALONE, PRESETS, preset_of
 
 SETTLING = 1 / 16  # of the learning rate: shapes stay as they were found small
@@ -44,6 +44,13 @@ def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[i
     return width, height
 
 
+def alone_sizes(
+    config: PaintConfig, stage: StagePlan, models: Models
+) -> list[tuple[int, int] | None]:
+    """`alone_size` of each picture of a batch."""
+    return [alone_size(config, stage.of(picture), models) for picture in range(config.count)]
+
+
 def of_those_who_know(
     config: PaintConfig, plan: StagePlan, picture: int, models: Models, size: tuple[int, int]
 ) -> tuple[PaintConfig, StagePlan, Models]:
@@ -66,7 +73,7 @@ def of_those_who_know(
     steps = max(1, round(stage.steps * own["steps"][0] / PaintConfig.steps[0]))
     rows = {name: tuple(t and told(t) for t in row) for name, row in stage.rows.items()}
     # What somebody wishes otherwise than by default holds here too.
-    usual, given = PaintConfig().latents, config.latents
+    usual, given = LatentConfig(), config.latents
     changed = {n: own[n] for n in ALONE if getattr(given, n) == getattr(usual, n)}
     asked = config.prompt_of(picture)
     config = config.updated(**changed, size=size, steps=(steps,), count=1, prompt=asked)
@@ -77,7 +84,7 @@ def settling(config: PaintConfig, stages: Sequence[StagePlan], models: Models) -
     """Which pictures of a run only settle while the first stage lasts, (B,) bool; None for none."""
     if config.init_image or not stages:
         return None
-    sizes = [alone_size(config, stages[0].of(picture), models) for picture in range(config.count)]
+    sizes = alone_sizes(config, stages[0], models)
     if not any(sizes):
         return None
     return torch.tensor([size is not None for size in sizes], device=models.device)
@@ -105,4 +112,4 @@ def _who_knows(stage: StagePlan, count: int) -> list[int]:
     ]
 
 
-__all__ = ["SETTLING", "alone_size", "of_those_who_know", "settle", "settling"]
+__all__ = ["SETTLING", "alone_size", "alone_sizes", "of_those_who_know", "settle", "settling"]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.engine.alone import alone_size, of_those_who_know
+from gouache.engine.alone import alone_sizes, of_those_who_know
 from gouache.engine.hook import Hook
 from gouache.engine.loop import Stepping, steps
 from gouache.engine.optimizer import find_optimizer
@@ -106,7 +106,7 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     plain = replace(parts, models=models)
     # Losses that a caller brings may know the number of pictures.
     together = 1 if parts.losses else min(TRIES_TOGETHER, MAX_COUNT // config.count)
-    sizes = [alone_size(config, first.of(picture), models) for picture in range(config.count)]
+    sizes = alone_sizes(config, first, models)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     if not all(sizes):
         rehearse = _rehearsal(plain, begin)

@@ -76,8 +76,7 @@ class ScheduledLoss:
 def with_unit_weights(config: PaintConfig) -> PaintConfig:
     """The settings with 1 for every weight of a loss that is a schedule: `with_schedules` then
     multiplies by it. A pull on the latent that has a schedule is not lowered otherwise as well."""
-    found = {**scheduled(config.latents), **scheduled(config.guidance)}
-    units = {name: 1.0 for name in _WEIGHTS if name in found}
+    units = dict.fromkeys(_scheduled_weights(config), 1.0)
     if "latent_weight" in units:
         units |= {"latent_decay": 0.0, "latent_drop": 0.0}
     return config.updated(**units) if units else config
@@ -85,12 +84,16 @@ def with_unit_weights(config: PaintConfig) -> PaintConfig:
 
 def with_schedules(losses: Sequence[Loss], config: PaintConfig) -> list[Loss]:
     """Losses made `with_unit_weights`, each times the schedule of its weight where it has one."""
-    found = {**scheduled(config.latents), **scheduled(config.guidance)}
-    given = [(kinds, found[name]) for name, kinds in _WEIGHTS.items() if name in found]
     made = list(losses)
-    for kinds, factor in given:
+    for name, factor in _scheduled_weights(config).items():
+        kinds = _WEIGHTS[name]
         made = [ScheduledLoss(one, factor) if isinstance(one, kinds) else one for one in made]
     return made
+
+
+def _scheduled_weights(config: PaintConfig) -> dict[str, Schedule]:
+    found = {**scheduled(config.latents), **scheduled(config.guidance)}
+    return {name: found[name] for name in _WEIGHTS if name in found}
 
 
 def steps_per_stage(steps: Sequence[int], num_stages: int) -> tuple[int, ...]:

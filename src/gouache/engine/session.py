@@ -110,7 +110,8 @@ class Session:
             )
         )
         if init_image is not None:  # which the settings do not tell of
-            session._note({"step": 0, "edit": "init_image"})
+            session.edits.append({"step": 0, "edit": "init_image"})
+            session._aim_at(session.stages, session._objective.pull_target)
         return session
 
     @property
@@ -274,10 +275,10 @@ class Session:
         rows = encode_prompts(asked, self.config, self.models, kept)
         changed = dataclasses.replace(self.stages[stage], rows=rows)
         stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])
-        self._aim_at(stages, self._objective.pull_target)
+        self._aim_at(stages, self._objective.pull_target, by_hand=True)
         own, whose = (changed, {}) if index is None else (changed.of(index), {"picture": index})
         packed = state.pack_stages([own]).meta["stages"][0]["targets"]
-        self._note({"step": self._index, "edit": "prompts", "prompts": packed} | whose)
+        self.edits.append({"step": self._index, "edit": "prompts", "prompts": packed} | whose)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -305,9 +306,10 @@ class Session:
         forget_cells(self._optimizer, cells)
         pull_target = self._objective.pull_target
         if pull_target is not None:
-            self._aim_at(self.stages, torch.where(cells, latent, pull_target))
+            pull_target = torch.where(cells, latent, pull_target)
+        self._aim_at(self.stages, pull_target, by_hand=True)
         self._shown = self._picture = None
-        self._note({"step": self._index, "edit": "image", "cells": int(cells.sum())})
+        self.edits.append({"step": self._index, "edit": "image", "cells": int(cells.sum())})
 
     @property
     def stages(self) -> tuple[StagePlan, ...]:
@@ -318,13 +320,11 @@ class Session:
     _repr_html_ = session_html
     _repr_png_ = session_png
 
-    def _note(self, edit: dict[str, Any]) -> None:
-        """Keeps a change by hand for the record; what is changed has to do more than settle."""
-        self.edits.append(edit)
-        self._aim_at(self.stages, self._objective.pull_target)
-
-    def _aim_at(self, stages: Sequence[StagePlan], pull_target: Tensor | None) -> None:
-        untouched = not self.edits and self.edit is None
+    def _aim_at(
+        self, stages: Sequence[StagePlan], pull_target: Tensor | None, *, by_hand: bool = False
+    ) -> None:
+        """`by_hand`: a change that is about to be recorded; it has to do more than settle."""
+        untouched = not (by_hand or self.edits) and self.edit is None
         self._objective = Objective(
             self.config,
             self.models,

@@ -23,6 +23,7 @@ from gouache import halting
 from gouache.errors import ModelError
 from gouache.networks.memory import free_memory
 from gouache.protocols import Generator, Perceptor, Preparable
+from gouache.registry import Registry
 from gouache.weights import cache, catalogue
 
 T = TypeVar("T")
@@ -146,11 +147,7 @@ def shared_generator(
     """
     from gouache.generators import generators, load_generator
 
-    def stamp() -> object:
-        return generators.get(name) if name in generators.names() else version(*_places(name))
-
-    key = ("generator", name, str(device), dtype)
-    return shared.get(key, lambda: prepare(load_generator(name, device), dtype), device, stamp)
+    return _shared(generators, load_generator, name, device, dtype)
 
 
 def shared_perceptor(
@@ -159,11 +156,21 @@ def shared_perceptor(
     """The perceptor of this name or file; all else as for `shared_generator`."""
     from gouache.perceptors import load_perceptor, perceptors
 
-    def stamp() -> object:
-        return perceptors.get(name) if name in perceptors.names() else version(*_places(name))
+    return _shared(perceptors, load_perceptor, name, device, dtype)
 
-    key = ("perceptor", name, str(device), dtype)
-    return shared.get(key, lambda: prepare(load_perceptor(name, device), dtype), device, stamp)
+
+def _shared(
+    known: Registry[Any],
+    load: Callable[[str, torch.device | str], T],
+    name: str,
+    device: torch.device | str,
+    dtype: torch.dtype | None,
+) -> T:
+    def stamp() -> object:
+        return known.get(name) if name in known.names() else version(*_places(name))
+
+    key = (known.kind, name, str(device), dtype)
+    return shared.get(key, lambda: prepare(load(name, device), dtype), device, stamp)
 
 
 def prepare(network: T, dtype: torch.dtype | None) -> T:

@@ -24,6 +24,8 @@ from gouache.ops.images import to_pil
 from gouache.protocols import Step
 from gouache.runs.finish import Finishing, finished
 
+FRAMES = 120  # a film of a run has about this many
+
 
 class Painter(Stepping, Protocol):
     """Anything that paints step by step: a `Session`, or another method altogether."""
@@ -60,6 +62,11 @@ class Stepped:
     step: Step
     losses: Mapping[str, Tensor] = field(repr=False)
     last: bool
+
+    @property
+    def filmed(self) -> bool:
+        """Whether it is one of about `FRAMES` at even distances, which a film of the run shows."""
+        return self.step.index % max(1, self.step.num_steps // FRAMES) == 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ class Run:
 
 
 def events(
-    run: Run, wanted: Callable[[], bool] = lambda: False, *, within: bool = False
+    run: Run, wanted: Callable[[], bool] | None = None, *, within: bool = False
 ) -> Iterator[Event]:
     """Paints to the end or until `wanted` is true between two steps; with `within`, inside one too.
 
@@ -155,7 +162,7 @@ def events(
 def drive(
     run: Run,
     listeners: Iterable[Listener] = (),
-    wanted: Callable[[], bool] = lambda: False,
+    wanted: Callable[[], bool] | None = None,
     *,
     within: bool = False,
 ) -> Run:

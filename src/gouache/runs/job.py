@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gouache.networks.models import Models
-from gouache.runs.drive import Run
+from gouache.runs.drive import Painter, Run
 from gouache.settings.config import PaintConfig
-
-if TYPE_CHECKING:
-    from gouache.runs.drive import Painter
 
 
 class Source(Protocol):

@@ -25,8 +25,6 @@ from gouache.runs.outputs import Outputs
 from gouache.runs.places import keep_places, run_settings
 from gouache.runs.written import Written
 
-FRAMES = 120  # a timelapse has about this many
-
 
 @dataclass
 class Result:
@@ -102,10 +100,8 @@ class Keep:
 
     def _stepped(self, event: Stepped, run: Run) -> None:
         step = event.step
-        if self._film is not None:
-            every = max(1, step.num_steps // FRAMES)
-            if step.index % every == 0 or event.last:
-                self._film.add(_frame(step.image, self._outputs))
+        if self._film is not None and (event.filmed or event.last):
+            self._film.add(_frame(step.image, self._outputs))
         if self._folder is not None:
             losses = {name: value.tolist() for name, value in event.losses.items()}
             self._folder.record(step.index, losses)

@@ -18,10 +18,9 @@ from typing import Any
 
 from gouache.errors import ConfigError
 from gouache.registry import nearest
-from gouache.settings.schedule import Schedule
+from gouache.settings.schedule import NUMBER, Schedule
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}|0x[0-9a-fA-F]{1,300}|0o[0-7]{1,400}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _ENDLESS = re.compile(r"([-+]?)\.?(inf|nan)", re.IGNORECASE)
 _BOOLS = {
     **dict.fromkeys(("true", "yes", "on"), True),
@@ -165,25 +164,29 @@ class Flag(Codec):
         """Both are possible."""
 
 
-class Whole(Codec):
+class Ranged(Codec):
+    """A number between the bounds of its metadata."""
+
+    def check(self, setting: Setting, value: Any) -> None:
+        check_range(setting, value, repr(value)[:40])
+
+
+class Whole(Ranged):
     expected = "whole number"
     metavar = "INTEGER"
 
     def read(self, setting: Setting, value: Any) -> Any:
         return read_whole(value)
 
-    def check(self, setting: Setting, value: Any) -> None:
-        check_range(setting, value, repr(value)[:40])
 
-
-class Real(Codec):
+class Real(Ranged):
     expected = "number"
     metavar = "FLOAT"
 
     def read(self, setting: Setting, value: Any) -> Any:
         if isinstance(value, str):
             text = value.strip()
-            if _FLOAT.fullmatch(text):
+            if NUMBER.fullmatch(text):
                 return float(text)
             if found := _ENDLESS.fullmatch(text):
                 return float(found[1] + found[2])
@@ -191,9 +194,6 @@ class Real(Codec):
         if isinstance(value, int) and not isinstance(value, bool):
             return float(value) if abs(value) < 2**1000 else math.inf
         return value
-
-    def check(self, setting: Setting, value: Any) -> None:
-        check_range(setting, value, repr(value)[:40])
 
 
 class RealOrSchedule(Real):
@@ -223,14 +223,12 @@ class Texts(Codec):
         return (value,) if isinstance(value, str) else _as_tuple(value)
 
     def check(self, setting: Setting, value: Any) -> None:
-        most = setting.meta.get("most")
+        most, one = setting.meta.get("most"), setting.name.removesuffix("s").replace("_", " ")
         if most is not None and len(value) > most:
-            kind = setting.name.replace("_", " ")
-            raise ConfigError(f"{len(value)} {kind} are given; at most {most} are possible")
+            raise ConfigError(f"{len(value)} {one}s are given; at most {most} are possible")
         for number, text in enumerate(value, 1):
-            check_length(
-                text, setting.meta.get("longest"), f"{setting.name.removesuffix('s')} {number}"
-            )
+            what = f"the {one}" if len(value) == 1 else f"{one} {number}"
+            check_length(text, setting.meta.get("longest"), what)
 
     def arguments(self, value: Any) -> list[str]:
         return list(value)
@@ -241,14 +239,6 @@ class Prompts(Texts):
 
     def read(self, setting: Setting, value: Any) -> Any:
         return as_prompts(value)
-
-    def check(self, setting: Setting, value: Any) -> None:
-        most = setting.meta["most"]
-        if len(value) > most:
-            raise ConfigError(f"{len(value)} prompts are given; at most {most} are possible")
-        for number, text in enumerate(value, 1):
-            what = "the prompt" if len(value) == 1 else f"prompt {number}"
-            check_length(text, setting.meta["longest"], what)
 
     def plain(self, value: Any) -> Any:
         return list(value) if len(value) > 1 else "".join(value)

@@ -26,7 +26,7 @@ INTERPOLATIONS = ("linear", "cosine", "step")
 MAX_KEYFRAMES = 1000
 MAX_STEP = 1_000_000
 _WHOLE_RUN = {"constant": 1, "linear": 2, "cosine": 2}  # and how many numbers each has
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")  # as people write it
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -165,7 +165,7 @@ class _Reader:
 
     def _number(self, what: str) -> float:
         self._skip()
-        found = _NUMBER.match(self._text, self._place)
+        found = NUMBER.match(self._text, self._place)
         if found is None or not math.isfinite(float(found[0])):
             self._fail(what)
         self._place = found.end()
@@ -229,4 +229,4 @@ def numbers_at(section: _Section, step: int, num_steps: int) -> _Section:
     return replace(section, **{name: one.at(step, num_steps) for name, one in found.items()})
 
 
-__all__ = ["INTERPOLATIONS", "Number", "Schedule", "numbers_at", "scheduled"]
+__all__ = ["INTERPOLATIONS", "NUMBER", "Number", "Schedule", "numbers_at", "scheduled"]

@@ -157,13 +157,12 @@ def paint_and_report(
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Checks the settings before anything slow is loaded, then paints."""
-    from gouache.apps.fetching import fetch_missing
+    from gouache.apps.fetching import fetch_models
     from gouache.apps.runner import paint_run
     from gouache.engine import validate
 
     validate(settings)
-    fetch_missing([("generator", settings.generator)], quiet)
-    fetch_missing([("perceptor", name) for name, _ in settings.guides], quiet)
+    fetch_models(settings, quiet)
     return paint_run(settings, outputs, quiet=quiet, json=json, preview=preview, expected=expected)
 
 

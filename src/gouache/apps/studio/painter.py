@@ -30,7 +30,6 @@ from gouache.watching import watching
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
 FRAME_SECONDS = 0.1  # more frames than this nobody sees
-FILM_FRAMES = 120  # of a timelapse, about
 
 
 class Painter:
@@ -77,14 +76,13 @@ class Painter:
             rate = (session.step_index - first) / max(time.monotonic() - begun, 1e-9)
             left = (session.num_steps - session.step_index) / rate
             frame = run.frame
-            filmed = step.index % max(1, session.num_steps // FILM_FRAMES) == 0
-            if filmed or event.last or time.monotonic() - shown >= FRAME_SECONDS:
+            if event.filmed or event.last or time.monotonic() - shown >= FRAME_SECONDS:
                 frame = encode(painting.pictures(step.image)[0], "JPEG")
                 shown = time.monotonic()
             with run.lock:
                 run.totals.append(round(float(step.total.mean()), 4))
             run.changed(step=session.step_index, seconds_left=left, frame=frame)
-            if filmed:
+            if event.filmed:
                 keep_frame(run, step.index, frame)
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
