@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound="DataclassInstance")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", help="Processor threads; 0 takes all.")]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", help="Processes that compose pictures; 0: none but this.", min=0),
+]
 Rate = Annotated[float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.")]
 
 
@@ -70,6 +74,12 @@ def _prepare(number: int) -> None:
 def _at_rate(settings: Settings, learning_rate: float) -> Settings:
     """A trainer's settings with another peak learning rate; as they are for 0."""
     return replace(settings, learning_rate=learning_rate) if learning_rate > 0 else settings
+
+
+def _seed_of(checkpoint: Path, seed: int) -> int:
+    """Of what processes compose: another one for a training that goes on than at its beginning."""
+    began = int(checkpoint.stat().st_mtime) if checkpoint.exists() else 0
+    return seed * 1_000_003 + began
 
 
 def _train(trainer: Trainer[Any, Any], checkpoint: Path, resume: bool) -> None:
@@ -206,24 +216,32 @@ def prior(
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 80,
     width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
     layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 4,
+    fresh: Annotated[int, typer.Option("--fresh", help="New pictures a step.", min=1)] = 10,
     seed: Annotated[int, typer.Option("--seed")] = 3,
+    workers: Workers = 0,
 ) -> None:
     """Train the token prior, which proposes where painting starts."""
     _prepare(threads)
     from gouache_training.dataset import PictureSet
     from gouache_training.export import load_painter
+    from gouache_training.feed import Feed, Recipe
     from gouache_training.loop import Budget
     from gouache_training.prior import PriorTrainer, PriorTraining
 
-    settings = PriorTraining(batch=batch, seed=seed, width=width, layers=layers)
+    settings = PriorTraining(
+        batch=batch, fresh=fresh, seed=seed, width=width, layers=layers
+    )
     settings = _at_rate(settings, learning_rate)
+    pictures, painter = PictureSet.load(data), load_painter(generator)
+    recipe = Recipe(data, None, settings.shares, painter.native_size, settings.fresh)
     trainer = PriorTrainer(
-        PictureSet.load(data),
+        pictures,
         cache,
-        load_painter(generator),
+        painter,
         settings,
         Budget(steps, minutes),
         device,
+        Feed(recipe, workers, _seed_of(checkpoint, seed)) if workers else None,
     )
     _train(trainer, checkpoint, resume)
 
@@ -270,11 +288,14 @@ def drawing(
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=1)] = 4,
     crops: Annotated[int, typer.Option("--crops", help="Squares of each picture.", min=1)] = 2,
     adversarial_from: Annotated[
-        int,
+        float,
         typer.Option(
-            "--adversarial-from", help="Step from which a discriminator plays; 0: never.", min=0
+            "--adversarial-from",
+            help="Share of the training after which a discriminator plays; 1: never.",
+            min=0,
+            max=1,
         ),
-    ] = 0,
+    ] = 1.0,
     painted: Annotated[
         Path | None,
         typer.Option(
@@ -283,14 +304,17 @@ def drawing(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed")] = 5,
+    workers: Workers = 0,
 ) -> None:
     """Train the drawing decoder, which draws the codes at four times the size."""
     _prepare(threads)
+    from gouache.generators.drawing import SCALE
     from gouache.perceptors.efficientnet import EfficientNet
     from gouache.perceptors.photo import shipped_photo
     from gouache_training.dataset import PictureSet
-    from gouache_training.drawing import DrawingTrainer, DrawingTraining, read_painted
+    from gouache_training.drawing import DrawingTrainer, DrawingTraining
     from gouache_training.export import load_painter
+    from gouache_training.feed import Feed, Recipe
     from gouache_training.loop import Budget
     from gouache_training.renderings import load_renderings
 
@@ -301,6 +325,7 @@ def drawing(
     painter = load_painter(generator)
     trunk = shipped_photo().trunks[0]
     assert isinstance(trunk, EfficientNet)
+    recipe = Recipe(data, large, settings.shares, SCALE * painter.native_size, batch)
     trainer = DrawingTrainer(
         load_renderings(PictureSet.load(data), large),
         painter,
@@ -308,7 +333,8 @@ def drawing(
         settings,
         Budget(steps, minutes),
         device,
-        None if painted is None else read_painted(painted, painter.code_dim),
+        painted,
+        Feed(recipe, workers, _seed_of(checkpoint, seed)) if workers else None,
     )
     _train(trainer, checkpoint, resume)
 

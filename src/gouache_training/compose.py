@@ -76,7 +76,9 @@ class Shares:
         hue: coloured things whose hues are turned.
         tint: coloured things painted in one colour.
         shape: pictures with a coloured mat or disc under the thing.
-        calm: pictures of one thing that show it large, upright and in the middle, half on white.
+        calm: pictures of one thing that show it large, upright and in the middle.
+        white: of those, the ones on white.
+        scene: grounds that are a scene, of those that are not white for calm.
     """
 
     pair: float = 0.08
@@ -86,6 +88,8 @@ class Shares:
     tint: float = 0.13
     shape: float = 0.03
     calm: float = 0.0
+    white: float = 0.5
+    scene: float = 0.26
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ class Composer:
         first = np.concatenate([[True], layout.owner_of_thing[1:] != layout.owner_of_thing[:-1]])
         mean[layout.owner_of_thing, np.where(first, 0, 1)] = things.mean
         mean[shapes.owner, 2] = shapes.rgb
-        grounds = choose_grounds(mean, rng, white=calm & (rng.random(n) < 0.5))
+        grounds = choose_grounds(mean, rng, shares.scene, calm & (rng.random(n) < shares.white))
         shapes = shapes.unlike(things.mean[np.flatnonzero(first)][shapes.owner])
         image, alpha = self._paint(layout, things, grounds, shapes, size)
         # Coarse filters leave nothing to see of things drawn small.

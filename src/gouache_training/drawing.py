@@ -24,13 +24,14 @@ from gouache_training.codebook import contrast, gradient_difference, same_codes
 from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_judge import Judge, feature_distance
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs, Window
+from gouache_training.feed import Feed
 from gouache_training.focus import focused
 from gouache_training.generator import AdversarialTrainer, PatchDiscriminator
 from gouache_training.loop import (
     Average,
     Budget,
     Meter,
-    descend,
+    follow,
     load_checkpoint,
     log,
     on_device,
@@ -57,9 +58,10 @@ class DrawingTraining:
     sharp_weight: float = 0.5
     perceptual_weight: float = 0.05
     stages: int = 3  # of the perceptual network, as many as there are before its third halving
-    adversarial_weight: float = 0.01
-    adversarial_from: int = 0  # step from which the discriminator plays; 0 is never
-    painted_batch: int = 2  # painted latents a step, once the discriminator plays
+    # How strongly the discriminator pulls at a pixel, as a share of what all else does.
+    adversarial_weight: float = 0.4
+    adversarial_from: float = 1.0  # share of the budget after which it plays; 1 is never
+    painted_share: float = 0.5  # painted latents a step, in pictures, once it plays
     disturbance: Disturbance = field(default_factory=Disturbance)
     shares: Shares = field(
         default_factory=lambda: Shares(
@@ -85,7 +87,9 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         settings: see there.
         budget: how long to train.
         device: auto, cpu or cuda.
-        painted: latents (N,code_dim,h,w) that painting ended with, if there are any.
+        painted: folder of latents that painting ended with (`read_painted`), if there are any;
+            read when the discriminator begins to play, and now and then after.
+        feed: composes the pictures, `settings.batch` at a time; by default the trainer itself does.
     """
 
     log_every = 50
@@ -98,7 +102,8 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         settings: DrawingTraining,
         budget: Budget,
         device: str = "auto",
-        painted: Tensor | None = None,
+        painted: Path | None = None,
+        feed: Feed | None = None,
     ) -> None:
         self.settings, self.budget = settings, budget
         self.device = pick_device(device)
@@ -118,11 +123,14 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         torch.manual_seed(settings.seed)  # initial weights; a trainer owns its process
         self.rng = torch.Generator().manual_seed(settings.seed)
         self.model = on_device(DrawingDecoder(self.config), self.device)
-        self.critic = on_device(PatchDiscriminator(), self.device)
+        self.critic = on_device(PatchDiscriminator(halvings=3), self.device)
         composer = Composer(focused(pictures), self.rng, settings.shares)
         self.pairs = Pairs(self.generator, composer, self.rng, settings.disturbance)
         self.judge = Judge(pictures, self.generator, self.trunk, settings.judged, settings.shares)
-        self.painted = painted
+        self.painted, self.feed = painted, feed
+        self._latents: Tensor | None = None
+        self._pull = torch.zeros((), device=self.device)
+        self._playing_since = 0
         groups = parameter_groups(self.model.parameters(), settings.weight_decay)
         self.optimizer = Muon(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
         self.critic_optimizer = torch.optim.AdamW(
@@ -143,14 +151,21 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
             )
         return window.cut(enlarged(pair.picture), 2 * SCALE) + drawn.float()
 
+    def next_pair(self) -> Pair:
+        """Of the pictures that are next."""
+        if self.feed is None:
+            return self.pairs.batch(self.settings.batch)
+        levels = self.feed.batch()[0].to(self.device, non_blocking=True)
+        return self.pairs.pair(levels.float().div_(255))
+
     def step(self) -> None:
         settings, budget = self.settings, self.budget
         set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
-        pair = self.pairs.batch(settings.batch)
+        pair = self.next_pair()
         window = self.pairs.windows(pair, settings.crops, settings.side)
         real = window.cut(pair.target, 2 * SCALE)
-        drawn = self.draw(pair, window)
-        parts: dict[str, Tensor | float] = {}
+        outputs = [self.draw(pair, window)]
+        drawn = outputs[0].detach().requires_grad_()
         difference = (drawn - real).abs().mean() + 0.25 * (drawn - real).square().mean().sqrt()
         edges = gradient_difference(drawn, real)
         sharp = sharpness_difference(drawn, real)
@@ -158,47 +173,76 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
             seen = feature_distance(self.trunk, drawn, real, settings.stages)
         loss = difference + settings.edge_weight * edges + settings.sharp_weight * sharp
         loss = loss + settings.perceptual_weight * seen
-        parts = {"l1": difference, "edges": edges, "sharp": sharp, "seen": seen}
-        playing = 0 < settings.adversarial_from <= budget.step
+        parts: dict[str, Tensor | float] = {}
+        parts |= {"l1": difference, "edges": edges, "sharp": sharp, "seen": seen}
+        gradients = [torch.autograd.grad(loss, drawn)[0]]
+        playing = budget.progress() > settings.adversarial_from
         if playing:
-            fakes = [drawn]
-            if self.painted is not None:
-                free, faithful = self.draw_painted()
-                fakes.append(free)
-                loss = loss + faithful
+            if (latents := self.latents()) is not None:
+                free, shown = self.draw_painted(latents)
+                outputs.append(free)
+                leaf = free.detach().requires_grad_()
+                faithful = (_means(leaf, shown) - shown).abs().mean()
+                gradients.append(torch.autograd.grad(faithful, leaf)[0])
                 parts["painted"] = faithful
-            fake = torch.cat(fakes)
-            since = (budget.step - settings.adversarial_from) / 500
-            with self.autocast():
-                fooled = -self.critic(fake).float().mean()
-            loss = loss + settings.adversarial_weight * min(1.0, since) * fooled
-        descend(loss, self.model, self.optimizer)
-        if playing:
-            parts["critic"] = self.train_critic(real, fake.detach())
+            fakes = [output.detach() for output in outputs]
+            gradients = self.pulled(fakes, gradients)
+            parts["critic"] = self.train_critic(real, torch.cat(fakes))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(outputs, gradients)
+        follow(self.model, self.optimizer)
         self.average.update(self.model, budget.step)
         with torch.no_grad():
-            parts["psnr"] = -10 * (drawn.clamp(0, 1) - real).square().mean().clamp(1e-10).log10()
+            error = (outputs[0].clamp(0, 1) - real).square().mean()
+            parts["psnr"] = -10 * error.clamp(1e-10).log10()
         self.meter.update(**parts)
         budget.step += 1
 
-    def draw_painted(self) -> tuple[Tensor, Tensor]:
-        """Drawings of painted latents, and how far they leave what the small picture shows.
-
-        Only means over cells are compared: within a cell the drawing is free.
-        """
-        assert self.painted is not None
+    def pulled(self, fakes: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+        """The gradients of pixels, and the discriminator's beside: in a fixed proportion, whatever
+        the scales of losses are (Esser et al. 2021, there of one layer's weights)."""
         settings = self.settings
-        rows = torch.randint(len(self.painted), (settings.painted_batch,), generator=self.rng)
+        leaves = [fake.requires_grad_() for fake in fakes]
+        with self.autocast():
+            fooled = -self.critic(torch.cat(leaves)).float().mean()
+        pulls = torch.autograd.grad(fooled, leaves)
+        proportion = gradients[0].norm() / pulls[0].norm().clamp(min=1e-12)
+        first = self._playing_since == 0
+        self._playing_since += 1
+        self._pull = proportion if first else self._pull.lerp(proportion, 0.05)
+        strength = settings.adversarial_weight * min(1.0, self._playing_since / 300) * self._pull
+        for fake in fakes:
+            fake.requires_grad_(False)
+        return [own + strength * pull for own, pull in zip(gradients, pulls, strict=True)]
+
+    def latents(self) -> Tensor | None:
+        """Painted latents, read anew now and then, as painting may still go on."""
+        if self.painted is not None and self._playing_since % 500 == 0:
+            try:
+                self._latents = read_painted(self.painted, self.config.code_dim)
+            except TrainingError as error:
+                log(f"goes on without painted latents: {error}")
+            else:
+                log(f"{len(self._latents)} painted latents")
+        return self._latents
+
+    def draw_painted(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Drawings of painted latents, and the means over cells that the small picture shows.
+
+        Only these means are compared: within a cell the drawing is free.
+        """
+        settings = self.settings
+        count = max(1, round(settings.painted_share * settings.batch))
+        rows = torch.randint(len(latents), (count,), generator=self.rng)
         with torch.no_grad():
-            codes, _ = self.generator.quantize(self.painted[rows].float().to(self.device))
+            codes, _ = self.generator.quantize(latents[rows].float().to(self.device))
             with self.autocast():
                 picture, features = small_view(self.generator, codes)
         pair = Pair(codes, picture, features, enlarged(picture))
         window = self.pairs.windows(pair, settings.crops, settings.side)
-        drawn = self.draw(pair, window)
         cell = SCALE * self.generator.downsampling // 2
         shown = F.avg_pool2d(window.cut(pair.target, 2 * SCALE), cell)
-        return drawn, (F.avg_pool2d(drawn, cell) - shown).abs().mean()
+        return self.draw(pair, window), shown
 
     def state(self) -> dict[str, Any]:
         return super().state() | {
@@ -232,6 +276,11 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         model = DrawingDecoder(self.config)
         model.load_state_dict(self.average.state)
         return on_device(model, self.device).eval().requires_grad_(False)
+
+
+def _means(drawn: Tensor, shown: Tensor) -> Tensor:
+    """Means over cells of (K,3,H,W), as many as `shown` has."""
+    return F.avg_pool2d(drawn, drawn.shape[-1] // shown.shape[-1])
 
 
 def sharpness_difference(drawn: Tensor, real: Tensor, patch: int = 8) -> Tensor:

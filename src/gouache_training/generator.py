@@ -68,21 +68,28 @@ class GeneratorTraining:
 
 
 class PatchDiscriminator(nn.Module):
-    """(B,3,H,W) -> scores of overlapping patches (B,1,H/4,W/4) (Isola et al. 2017)."""
+    """(B,3,H,W) -> scores of overlapping patches (B,1,H/2^k,W/2^k) (Isola et al. 2017).
 
-    def __init__(self, width: int = 48) -> None:
+    Args:
+        width: channels after the first halving.
+        halvings: k, at least 1; a patch is 26 pixels wide with two, 54 with three.
+    """
+
+    def __init__(self, width: int = 48, halvings: int = 2) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(3, width, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
-            nn.GroupNorm(8, 2 * width),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 3 * width, 3, padding=1),
-            nn.GroupNorm(8, 3 * width),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(3 * width, 1, 3, padding=1),
-        )
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+
+        def add(outer: int, kernel: int) -> None:
+            inner = layers[-3].out_channels if len(layers) > 2 else width
+            stride = 2 if kernel == 4 else 1
+            layers.append(nn.Conv2d(inner, outer, kernel, stride=stride, padding=1))  # type: ignore
+            layers.extend([nn.GroupNorm(8, outer), nn.LeakyReLU(0.2)])
+
+        for number in range(1, halvings):
+            add((number + 1) * width, 4)
+        add((halvings + 1) * width, 3)
+        layers.append(nn.Conv2d((halvings + 1) * width, 1, 3, padding=1))
+        self.net = nn.Sequential(*layers)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.net(2 * image - 1)  # type: ignore[no-any-return]

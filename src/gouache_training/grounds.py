@@ -21,8 +21,10 @@ from gouache_training.colors import (
 
 __all__ = [
     "SCENES",
+    "TIMES",
     "Grounds",
     "Scene",
+    "Time",
     "choose_grounds",
     "ground_words",
     "paint_grounds",
@@ -46,24 +48,86 @@ class Scene:
     horizon: tuple[float, float]
     texture: float = 0.03
     stars: float = 0.0
+    relief: float = 0.02  # how far the horizon rises and falls
+    timed: bool = True  # whether a time of day or weather may change it
 
+
+@dataclass(frozen=True)
+class Time:
+    """A time of day or weather that changes a scene, and its words.
+
+    Attributes:
+        words: phrases that follow the scene's.
+        sky: as a scene's, in its place.
+        veil: colour that lies over the land, RGB of 255.
+        dense: how much of it, in [0,1].
+        stars: as a scene's.
+        disc: colour of a sun or moon, if there is one.
+    """
+
+    words: tuple[str, ...]
+    sky: tuple[tuple[int, int, int], tuple[int, int, int]]
+    veil: tuple[int, int, int]
+    dense: float
+    stars: float = 0.0
+    disc: tuple[int, int, int] | None = None
+
+
+TIMES: tuple[Time, ...] = (
+    Time(
+        ("at night", "at night", "by night", "in the moonlight", "under the moon"),
+        ((8, 12, 45), (35, 40, 95)),
+        (8, 12, 35),
+        0.72,
+        1.0,
+        (245, 240, 210),
+    ),
+    Time(
+        ("at sunset", "at dusk", "in the evening", "at sunrise", "at dawn"),
+        ((90, 60, 130), (255, 160, 70)),
+        (70, 35, 50),
+        0.5,
+        0.0,
+        (255, 220, 130),
+    ),
+    Time(
+        ("on a sunny day", "in the sunshine", "under the sun"),
+        ((60, 145, 240), (190, 225, 250)),
+        (255, 245, 200),
+        0.08,
+        0.0,
+        (255, 228, 90),
+    ),
+    Time(
+        ("in the fog", "on a foggy day", "in the mist"),
+        ((195, 200, 206), (222, 226, 230)),
+        (212, 216, 220),
+        0.6,
+    ),
+)
 
 SCENES: tuple[Scene, ...] = (
     Scene(
-        ("on the grass", "in a field", "in a green meadow", "under a blue sky", "on a green hill"),
+        (
+            *("on the grass", "in a field", "in a green meadow", "under a blue sky"),
+            *("on a green hill", "on a hill", "in a garden", "in the countryside"),
+        ),
         ((70, 140, 230), (185, 220, 250)),
         ((105, 180, 70), (50, 120, 40)),
         (0.5, 0.8),
     ),
     Scene(
-        ("on the sea", "at sea", "on the water", "in the ocean", "on blue water"),
+        (
+            *("on the sea", "at sea", "on the water", "in the ocean", "on blue water"),
+            *("by the sea", "by the sea", "by a lake", "near the water"),
+        ),
         ((120, 190, 245), (215, 235, 250)),
         ((40, 110, 190), (15, 60, 130)),
         (0.4, 0.75),
         0.05,
     ),
     Scene(
-        ("in the desert", "on the sand", "on a beach", "on yellow sand"),
+        ("in the desert", "on the sand", "on a beach", "on yellow sand", "at the beach"),
         ((110, 180, 240), (235, 235, 220)),
         ((235, 205, 140), (200, 160, 95)),
         (0.5, 0.8),
@@ -83,12 +147,14 @@ SCENES: tuple[Scene, ...] = (
         (0.6, 0.9),
         0.02,
         1.0,
+        timed=False,
     ),
     Scene(
         ("at sunset", "at sunrise", "at dusk", "under an orange sky"),
         ((90, 60, 130), (255, 160, 70)),
         ((60, 45, 60), (25, 20, 35)),
         (0.55, 0.85),
+        timed=False,
     ),
     Scene(
         ("on a wooden floor", "on a wooden table", "in a room", "on a table"),
@@ -96,6 +162,7 @@ SCENES: tuple[Scene, ...] = (
         ((165, 110, 60), (120, 75, 40)),
         (0.55, 0.8),
         0.03,
+        timed=False,
     ),
     Scene(
         ("in space", "in outer space", "among the stars"),
@@ -104,6 +171,7 @@ SCENES: tuple[Scene, ...] = (
         (0.3, 0.9),
         0.02,
         1.0,
+        timed=False,
     ),
     Scene(
         ("under water", "underwater", "at the bottom of the sea"),
@@ -111,6 +179,7 @@ SCENES: tuple[Scene, ...] = (
         ((20, 90, 140), (120, 120, 95)),
         (0.75, 0.95),
         0.06,
+        timed=False,
     ),
     Scene(
         ("in the forest", "in a forest", "in the woods"),
@@ -132,6 +201,14 @@ SCENES: tuple[Scene, ...] = (
         ((110, 110, 115), (80, 80, 85)),
         (0.5, 0.75),
     ),
+    Scene(
+        ("in the mountains", "in front of mountains", "below a mountain", "in the hills"),
+        ((120, 180, 235), (215, 230, 245)),
+        ((120, 135, 150), (70, 95, 70)),
+        (0.45, 0.7),
+        0.04,
+        relief=0.09,
+    ),
 )
 
 _SCENE_SKY: FloatArray = np.array([scene.sky for scene in SCENES], np.float32) / 255
@@ -140,8 +217,18 @@ _SCENE_HORIZON: FloatArray = np.array([scene.horizon for scene in SCENES], np.fl
 _SCENE_TEXTURE: FloatArray = np.array([scene.texture for scene in SCENES], np.float32)
 _SCENE_STARS: FloatArray = np.array([scene.stars for scene in SCENES], np.float32)
 
-# Shares of white, plain colour, gradient and texture; scenes take the rest.
-_SHARES = np.cumsum([0.32, 0.18, 0.1, 0.14])
+_SCENE_RELIEF: FloatArray = np.array([scene.relief for scene in SCENES], np.float32)
+_SCENE_TIMED = np.array([scene.timed for scene in SCENES])
+_TIME_SKY: FloatArray = np.array([time.sky for time in TIMES], np.float32) / 255
+_TIME_VEIL: FloatArray = np.array([time.veil for time in TIMES], np.float32) / 255
+_TIME_DENSE: FloatArray = np.array([time.dense for time in TIMES], np.float32)
+_TIME_STARS: FloatArray = np.array([time.stars for time in TIMES], np.float32)
+_TIME_DISC: FloatArray = np.array([time.disc or (0, 0, 0) for time in TIMES], np.float32) / 255
+_TIME_HAS_DISC = np.array([time.disc is not None for time in TIMES])
+_TIMED = 0.45  # of the scenes that may have one
+
+# Shares of white, plain colour, gradient and texture among grounds that are no scenes.
+_SHARES = np.cumsum([0.32, 0.18, 0.1, 0.14]) / 0.74
 _FRAME_SHARES = np.cumsum([0.55, 0.1, 0.15, 0.05])
 _UNLIKE_FROM = 0.3  # distance in RGB from which a thing stands out from its ground
 
@@ -159,6 +246,8 @@ class Grounds:
         maps: (N,3) which ramp, noise and stars to use.
         color: (N,) index of the ground's colour name, or -1.
         scene: (N,) index into `SCENES`, or -1.
+        time: (N,) index into `TIMES`, or -1.
+        disc: (N,3) place (x, y) and radius of a sun or moon, as shares of the side; radius 0: none.
     """
 
     upper: FloatArray
@@ -169,6 +258,8 @@ class Grounds:
     maps: IntArray
     color: IntArray
     scene: IntArray
+    time: IntArray
+    disc: FloatArray
 
     def mean(self) -> FloatArray:
         """(N,3) the colour behind a thing in the middle."""
@@ -180,7 +271,7 @@ class Grounds:
 def choose_grounds(
     thing: FloatArray,
     rng: np.random.Generator,
-    scenes: bool = True,
+    scenes: float = 0.26,
     white: NDArray[np.bool_] | None = None,
 ) -> Grounds:
     """Draw grounds against which things of the given colours can be seen.
@@ -188,7 +279,7 @@ def choose_grounds(
     Args:
         thing: (N,K,3) mean colours of the things in each picture, in [0,1]; NaN where fewer than K.
         rng: source of chance.
-        scenes: whether scenes may be chosen.
+        scenes: how often a scene is chosen.
         white: (N,) where to put things on white, unless they could not be seen there.
     """
     count = len(thing)
@@ -220,12 +311,12 @@ def _plain(rgb: FloatArray, color: IntArray, rng: np.random.Generator) -> Ground
     zeros = np.zeros(count, np.float32)
     none = np.full(count, -1, np.int64)
     maps = rng.integers(0, 2**16, (count, 3))
-    return Grounds(both, both, zeros + 2, zeros, zeros, maps, color, none)
+    disc = np.zeros((count, 3), np.float32)
+    return Grounds(both, both, zeros + 2, zeros, zeros, maps, color, none, none, disc)
 
 
-def _draw(count: int, rng: np.random.Generator, scenes: bool) -> Grounds:
-    draw = rng.random(count) * (1.0 if scenes else _SHARES[-1])
-    kind = np.searchsorted(_SHARES, draw, side="right")
+def _draw(count: int, rng: np.random.Generator, scenes: float) -> Grounds:
+    kind = np.searchsorted(_SHARES * (1 - scenes), rng.random(count), side="right")
     color = rng.integers(0, len(COLOR_NAMES), count)
     color = np.where(kind == 0, WHITE, color)
     base = jittered(color, rng)
@@ -248,7 +339,7 @@ def scene_grounds(scene: IntArray, rng: np.random.Generator) -> Grounds:
     """The grounds of given scenes, (N,) indices into `SCENES`; white where -1."""
     white = np.full(len(scene), WHITE, np.int64)
     grounds = _plain(COLOR_RGB[white], white, rng)
-    return _scenic(grounds, scene, grounds.upper, grounds.texture, rng)
+    return _scenic(grounds, scene, grounds.upper, grounds.texture, rng, timed=0.0)
 
 
 def _scenic(
@@ -257,8 +348,12 @@ def _scenic(
     upper: FloatArray,
     texture: FloatArray,
     rng: np.random.Generator,
+    timed: float = _TIMED,
 ) -> Grounds:
-    """`grounds` with the given sky colours and textures, or a scene's where there is one."""
+    """`grounds` with the given sky colours and textures, or a scene's where there is one.
+
+    `timed` is how often a scene that may have a time of day has one.
+    """
     count = len(scene)
     there = scene >= 0
     shade = rng.uniform(-0.08, 0.08, (count, 1, 3)).astype(np.float32)
@@ -266,15 +361,30 @@ def _scenic(
     lower = np.where(there[:, None, None], np.clip(_SCENE_LAND[scene] + shade, 0, 1), upper)
     low, high = _SCENE_HORIZON[scene].T
     height = np.where(there, low + (high - low) * rng.random(count), 2).astype(np.float32)
+    stars = np.where(there, _SCENE_STARS[scene], 0)
+    changed = there & _SCENE_TIMED[scene] & (rng.random(count) < timed)
+    time = np.where(changed, rng.integers(0, len(TIMES), count), -1)
+    upper = np.where(changed[:, None, None], np.clip(_TIME_SKY[time] + shade, 0, 1), upper)
+    dense = np.where(changed, _TIME_DENSE[time], 0)[:, None, None]
+    lower = lower + dense * (_TIME_VEIL[time][:, None] - lower)
+    stars = np.where(changed, _TIME_STARS[time], stars)
+    place = rng.random((count, 3))
+    # Beside the middle, where things stand, and above the horizon.
+    side = place[:, 0] < 0.5
+    across = np.where(side, 0.08 + 0.36 * place[:, 0], 0.56 + 0.36 * place[:, 0])
+    disc = np.stack([across, 0.08 + 0.16 * place[:, 1], 0.045 + 0.04 * place[:, 2]], 1)
+    disc = disc * (changed & _TIME_HAS_DISC[time])[:, None]
     return Grounds(
         upper.astype(np.float32),
         lower.astype(np.float32),
         height,
         np.where(there, _SCENE_TEXTURE[scene], texture).astype(np.float32),
-        np.where(there, _SCENE_STARS[scene], 0).astype(np.float32),
+        stars.astype(np.float32),
         grounds.maps,
         np.where(there, -1, grounds.color),
         scene,
+        time,
+        disc.astype(np.float32),
     )
 
 
@@ -311,12 +421,19 @@ def _paint_scenes(grounds: Grounds, chosen: Tensor, noise: Tensor, size: int) ->
     above = (rows / horizon).clamp(0, 1)
     below = ((rows - horizon) / (1 - horizon).clamp(min=0.05)).clamp(0, 1)
     # Hills: the horizon follows the noise of its own row a little.
-    hills = noise[:, :, size // 2 : size // 2 + 1] * 0.02
+    relief = torch.from_numpy(_SCENE_RELIEF[grounds.scene[chosen.numpy()]])[:, None, None, None]
+    hills = noise[:, :, size // 2 : size // 2 + 1] * relief
     land = ((rows - horizon - hills) * size).clamp(0, 1)
     sky = upper[:, 0] + (upper[:, 1] - upper[:, 0]) * above
     field = lower[:, 0] + (lower[:, 1] - lower[:, 0]) * below
     stars = bank.stars[torch.from_numpy(grounds.maps)[chosen, 2] % len(bank.stars)]
     sky = sky + stars * torch.from_numpy(grounds.stars)[chosen][:, None, None, None]
+    disc = torch.from_numpy(grounds.disc)[chosen][..., None, None]  # (M,3,1,1)
+    columns = rows.view(1, 1, size)
+    away = ((columns - disc[:, 0]) ** 2 + (rows[0] - disc[:, 1]) ** 2).sqrt()
+    round_ = (((disc[:, 2] - away) * size).clamp(0, 1) * (disc[:, 2] > 0))[:, None]
+    light = torch.from_numpy(_TIME_DISC[grounds.time[chosen.numpy()]])[..., None, None]
+    sky = sky + round_ * (light - sky)
     return sky * (1 - land) + field * land
 
 
@@ -325,7 +442,11 @@ def ground_words(grounds: Grounds, number: int, rng: np.random.Generator) -> str
     scene = int(grounds.scene[number])
     if scene >= 0:
         words = SCENES[scene].words
-        return words[int(rng.integers(len(words)))]
+        found = words[int(rng.integers(len(words)))]
+        if (time := int(grounds.time[number])) >= 0:
+            times = TIMES[time].words
+            found += " " + times[int(rng.integers(len(times)))]
+        return found
     color = int(grounds.color[number])
     if color < 0:
         return ""

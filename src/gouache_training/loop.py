@@ -63,11 +63,11 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Follows `module`; early steps are forgotten faster."""
         rate = 1.0 - min(self.decay, (step + 1) / (step + 10))
-        for name, value in module.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, rate)
-            else:
-                self.state[name].copy_(value)
+        now = module.state_dict()
+        smooth = [name for name, value in now.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.state[k] for k in smooth], [now[k] for k in smooth], rate)
+        for name in now.keys() - smooth:
+            self.state[name].copy_(now[name])
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -91,19 +91,36 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class Meter:
-    """Running means of named numbers and a line for them."""
+    """Running means of named numbers and a line for them.
+
+    Numbers on a graphics card are read some steps late, as reading one waits for the card.
+    """
+
+    _LATE = 25  # steps
 
     def __init__(self, decay: float = 0.98) -> None:
         self.decay = decay
         self.values: dict[str, float] = {}
+        self._unread: list[dict[str, Tensor | float]] = []
 
     def update(self, **values: Tensor | float) -> None:
-        for name, value in values.items():
-            new = float(value.detach() if isinstance(value, Tensor) else value)
-            if not math.isfinite(new):
-                raise TrainingError(f"{name} became {new}; lower --learning-rate and resume")
-            old = self.values.get(name, new)
-            self.values[name] = old * self.decay + new * (1.0 - self.decay)
+        tensors = [value for value in values.values() if isinstance(value, Tensor)]
+        self._unread.append(
+            {k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()}
+        )
+        if len(self._unread) >= self._LATE or not any(value.is_cuda for value in tensors):
+            self.read()
+
+    def read(self) -> None:
+        """Takes in what is not read yet; `TrainingError` if some of it is no number."""
+        unread, self._unread = self._unread, []
+        for values in unread:
+            for name, value in values.items():
+                new = float(value)
+                if not math.isfinite(new):
+                    raise TrainingError(f"{name} became {new}; lower --learning-rate and resume")
+                old = self.values.get(name, new)
+                self.values[name] = old * self.decay + new * (1.0 - self.decay)
 
     def line(self, budget: Budget, pictures: int) -> str:
         parts = " ".join(f"{name} {value:.4g}" for name, value in self.values.items())
@@ -138,6 +155,11 @@ def descend(loss: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) ->
     """One step of the optimiser down the loss (0-d), the gradient's length at most 1."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    follow(model, optimizer)
+
+
+def follow(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """One step of the optimiser along the gradients that there are, their length at most 1."""
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
 
@@ -164,6 +186,9 @@ def pick_device(name: str) -> torch.device:
     """ "auto" is a CUDA card where there is one, else the processor."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda"):  # a trainer owns its process, and its shapes never change
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
     return torch.device(name)
 
 
@@ -242,6 +267,8 @@ class Trainer(ABC, Generic[M, S]):
             while self.budget.progress() < 1.0:
                 self.step()
                 step = self.budget.step
+                if step % self.log_every == 0 or step % self.settings.save_every == 0:
+                    self.meter.read()
                 if step % self.log_every == 0:
                     log(self.line((step - start) * self.settings.batch))
                 if step % self.settings.save_every == 0:

@@ -6,6 +6,7 @@ of a kernel alike, not only the few that dominate the gradient.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,17 +22,17 @@ def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
     """The nearest matrix, roughly, whose singular values are all near 1: between 0.7 and 1.2.
 
     Args:
-        matrix: (R,C).
+        matrix: (...,R,C).
         iterations: of the Newton-Schulz kind, computed in bfloat16.
     """
     x = matrix.bfloat16()
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
-    x = x / (x.norm() + 1e-7)
+    wide = x.shape[-2] <= x.shape[-1]
+    x = x if wide else x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    result: Tensor = (x if wide else x.T).to(matrix.dtype)
+    result: Tensor = (x if wide else x.mT).to(matrix.dtype)
     return result
 
 
@@ -64,40 +65,60 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One step with the gradients as they are; closures are not supported."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+            own = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not own:
+                continue
+            torch._foreach_mul_(own, 1.0 - group["lr"] * group["weight_decay"])
+            alike: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+            vectors: dict[int, list[Tensor]] = defaultdict(list)
+            for parameter in own:
                 rows = len(parameter) if parameter.ndim >= 2 else 1
                 if min(rows, parameter.numel() // rows) >= _SMALLEST:
-                    self._step_matrix(parameter, group)
+                    alike[rows, parameter.numel() // rows].append(parameter)
                 else:
-                    self._step_vector(parameter, group)
+                    vectors[self._counted(parameter)].append(parameter)
+            for matrices in alike.values():
+                self._step_matrices(matrices, group)
+            for count, some in vectors.items():
+                self._step_vectors(some, count, group)
 
-    def _step_matrix(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(gradient, 1.0 - group["momentum"])
-        ahead = gradient.lerp(state["momentum"], group["momentum"])  # Nesterov's look ahead
-        matrix = ahead.reshape(len(ahead), -1)
-        update = orthogonalized(matrix).reshape(parameter.shape)
-        parameter.add_(update, alpha=-0.2 * group["lr"] * max(matrix.shape) ** 0.5)
+    def _step_matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Matrices of one shape, all at once: on a graphics card calls cost more than numbers."""
+        aheads = []
+        for parameter in parameters:
+            state, gradient = self.state[parameter], parameter.grad
+            assert gradient is not None
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(parameter)
+            state["momentum"].lerp_(gradient, 1.0 - group["momentum"])
+            ahead = gradient.lerp(state["momentum"], group["momentum"])  # Nesterov's look ahead
+            aheads.append(ahead.reshape(len(ahead), -1))
+        updates = orthogonalized(torch.stack(aheads))
+        rate = -0.2 * group["lr"] * max(aheads[0].shape) ** 0.5
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.add_(update.reshape(parameter.shape), alpha=rate)
 
-    def _step_vector(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
+    def _counted(self, vector: Tensor) -> int:
+        """Which step of a vector this is, its state made ready."""
+        state = self.state[vector]
         if "step" not in state:
             state["step"] = torch.zeros(())
-            state["mean"] = torch.zeros_like(parameter)
-            state["square"] = torch.zeros_like(parameter)
+            state["mean"] = torch.zeros_like(vector)
+            state["square"] = torch.zeros_like(vector)
         state["step"] += 1
-        count, (low, high) = int(state["step"]), group["betas"]
-        state["mean"].lerp_(gradient, 1.0 - low)
-        state["square"].mul_(high).addcmul_(gradient, gradient, value=1.0 - high)
-        size = (state["square"] / (1.0 - high**count)).sqrt_().add_(group["eps"])
-        parameter.addcdiv_(state["mean"] / (1.0 - low**count), size, value=-group["lr"])
+        return int(state["step"])
+
+    def _step_vectors(self, parameters: list[Tensor], count: int, group: dict[str, Any]) -> None:
+        low, high = group["betas"]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        means = [self.state[parameter]["mean"] for parameter in parameters]
+        squares = [self.state[parameter]["square"] for parameter in parameters]
+        torch._foreach_lerp_(means, gradients, 1.0 - low)
+        torch._foreach_mul_(squares, high)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - high)
+        sizes = torch._foreach_sqrt(torch._foreach_div(squares, 1.0 - high**count))
+        torch._foreach_add_(sizes, group["eps"])
+        torch._foreach_addcdiv_(parameters, means, sizes, -group["lr"] / (1.0 - low**count))
 
 
 __all__ = ["Muon", "orthogonalized"]

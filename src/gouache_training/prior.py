@@ -20,6 +20,7 @@ from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
 from gouache_training.compose import Composer, Shares
+from gouache_training.feed import Feed
 from gouache_training.focus import focused
 from gouache_training.loop import (
     Average,
@@ -51,10 +52,18 @@ class PriorTraining:
     silent_share: float = 0.1  # captions left out
     scored_share: float = 0.4  # of the masked codes
     save_every: int = 500
-    # Things large and upright, half of them on white: what a first sketch should look like.
+    # Things large and upright, many of them on white: what a first sketch should look like.
     shares: Shares = field(
         default_factory=lambda: Shares(
-            pair=0.08, count=0.02, style=0.08, hue=0.06, tint=0.12, shape=0.01, calm=0.9
+            pair=0.18,
+            count=0.02,
+            style=0.16,
+            hue=0.06,
+            tint=0.12,
+            shape=0.01,
+            calm=0.85,
+            white=0.45,
+            scene=0.4,
         )
     )
     seed: int = 3
@@ -95,8 +104,9 @@ class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
         settings: PriorTraining,
         budget: Budget,
         device: str = "auto",
+        feed: Feed | None = None,
     ) -> None:
-        self.settings, self.budget = settings, budget
+        self.settings, self.budget, self.feed = settings, budget, feed
         self.device = pick_device(device)
         table, tokenizer = prepare(cache)
         self.table = table.to(self.device)
@@ -122,13 +132,19 @@ class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
 
     @torch.no_grad()
     def gather(self, n: int) -> None:
-        """Composes and encodes `n` pictures into the pool."""
-        batch = self.composer.batch(n, size=self.generator.native_size)
-        image = batch.image.to(self.device).contiguous(memory_format=torch.channels_last)
+        """Encodes `n` new pictures into the pool; a feed gives as many as it does at a time."""
+        if self.feed is None:
+            batch = self.composer.batch(n, size=self.generator.native_size)
+            image, captions = batch.image.to(self.device), batch.captions
+        else:
+            levels, captions = self.feed.batch()
+            image = levels.to(self.device, non_blocking=True).float().div_(255)
         with self.autocast():
-            latent = self.generator.encode_features(image)
+            latent = self.generator.encode_features(
+                image.contiguous(memory_format=torch.channels_last)
+            )
         _, codes = self.generator.quantize(latent.float())
-        self.pool.add(codes, self.tokenizer(batch.captions, warn=False))
+        self.pool.add(codes, self.tokenizer(captions, warn=False))
 
     def step(self) -> None:
         settings, budget = self.settings, self.budget
