@@ -228,9 +228,7 @@ def prior(
     from gouache_training.loop import Budget
     from gouache_training.prior import PriorTrainer, PriorTraining
 
-    settings = PriorTraining(
-        batch=batch, fresh=fresh, seed=seed, width=width, layers=layers
-    )
+    settings = PriorTraining(batch=batch, fresh=fresh, seed=seed, width=width, layers=layers)
     settings = _at_rate(settings, learning_rate)
     pictures, painter = PictureSet.load(data), load_painter(generator)
     recipe = Recipe(data, None, settings.shares, painter.native_size, settings.fresh)

@@ -130,7 +130,7 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         self.painted, self.feed = painted, feed
         self._latents: Tensor | None = None
         self._pull = torch.zeros((), device=self.device)
-        self._playing_since = 0
+        self._playing_since = 0  # steps
         groups = parameter_groups(self.model.parameters(), settings.weight_decay)
         self.optimizer = Muon(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
         self.critic_optimizer = torch.optim.AdamW(
@@ -217,7 +217,8 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
 
     def latents(self) -> Tensor | None:
         """Painted latents, read anew now and then, as painting may still go on."""
-        if self.painted is not None and self._playing_since % 500 == 0:
+        late = self._latents is None or self._playing_since % 500 == 0
+        if self.painted is not None and late:
             try:
                 self._latents = read_painted(self.painted, self.config.code_dim)
             except TrainingError as error:
@@ -248,7 +249,14 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         return super().state() | {
             "config": self.config.to_dict(),
             "codebook": self.generator.codebook.detach(),
+            "pull": self._pull,
+            "playing_since": self._playing_since,
         }
+
+    def bring_back(self, content: dict[str, Any]) -> None:
+        super().bring_back(content)
+        self._pull = content["pull"].to(self.device)
+        self._playing_since = content["playing_since"]
 
     def restore(self, path: Path) -> None:
         """Goes on from a checkpoint; `TrainingError` if it is of other codes or another shape."""

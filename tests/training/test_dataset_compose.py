@@ -85,7 +85,7 @@ def test_recoloured_things_are_called_by_their_new_color() -> None:
     batch = box.batch(200, SIZE)
     said = 0
     for number, caption in enumerate(batch.captions):
-        thing = caption.split(" box")[0]
+        thing = caption.split("box")[0]
         found = WORDS.findall(thing)
         if found:
             color = found[-1].replace("grey", "gray")

@@ -13,7 +13,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor
 
 from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingDecoder, enlarged
@@ -32,8 +31,9 @@ from gouache_training.drawing import (
 )
 from gouache_training.drawing_judge import feature_distance, lanczos, lattice
 from gouache_training.drawing_pairs import Disturbance, Pairs
+from gouache_training.feed import Feed, Recipe
 from gouache_training.loop import Budget
-from gouache_training.pack import PictureSet
+from gouache_training.pack import PictureSet, write_pack
 from gouache_training.renderings import draw_renderings, load_renderings
 from gouache_training.styles import STYLES, stylize
 from tiny import TINY_VQGAN
@@ -71,7 +71,7 @@ def lite() -> EfficientNet:
     return EfficientNet(shape).eval().requires_grad_(False)
 
 
-def trainer(steps: int = 4, painted: Tensor | None = None, **settings: Any) -> DrawingTrainer:
+def trainer(steps: int = 4, painted: Path | None = None, **settings: Any) -> DrawingTrainer:
     chosen = replace(SETTINGS, **settings)
     return DrawingTrainer(large(), vqgan(), lite(), chosen, Budget(steps=steps), "cpu", painted)
 
@@ -285,7 +285,8 @@ def same(one: DrawingTrainer, two: DrawingTrainer) -> bool:
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"adversarial_from": 1, "painted": torch.randn(5, 4, 4, 4)}
+    save_file({"latents": torch.randn(5, 4, 4, 4)}, tmp_path / "00000.safetensors")
+    settings: dict[str, Any] = {"adversarial_from": 0.2, "painted": tmp_path}
     through = trainer(4, **settings)
     through.run(tmp_path / "through.pt")
     first = trainer(4, **settings)
@@ -328,7 +329,7 @@ def test_checkpoints_of_other_codes_or_shapes_are_refused(tmp_path: Path) -> Non
 
 
 def test_the_discriminator_plays_from_its_step_on() -> None:
-    work = trainer(4, adversarial_from=2)
+    work = trainer(4, adversarial_from=0.4)
     before = {name: value.clone() for name, value in work.critic.state_dict().items()}
     for step in range(3):
         work.step()
@@ -340,15 +341,45 @@ def test_the_discriminator_plays_from_its_step_on() -> None:
     assert "critic" not in quiet.meter.values
 
 
-def test_painted_latents_are_drawn_as_shown() -> None:
-    work = trainer(4, painted=torch.randn(3, 4, 4, 4), adversarial_from=1, painted_batch=3)
-    drawn, faithful = work.draw_painted()
+def test_painted_latents_are_drawn_as_shown(tmp_path: Path) -> None:
+    latents = torch.randn(3, 4, 4, 4)
+    work = trainer(4, painted=tmp_path, adversarial_from=0.2, painted_share=1.5)
+    drawn, shown = work.draw_painted(latents)
     assert drawn.shape == (6, 3, 64, 64)
     # An untrained decoder enlarges, and cells keep their means.
-    assert float(faithful.detach()) < 1e-3
+    assert (F.avg_pool2d(drawn, 16) - shown).abs().max() < 1e-3
     work.step()
+    work.step()
+    assert "painted" not in work.meter.values  # there are none yet
+    save_file({"latents": latents}, tmp_path / "00000.safetensors")
     work.step()
     assert "painted" in work.meter.values
+
+
+def test_the_discriminator_pulls_in_proportion() -> None:
+    work = trainer(4, adversarial_from=0.0, adversarial_weight=0.5)
+    fake = torch.rand(2, 3, 64, 64)
+    for scale in (1.0, 1e-3):  # whatever the scale of the other losses
+        work._playing_since = 299
+        work._pull = work._pull * 0
+        own = scale * torch.randn(2, 3, 64, 64)
+        for _ in range(200):  # the running mean settles
+            both = work.pulled([fake], [own])[0]
+        assert float((both - own).norm() / own.norm()) == pytest.approx(0.5, rel=0.02)
+
+
+def test_pictures_may_come_from_processes(tmp_path: Path) -> None:
+    pack, some = tmp_path / "set.gpack", pictures()
+    write_pack(pack, some.pixels.transpose(0, 2, 3, 1), some.entries, some.concepts, [])
+    recipe = Recipe(pack, None, SETTINGS.shares, 32, 4)
+    feed = Feed(recipe, 1, seed=5)
+    found, captions = feed.batch()
+    assert found.shape == (4, 3, 32, 32)
+    assert found.dtype == torch.uint8
+    here = recipe.composer(5).batch(4, 32)
+    assert captions == here.captions
+    assert (found.float() / 255 - here.image).abs().max() <= 0.5 / 255 + 1e-6
+    assert feed.batch()[1] != captions
 
 
 def test_painted_latents_are_read(tmp_path: Path) -> None:

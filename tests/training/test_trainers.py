@@ -71,8 +71,8 @@ def test_perceptor_learns_and_exports(table, tmp_path):
     assert {"pairs", "named", "acc_before"} <= set(first)
     again = train_perceptor(path, 40, resume=True)
     assert again.budget.step == 40
-    # of nine concepts; pictures of the last steps are seen before they are perturbed
-    assert again.meter.values["acc_before"] > max(0.2, first["acc_before"])
+    # pictures of the last steps are seen before they are perturbed
+    assert again.meter.values["acc_before"] > 3 * first["acc_before"]
 
 
 def test_generator_learns(tmp_path):
