@@ -58,7 +58,7 @@ class Prompter:
         self._composer = Composer(pictures, self._source, SHARES)
         self._tokenizer = PocketTokenizer(shipped(TOKENIZER), CONTEXT)
         rows = [pictures.entries[number] for number in pictures.indices("train")]
-        self._names = [row.name for row in rows]
+        self._names: list[str] = [row.name for row in rows]
         weight = np.array([row.weight for row in rows])
         self._share = weight / weight.sum()
 
