@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from gouache.atomic import atomic_path, output_errors
+from gouache.atomic import output_errors
 from gouache.engine.session import Session
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.errors import ConfigError, DivergedError, TrainingError
@@ -38,7 +38,14 @@ from gouache_training.loop import log
 from gouache_training.pack import PictureSet
 from gouache_training.styles import STYLES
 
-__all__ = ["Prompter", "draw_settings", "paint_batch", "paint_many", "painted_before"]
+__all__ = [
+    "Prompter",
+    "draw_settings",
+    "paint_batch",
+    "paint_many",
+    "painted_before",
+    "save_painted",
+]
 
 CONTEXT = 24  # tokens that the guides read
 ATTEMPTS = 3  # other settings that a batch is tried with before the run is given up
@@ -209,8 +216,14 @@ def save_painted(path: Path, latents: Tensor, config: PaintConfig) -> None:
         "captions": json.dumps(list(config.prompt), ensure_ascii=False),
         "settings": json.dumps(config.to_dict(), ensure_ascii=False),
     }
-    with atomic_path(path) as temporary:
-        save_file({"latents": latents.contiguous()}, temporary, told)
+    # Of another suffix: what a killed process leaves is not read for a batch.
+    temporary = path.with_name(f".{path.stem}.partial")
+    with output_errors(path):
+        try:
+            temporary.write_bytes(save({"latents": latents.contiguous()}, told))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def painted_before(folder: Path) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor
+from typer.testing import CliRunner
 
 from gouache.engine.session import Session
-from gouache.errors import DivergedError, TrainingError
+from gouache.errors import DivergedError, OutputError, TrainingError
 from gouache.prompts import parse_prompts
 from gouache.settings.config import PaintConfig, make_config
-from gouache_training import painted
+from gouache_training import cli, painted
 from gouache_training.drawing import read_painted
+from gouache_training.pack import PictureSet
 from gouache_training.painted import Prompter, draw_settings, paint_batch, paint_many
 from training.dataset_samples import pictures
 
@@ -119,6 +122,29 @@ def test_settings_that_diverge_are_replaced(
         paint_many(pictures(), tmp_path, count=2, device="cpu")
 
 
+def test_a_batch_that_cannot_be_written_leaves_nothing(
+    asked: list[PaintConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        assert self.suffix != ".safetensors"  # which would be read for a batch
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="no space is left"):
+        paint_many(pictures(), tmp_path, count=1, device="cpu")
+    assert names(tmp_path) == []
+
+
+def test_the_command_says_what_to_paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(painted, "paint_many", lambda *args: given.extend(args))
+    monkeypatch.setattr(PictureSet, "load", lambda path: path)
+    words = "painted --out f --data d --count 7 --batch 3 --minutes 2 --device cpu --seed 4"
+    assert CliRunner().invoke(cli.app, words.split()).exit_code == 0
+    assert given == [Path("d"), Path("f"), 7, 3, 2.0, "cpu", 4]
+
+
 def test_what_cannot_be_is_told(asked: list[PaintConfig], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--count or --minutes"):
         paint_many(pictures(), tmp_path)
@@ -139,7 +165,7 @@ def test_all_settings_drawn_can_be_painted_with_and_all_kinds_occur() -> None:
     assert {config.latents.start_steps for config in configs} == {0, 15}
     steps = [config.steps[0] for config in configs]
     assert 20 <= min(steps) < 30 < 70 < max(steps) <= 80
-    rates = [float(config.optimization.learning_rate) for config in configs]  # type: ignore[arg-type]
+    rates = [float(str(config.optimization.learning_rate)) for config in configs]
     assert 0.1 <= min(rates) < 0.15 < 0.3 < max(rates) <= 0.4
     for weights in (
         [config.latents.latent_weight for config in configs],
