@@ -338,6 +338,32 @@ def drawing(
 
 
 @app.command()
+def painted(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the latents; more are added.")],
+    data: Data = DATA,
+    count: Annotated[
+        int, typer.Option("--count", help="Pictures in the folder at the end; 0: no limit.", min=0)
+    ] = 0,
+    batch: Annotated[
+        int, typer.Option("--batch", help="Pictures painted together.", min=1, max=256)
+    ] = 64,
+    minutes: Annotated[
+        float, typer.Option("--minutes", help="Paint this long; 0: no limit.", min=0)
+    ] = 0.0,
+    device: Device = "auto",
+    threads: Threads = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Paint many pictures and keep their latents, for the drawing decoder."""
+    _prepare(threads)
+    from gouache_training.pack import PictureSet
+    from gouache_training.painted import paint_many
+
+    paint_many(PictureSet.load(data), out, count, batch, minutes, device, seed)
+    print(out)
+
+
+@app.command()
 def photo(
     data: Data = DATA,
     cache: Cache = CACHE,

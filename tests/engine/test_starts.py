@@ -383,6 +383,22 @@ def test_other_sizes_and_generators_get_proposals_as_pictures(
     assert proposer.made[1].sizes == [(16, 16)]
 
 
+def test_proposals_become_pictures_in_the_precision_of_the_run(
+    proposer: type[FakeProposer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = FakeProposer.pictures
+    half: list[bool] = []
+
+    def pictures(self: FakeProposer, codes: Tensor, size: tuple[int, int]) -> Tensor:
+        half.append(torch.is_autocast_enabled("cpu"))
+        return plain(self, codes, size)
+
+    monkeypatch.setattr(FakeProposer, "pictures", pictures)
+    for precision in ("bf16", "fp32"):
+        start_of(start="prior", size=(40, 24), precision=precision)
+    assert half == [True, False]
+
+
 def test_proposals_are_chosen_among_like_other_starts(proposer: type[FakeProposer]) -> None:
     settings: dict[str, Any] = {"start": "prior", "size": (16, 16), "start_tries": 3, "seed": 2}
     batch = start_of(count=2, **settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -116,3 +118,27 @@ def test_elsewhere_it_is_the_original(case: str) -> None:
     out = norm_silu(norm, x)
     assert torch.equal(out, F.silu(norm(x)))
     assert out.requires_grad == (case == "trained")
+
+
+def test_other_devices_than_cpus_get_plain_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their kernels read the memory as it lies; no such device is needed to see what they get."""
+    seen: list[Tensor] = []
+    monkeypatch.setattr(module, "_DEVICES", frozenset({"meta"}))
+    for place, name in (
+        (torch, "native_group_norm"),
+        (torch.ops.aten, "native_group_norm_backward"),
+    ):
+        real = getattr(place, name)
+
+        def noted(*given: object, real: Callable[..., Any] = real) -> Any:
+            seen.extend(one for one in given if isinstance(one, Tensor) and one.ndim == 4)
+            return real(*given)
+
+        monkeypatch.setattr(place, name, noted)
+    x = torch.empty(2, 8, 4, 6, device="meta", dtype=torch.bfloat16)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    out = norm_silu(layer(8, 4).to("meta"), x)
+    pull = torch.empty_like(out).contiguous(memory_format=torch.channels_last)
+    assert torch.autograd.grad(out, x, pull)[0].dtype == torch.bfloat16
+    assert len(seen) == 4  # forward, again going back, and the gradient with its input
+    assert all(one.is_contiguous() and one.dtype == torch.float32 for one in seen)

@@ -160,7 +160,8 @@ def _proposals(
     proposer = Proposer(models.generator, models.device)
     codes = proposer.codes(list(texts) * tries, list(rngs) * tries)
     if proposer.generator is not models.generator or codes.shape[-2:] != canvas.grid:
-        pictures = proposer.pictures(codes, (canvas.height, canvas.width))
+        with models.autocast():  # its weights may be in half precision
+            pictures = proposer.pictures(codes, (canvas.height, canvas.width))
         codes = models.encode(pictures, canvas)
     return list(codes.chunk(tries))
 

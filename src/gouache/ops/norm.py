@@ -62,8 +62,8 @@ def _normalised(
     x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The normalised x; mean and 1/deviation of each group, (B,groups) float32."""
-    if x.device.type != "cpu":  # whose kernel adds up in float32 whatever x is
-        x = x.float()
+    if x.device.type != "cpu":  # whose kernel adds up in float32 whatever x is, in any layout
+        x = x.float().contiguous()
     batch, channels, height, width = x.shape
     found = torch.native_group_norm(x, weight, bias, batch, channels, height * width, groups, eps)
     return found
@@ -72,8 +72,11 @@ def _normalised(
 def _by_kernel(inner: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
     """The gradient at x for `inner`, the one at the normalised x."""
     batch, channels, height, width = x.shape
+    inner, values = inner.float(), x.float()
+    if x.device.type != "cpu":
+        inner, values = inner.contiguous(), values.contiguous()
     out, _, _ = torch.ops.aten.native_group_norm_backward(
-        *(inner.float(), x.float(), mean, rstd, weight.float()),
+        *(inner, values, mean, rstd, weight.float()),
         *(batch, channels, height * width, mean.shape[1], [True, False, False]),
     )
     return cast(Tensor, out.to(x.dtype))
