@@ -159,8 +159,14 @@ def descend(loss: Tensor, model: nn.Module, optimizer: torch.optim.Optimizer) ->
 
 
 def follow(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """One step of the optimiser along the gradients that there are, their length at most 1."""
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    """One step of the optimiser along the gradients that there are, their length at most 1.
+
+    Raises:
+        TrainingError: they are no numbers; the weights are as they were.
+    """
+    length = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if not bool(torch.isfinite(length)):
+        raise TrainingError(f"the gradient became {float(length)}; lower --learning-rate, resume")
     optimizer.step()
 
 

@@ -40,8 +40,8 @@ class DrawingConfig:
 
     code_dim: int = 16
     feature_dim: int = 48
-    lower: tuple[tuple[int, int], ...] = ((224, 3), (160, 3))
-    upper: tuple[tuple[int, int], ...] = ((128, 8), (96, 6), (64, 4))
+    lower: tuple[tuple[int, int], ...] = ((192, 3), (128, 2))
+    upper: tuple[tuple[int, int], ...] = ((96, 4), (64, 3), (32, 2))
 
     def __post_init__(self) -> None:
         if bool(self.code_dim) != bool(self.lower) or len(self.upper) != 3:
