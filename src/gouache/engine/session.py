@@ -236,6 +236,12 @@ class Session:
         return self._picture
 
     @torch.inference_mode(False)
+    @torch.no_grad()
+    def codes(self) -> Tensor:
+        """What `picture` is decoded from: (B,code_dim,h,w), float32."""
+        return self._latent.final()
+
+    @torch.inference_mode(False)
     def latent(self) -> Tensor:
         """A copy of the latent as it is now, before rounding: (B,code_dim,h,w), float32."""
         return self._latent.unrounded().detach().clone()
