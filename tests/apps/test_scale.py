@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from gouache.apps.notebook import _Plain, live
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits, settings_table
 from gouache.apps.studio.worker import Studio
@@ -19,7 +20,7 @@ from gouache.generators.drawing import FILE
 from gouache.output.pictures import read_metadata
 from small import SMALL
 from studio_client import submit, tiny_build, wait
-from tiny import save_tiny_vqgan
+from tiny import save_tiny_vqgan, tiny_session
 
 Call = Callable[..., Any]
 NOTE = "has no drawing decoder; its pictures are enlarged 4 times by Lanczos"
@@ -125,6 +126,15 @@ def test_a_damaged_one_is_told_before_painting(paint: Call) -> None:
     assert result.code == 2
     assert len(result.err.splitlines()) == 1
     assert not Path("a.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore::gouache.runs.finish.ScaleWarning")
+def test_a_notebook_shows_it_large_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[int, int]] = []
+    monkeypatch.setattr(_Plain, "picture", lambda self, image, step: shown.append(image.size))
+    view = live(tiny_session(scale=4))
+    assert (shown[0], shown[-1]) == ((32, 24), (128, 96))
+    assert view.image.size == (128, 96)
 
 
 def test_the_studio_paints_small_and_finishes_large(tmp_path: Path) -> None:

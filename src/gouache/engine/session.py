@@ -227,6 +227,7 @@ class Session:
     @torch.no_grad()
     def picture(self) -> Tensor:
         """The picture as it is now, (B,3,H,W) in [0,1]: after the last step, averaged if asked for.
+        At the size that is painted: what a `gouache.runs.drive.Run` finishes may be larger.
 
         Decoded when first asked for and kept until something changes. During a run `step.image` is
         there for free, one update older.
