@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -125,9 +126,8 @@ class Models:
 
         `network` is the drawing decoder of the generator (`networks.pool.shared_drawing`).
         """
-        assert isinstance(self.generator, Drawable)
         with self.autocast():
-            whole = self.generator.draw(network, codes)
+            whole = cast("Drawable", self.generator).draw(network, codes)
         return canvas.crop(whole, DRAWN)
 
     def rounded(self, latent: Tensor) -> Tensor:
