@@ -146,6 +146,7 @@ class TinyStudio:
             size=asked.config.size,
             steps=asked.config.steps,
             seed=asked.config.seed,
+            scale=asked.config.scale,
             init_image="" if asked.image is None else str(asked.image),
         )
         if "fails" in config.title:

@@ -22,6 +22,7 @@ def tiny_build(order: Order) -> Session:
         size=order.config.size,
         steps=order.config.steps,
         seed=order.config.seed,
+        scale=order.config.scale,
         init_image="" if order.image is None else str(order.image),
     )
     return Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.session import Session
-from gouache.generators.vqgan import VQGANConfig
+from gouache.generators.drawing import FILE, DrawingConfig, DrawingDecoder
+from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.settings.config import PaintConfig
+from gouache.weights.fingerprint import fingerprint
+from gouache.weights.saving import save_model
 
 CELL = 4
 CODE_DIM = 6
@@ -30,6 +34,9 @@ TINY_VQGAN = VQGANConfig(
     patch_size=2,
     norm_groups=4,
 )
+
+
+TINY_DRAWING = DrawingConfig(4, 8, ((6, 1), (6, 1)), ((6, 1), (6, 1), (4, 1)))
 
 
 def _weights(seed: int, *shape: int) -> Tensor:
@@ -89,6 +96,23 @@ class TinyPerceptor:
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         rows = [_weights(zlib.crc32(text.encode()), EMBED_DIM) for text in texts]
         return F.normalize(torch.stack(rows), dim=-1)
+
+
+def save_tiny_vqgan(folder: Path, drawing: bool = True) -> Path:
+    """The file of a random VQGAN; beside it its drawing decoder, packed, every layer of which
+    speaks."""
+    rng = torch.Generator().manual_seed(5)
+    folder.mkdir(parents=True, exist_ok=True)
+    models: list[VQGAN | DrawingDecoder] = [VQGAN(TINY_VQGAN), DrawingDecoder(TINY_DRAWING)]
+    for model in models:
+        for parameter in model.parameters():
+            parameter.data = 0.3 * torch.randn(parameter.shape, generator=rng)
+    path = folder / "generator.safetensors"
+    save_model(path, models[0].state_dict(), TINY_VQGAN.to_dict())
+    if drawing:
+        config = TINY_DRAWING.to_dict() | {"generator": fingerprint(path)}
+        save_model(folder / FILE, models[1].state_dict(), config, packed=True)
+    return path
 
 
 def tiny_config(**settings: Any) -> PaintConfig:

@@ -110,6 +110,32 @@ class Tiled(Protocol):
         ...
 
 
+DRAWN = 4
+"""Times a side of its picture that `Drawable` draws."""
+
+
+@runtime_checkable
+class Drawable(Generator, Protocol):
+    """What a generator may have besides: a second decoder, which draws its codes larger.
+
+    That network is loaded where a picture is finished so, once for all runs.
+    """
+
+    @property
+    def drawing(self) -> str:
+        """sha256 of that decoder's weights, hexadecimal; "" where there is none for this one."""
+        ...
+
+    def load_drawing(self) -> object:
+        """That decoder, frozen, on `device`. Asked for only where `drawing` is not empty."""
+        ...
+
+    def draw(self, network: Any, latent: Tensor, /) -> Tensor:
+        """What `load_drawing` gave, and codes as `decode` takes them (1,code_dim,h,w) -> picture
+        (1,3,DRAWN*h*f,DRAWN*w*f) in [0,1], float32; piece by piece where it is large."""
+        ...
+
+
 @runtime_checkable
 class Preparable(Protocol):
     """What a generator or a perceptor may have besides: weights made ready for painting."""
@@ -166,7 +192,10 @@ class Perceptor(Protocol):
 class FinishStep(Protocol):
     """One thing that is done to a finished picture; the same picture gives the same result."""
 
-    def __call__(self, picture: Image) -> Image: ...
+    def __call__(self, picture: Image, codes: Tensor | None) -> Image:
+        """`codes` (1,code_dim,h,w) are what the generator decodes to the painted picture; None for
+        a picture on the way, of which they are not known."""
+        ...
 
     def record(self) -> dict[str, Any]:
         """Its `name`, and what else decides it, as JSON."""
@@ -321,9 +350,11 @@ class Step:
 
 
 __all__ = [
+    "DRAWN",
     "Checkpointed",
     "Classifying",
     "CodebookGenerator",
+    "Drawable",
     "FinishStep",
     "Generator",
     "Latent",

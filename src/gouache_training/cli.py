@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from gouache.errors import TrainingError
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -45,6 +47,16 @@ class Prompts(StrEnum):
     sixty = "sixty"
     classes = "classes"
     tuning = "tuning"
+
+
+class Part(StrEnum):
+    """What is exported."""
+
+    generator = "generator"
+    perceptor = "perceptor"
+    prior = "prior"
+    referee = "referee"
+    drawing = "drawing"
 
 
 class Judges(StrEnum):
@@ -398,6 +410,15 @@ def photo(
 
 @app.command()
 def export(
+    parts: Annotated[
+        list[Part] | None,
+        typer.Argument(
+            metavar="[PART]...",
+            help="What to write: generator, perceptor, prior, referee, drawing. Default: all of "
+            "which there is a checkpoint.",
+        ),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the shipped files.")],
     cache: Cache = CACHE,
     data: Data = DATA,
@@ -405,11 +426,27 @@ def export(
     perceptor: Annotated[Path, typer.Option("--perceptor")] = Path("checkpoints/perceptor.pt"),
     prior: Annotated[Path, typer.Option("--prior")] = Path("checkpoints/prior.pt"),
     referee: Annotated[Path, typer.Option("--referee")] = Path("checkpoints/referee.pt"),
+    drawing: Annotated[Path, typer.Option("--drawing")] = Path("checkpoints/drawing.pt"),
 ) -> None:
-    """Write the files that gouache ships, from the checkpoints that there are."""
+    """Write the files that gouache ships, each alone or all; other files in the folder stay."""
     from gouache_training.export import export_models
 
-    for path in export_models(out, data, cache, generator, perceptor, prior, referee):
+    checkpoints = {
+        Part.generator: generator,
+        Part.perceptor: perceptor,
+        Part.prior: prior,
+        Part.referee: referee,
+        Part.drawing: drawing,
+    }
+    chosen = parts or [part for part, path in checkpoints.items() if path.exists()]
+    if missing := [part for part in chosen if not checkpoints[part].exists()]:
+        raise TrainingError(
+            f"no checkpoint at {checkpoints[missing[0]]}; train it, or name it: --{missing[0]} PATH"
+        )
+    if not chosen:
+        raise TrainingError("there is no checkpoint to export; train first, or name one")
+    given = {part.value: checkpoints[part] for part in chosen}
+    for path in export_models(out, data, cache, **given):
         print(path)
 
 

@@ -73,35 +73,57 @@ def export_models(
     out: Path,
     data: Path,
     cache: Path,
-    generator: Path,
-    perceptor: Path,
+    generator: Path | None = None,
+    perceptor: Path | None = None,
     prior: Path | None = None,
     referee: Path | None = None,
+    drawing: Path | None = None,
 ) -> list[Path]:
-    """Writes the shipped files into `out`: those of prior and referee only where they exist.
+    """Writes the shipped files into `out`, of the checkpoints that are given and exist; what else
+    lies there stays as it is.
 
+    Prior and drawing decoder go with the generator that is exported too, or that lies in `out`.
     Matrices are packed into 8 bits, except the generator's: its errors would be seen.
     """
     out.mkdir(parents=True, exist_ok=True)
-    written = [out / "tokenizer.json", out / "generator.safetensors"]
-    shutil.copyfile(cache / "tokenizer.json", written[0])
-    painter = load_generator_checkpoint(generator)
-    save_model(written[1], painter.state_dict(), painter.config.to_dict(), half=True)
-    captions = bank_captions(PictureSet.load(data))
-    viewer = load_perceptor_checkpoint(perceptor, written[0])
-    written.append(out / "perceptor.safetensors")
-    _save_perceptor(written[-1], viewer, captions)
-    if referee is not None and referee.exists():
-        written.append(out / "referee.safetensors")
-        _save_perceptor(written[-1], load_perceptor_checkpoint(referee, written[0]), [], True)
-    if prior is not None and prior.exists():
-        content = load_checkpoint(prior)
-        if not same_codes(content["codebook"], painter.codebook):
-            raise TrainingError(f"{prior} was trained on other codes than {generator} has")
-        written.append(out / "prior.safetensors")
-        config = content["config"] | {"generator": fingerprint(written[1])}
-        save_model(written[-1], content["average"], config, packed=True)
+    written: list[Path] = []
+
+    def place(name: str, checkpoint: Path | None) -> Path | None:
+        if checkpoint is None or not checkpoint.exists():
+            return None
+        written.append(out / f"{name}.safetensors")
+        return checkpoint
+
+    if (found := place("generator", generator)) is not None:
+        painter = load_generator_checkpoint(found)
+        save_model(written[-1], painter.state_dict(), painter.config.to_dict(), half=True)
+    if (found := place("perceptor", perceptor)) is not None:
+        viewer = load_perceptor_checkpoint(found, _tokenizer(out, cache))
+        _save_perceptor(written[-1], viewer, bank_captions(PictureSet.load(data)))
+    if (found := place("referee", referee)) is not None:
+        viewer = load_perceptor_checkpoint(found, _tokenizer(out, cache))
+        _save_perceptor(written[-1], viewer, [], True)
+    for name, checkpoint in (("prior", prior), ("drawing", drawing)):
+        if (found := place(name, checkpoint)) is not None:
+            _save_of_codes(written[-1], found, out / "generator.safetensors")
     return written
+
+
+def _tokenizer(out: Path, cache: Path) -> Path:
+    path = out / "tokenizer.json"
+    shutil.copyfile(cache / "tokenizer.json", path)
+    return path
+
+
+def _save_of_codes(path: Path, checkpoint: Path, generator: Path) -> None:
+    """Packs what was trained on the codes of a generator, which its file names."""
+    if not generator.exists():
+        raise TrainingError(f"{path.stem} goes with a generator; export that into {generator} too")
+    content = load_checkpoint(checkpoint)
+    if not same_codes(content["codebook"], load_file(generator).codebook):
+        raise TrainingError(f"{checkpoint} was trained on other codes than {generator} has")
+    config = content["config"] | {"generator": fingerprint(generator)}
+    save_model(path, content["average"], config, packed=True)
 
 
 def _save_perceptor(

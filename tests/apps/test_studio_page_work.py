@@ -220,6 +220,20 @@ def test_what_was_drawn_on_a_finished_picture_is_painted_on(page: Any, studio: T
     assert not is_drawn(page)
 
 
+def test_a_picture_that_is_drawn_larger_is_painted_on_as_small(
+    page: Any, studio: TinyStudio
+) -> None:
+    page.select_option("#setting-scale", "4")
+    done(page, "a red apple")
+    until(page, "document.getElementById('view').width === 128")
+    stroke(page, 0.5)
+    page.fill("#prompt", "a green apple")
+    page.click("#paint")
+    until(page, "document.querySelectorAll('#tree ul ul .run').length === 1")
+    status(page, "done")
+    assert [(one["size"], one["scale"]) for one in studio.runs(page)] == [([32, 32], 4)] * 2
+
+
 def test_undo_and_redo(page: Any) -> None:
     stroke(page, 0.2)
     stroke(page, 0.8)

@@ -143,7 +143,7 @@ def test_losses_are_nan_where_a_picture_has_none_for_every_listener() -> None:
 
 
 class Brighter:
-    def __call__(self, picture: Image.Image) -> Image.Image:
+    def __call__(self, picture: Image.Image, codes: Tensor | None = None) -> Image.Image:
         return ImageChops.add(picture, Image.new("RGB", picture.size, (40, 40, 40)))
 
     def record(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_both_guide_by_default() -> None:
 
 # What every picture of the one guide that there was at first was painted with.
 POCKET: dict[str, Any] = {
-    "perceptor": ("pocket",), "size": (128, 128), "steps": (80,), "num_cutouts": 12,
+    "perceptor": ("pocket",), "size": (128, 128), "scale": 1, "steps": (80,), "num_cutouts": 12,
     "whole_share": 0.75, "cut_pow": 0.6, "cut_min": 0.7, "flip_probability": 0.5,
     "augment": ("flip", "affine", "perspective", "color", "erasing", "noise"),
     "affine_degrees": 12.0, "affine_translate": 0.08, "affine_shear": 5.0,
@@ -145,11 +145,11 @@ def test_published_ones_are_guided_by_one_if_nothing_else_is_said() -> None:
 def test_records_from_before_a_setting_have_its_value_of_then(guides: Any) -> None:
     """What a record lacks is newer than it is, and its perceptors were not two by default."""
     config = PaintConfig.from_dict({"prompt": "x", "perceptor": guides, "steps": 9})
-    for name in ("size", "start_tries", "start_steps", "start_scale", "learning_rate"):
+    for name in ("size", "scale", "start_tries", "start_steps", "start_scale", "learning_rate"):
         setting = next(item for item in settings() if item.name == name)
         assert setting.get(config) == POCKET[name], name
     both = PaintConfig.from_dict({"perceptor": ["photo", "pocket:0.5"], "steps": 9})
-    assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9)
+    assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9, scale=1)
 
 
 def test_a_preset_by_name_and_other_guides() -> None:

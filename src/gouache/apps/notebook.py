@@ -214,7 +214,8 @@ class _Widgets:
         buttons = ipywidgets.HBox([self._pause, self._go_on, self._stop])
         below = ipywidgets.HBox([self._bar, self._status])
         self.box = ipywidgets.VBox([self._image, below, buttons, self._plot])
-        self._image.value = encode(view.image, "JPEG")
+        start = view.run.pictures(view.session.picture())  # as small as the steps' pictures
+        self._image.value = encode(together(start), "JPEG")
         display(self.box)
 
     def _button(self, ipywidgets: Any, name: str, action: Callable[[], object]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from gouache.apps.progress import Progress, make_progress
 from gouache.editing.composite import warn_lossy
 from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, resume_session
+from gouache.errors import ImageError
 from gouache.interrupts import NUMBERS
+from gouache.ops.images import open_image
 from gouache.output.pictures import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.runs.drive import Event, Listener, Run, Stepped, drive
@@ -95,16 +97,17 @@ def paint_run(
     with ExitStack() as stack:
         progress = stack.enter_context(make_progress(quiet or json, preview))
         with watching(progress.sketch):
-            session = Session.build(config)
+            run = Run(Session.build(config))
+        session = run.session
         if expected is not None:
-            _compare_models(session, expected)
+            _compare_models(run, expected)
         folder = None
         if outputs.run_dir is not None:
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
             keep_places(folder, outputs)
         _say_compiled(session, quiet or json)
-        result = _painted(Run(session), Keep(outputs, folder), progress)
+        result = _painted(run, Keep(outputs, folder), progress)
     return report(config, result, json=json)
 
 
@@ -125,15 +128,15 @@ def edit_run(
         warn_lossy(outputs.out)
     fetch_models(config, quiet)
     session = start(plan, config, sized=sized)
-    mask = edit_of(session).mask
+    run, mask = Run(session), edit_of(session).mask
     if expected is not None:
-        _compare_models(session, expected)
+        _compare_models(run, expected)
         _compare_mask(session, expected)
     if overlay is not None and mask is not None:
         save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
     _say_compiled(session, quiet or json)
     with make_progress(quiet or json, preview) as progress:
-        result = _painted(Run(session), Keep(outputs), progress)
+        result = _painted(run, Keep(outputs), progress)
     return report(session.config, result, json=json)
 
 
@@ -183,16 +186,27 @@ def _say_compiled(session: Session, quiet: bool) -> None:
         )
 
 
-def _compare_models(session: Session, expected: Mapping[str, Any]) -> None:
+def _compare_models(run: Run, expected: Mapping[str, Any]) -> None:
     """Warns when a picture was made with other weights than those it is painted with now."""
-    now = session.identity()
-    for kind in ("generator", "perceptors"):
-        if _without_names(expected.get(kind)) != _without_names(now[kind]):
-            print(
-                f"gouache: the picture was made with another {kind.removesuffix('s')} than the "
-                "installed one; this one will differ",
-                file=sys.stderr,
-            )
+    now = run.session.identity()
+    differing = [
+        kind.removesuffix("s")
+        for kind in ("generator", "perceptors")
+        if _without_names(expected.get(kind)) != _without_names(now[kind])
+    ]
+    if _enlarged_by(expected.get("finish")) != _enlarged_by(run.record(0).get("finish")):
+        differing.append("drawing decoder")
+    for kind in differing:
+        print(
+            f"gouache: the picture was made with another {kind} than the "
+            "installed one; this one will differ",
+            file=sys.stderr,
+        )
+
+
+def _enlarged_by(steps: Sequence[Mapping[str, Any]] | None) -> list[Any]:
+    """Which weights drew a picture larger; None for a picture that was enlarged by none."""
+    return [step.get("sha256") for step in steps or () if "scale" in step]
 
 
 def _compare_mask(session: Session, expected: Mapping[str, Any]) -> None:
@@ -220,6 +234,7 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
             {
                 "out": [str(path) for path in result.out],
                 "grid": None if result.grid is None else str(result.grid),
+                "size": _size_of(result.out),
                 "prompt": config.title if len(config.prompt) < 2 else "",
                 "prompts": list(config.prompt) if len(config.prompt) > 1 else [],
                 "seed": config.seed,
@@ -242,6 +257,15 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
         )
         return 130
     return 0
+
+
+def _size_of(paths: Sequence[Path]) -> list[int] | None:
+    """Width and height of the pictures written, all alike; None where none can be read."""
+    try:
+        with open_image(paths[0]) as picture:
+            return [picture.width, picture.height]
+    except (ImageError, IndexError):
+        return None
 
 
 __all__ = ["edit_run", "paint_run", "report", "resume_run"]

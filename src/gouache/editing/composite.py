@@ -18,6 +18,7 @@ from gouache.prompts import one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+    from torch import Tensor
 
     from gouache.editing.mask import Mask
 
@@ -30,7 +31,7 @@ class CompositeWarning(UserWarning):
     """What a composite cannot keep of its source."""
 
 
-def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
+def composite(source: Picture, painted: Picture, mask: Mask, *, larger: bool = False) -> Picture:
     """The painted picture over the source where the feathered mask is; all else is the source.
 
     `source` is RGB or RGBA, in sRGB or with a profile for RGB in its `info`; so is the result.
@@ -38,7 +39,15 @@ def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
     nothing beside that changes. Transparency stays everywhere as it is, so what is
     painted where the source is transparent is not seen: a `CompositeWarning` tells if that is much
     of it. A profile that leads to sRGB only cannot be kept, which is told too.
+
+    With `larger` the source is enlarged where what is painted has more pixels than it.
     """
+    original, selected, feather = source, mask.selected, mask.config.feather
+    times = max(painted.width / source.width, painted.height / source.height)
+    if larger and times > 1:
+        size = (round(source.width * times), round(source.height * times))
+        source = source.resize(size, Image.Resampling.LANCZOS)
+        selected, feather = shapes.resized(selected, size), round(feather * times)
     profile = source.info.get("icc_profile")
     left, top, right, bottom = map(round, fitted_box(source.size, painted.size))
     above = Image.new("RGB", source.size)
@@ -50,12 +59,12 @@ def composite(source: Picture, painted: Picture, mask: Mask) -> Picture:
                 "the source's colour profile cannot be painted in; the composite is in sRGB, with "
                 "other numbers than the source everywhere"
             )
-            return composite(_in_srgb(source), painted, mask)
+            return composite(_in_srgb(original), painted, mask, larger=larger)
         above = back
     below = np.asarray(source.convert("RGB"))
     within = np.zeros((*below.shape[:2], 1), np.float32)
     within[top:bottom, left:right] = 1
-    share = shapes.feathered(mask.selected, mask.config.feather).numpy()[..., None] * within
+    share = shapes.feathered(selected, feather).numpy()[..., None] * within
     blend = below + share * (np.asarray(above, np.float32) - below)
     out = Image.fromarray(np.where(share > 0, np.rint(blend.clip(0, 255)).astype(np.uint8), below))
     if source.mode == "RGBA":
@@ -89,13 +98,17 @@ def warn_reduced(picture: Picture) -> None:
 
 @dataclass(frozen=True)
 class Composite:
-    """A step of finishing (`gouache.runs.finish`): `composite` over a source."""
+    """A step of finishing (`gouache.runs.finish`): `composite` over a source.
+
+    `width` is that of pictures as they are painted: a source grows with those that are wider.
+    """
 
     source: Picture = field(repr=False)
     mask: Mask = field(repr=False)
+    width: int
 
-    def __call__(self, picture: Picture) -> Picture:
-        return composite(self.source, picture, self.mask)
+    def __call__(self, picture: Picture, codes: Tensor | None = None) -> Picture:
+        return composite(self.source, picture, self.mask, larger=picture.width > self.width)
 
     def record(self) -> dict[str, Any]:
         return {"name": "composite"}

@@ -74,6 +74,12 @@ def grown(mask: Tensor, pixels: int) -> Tensor:
     return F.max_pool2d(values, (1, side), 1, (0, pixels))[0, 0] > 0
 
 
+def resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boolean (H,W) at another size (width, height)."""
+    values = F.interpolate(mask[None, None].float(), size[::-1], mode="bilinear")
+    return values[0, 0] > 0.5
+
+
 def feathered(mask: Tensor, pixels: int) -> Tensor:
     """Boolean (H,W) -> [0,1], fading over about `pixels` to both sides, exactly 0 farther away."""
     values = mask[None, None].float()
@@ -137,5 +143,6 @@ __all__ = [
     "otsu_threshold",
     "outline",
     "paper_threshold",
+    "resized",
     "without_specks",
 ]

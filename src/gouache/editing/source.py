@@ -177,7 +177,7 @@ class Source:
         """Nothing, or it is laid over the source."""
         if not self.config.composite or self.mask is None:
             return ()
-        return (Composite(self.base, self.mask),)
+        return (Composite(self.base, self.mask, self.image.shape[3]),)
 
     def identity(self) -> dict[str, Any]:
         """Sums of the picture and the mask, and the settings that steps depend on."""

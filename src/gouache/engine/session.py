@@ -227,6 +227,7 @@ class Session:
     @torch.no_grad()
     def picture(self) -> Tensor:
         """The picture as it is now, (B,3,H,W) in [0,1]: after the last step, averaged if asked for.
+        At the size that is painted: what a `gouache.runs.drive.Run` finishes may be larger.
 
         Decoded when first asked for and kept until something changes. During a run `step.image` is
         there for free, one update older.
@@ -234,6 +235,12 @@ class Session:
         if self._picture is None:
             self._picture = self.models.decode(self._latent.final(), self.canvas)
         return self._picture
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def codes(self) -> Tensor:
+        """What `picture` is decoded from: (B,code_dim,h,w), float32."""
+        return self._latent.final()
 
     @torch.inference_mode(False)
     def latent(self) -> Tensor:

@@ -12,18 +12,28 @@ Its last layer starts at zero: an untrained one enlarges smoothly.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gouache.errors import ModelError
-from gouache.generators.vqgan import VQGAN
+from gouache.protocols import DRAWN as SCALE
+from gouache.weights.blank import blank
+from gouache.weights.fingerprint import fingerprint
+from gouache.weights.safe import load_state, read_checkpoint, read_model
 
-SCALE = 4
+if TYPE_CHECKING:
+    from gouache.generators.vqgan import VQGAN
+
+FILE = "drawing.safetensors"  # beside the generator's weights
+TILE = 32  # cells, of the squares that large pictures are drawn in
+_UPPER = 3  # levels from half the picture's side on
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class DrawingConfig:
     upper: tuple[tuple[int, int], ...] = ((96, 4), (64, 3), (32, 2))
 
     def __post_init__(self) -> None:
-        if bool(self.code_dim) != bool(self.lower) or len(self.upper) != 3:
+        if bool(self.code_dim) != bool(self.lower) or len(self.upper) != _UPPER:
             raise ModelError(
                 "drawing decoder: lower levels go with codes, and there are three upper levels; "
                 f"got code_dim {self.code_dim}, {len(self.lower)} and {len(self.upper)} levels"
@@ -140,16 +150,26 @@ class DrawingDecoder(nn.Module):
     @property
     def reach(self) -> int:
         """Cells that an output pixel depends on, on each side of its own."""
+        return int(self._lower_reach + self._upper_reach) + 1
+
+    @property
+    def _lower_reach(self) -> float:
+        """Cells that the context depends on; parts of one, where it is less."""
         cells, scale = (1.0 if self.config.code_dim else 0.0), 1.0
         for _, blocks in self.config.lower:
             cells += 2 * blocks * scale
             scale /= 2
+        return cells
+
+    @property
+    def _upper_reach(self) -> float:
+        """Cells that the drawing depends on, of context, picture and features."""
         scale = 2 / self.config.downsampling
-        cells += scale  # the first look at the picture
+        cells = scale  # the first look at the picture
         for _, blocks in self.config.upper:
             cells += 2 * blocks * scale
             scale /= 2
-        return int(cells + 2 * scale + 2 / self.config.downsampling) + 1
+        return cells + 2 * scale + 2 / self.config.downsampling
 
     def context(self, codes: Tensor) -> Tensor | None:
         """What the codes say, (B,C,h*f/2,w*f/2); None for a network without codes."""
@@ -176,40 +196,74 @@ class DrawingDecoder(nn.Module):
         return enlarged(picture) + drawn.float()
 
     def tiled(
-        self, codes: Tensor, picture: Tensor, features: Tensor | None = None, tile: int = 32
+        self,
+        codes: Tensor | None,
+        picture: Tensor,
+        features: Tensor | None = None,
+        tile: int = TILE,
     ) -> Tensor:
         """As `forward`, in tiles of `tile` x `tile` cells and their surroundings; for large ones.
 
-        Equal to the whole up to rounding.
+        Equal to the whole up to rounding. What is needed besides the drawing itself does not grow
+        with it.
         """
-        factor, margin = self.config.downsampling, self.reach
+        factor = self.config.downsampling
+        near = int(self._upper_reach) + 1
+        far = near + math.ceil(self._lower_reach)
         height, width = picture.shape[-2] // factor, picture.shape[-1] // factor
-        out = picture.new_empty(len(picture), 3, SCALE * picture.shape[2], SCALE * picture.shape[3])
-        side = factor * SCALE
+        out = picture.new_empty(
+            len(picture), 3, SCALE * picture.shape[2], SCALE * picture.shape[3], dtype=torch.float32
+        )
         for top in range(0, height, tile):
             for left in range(0, width, tile):
-                rows = (max(0, top - margin), min(height, top + tile + margin))
-                columns = (max(0, left - margin), min(width, left + tile + margin))
-                part = self(
-                    *(
-                        None if one is None else _window(one, rows, columns, times)
-                        for one, times in ((codes, 1), (picture, factor), (features, factor // 2))
-                    )
-                )
-                bottom, right = min(height, top + tile), min(width, left + tile)
-                inside = _window(
-                    part,
-                    (top - rows[0], bottom - rows[0]),
-                    (left - columns[0], right - columns[0]),
-                    side,
-                )
-                out[..., top * side : bottom * side, left * side : right * side] = inside
+                inside = _Cells(top, left, min(height, top + tile), min(width, left + tile))
+                seen = inside.wider(near, height, width)
+                around = inside.wider(far, height, width)
+                context = None if codes is None else self.context(around.of(codes))
+                if context is not None:
+                    context = seen.within(around).of(context, factor // 2)
+                small = seen.of(picture, factor)
+                part = None if features is None else seen.of(features, factor // 2)
+                drawn = enlarged(small) + self.residual(small, context, part).float()
+                side = factor * SCALE
+                inside.of(out, side).copy_(inside.within(seen).of(drawn, side))
         return out
 
 
-def _window(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], times: int) -> Tensor:
-    """The part of a map with `times` rows and columns a cell."""
-    return x[..., rows[0] * times : rows[1] * times, columns[0] * times : columns[1] * times]
+@dataclass(frozen=True)
+class _Cells:
+    """A rectangle of cells."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def wider(self, margin: int, height: int, width: int) -> _Cells:
+        """With so many more on each side, as far as there are any."""
+        return _Cells(
+            max(0, self.top - margin),
+            max(0, self.left - margin),
+            min(height, self.bottom + margin),
+            min(width, self.right + margin),
+        )
+
+    def within(self, other: _Cells) -> _Cells:
+        """Counted from the other's first cell."""
+        return _Cells(
+            self.top - other.top,
+            self.left - other.left,
+            self.bottom - other.top,
+            self.right - other.left,
+        )
+
+    def of(self, x: Tensor, times: int = 1) -> Tensor:
+        """That part of a map with `times` rows and columns a cell."""
+        return x[
+            ...,
+            self.top * times : self.bottom * times,
+            self.left * times : self.right * times,
+        ]
 
 
 def enlarged(picture: Tensor) -> Tensor:
@@ -232,4 +286,53 @@ def small_view(generator: VQGAN, quantized: Tensor) -> tuple[Tensor, Tensor]:
     return generator._pixels(decoder.finish(x)).clamp(0, 1), x.float()
 
 
-__all__ = ["SCALE", "DrawingConfig", "DrawingDecoder", "enlarged", "small_view"]
+def drawing_sum(place: Path, generator: str) -> str:
+    """sha256 of the drawing decoder in a file; "" where there is none, or it is for another one.
+
+    `generator` is the fingerprint of that whose codes are to be drawn. Raises `ModelError` for a
+    file that is no model.
+    """
+    if not place.is_file():
+        return ""
+    config = read_checkpoint(place, lambda names: {}).config or {}
+    return fingerprint(place) if config.get("generator") == generator else ""
+
+
+def load_drawing(place: Path, generator: VQGAN) -> DrawingDecoder:
+    """The drawing decoder in a file, frozen, on the generator's device; `ModelError` otherwise."""
+    tensors, values = read_model(place)
+    values.pop("generator", None)
+    config = DrawingConfig.from_dict(values)
+    fits = config.downsampling == generator.downsampling
+    fits = fits and config.code_dim in (0, generator.code_dim)
+    if config.feature_dim:  # which it reads at half the picture's side
+        shape = generator.config
+        fits = fits and (config.feature_dim, 2) == (shape.widths[0], shape.patch_size)
+    if not fits:
+        raise ModelError(f"{place} draws the codes of another generator; install gouache again")
+    with blank():
+        network = DrawingDecoder(config)
+    load_state(network, tensors, place)
+    network.eval().requires_grad_(False)
+    return network.to(generator.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@torch.no_grad()
+def draw(network: DrawingDecoder, generator: VQGAN, codes: Tensor) -> Tensor:
+    """Codes (B,code_dim,h,w) -> picture (B,3,4*h*f,4*w*f) in [0,1], float32; in tiles."""
+    picture, features = small_view(generator, codes)
+    seen = codes if network.config.code_dim else None
+    return network.tiled(seen, picture, features if network.read_features else None).clamp_(0, 1)
+
+
+__all__ = [
+    "FILE",
+    "SCALE",
+    "DrawingConfig",
+    "DrawingDecoder",
+    "draw",
+    "drawing_sum",
+    "enlarged",
+    "load_drawing",
+    "small_view",
+]

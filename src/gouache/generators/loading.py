@@ -47,7 +47,7 @@ def load_checkpoint(
     """
     path = _weights_of(Path(path))
     model = _read(path, None, name or path.stem)
-    model.fingerprint = fingerprint(path)
+    model.fingerprint, model.place = fingerprint(path), path
     model.eval().requires_grad_(False).set_precision(dtype)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

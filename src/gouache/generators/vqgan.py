@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gouache.errors import ImageError, ModelError
+from gouache.generators.drawing import FILE, DrawingDecoder, draw, drawing_sum, load_drawing
 from gouache.generators.vqgan_blocks import ACTIVATIONS, Decoder, Encoder, ResBlock
 from gouache.generators.vqgan_tiled import decode_tiled
 from gouache.ops.codes import nearest_codes, squared_norms
@@ -249,9 +251,10 @@ class GumbelCode(NearestCode):
 class VQGAN(nn.Module):
     """A `gouache.protocols.CodebookGenerator`; see there for the contract of the public methods.
 
-    `name` and `fingerprint` are set by whoever loads the weights. Gradients flow to the image in
-    `encode_features`, to the latent in `decode`, and to the parameters wherever they require it, so
-    the trainer uses this class too, with `encoder`, `quant_conv`, `post_quant_conv` and `decoder`.
+    `name`, `fingerprint` and `place`, the file that they are in, are set by whoever loads the
+    weights. Gradients flow to the image in `encode_features`, to the latent in `decode`, and to the
+    parameters wherever they require it, so the trainer uses this class too, with `encoder`,
+    `quant_conv`, `post_quant_conv` and `decoder`.
     """
 
     code_prior: Tensor
@@ -261,6 +264,7 @@ class VQGAN(nn.Module):
         self.config = config
         self.name = name
         self.fingerprint = fingerprint
+        self.place: Path | None = None
         self.downsampling = config.downsampling
         self.code_dim = config.embed_dim
         self.native_size = config.resolution
@@ -345,6 +349,24 @@ class VQGAN(nn.Module):
     def _pixels(self, features: Tensor) -> Tensor:
         pixels = _from_patches(features, self.config.patch_size).float()
         return pixels if self.config.unit_range else (pixels + 1) / 2
+
+    @property
+    def drawing(self) -> str:
+        """sha256 of the drawing decoder that lies beside the weights; "" where there is none."""
+        return "" if self.place is None else drawing_sum(self._drawing, self.fingerprint)
+
+    def load_drawing(self) -> DrawingDecoder:
+        """That decoder, frozen, on this device. Damaged files raise `ModelError`."""
+        return load_drawing(self._drawing, self)
+
+    def draw(self, network: DrawingDecoder, quantized: Tensor) -> Tensor:
+        """(B,code_dim,h,w) -> image (B,3,4*h*f,4*w*f) in [0,1], float32, without gradient."""
+        return draw(network, self, quantized)
+
+    @property
+    def _drawing(self) -> Path:
+        assert self.place is not None
+        return self.place.with_name(FILE)
 
     def set_precision(self, dtype: torch.dtype) -> VQGAN:
         """Runs the networks in `dtype`; the codebook and its prior stay float32. Returns itself."""

@@ -41,10 +41,11 @@ class Canvas:
         left, top = (width - self.width) // 2, (height - self.height) // 2
         return left, width - self.width - left, top, height - self.height - top
 
-    def crop(self, whole: Tensor) -> Tensor:
-        """(B,C,h*cell,w*cell) -> the picture, (B,C,H,W)."""
-        left, _, top, _ = self.margins
-        return whole[..., top : top + self.height, left : left + self.width]
+    def crop(self, whole: Tensor, times: int = 1) -> Tensor:
+        """(B,C,h*cell,w*cell) -> the picture, (B,C,H,W); both `times` as large on each side."""
+        left, _, top, _ = (times * margin for margin in self.margins)
+        height, width = times * self.height, times * self.width
+        return whole[..., top : top + height, left : left + width]
 
     def pad(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,h*cell,w*cell), its border repeated outwards; `crop` undoes it."""

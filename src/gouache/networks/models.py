@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,9 @@ from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.ops.seeding import picture_rngs
 from gouache.protocols import (
+    DRAWN,
     Checkpointed,
+    Drawable,
     Generator,
     Perceptor,
     SelfAware,
@@ -116,6 +119,16 @@ class Models:
         with self.autocast():
             whole = self._decode(codes)
         return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
+
+    @torch.no_grad()
+    def draw(self, network: object, codes: Tensor, canvas: Canvas) -> Tensor:
+        """Codes (1,code_dim,h,w) -> picture (1,3,DRAWN*H,DRAWN*W) in [0,1], float32.
+
+        `network` is the drawing decoder of the generator (`networks.pool.shared_drawing`).
+        """
+        with self.autocast():
+            whole = cast("Drawable", self.generator).draw(network, codes)
+        return canvas.crop(whole, DRAWN)
 
     def rounded(self, latent: Tensor) -> Tensor:
         """The nearest codes (B,code_dim,h,w); without a codebook the latent itself."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from gouache import halting
 from gouache.errors import ModelError
 from gouache.networks.memory import free_memory
-from gouache.protocols import Generator, Perceptor, Preparable
+from gouache.protocols import Drawable, Generator, Perceptor, Preparable
 from gouache.registry import Registry
 from gouache.weights import cache, catalogue
 
@@ -159,6 +159,12 @@ def shared_perceptor(
     return _shared(perceptors, load_perceptor, name, device, dtype)
 
 
+def shared_drawing(generator: Drawable) -> object:
+    """The network by which a generator draws larger; see `gouache.protocols.Drawable`."""
+    key = ("drawing", generator.drawing, str(generator.device))
+    return shared.get(key, generator.load_drawing, generator.device)
+
+
 def _shared(
     known: Registry[Any],
     load: Callable[[str, torch.device | str], T],
@@ -238,6 +244,7 @@ __all__ = [
     "num_bytes",
     "prepare",
     "shared",
+    "shared_drawing",
     "shared_generator",
     "shared_perceptor",
     "version",

@@ -22,7 +22,7 @@ from gouache.engine.loop import Stepping, steps
 from gouache.errors import ConfigError, DivergedError
 from gouache.ops.images import to_pil
 from gouache.protocols import Step
-from gouache.runs.finish import Finishing, finished
+from gouache.runs.finish import Finishing, finished, scaled
 
 FRAMES = 120  # a film of a run has about this many
 
@@ -98,7 +98,7 @@ Listener: TypeAlias = "Callable[[Event, Run], object]"
 class Run:
     """What is driven: a painter, what is done to its pictures, and what its steps told.
 
-    `finishing` comes after what an edit wants.
+    `finishing` comes after the `scale` of its settings and what an edit wants.
     """
 
     def __init__(
@@ -108,8 +108,13 @@ class Run:
         losses: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.painter = painter
-        edit = painter.edit if isinstance(painter, Session) else None
-        self.finishing = (*(edit.finishing if edit is not None else ()), *finishing)
+        scaling: Finishing = ()
+        if isinstance(painter, Session):
+            scaling = scaled(painter.config.scale, painter.models, painter.canvas)
+            if painter.edit is not None:
+                finishing = (*painter.edit.finishing, *finishing)
+        self.finishing = (*scaling, *finishing)
+        self._not_scaled = finishing
         # (B,) of the last step, NaN where a picture has none; given for a run that goes on.
         self.losses: Mapping[str, Tensor] = losses or {}
 
@@ -120,20 +125,28 @@ class Run:
             raise ConfigError("this painter keeps no state; it cannot be saved or changed")
         return self.painter
 
-    def pictures(self, pictures: Tensor | None = None) -> list[Image]:
-        """Those of the painter as they are now, or others (B,3,H,W) of it, finished."""
-        shown = self.painter.picture() if pictures is None else pictures
-        return [finished(to_pil(picture), self.finishing) for picture in shown]
+    def pictures(self, pictures: Tensor | None = None, codes: Tensor | None = None) -> list[Image]:
+        """Those of the painter as they are now, finished, or others (B,3,H,W) of it.
+
+        Others stay at the size that is painted, unless their `codes` (B,code_dim,h,w) are given.
+        """
+        if pictures is None:
+            pictures = self.painter.picture()
+            codes = self.painter.codes() if isinstance(self.painter, Session) else None
+        return [
+            finished(to_pil(picture), self.finishing, None if codes is None else codes[k : k + 1])
+            for k, picture in enumerate(pictures)
+        ]
 
     def scores(self) -> list[float]:
         """How well each picture fits; empty where the painter cannot tell."""
         return [float(score) for score in self.painter.scores()]
 
-    def record(self, picture: int) -> dict[str, Any]:
-        """What the file of a picture carries."""
+    def record(self, picture: int, *, scaled: bool = True) -> dict[str, Any]:
+        """What the file of a picture carries; `scaled` is whether its codes were known."""
         record = self.painter.record(self.losses, picture)
-        if self.finishing:
-            record["finish"] = [step.record() for step in self.finishing]
+        if finishing := self.finishing if scaled else self._not_scaled:
+            record["finish"] = [step.record() for step in finishing]
         return record
 
 

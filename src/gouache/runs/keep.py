@@ -167,13 +167,14 @@ def write_pictures(
     chosen = list(range(len(images))) if outputs.only is None else [outputs.only]
     paths = outputs.picture_paths(len(images))
     for path, k in zip(paths, chosen, strict=True):
-        record = run.record(k)
+        record = run.record(k, scaled=pictures is None)
         if only is None or path in only:
             save_picture(images[k], path, record, record["prompt"])
     if len(paths) == 1:
         return paths, None
     title, changes = run.session.config.title, [dict(edit) for edit in run.session.edits]
-    record = run.record(0) | {"picture": None, "prompt": title, "edits": changes}
+    own = {"picture": None, "prompt": title, "edits": changes}
+    record = run.record(0, scaled=pictures is None) | own
     if only is None or outputs.out in only:
         save_picture(grid_pil(images), outputs.out, record, title)
     return paths, outputs.out
@@ -194,6 +195,7 @@ def _folder_for_later(session: Session, outputs: Outputs) -> Iterator[RunFolder]
 
 
 def _frame(pictures: Tensor, outputs: Outputs) -> Image:
+    """As it is painted; with the codes of a step `Run.pictures` would draw its frames larger."""
     images = [to_pil(picture) for picture in pictures]
     return images[outputs.only] if outputs.only is not None else together(images)
 

@@ -72,7 +72,7 @@ class Setting:
             raise ConfigError(f"{self.name} is {value!r:.60}; expected {self.codec.expected}")
         for item in value if isinstance(value, tuple) else (value,):
             if (choices := self.meta.get("choices")) and item not in choices:
-                raise ConfigError(f"{self.name} is {item!r:.60}; {nearest(item, list(choices))}")
+                raise ConfigError(f"{self.name} is {item!r:.60}; {_offered(item, choices)}")
         self.codec.check(self, value)
 
     def arguments(self, value: Any) -> list[str]:
@@ -92,7 +92,7 @@ class Setting:
         parts = [self.help]
         choices = self.meta.get("choices")
         if choices:
-            parts.append(f"({(self.codec.mark or ', ').join(choices)})")
+            parts.append(f"({(self.codec.mark or ', ').join(map(str, choices))})")
         if self.default not in ("", (), choices):
             parts.append(f"[default: {self.show(self.default)}]")
         return " ".join(parts)
@@ -387,6 +387,12 @@ def check_range(setting: Setting, number: float, got: str) -> None:
     if (low is not None and number < low) or (high is not None and number > high):
         bound = above if low is None else low
         raise ConfigError(f"{setting.name} is {got}; expected between {bound:g} and {high:g}")
+
+
+def _offered(item: Any, choices: Sequence[Any]) -> str:
+    if isinstance(item, str):
+        return nearest(item, list(choices))
+    return f"choose from {', '.join(map(str, choices))}"
 
 
 def _as_tuple(value: Any) -> Any:

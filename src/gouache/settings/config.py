@@ -86,6 +86,9 @@ class PaintConfig:
     size: tuple[int, int] = _setting(
         (256, 256), "width and height in pixels, WxH", low=1, high=MAX_SIDE, codec=Size()
     )
+    scale: int = _setting(
+        1, "how many times larger the finished picture is drawn", choices=(1, 2, 4)
+    )
     steps: tuple[int, ...] = _setting(
         (60,),
         "optimisation steps; one number per stage or one for all",
@@ -125,11 +128,22 @@ class PaintConfig:
             raise ConfigError(
                 f"size is {width}x{height}; at most {MAX_PIXELS:,} pixels are possible"
             )
+        if max(self.drawn_size) > MAX_SIDE or self.drawn_size[0] * self.drawn_size[1] > MAX_PIXELS:
+            raise ConfigError(
+                f"size is {width}x{height} and scale {self.scale}, which makes "
+                f"{self.drawn_size[0]}x{self.drawn_size[1]}; at most {MAX_PIXELS:,} pixels and "
+                f"{MAX_SIDE} a side are possible"
+            )
         if self.count < len(self.prompt):
             raise ConfigError(
                 f"count is {self.count} and there are {len(self.prompt)} prompts, one picture "
                 "each; leave count out, or raise it"
             )
+
+    @property
+    def drawn_size(self) -> tuple[int, int]:
+        """Width and height of the finished picture."""
+        return self.size[0] * self.scale, self.size[1] * self.scale
 
     @property
     def guides(self) -> tuple[tuple[str, float], ...]:
@@ -206,12 +220,13 @@ class PaintConfig:
 
         What is missing has its default. Where perceptors are named that is not `pocket` with
         `photo`, it has the value from before those two were the default: records of earlier
-        versions lack what is newer than they are.
+        versions lack what is newer than they are, and their pictures were not drawn larger.
         """
         flat = flatten(values)
-        missing = {}
-        if "perceptor" in flat and preset_of(_names(flat["perceptor"])) != "photo":
-            missing = PRESETS["pocket"]
+        missing: dict[str, Any] = {}
+        if "perceptor" in flat:
+            old = preset_of(_names(flat["perceptor"])) != "photo"
+            missing = {**(PRESETS["pocket"] if old else {}), "scale": 1}
         return cls().updated(**{**missing, **flat})
 
 

@@ -12,6 +12,7 @@ GUIDES = ("pocket", "photo")  # that come with gouache: a name alone stands for 
 _POCKET: dict[str, Any] = {
     "perceptor": ("pocket",),
     "size": (128, 128),
+    "scale": 1,
     "steps": (80,),
     "num_cutouts": 12,
     "whole_share": 0.75,

@@ -67,6 +67,8 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for model in metadata.get("perceptors", []):
         rows.append(("perceptor", _model(model)))
     rows.append(("generator", _model(metadata.get("generator", {}))))
+    for step in metadata.get("finish", []):
+        rows.append(("finished by", _step(step)))
     for name, value in metadata.get("losses", {}).items():
         rows.append((f"loss {name}", f"{value:.4f}" if isinstance(value, float) else value))
     if metadata.get("picture") is not None and flat.get("count", 1) != 1:
@@ -106,6 +108,12 @@ def _model(model: Mapping[str, Any]) -> str:
     weight = model.get("weight", 1)
     share = "" if weight == 1 else f", weight {weight:g}"
     return f"{model.get('name')} (sha256 {_sum(model, 'fingerprint')}{share})"
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    """`drawing (scale 4, sha256 0123456789ab)`."""
+    told = [f"{k} {_sum(step, k) if k == 'sha256' else v}" for k, v in step.items() if k != "name"]
+    return f"{step.get('name')} ({', '.join(told)})" if told else str(step.get("name"))
 
 
 def _sum(told: Mapping[str, Any], name: str) -> str:

@@ -68,7 +68,8 @@ class Painter:
         painting = Driven(session)
         for event in events(painting, lambda: self._wanted(run), within=True):
             if isinstance(event, Diverged):
-                self._keep(run, painting, painting.pictures(event.error.image)[0])
+                last = painting.pictures(event.error.image)[0]
+                self._keep(run, painting, last, scaled=False)
             if not isinstance(event, Stepped):
                 continue
             laid, step = None, event.step
@@ -117,9 +118,9 @@ class Painter:
             self.release(run)
         run.save_about()
 
-    def _keep(self, run: Run, painting: Driven, picture: Image.Image) -> bytes:
+    def _keep(self, run: Run, painting: Driven, picture: Image.Image, scaled: bool = True) -> bytes:
         """Writes the run's picture; what is shown of it."""
-        record = painting.record(0)
+        record = painting.record(0, scaled=scaled)
         record["prompt"] = run.config.title  # the words may have been changed on the way
         save_picture(picture, run.picture_path, record, run.config.title)
         return encode(picture, "JPEG")

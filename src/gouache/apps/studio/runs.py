@@ -167,6 +167,7 @@ class Run:
                 "seconds_left": self.seconds_left,
                 "seed": self.config.seed,
                 "size": list(self.config.size),
+                "scale": self.config.scale,
                 "nodes": [dict(node) for node in self.nodes],
                 "error": without_paths(self.error, self.path.parents[1]),
                 "notes": [

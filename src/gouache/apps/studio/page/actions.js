@@ -83,7 +83,9 @@ export function makeActions({ store, server, easel, words, sync, doing }) {
   }
 
   async function branch() {
-    const { width, height } = easel.view;
+    // A finished picture is drawn larger than it is painted.
+    const { size: [w, h], scale } = run();
+    const { width, height } = scale > 1 ? { width: w, height: h } : easel.view;
     const size = easel.hasPicture ? { size: `${width}x${height}` } : {};
     const settings = { ...size, ...changed(store.state) };
     const [parent, uses] = [place(), drawn()];

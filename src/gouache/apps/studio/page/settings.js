@@ -3,7 +3,7 @@
 import { changed, shownAs, tableOf } from "./form.js";
 import { $, made, put } from "./nodes.js";
 
-const COMMON = ["size", "steps", "seed", "num_cutouts", "latent", "generator", "perceptor"];
+const COMMON = ["size", "scale", "steps", "seed", "num_cutouts", "latent", "generator", "perceptor"];
 
 export function mount({ store }) {
   const fields = new Map(); // name -> {input, label}

@@ -1,0 +1,91 @@
+"""Each part of what is shipped is exported alone, and leaves the others as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gouache.apps.cli.main import run
+from gouache.errors import TrainingError
+from gouache.generators import load_generator
+from gouache.generators.drawing import FILE, DrawingDecoder
+from gouache.generators.vqgan import VQGAN
+from gouache_training.export import export_models
+from gouache_training.loop import save_checkpoint
+from tiny import TINY_DRAWING, save_tiny_vqgan
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """A folder with a generator, and a checkpoint of its drawing decoder beside the folder."""
+    generator = load_generator(save_tiny_vqgan(tmp_path / "pocket", drawing=False))
+    (tmp_path / "pocket" / "prior.safetensors").write_bytes(b"as it was")
+    save_drawing(tmp_path / "drawing.pt", generator)
+    return tmp_path / "pocket"
+
+
+def save_drawing(path: Path, generator: Any) -> DrawingDecoder:
+    torch.manual_seed(0)
+    model = DrawingDecoder(TINY_DRAWING).requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape))
+    content = {"config": TINY_DRAWING.to_dict(), "codebook": generator.codebook.clone()}
+    save_checkpoint(path, {**content, "average": model.state_dict()})
+    return model
+
+
+def test_a_drawing_decoder_alone(shipped: Path, tmp_path: Path, capsys: Any) -> None:
+    before = {path.name: path.read_bytes() for path in shipped.iterdir()}
+    checkpoint = str(tmp_path / "drawing.pt")
+    assert run(["train", "export", "drawing", "--out", str(shipped), "--drawing", checkpoint]) == 0
+    assert capsys.readouterr().out == f"{shipped / FILE}\n"
+    assert {
+        path.name: path.read_bytes() for path in shipped.iterdir() if path.name != FILE
+    } == before
+    stored = load_file(shipped / FILE)
+    packed = [name for name in stored if f"{name}:scale" in stored]
+    assert packed
+    assert all(stored[name].dtype == torch.int8 for name in packed)
+    for name in packed:  # one scale for each output channel
+        assert stored[f"{name}:scale"].shape == stored[name].shape[:1]
+    generator = load_generator(shipped / "generator.safetensors")
+    assert isinstance(generator, VQGAN)
+    assert generator.drawing
+    plain = save_drawing(tmp_path / "again.pt", generator).state_dict()
+    for name, value in generator.load_drawing().state_dict().items():
+        assert (value - plain[name]).abs().max() <= 0.01 * plain[name].abs().max()
+
+
+def test_it_goes_with_the_generator_in_the_folder(shipped: Path, tmp_path: Path) -> None:
+    (shipped / "generator.safetensors").unlink()
+    with pytest.raises(TrainingError, match="drawing goes with a generator; export that into"):
+        export_models(shipped, tmp_path, tmp_path, drawing=tmp_path / "drawing.pt")
+    assert not (shipped / FILE).exists()
+    generator = load_generator(save_tiny_vqgan(shipped, drawing=False))
+    generator.codebook.add_(1)  # type: ignore[union-attr]
+    save_drawing(tmp_path / "drawing.pt", generator)
+    with pytest.raises(TrainingError, match="trained on other codes"):
+        export_models(shipped, tmp_path, tmp_path, drawing=tmp_path / "drawing.pt")
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (["generator"], "no checkpoint at checkpoints/generator.pt; train it, or name it"),
+        (["drawing", "prior"], "no checkpoint at checkpoints/drawing.pt"),
+        ([], "there is no checkpoint to export"),
+    ],
+)
+def test_missing_checkpoints_are_one_line(
+    parts: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "export", *parts, "--out", "models"]) == 2
+    told = capsys.readouterr().err
+    assert expected in told
+    assert len(told.splitlines()) == 1
+    assert not Path("models").exists()
