@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -278,17 +278,44 @@ class LossContext:
 
 
 class Loss(Protocol):
-    """A named term: returns one value per picture, (B,), weight included.
-
-    A class may say with an attribute `scope` what it looks at, which saves memory: "picture" for
-    the image and the latent only; "cutouts" for a mean over cutouts of something that each cutout's
-    embedding (and its view of the source) decides by itself. Without it all is there at once.
-    """
+    """A named term: returns one value per picture, (B,), weight included."""
 
     @property
     def name(self) -> str: ...
 
     def __call__(self, context: LossContext) -> Tensor: ...
+
+
+@runtime_checkable
+class Scoped(Protocol):
+    """What a loss may have besides: it says what it looks at, which saves memory."""
+
+    @property
+    def scope(self) -> Literal["picture", "cutouts", "everything"]:
+        """Picture: the image and the latent only; cutouts: a mean over cutouts of something that
+        each cutout's embedding (and its view of the source) decides by itself. Without it, and for
+        everything, all is there at once."""
+        ...
+
+
+@runtime_checkable
+class OfSome(Protocol):
+    """What a loss may have besides: it is about some pictures of the batch."""
+
+    @property
+    def pictures(self) -> Tensor | None:
+        """Their indices (P,), None for all; the value of all others is 0."""
+        ...
+
+
+@runtime_checkable
+class Pulled(Protocol):
+    """What the builder of a latent may have besides; without it its latents can be pulled."""
+
+    @property
+    def can_be_pulled(self) -> bool:
+        """Whether a pull on `Latent.unrounded` (VQGAN-CLIP, section 2.4) means something there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -329,8 +356,11 @@ __all__ = [
     "Latent",
     "Loss",
     "LossContext",
+    "OfSome",
     "Perceptor",
     "Preparable",
+    "Pulled",
+    "Scoped",
     "SelfAware",
     "SourceViews",
     "Step",

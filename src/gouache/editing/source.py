@@ -96,8 +96,10 @@ class Source:
                 return []  # it sees no difference between the two
             there = direction.to(guide.perceptor.device)
             return [DirectionLoss(there, edit.strength, guide.weight)]
-        weight = guide.weight * edit.structure_weight / edit.strength
-        return [StructureLoss(weight, self.mask is not None)] if weight else []
+        if not edit.structure_weight:
+            return []
+        masked = self.mask is not None
+        return [StructureLoss(guide.weight, masked, edit.structure_weight, edit.strength)]
 
     def draw(
         self, config: CutoutConfig, size: tuple[int, int], rngs: Sequence[torch.Generator]
@@ -161,6 +163,11 @@ class Source:
         moved in the direction of the words."""
         return self._losses[guide] if self.old else [*own, *self._losses[guide]]
 
+    @property
+    def follows_prompts(self) -> bool:
+        """Not where it goes from one phrase to another: the way was found when it began."""
+        return not self.old
+
     def pin_gradient(self, gradient: Tensor) -> Tensor:
         """Coarse levels of a latent keep all of theirs: what they move is put back afterwards."""
         if self.cells is None or gradient.shape[2:] != self.cells.shape[2:]:
@@ -194,7 +201,8 @@ class Source:
             # As it was found: a kept mask is the same, however it was asked for.
             told["mask_sha256"] = pixels_sha256(_as_grey(self.mask))
             names += ["focus_share", "focus_margin"]
-        return told | {name: getattr(self.config, name) for name in names}
+        settings = self.config.to_dict()
+        return told | {name: settings[name] for name in names}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The pictures as bytes of PNG files, and the rest. What was encoded is encoded once."""

@@ -44,6 +44,11 @@ class Hook(Protocol):
         """What the guide of that number minimises; `own` are the losses of its prompts."""
         ...
 
+    @property
+    def follows_prompts(self) -> bool:
+        """Whether `losses` keeps those of the prompts, so that other prompts change the picture."""
+        ...
+
     def pin_gradient(self, gradient: Tensor) -> Tensor:
         """A parameter's gradient (B,?,h,w) without the cells that stay, where it has such cells."""
         ...

@@ -267,6 +267,12 @@ class Session:
         `index` as for `set_prompt`; one that the batch does not have raises `PromptError`.
         """
         stage, count = self.stage, self.config.count
+        if self.edit is not None and not self.edit.follows_prompts:
+            warnings.warn(
+                "this edit goes from one phrase to another as it began; other prompts do not "
+                "change it: begin a new one",
+                stacklevel=2,
+            )
         if index is not None:
             self.prompts_of(index)  # which there has to be
         asked = [prompts if index in (None, k) else self.prompts_of(k) for k in range(count)]

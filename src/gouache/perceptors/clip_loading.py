@@ -16,7 +16,7 @@ from torch import Tensor
 from gouache.errors import ModelError
 from gouache.perceptors import clip_hub
 from gouache.perceptors.clip import ClipPerceptor, infer_config
-from gouache.perceptors.clip_tokenizer import find_tokenizer
+from gouache.perceptors.clip_tokenizer import ClipTokenizer, find_tokenizer
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing, Resample
 from gouache.perceptors.torchscript import is_torchscript, read_torchscript
@@ -145,7 +145,7 @@ def load_hub_clip(
     if settings is None:
         return None
     try:
-        find_tokenizer(folder, settings.context, settings.vocabulary)
+        tokenizer = find_tokenizer(folder, settings.context, settings.vocabulary)
     except ModelError:  # another kind of tokenizer than CLIP's
         return None
     state = clip_hub.by_openai_names(read_checkpoint(weights, clip_hub.select).tensors)
@@ -153,7 +153,7 @@ def load_hub_clip(
         settings.activation, settings.head_width, settings.text_heads, settings.preprocessing
     )
     config, preprocessing = _described(state, weights, told)
-    return _build(state, config, preprocessing, weights, folder, device, name, True)
+    return _build(state, config, preprocessing, weights, folder, device, name, tokenizer)
 
 
 def _settings_beside(path: Path) -> _Settings:
@@ -219,8 +219,9 @@ def _build(
     source: Path,
     device: torch.device | str,
     name: str,
-    vocabulary: bool,
+    tokenizer: ClipTokenizer | bool,
 ) -> ClipPerceptor:
+    """`tokenizer`: true where it is to be found, false for none."""
     try:
         with blank():
             model = ClipPerceptor(config, preprocessing)
@@ -228,8 +229,9 @@ def _build(
         reason = " ".join(str(error).split())[:100]
         raise ModelError(f"{weights} is not a CLIP ({reason})") from None
     load_state(model, state, weights, take=True)
-    if vocabulary:
-        model.tokenize = find_tokenizer(source, config.context, config.vocabulary)
+    if tokenizer is True:
+        tokenizer = find_tokenizer(source, config.context, config.vocabulary)
+    model.tokenize = tokenizer or None
     model.name = name or str(source)
     model.fingerprint = fingerprint(weights)
     model.to(device)
