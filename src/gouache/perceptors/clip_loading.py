@@ -19,10 +19,11 @@ from gouache.perceptors.clip import ClipPerceptor, infer_config
 from gouache.perceptors.clip_tokenizer import ClipTokenizer, find_tokenizer
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing, Resample
-from gouache.perceptors.torchscript import is_torchscript, read_torchscript
+from gouache.perceptors.torchscript import read_torchscript
 from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.prefixes import find_prefix
+from gouache.weights.recognise import is_torchscript
 from gouache.weights.safe import load_state, read_checkpoint
 from gouache.weights.saving import save_model
 from gouache.weights.watch import held_back

@@ -35,7 +35,7 @@ def recognise(path: Path) -> Recognised:
     """Generator or perceptor, and of which family; `ModelError` where it is neither."""
     if path.is_dir():
         return _folder(path)
-    if _is_torchscript(path):
+    if is_torchscript(path):
         return Recognised("perceptor", "openai")  # CLIP as OpenAI publishes it
     names: list[str] = []
 
@@ -109,7 +109,8 @@ def _json(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
+    """Whether it is such an archive, by its table of contents."""
     try:
         with path.open("rb") as file:
             if file.read(2) != b"PK":
@@ -121,4 +122,4 @@ def _is_torchscript(path: Path) -> bool:
     return any(name.endswith("/constants.pkl") for name in names)
 
 
-__all__ = ["Recognised", "checkpoint_in", "recognise"]
+__all__ = ["Recognised", "checkpoint_in", "is_torchscript", "recognise"]
