@@ -20,11 +20,10 @@ from gouache.perceptors.clip_tokenizer import ClipTokenizer, find_tokenizer
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing, Resample
 from gouache.perceptors.torchscript import read_torchscript
-from gouache.weights.blank import blank
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.blank import shape_of
 from gouache.weights.prefixes import find_prefix
 from gouache.weights.recognise import is_torchscript
-from gouache.weights.safe import load_state, read_checkpoint
+from gouache.weights.safe import read_checkpoint
 from gouache.weights.saving import save_model
 from gouache.weights.watch import held_back
 
@@ -223,22 +222,15 @@ def _build(
     tokenizer: ClipTokenizer | bool,
 ) -> ClipPerceptor:
     """`tokenizer`: true where it is to be found, false for none."""
-    try:
-        with blank():
-            model = ClipPerceptor(config, preprocessing)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ModelError(f"{weights} is not a CLIP ({reason})") from None
-    load_state(model, state, weights, take=True)
+    with shape_of(weights, "a CLIP"):
+        model = ClipPerceptor(config, preprocessing)
+    model.filled(state, weights, device, name or str(source))
     if tokenizer is True:
         tokenizer = find_tokenizer(source, config.context, config.vocabulary)
     model.tokenize = tokenizer or None
-    model.name = name or str(source)
-    model.fingerprint = fingerprint(weights)
-    model.to(device)
     if config.is_resnet:
         model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
+    return model
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any] | None, bool]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from gouache.errors import ModelError
 
 
 class _NoInitial(TorchFunctionMode):
@@ -40,6 +43,17 @@ def blank() -> Iterator[None]:
     """Modules made inside have weights on the meta device: shapes, but no memory and no values."""
     with torch.device("meta"), _NoInitial():
         yield
+
+
+@contextmanager
+def shape_of(path: Path, what: str) -> Iterator[None]:
+    """`blank`, for a shape that a file tells of: `ModelError` where that is not `what`."""
+    try:
+        with blank():
+            yield
+    except (ArithmeticError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ModelError(f"{path} is not {what} ({reason})") from None
 
 
 class _Marked(TorchFunctionMode):
@@ -83,4 +97,4 @@ def unfilled(module: nn.Module) -> list[str]:
     ]
 
 
-__all__ = ["blank", "marked", "unfilled"]
+__all__ = ["blank", "marked", "shape_of", "unfilled"]
