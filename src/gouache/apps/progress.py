@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from gouache.apps.printing import describe
@@ -22,12 +21,7 @@ class Progress(Protocol):
 
     def __enter__(self) -> Any: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
 
     def sketch(self, step: Step) -> None:
         """A step of a try, while a start is being found."""
