@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from gouache.apps.printing import describe
 from gouache.protocols import Step
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
 LINES = 10  # about so many lines where there is no terminal
+
+
+class Shown(NamedTuple):
+    """What a command tells while it paints, and of its result: as people asked for it."""
+
+    quiet: bool = False
+    json: bool = False
+    preview: bool = False
+
+    @property
+    def silent(self) -> bool:
+        return self.quiet or self.json
 
 
 class Progress(Protocol):
