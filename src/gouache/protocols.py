@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@runtime_checkable
-class Generator(Protocol):
-    """A frozen picture generator. One with a codebook also keeps `CodebookGenerator`."""
+class Network(Protocol):
+    """What is known of every frozen network."""
 
     @property
     def name(self) -> str: ...
@@ -35,8 +34,14 @@ class Generator(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where its inputs have to be and its pictures are; the whole run is then there."""
+        """Where its inputs have to be, and what it makes of them is; of the generator: where the
+        whole run is."""
         ...
+
+
+@runtime_checkable
+class Generator(Network, Protocol):
+    """A frozen picture generator. One with a codebook also keeps `CodebookGenerator`."""
 
     @property
     def downsampling(self) -> int:
@@ -121,20 +126,8 @@ class Preparable(Protocol):
 
 
 @runtime_checkable
-class Perceptor(Protocol):
-    """A frozen joint text-image encoder that owns its preprocessing.
-
-    It may also have `unknown_words(text) -> list[str]`: the words of a text, as they were written
-    and in their order, that it does not know. Without it all words count as known.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the weights, hexadecimal."""
-        ...
+class Perceptor(Network, Protocol):
+    """A frozen joint text-image encoder that owns its preprocessing."""
 
     @property
     def image_size(self) -> int:
@@ -143,11 +136,6 @@ class Perceptor(Protocol):
 
     @property
     def embed_dim(self) -> int: ...
-
-    @property
-    def device(self) -> torch.device:
-        """Where its inputs have to be and its embeddings are."""
-        ...
 
     @property
     def bank(self) -> Tensor | None:
@@ -196,7 +184,7 @@ class WordAware(Protocol):
     """What a perceptor may have besides: it knows which words it does not know."""
 
     def unknown_words(self, text: str) -> list[str]:
-        """Those of a text, as they stand there."""
+        """Those of a text, as they were written and in their order. Without it all are known."""
         ...
 
 
@@ -356,6 +344,7 @@ __all__ = [
     "Latent",
     "Loss",
     "LossContext",
+    "Network",
     "OfSome",
     "Perceptor",
     "Preparable",
