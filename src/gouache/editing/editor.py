@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
+from PIL.Image import Image as Picture
 
 from gouache.editing.composite import warn_lossy, warn_reduced
 from gouache.editing.config import EditConfig, painting_config, split
@@ -39,9 +40,6 @@ from gouache.protocols import Generator, Perceptor
 from gouache.runs.drive import Run
 from gouache.runs.painting import Painting, by_name, painted
 from gouache.settings.config import PaintConfig
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 LONGEST = 1024
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from PIL.Image import Image as Picture
 from torch import Tensor
 
 from gouache import cutouts
@@ -31,9 +32,6 @@ from gouache.ops.profiles import flat
 from gouache.ops.sums import pixels_sha256
 from gouache.protocols import Latent, Loss, Perceptor, SourceViews
 from gouache.settings.config import CutoutConfig
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 _MASK_VIEW = 16  # side of the cutouts in which the mask's share is measured
 

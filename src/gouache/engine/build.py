@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache.engine.alone import alone_sizes, of_those_who_know
@@ -32,10 +33,6 @@ from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.codec import parse_weighted
 from gouache.settings.config import MAX_COUNT, PaintConfig
 from gouache.watching import watcher, watching
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 
 TRIES_TOGETHER = 6  # tries of a start in one batch: more are hardly faster, and take memory
 

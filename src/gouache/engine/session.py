@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache.engine import edits, state
@@ -40,9 +41,6 @@ from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import numbers_at
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 # fp16 has no numbers below 6e-8: gradients are computed this much larger and divided afterwards.
 _FP16_SCALE = 1024.0

@@ -18,9 +18,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
+from PIL.Image import Image
 
 from gouache._version import __version__
 from gouache.atomic import output_errors, write_bytes
@@ -28,14 +29,11 @@ from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import OURS, Cell, Order, Recipe
 from gouache.figures.sheet import sheet
-from gouache.inputs import portable_model
+from gouache.inputs import file_sha256, portable_model
 from gouache.ops.images import load_image
 from gouache.output.pictures import dump_json, save_picture
 from gouache.prompts import one_line
 from gouache.reserve import endings
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 FORMAT = 1
 GRID = "grid"
@@ -98,7 +96,7 @@ def make(
                     "seconds": done.seconds,
                     "tells": tells,
                     "file": file.name,
-                    "sha256": _sum(file),
+                    "sha256": file_sha256(file),
                 }
                 owned[file.name] = entry["sha256"]
                 picture, painted = load_image(file), painted + 1
@@ -113,7 +111,7 @@ def make(
         grid = _place(out, GRID, owned, (), tell)
         save_picture(_draw(recipe, cells, seeds, jobs, pictures), grid)
         owned = {name: sha for name, sha in owned.items() if not name.startswith(GRID)}
-        _write(out, recipe, order, painters, entries, owned | {grid.name: _sum(grid)})
+        _write(out, recipe, order, painters, entries, owned | {grid.name: file_sha256(grid)})
     files = tuple(out / entry["file"] for entry in entries)
     return Made(grid, out / "figure.json", files, painted)
 
@@ -199,15 +197,11 @@ def _finished(out: Path, entry: Mapping[str, Any]) -> Image | None:
     """The picture of an entry, if its file is there as it was written."""
     file = out / str(entry.get("file"))
     try:
-        if file.parent != out or _sum(file) != entry.get("sha256"):
+        if file.parent != out or file_sha256(file) != entry.get("sha256"):
             return None
         return load_image(file)
     except (OSError, ImageError):
         return None
-
-
-def _sum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _place(
@@ -220,7 +214,7 @@ def _place(
     """Where a picture goes. What is there and is not as we wrote it gets another name first."""
     names = (out / f"{stem}{ending}.png" for ending in endings())
     place = next(path for path in names if path.name not in used)
-    ours = place.is_file() and _sum(place) == owned.get(place.name)
+    ours = place.is_file() and file_sha256(place) == owned.get(place.name)
     if os.path.lexists(place) and not ours:
         free = next(p for p in names if p.name not in used and not os.path.lexists(p))
         with output_errors(place):

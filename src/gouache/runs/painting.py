@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache import html
@@ -20,9 +21,6 @@ from gouache.output.pictures import save_picture
 from gouache.protocols import Generator, Loss, Perceptor
 from gouache.runs.drive import History, Run, drive
 from gouache.settings.config import PaintConfig, make_config
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
