@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from gouache.apps.printing import describe
@@ -41,11 +42,8 @@ class Progress(Protocol):
     def show(self, step: Step) -> None: ...
 
 
-class Silent:
+class Silent(AbstractContextManager["Silent"]):
     """Says nothing."""
-
-    def __enter__(self) -> Silent:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         return None
