@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 
 from gouache.errors import ConfigError
@@ -56,9 +58,11 @@ def _has_native_bf16(device: torch.device) -> bool:
     return False
 
 
-def in_precision(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
-    """Half precision for the networks on `device`; float32 where `dtype` is None."""
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+def in_precision(
+    device: torch.device, dtype: torch.dtype | None
+) -> contextlib.AbstractContextManager[object]:
+    """Half precision for what runs on `device`; nothing is changed where `dtype` is None."""
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 __all__ = ["autocast_dtype", "in_precision", "resolve_device"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from gouache import cutouts
 from gouache.errors import ConfigError, ModelError
 from gouache.networks.canvas import Canvas
-from gouache.networks.devices import autocast_dtype, in_precision, resolve_device
+from gouache.networks.devices import autocast_dtype, resolve_device
 from gouache.networks.memory import COMFORTABLE, KEEP_PIXELS, MemoryPlan, free_memory, make_plan
 from gouache.networks.pool import shared_generator, shared_perceptor
 from gouache.ops.allocator import give_back, keep_freed
@@ -101,6 +102,10 @@ class Models:
             _check(guide.perceptor, Perceptor)
         return cls(generator, guides, device, dtype, own=tuple(own))
 
+    def autocast(self) -> AbstractContextManager[None]:
+        """Half precision for the networks where it is chosen; everything else stays float32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None)
+
     def encode(self, image: Tensor, canvas: Canvas) -> Tensor:
         """(B,3,H,W) in [0,1] -> latent (B,code_dim,h,w), float32, in full precision."""
         with torch.no_grad():
@@ -108,7 +113,7 @@ class Models:
 
     def decode(self, codes: Tensor, canvas: Canvas) -> Tensor:
         """Codes (B,code_dim,h,w) -> picture (B,3,H,W) in [0,1], float32. Differentiable."""
-        with in_precision(self.device, self.dtype):
+        with self.autocast():
             whole = self._decode(codes)
         return clamp_with_grad(canvas.crop(whole.float()), 0.0, 1.0)
 
@@ -148,14 +153,14 @@ class Models:
 
     def _probe(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def probe(x: Tensor) -> Tensor:
-            with in_precision(self.device, self.dtype):
+            with self.autocast():
                 return function(x)
 
         return probe
 
     def embed(self, perceptor: Perceptor, pictures: Tensor, batch: int) -> Tensor:
         """Cutouts (N*B,3,S,S) -> unit vectors (N,B,D), float32. Differentiable."""
-        with in_precision(self.device, self.dtype):
+        with self.autocast():
             embeddings = self.memory.embed(self._best(perceptor.embed_image), pictures)
         # In half precision unit vectors are a little off; in float32 this changes nothing that
         # matters.
