@@ -13,13 +13,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from gouache.prompts import Prompt, format_prompt, parse_image_prompt
 from gouache.settings.config import PaintConfig, parse_perceptor
-
-if TYPE_CHECKING:
-    from typing import Literal
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _OPEN_CLIP = re.compile(r"open_clip:(?:local-dir:|[^/:]+/)")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@runtime_checkable
-class Generator(Protocol):
-    """A frozen picture generator. One with a codebook also keeps `CodebookGenerator`."""
+class Network(Protocol):
+    """What is known of every frozen network."""
 
     @property
     def name(self) -> str: ...
@@ -35,8 +34,14 @@ class Generator(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where its inputs have to be and its pictures are; the whole run is then there."""
+        """Where its inputs have to be, and what it makes of them is; of the generator: where the
+        whole run is."""
         ...
+
+
+@runtime_checkable
+class Generator(Network, Protocol):
+    """A frozen picture generator. One with a codebook also keeps `CodebookGenerator`."""
 
     @property
     def downsampling(self) -> int:
@@ -147,20 +152,8 @@ class Preparable(Protocol):
 
 
 @runtime_checkable
-class Perceptor(Protocol):
-    """A frozen joint text-image encoder that owns its preprocessing.
-
-    It may also have `unknown_words(text) -> list[str]`: the words of a text, as they were written
-    and in their order, that it does not know. Without it all words count as known.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the weights, hexadecimal."""
-        ...
+class Perceptor(Network, Protocol):
+    """A frozen joint text-image encoder that owns its preprocessing."""
 
     @property
     def image_size(self) -> int:
@@ -169,11 +162,6 @@ class Perceptor(Protocol):
 
     @property
     def embed_dim(self) -> int: ...
-
-    @property
-    def device(self) -> torch.device:
-        """Where its inputs have to be and its embeddings are."""
-        ...
 
     @property
     def bank(self) -> Tensor | None:
@@ -225,7 +213,7 @@ class WordAware(Protocol):
     """What a perceptor may have besides: it knows which words it does not know."""
 
     def unknown_words(self, text: str) -> list[str]:
-        """Those of a text, as they stand there."""
+        """Those of a text, as they were written and in their order. Without it all are known."""
         ...
 
 
@@ -307,17 +295,44 @@ class LossContext:
 
 
 class Loss(Protocol):
-    """A named term: returns one value per picture, (B,), weight included.
-
-    A class may say with an attribute `scope` what it looks at, which saves memory: "picture" for
-    the image and the latent only; "cutouts" for a mean over cutouts of something that each cutout's
-    embedding (and its view of the source) decides by itself. Without it all is there at once.
-    """
+    """A named term: returns one value per picture, (B,), weight included."""
 
     @property
     def name(self) -> str: ...
 
     def __call__(self, context: LossContext) -> Tensor: ...
+
+
+@runtime_checkable
+class Scoped(Protocol):
+    """What a loss may have besides: it says what it looks at, which saves memory."""
+
+    @property
+    def scope(self) -> Literal["picture", "cutouts", "everything"]:
+        """Picture: the image and the latent only; cutouts: a mean over cutouts of something that
+        each cutout's embedding (and its view of the source) decides by itself. Without it, and for
+        everything, all is there at once."""
+        ...
+
+
+@runtime_checkable
+class OfSome(Protocol):
+    """What a loss may have besides: it is about some pictures of the batch."""
+
+    @property
+    def pictures(self) -> Tensor | None:
+        """Their indices (P,), None for all; the value of all others is 0."""
+        ...
+
+
+@runtime_checkable
+class Pulled(Protocol):
+    """What the builder of a latent may have besides; without it its latents can be pulled."""
+
+    @property
+    def can_be_pulled(self) -> bool:
+        """Whether a pull on `Latent.unrounded` (VQGAN-CLIP, section 2.4) means something there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -360,8 +375,12 @@ __all__ = [
     "Latent",
     "Loss",
     "LossContext",
+    "Network",
+    "OfSome",
     "Perceptor",
     "Preparable",
+    "Pulled",
+    "Scoped",
     "SelfAware",
     "SourceViews",
     "Step",

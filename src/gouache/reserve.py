@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def endings() -> Iterator[str]:
         yield f"-{number}"
 
 
-class Reservation:
+class Reservation(AbstractContextManager["Reservation"]):
     """Names that nobody else gets until `release`, or the end of `with`. Made by `reserve`."""
 
     def __init__(self, chosen: Sequence[Path] = ()) -> None:
@@ -58,9 +58,6 @@ class Reservation:
             litter.forget(path)
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-
-    def __enter__(self) -> Reservation:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.release()

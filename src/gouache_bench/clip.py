@@ -11,14 +11,16 @@ more than `--limit` GB.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gzip
 import itertools
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from gouache_bench.processes import measure
 
 GENERATOR = Path(__file__).parent.parent / "tests" / "data" / "golden" / "taming_vq.ckpt"
 LOAD = "import sys, gouache; gouache.load_perceptor(sys.argv[1])"
@@ -30,14 +32,11 @@ def write_clip(folder: Path) -> Path:
 
     from gouache.perceptors.clip import ClipPerceptor
     from gouache.perceptors.clip_tokenizer import MERGES, byte_letters
-    from gouache.perceptors.clip_towers import ClipConfig
     from gouache.perceptors.preprocessing import Preprocessing
+    from gouache_bench.networks import VIT_B_32
 
     torch.manual_seed(0)
-    config = ClipConfig(
-        embed_dim=512, image_size=224, vision_layers=(12,), vision_width=768, vision_heads=12,
-        patch_size=32, context=77, vocabulary=49408, text_width=512, text_layers=12, text_heads=8,
-    )  # fmt: skip
+    config = dataclasses.replace(VIT_B_32, text_layers=12)
     with torch.device("meta"):
         names = ClipPerceptor(config, Preprocessing(224)).state_dict()
     tree = torch.nn.Module()
@@ -56,17 +55,6 @@ def write_clip(folder: Path) -> Path:
     lines = ["#version: 0.2", *map(" ".join, pairs), ""]
     (folder / MERGES).write_bytes(gzip.compress("\n".join(lines).encode()))
     return folder / "clip.pt"
-
-
-def measure(*command: str, env: dict[str, str]) -> tuple[float, float]:
-    """Wall seconds and peak resident memory in GB of one command."""
-    begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], env=env)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed with status {status}")
-    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in kB elsewhere
-    return time.perf_counter() - begun, usage.ru_maxrss * scale / 1e9
 
 
 def main() -> int:
@@ -102,8 +90,8 @@ def main() -> int:
             f"paint {given.size}x{given.size}, {given.steps} steps": paint,
         }.items():
             seconds, memory = measure(*command, env=env)
-            print(f"| {name} | {seconds:.1f} | {memory:.2f} |", flush=True)
-    return int(memory > given.limit)
+            print(f"| {name} | {seconds:.1f} | {memory / 1e9:.2f} |", flush=True)
+    return int(memory / 1e9 > given.limit)
 
 
 if __name__ == "__main__":

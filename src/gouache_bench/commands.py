@@ -9,11 +9,10 @@ import argparse
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from gouache_bench.processes import measure
 
 COMMANDS: dict[str, tuple[list[str], int]] = {
     "`gouache --help`": (["--help"], 3),
@@ -26,19 +25,6 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "guided by pocket alone": (["a red apple", "-q", "--perceptor", "pocket"], 1),
     "128x128": (["a red apple", "-q", "--size", "128x128"], 1),
 }
-
-
-def measure(arguments: list[str], folder: Path) -> tuple[float, float]:
-    """Wall seconds and peak resident memory in MB of one command."""
-    out = [] if arguments[0].startswith("--") else ["--out", str(folder / "x.png")]
-    begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gouache", *arguments, *out], stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"gouache {' '.join(arguments)} failed with status {status}")
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -58,9 +44,11 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         for name, (arguments, factor) in COMMANDS.items():
-            found = [measure(arguments, Path(folder)) for _ in range(given.runs * factor)]
+            out = [] if arguments[0].startswith("--") else ["--out", str(Path(folder) / "x.png")]
+            command = ["-m", "gouache", *arguments, *out]
+            found = [measure(*command, quiet=True) for _ in range(given.runs * factor)]
             seconds = [one[0] for one in found]
-            memory = max(one[1] for one in found)
+            memory = max(one[1] for one in found) / (1 << 20)
             spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
             lines.append(f"| {name} | {statistics.median(seconds):.2f} | {spread} | {memory:.0f} |")
             print(lines[-1], flush=True)

@@ -21,10 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from gouache.editing import EditConfig, edit
 from gouache.editing.mask import read_source, score
@@ -35,6 +33,7 @@ from gouache.ops.images import grid_pil, to_tensor
 from gouache.perceptors import load_perceptor
 from gouache.protocols import Perceptor
 from gouache.settings.config import parse_perceptor
+from gouache_bench.latents import whole
 
 SCENES = Path(__file__).parent / "scenes"
 SIDES = ("left", "right")
@@ -69,12 +68,8 @@ def overlap(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
 
 def similarity(referee: Perceptor, image: Image.Image, phrases: Sequence[str]) -> list[float]:
     """Cosine of a picture with each phrase, by who did not guide."""
-    side = referee.image_size
-    small = F.interpolate(to_tensor(image), (side, side), mode="bilinear", antialias=True)
     told = embed_texts(phrases, referee, templates=True).cpu()
-    with torch.no_grad():
-        seen = F.normalize(referee.embed_image(small.clamp(0, 1)).float(), dim=-1)
-    values: list[float] = (seen @ told.T)[0].tolist()
+    values: list[float] = (whole(referee, to_tensor(image)) @ told.T)[0].tolist()
     return values
 
 
@@ -235,14 +230,7 @@ def colors(work: Path, steps: int, guides: str) -> list[str]:
 
 
 def _alike(referee: Perceptor, one: Image.Image, other: Image.Image) -> float:
-    side = referee.image_size
-
-    def seen(image: Image.Image) -> Tensor:
-        small = F.interpolate(to_tensor(image), (side, side), mode="bilinear", antialias=True)
-        return F.normalize(referee.embed_image(small.clamp(0, 1)).float(), dim=-1)
-
-    with torch.no_grad():
-        return float((seen(one) * seen(other)).sum())
+    return float((whole(referee, to_tensor(one)) * whole(referee, to_tensor(other))).sum())
 
 
 def main() -> None:

@@ -52,12 +52,12 @@ PROMPTS = (
 PLAIN = {"start_tries": 1, "start_steps": 0, "start_scale": 1.0}
 
 
-def similarity(referee: Perceptor, picture: Tensor, told: Tensor) -> list[float]:
-    """Picture (1,3,S,S) and all prompts (P,D) -> cosine with each, (P,)."""
+@torch.no_grad()
+def whole(referee: Perceptor, picture: Tensor) -> Tensor:
+    """How a referee sees a picture (1,3,H,W) as a whole: a unit vector (1,D)."""
     side = referee.image_size
     small = F.interpolate(picture, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
-    cosines: list[float] = (referee.embed_image(small) @ told.T)[0].tolist()
-    return cosines
+    return F.normalize(referee.embed_image(small).float(), dim=-1)
 
 
 def main() -> None:
@@ -105,7 +105,7 @@ def main() -> None:
                     drive(Run(session))
                     seconds = time.process_time() - begun
                     picture = session.picture()
-                    cosines = similarity(referee, picture, told)
+                    cosines = (whole(referee, picture) @ told.T)[0].tolist()
                     row = {
                         "key": key,
                         "method": method,

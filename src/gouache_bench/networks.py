@@ -18,6 +18,10 @@ from gouache.perceptors.preprocessing import Preprocessing
 from gouache.protocols import CodebookGenerator, Perceptor
 
 KINDS = ("pocket", "full")
+VIT_B_32 = ClipConfig(  # one layer for texts, which are not measured
+    embed_dim=512, image_size=224, vision_layers=(12,), vision_width=768, vision_heads=12,
+    patch_size=32, context=77, vocabulary=49408, text_width=512, text_layers=1, text_heads=8,
+)  # fmt: skip
 
 
 class RandomClip(ClipPerceptor):
@@ -89,11 +93,7 @@ def random_vqgan() -> VQGAN:
 def random_clip() -> RandomClip:
     """ViT-B/32 with random weights."""
     rng = torch.Generator().manual_seed(0)
-    config = ClipConfig(
-        embed_dim=512, image_size=224, vision_layers=(12,), vision_width=768, vision_heads=12,
-        patch_size=32, context=77, vocabulary=49408, text_width=512, text_layers=1, text_heads=8,
-    )  # fmt: skip
-    model = RandomClip(config, Preprocessing(config.image_size)).eval().requires_grad_(False)
+    model = RandomClip(VIT_B_32, Preprocessing(VIT_B_32.image_size)).eval().requires_grad_(False)
     for name, value in model.named_parameters():
         if value.ndim > 1:
             value.normal_(std=0.02, generator=rng)

@@ -14,9 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from gouache_bench.processes import measure
 
 LEVELS: dict[str, dict[str, Any]] = {
     "imagenet-f16-16384": {"ch_mult": [1, 1, 2, 2, 4], "attn_resolutions": [16], "n_embed": 16384},
@@ -51,17 +52,6 @@ def write_checkpoint(name: str, folder: Path) -> None:
     torch.save({"state_dict": state, **extra}, folder / "last.ckpt")
 
 
-def command(*arguments: str, env: dict[str, str]) -> tuple[float, float]:
-    """Wall seconds and peak resident memory in GB of one `gouache` command."""
-    begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "gouache", *arguments], env=env)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"gouache {' '.join(arguments)} failed with status {status}")
-    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in kB elsewhere
-    return time.perf_counter() - begun, usage.ru_maxrss * scale / 1e9
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=LEVELS, default=list(LEVELS))
@@ -90,10 +80,10 @@ def main() -> int:
                     "--out", str(folder / "x.png"),
                 ]  # fmt: skip
             for name, arguments in commands.items():
-                seconds, memory = command(*arguments, env=env)
-                highest = max(highest, memory)
-                print(f"| {name} | {seconds:.1f} | {memory:.2f} |", flush=True)
-            command("models", "remove", "full", env=env)
+                seconds, memory = measure("-m", "gouache", *arguments, env=env)
+                highest = max(highest, memory / 1e9)
+                print(f"| {name} | {seconds:.1f} | {memory / 1e9:.2f} |", flush=True)
+            measure("-m", "gouache", "models", "remove", "full", env=env)
     return int(highest > given.limit)
 
 

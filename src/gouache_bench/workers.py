@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from gouache.interrupts import children_wait
 
 
-class Worker:
+class Worker(AbstractContextManager["Worker"]):
     """A process that holds what `make(*arguments)` returns and calls its methods when asked.
 
     `make` is a function of a module (it is pickled by name). What a call raises is raised here.
@@ -44,15 +44,7 @@ class Worker:
             raise answer
         return answer
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._ours.close()
         self._process.join(5)
         self._process.terminate()

@@ -131,3 +131,18 @@ def test_one_alone_moves_by_any_difference() -> None:
     config = tiny_config(prompt="a green apple")
     parts = prepare(config, generator=TinyGenerator(), perceptor=faint)
     assert directions("a red apple", parts)[0] is not None
+
+
+def test_other_prompts_change_nothing_and_that_is_said() -> None:
+    """The way from one phrase to the other was found when the edit began."""
+
+    def begun() -> Any:
+        plan = EditPlan(SOURCE, EditConfig(), old="a red apple")
+        models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+        return start(plan, tiny_config(prompt="a green apple"), sized=True, **models)
+
+    session, other = begun(), begun()
+    with pytest.warns(UserWarning, match="other prompts do not change it"):
+        session.set_prompt("a boat")
+    for _ in range(3):
+        assert torch.equal(next(session).image, next(other).image)

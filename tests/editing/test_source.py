@@ -31,6 +31,7 @@ MASK = Image.fromarray(INSIDE.astype(np.uint8) * 255)
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 4), np.uint8)
 KINDS: dict[str, dict[str, Any]] = {
     "whole": {},
+    "scheduled": {"strength": "0:(1), 4:(3) step", "structure_weight": "linear(2, 0)"},
     "relative": {"old": "a red apple"},
     "mask": {"mask": MASK, "invert": True, "grow": 2},
     "composite": {"mask": MASK, "composite": True, "feather": 3},
@@ -56,6 +57,24 @@ def saved(session: Session, folder: Path) -> Path:
     return folder / "state"
 
 
+@pytest.mark.parametrize("name", ["strength", "structure_weight"])
+@pytest.mark.parametrize("kind", ["whole", "relative"])
+def test_how_strong_an_edit_is_may_change(name: str, kind: str, monkeypatch: Any) -> None:
+    """A constant is the number; another number from a step on changes what that step leads to."""
+
+    def latents(value: Any) -> list[torch.Tensor]:
+        monkeypatch.setitem(KINDS, "this", {**KINDS[kind], name: value})
+        session = begun(Image.fromarray(NOISE[..., :3]), "this")
+        return [session.latent() for _ in session]
+
+    plain, kept = latents(2.0), latents("constant(2)")
+    assert all(map(torch.equal, plain, kept))
+    changed = latents("0:(2), 3:(0.5) step")
+    assert all(map(torch.equal, plain[:3], changed[:3]))
+    counts = name == "strength" or kind == "whole"  # nothing but the way, from phrase to phrase
+    assert torch.equal(plain[3], changed[3]) is not counts
+
+
 @pytest.mark.parametrize("latent", ["quantized", "multiscale"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_state_alone_goes_on_with_the_edit(tmp_path: Path, kind: str, latent: str) -> None:
@@ -72,7 +91,7 @@ def test_a_state_alone_goes_on_with_the_edit(tmp_path: Path, kind: str, latent: 
         p.info.get("icc_profile") for p in two.images
     ]
     assert one.records == two.records
-    assert (one.mask is None) == (two.mask is None) == (kind in ("whole", "relative"))
+    assert (one.mask is None) == (two.mask is None) == (kind in ("whole", "scheduled", "relative"))
     if one.mask is not None and two.mask is not None:
         assert torch.equal(one.mask.selected, two.mask.selected)
         assert one.overlay().tobytes() == two.overlay().tobytes()

@@ -100,6 +100,14 @@ def test_it_is_first_the_picture_of_the_one_who_knows(monkeypatch: pytest.Monkey
         assert torch.equal(picture, finished(session))
 
 
+def test_it_is_not_sketched_with_the_others() -> None:
+    seen: list[Step] = []
+    with watching(seen.append):
+        build(prompt="", prompts=("a cup", "hope", "a boat"), count=3)
+    assert {len(step.image) for step in seen} == {2}
+    assert len(seen) == FINDING["start_steps"]
+
+
 FOUR = ("a red apple:0.6 | rain:-0.5", "hope", "a blue boat | hope", "more hope:2")
 LAWS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -90,6 +90,33 @@ def test_losses_add_up_with_their_weights() -> None:
     assert torch.equal(both.losses["latent"], alone[0].losses["latent"])  # asked once
 
 
+@pytest.mark.parametrize("combine", ["loss", "embedding"])
+def test_a_prompt_counts_by_its_weight_and_its_guides(combine: str) -> None:
+    """The same start and cutouts: only the factors differ."""
+
+    def losses(words: str, weight: float) -> dict[str, Tensor]:
+        guides = [Guide(TinyPerceptor(20), weight)]
+        config = tiny_config(prompt=words, combine=combine, latent_rule="off", tv_weight=0.0)
+        session = Session.build(config, generator=TinyGenerator(), perceptor=guides)
+        return dict(next(session).losses)
+
+    plain, heavy = losses("a cup:1 | rain:-0.5", 1.0), losses("a cup:3 | rain:-1.5", 0.25)
+    assert plain.keys() == heavy.keys() > set()
+    for name, value in plain.items():
+        torch.testing.assert_close(heavy[name], 0.75 * value, msg=name)
+
+
+def test_the_score_is_the_mean_of_the_guides_by_their_weights() -> None:
+    def scores(*weights: float) -> Tensor:
+        both = TinyPerceptor(), LargePerceptor(seed=8)
+        guides = [Guide(one, w) for one, w in zip(both, weights, strict=True) if w]
+        return Session.build(tiny_config(), generator=TinyGenerator(), perceptor=guides).scores()
+
+    expected = (scores(1.0, 0.0) + 3 * scores(0.0, 1.0)) / 4
+    torch.testing.assert_close(scores(0.5, 1.5), expected)
+    assert not torch.allclose(scores(1.0, 0.0), scores(0.0, 1.0))
+
+
 def test_names_and_objects_paint_the_same_picture() -> None:
     by_name = session("test-small", "test-large:0.5")
     given = [Guide(TinyPerceptor()), Guide(LargePerceptor(seed=8), 0.5)]

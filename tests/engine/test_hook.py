@@ -38,6 +38,8 @@ class Frozen:
     def losses(self, guide: int, own: Sequence[Loss]) -> list[Loss]:
         return [*own, replace(TotalVariationLoss(1.0), name="smooth")]
 
+    follows_prompts = True
+
     def pin_gradient(self, gradient: Tensor) -> Tensor:
         return gradient
 

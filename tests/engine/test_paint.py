@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from gouache.engine import Session
 from gouache.errors import ConfigError
@@ -13,7 +14,7 @@ from gouache.ops.images import to_pil
 from gouache.output.pictures import read_metadata
 from gouache.runs.painting import Painting, paint
 from gouache.settings.config import PaintConfig
-from tiny import TinyGenerator, TinyPerceptor, tiny_session
+from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 FAST: dict[str, Any] = {
     "size": (32, 24),
@@ -91,6 +92,25 @@ def test_init_image_as_path_or_picture(tmp_path: Path) -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean steps"):
         tiny_paint("a", stepps=3)
+
+
+def test_pictures_are_encoded_in_full_precision() -> None:
+    """Half of it is for what is done at every step."""
+    halves: dict[str, bool] = {}
+
+    class Watched(TinyGenerator):
+        def encode(self, image: Tensor) -> Tensor:
+            halves["encode"] = torch.is_autocast_enabled("cpu")
+            return super().encode(image)
+
+        def decode(self, quantized: Tensor) -> Tensor:
+            halves["decode"] = torch.is_autocast_enabled("cpu")
+            return super().decode(quantized)
+
+    config, picture = tiny_config(precision="bf16"), torch.full((3, 24, 32), 0.5)
+    models = {"generator": Watched(), "perceptor": TinyPerceptor()}
+    next(Session.build(config, init_image=picture, **models))
+    assert halves == {"encode": False, "decode": True}
 
 
 def test_half_precision_paints_nearly_the_same() -> None:

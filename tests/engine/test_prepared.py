@@ -5,13 +5,19 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from dataclasses import replace
 
+import pytest
 import torch
 
+from gouache.engine import Session
+from gouache.engine import session as sessions
+from gouache.engine.build import prepare
 from gouache.generators import load_generator
 from gouache.networks.models import Models
 from gouache.perceptors import load_perceptor
 from gouache.settings.config import PaintConfig
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 
 def picture(size: int, count: int = 2) -> torch.Tensor:
@@ -37,6 +43,22 @@ def test_the_shipped_perceptor_in_bf16_sees_as_under_autocast() -> None:
         assert torch.equal(ready.embed_image(views), plain.embed_image(views))
     with torch.no_grad():
         assert torch.equal(ready.embed_text(["a cat"]), plain.embed_text(["a cat"]))
+
+
+def test_gradients_that_were_enlarged_for_fp16_are_what_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def latents(scale: float) -> list[torch.Tensor]:
+        monkeypatch.setattr(sessions, "_FP16_SCALE", scale)
+        config = tiny_config(optimizer="SGD", learning_rate=5.0, steps=(2,))
+        parts = prepare(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+        half = replace(parts.models, dtype=torch.float16)
+        session = Session(replace(parts, models=half))
+        return [session.latent(), *(session.latent() for _ in session)]
+
+    plain, enlarged = latents(1.0), latents(1024.0)
+    assert not torch.allclose(plain[0], plain[-1], atol=1e-2)
+    torch.testing.assert_close(enlarged, plain, atol=1e-3, rtol=1e-3)
 
 
 def test_models_by_name_are_prepared_and_given_ones_are_not() -> None:

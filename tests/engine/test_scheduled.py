@@ -61,6 +61,7 @@ def test_each_is_read_at_every_step(setting: Setting) -> None:
 def test_those_that_may_change() -> None:
     names = {one.name for one in MAY_CHANGE}
     assert {"learning_rate", "clip_grad", "latent_weight", "contrast_weight", "tv_weight"} < names
+    assert "contrast_scale" in names
     assert {"cut_pow", "cut_min", "whole_share", "noise_strength", "affine_degrees"} < names
 
 

@@ -136,6 +136,20 @@ def saved() -> SessionState:
     return session.state_dict()
 
 
+@pytest.mark.parametrize("setting", ["init_image", "image_prompts"])
+def test_other_pictures_of_the_same_name_are_refused(setting: str, tmp_path: Path) -> None:
+    def begun(color: str) -> Session:
+        place = tmp_path / color / "a.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (32, 24), color).save(place)
+        return tiny_session(**{setting: str(place) if setting == "init_image" else (str(place),)})
+
+    saved = begun("red").state_dict()
+    begun("red").load_state_dict(saved)
+    with pytest.raises(StateError, match=r"saved with a.png .* as .*; give the same picture"):
+        begun("blue").load_state_dict(saved)
+
+
 def test_other_settings_are_refused() -> None:
     with pytest.raises(StateError, match=r"num_cutouts was 4 and is 5"):
         tiny_session(num_cutouts=5).load_state_dict(saved())

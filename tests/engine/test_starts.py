@@ -63,13 +63,13 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Makes try k of picture b be full of 10 b + k and score as the returned list says."""
     points: list[Tensor] = []
 
-    def draw(*arguments: Any) -> list[Tensor]:
-        rngs, tries = arguments[-2:]
+    def draw(asked: Any, kind: str) -> list[Tensor]:
+        rngs, tries = asked.rngs, asked.tries
         pictures = torch.arange(len(rngs)).view(-1, 1, 1, 1).expand(-1, CODE_DIM, 6, 8)
         return [10.0 * pictures + k for k in range(tries)]
 
     given = iter(points)
-    monkeypatch.setattr(starts, "_draw", draw)
+    monkeypatch.setattr(starts._Draws, "of_kind", draw)
     monkeypatch.setattr(starts, "score", lambda *arguments: next(given))
     return points
 

@@ -74,6 +74,13 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+def test_each_device_has_its_own(loads: list[str]) -> None:
+    first = shared_perceptor("tiny", "cpu")
+    assert shared_perceptor("tiny", "meta") is not first
+    assert shared_perceptor("tiny", "cpu") is first
+    assert loads == ["guide tiny"] * 2
+
+
 # ---- the pool by itself
 
 

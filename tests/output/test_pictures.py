@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gouache import __version__
 from gouache.errors import ImageError, OutputError
-from gouache.output import pictures as module
+from gouache.output import documents
 from gouache.output.pictures import dump_json, picture_format, read_metadata, save_picture
 
 SUFFIXES = (".png", ".jpg", ".webp")
@@ -64,7 +64,7 @@ def test_any_document_round_trips(
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda _: None)  # the disk is not the point
     save_picture(picture(), tmp_path / f"a{suffix}", document, text)
-    plain = module._finite(document)
+    plain = documents._finite(document)
     assert read_metadata(tmp_path / f"a{suffix}") == plain
 
 

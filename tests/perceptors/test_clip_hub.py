@@ -13,7 +13,7 @@ import torch
 
 from gouache.errors import ModelError
 from gouache.ops.images import to_tensor
-from gouache.perceptors import load_perceptor
+from gouache.perceptors import clip_tokenizer, load_perceptor
 from gouache.perceptors.clip import ClipPerceptor
 from gouache.perceptors.clip_tokenizer import read_tokenizer
 from gouache.perceptors.huggingface import TransformersPerceptor, load_transformers
@@ -90,6 +90,19 @@ def test_pictures_are_prepared_as_its_processor_does(folder: Path) -> None:
     assert model.fingerprint == other.fingerprint == fingerprint(folder / "model.safetensors")
     image = to_tensor(picture(60, 40))
     torch.testing.assert_close(model.embed_image(image), other.embed_image(image))
+
+
+def test_the_vocabulary_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    found = clip_tokenizer.read_tokenizer
+
+    def counted(path: Path, vocabulary: int) -> Any:
+        read.append(path)
+        return found(path, vocabulary)
+
+    monkeypatch.setattr(clip_tokenizer, "read_tokenizer", counted)
+    load_perceptor(str(folder))
+    assert read == [folder / "tokenizer.json"]
 
 
 def test_transformers_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Self
+from contextlib import AbstractContextManager
 
 from gouache.apps.progress import TerminalBar
 from gouache.settings.config import PaintConfig
@@ -14,11 +14,8 @@ from gouache.weights.watch import human_size
 LINES = 10  # about so many for a file, where there is no terminal
 
 
-class QuietWatch:
+class QuietWatch(AbstractContextManager["QuietWatch"]):
     """Says only what is about to be fetched, or that it must wait: that may take long."""
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         return None

@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from PIL.Image import Image
 
 from gouache import html
 from gouache.apps.progress import Lines
@@ -16,9 +18,6 @@ from gouache.errors import ConfigError
 from gouache.ops.images import encode, together
 from gouache.protocols import Step
 from gouache.runs.drive import Diverged, Run, Stepped, events
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 PER_SECOND = 5.0  # pictures sent to the page
 WIDTH = 384  # pixels on the page

@@ -14,7 +14,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, TextIO
+from contextlib import AbstractContextManager
+from typing import Any, TextIO
 
 from PIL import Image
 
@@ -117,7 +118,7 @@ def iterm(picture: Image.Image, columns: int, rows: int) -> str:
     return f"\x1b7\x1b]1337;File={how}:{data}\x07\x1b8"
 
 
-class Preview:
+class Preview(AbstractContextManager["Preview"]):
     """Draws the newest picture in place, and a line on how far it is."""
 
     def __init__(
@@ -133,9 +134,6 @@ class Preview:
         self._drawn = -math.inf
         self._painting = False
         self._rows = 0  # of what is drawn now; the cursor is on the line under it
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         if self._rows:

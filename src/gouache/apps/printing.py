@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gouache.errors import OutputError
+from gouache.output.documents import dump_json
 from gouache.prompts import one_line
 from gouache.protocols import Step
 
@@ -31,20 +31,9 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def print_json(
-    document: Mapping[str, Any] | Sequence[Mapping[str, Any]], indent: int | None = None
-) -> None:
-    """A document on stdout: letters as they are where stdout takes them, else JSON's own escapes.
-
-    NaN and infinities become null.
-    """
-    plain = _finite(document)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except (LookupError, UnicodeError):
-        text = json.dumps(plain, allow_nan=False, indent=indent)
-    print(text)
+def print_json(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """A document on stdout, in one line; escaped where stdout has not its letters."""
+    print(dump_json(document, encoding=sys.stdout.encoding or "utf-8"))
 
 
 def describe(step: Step) -> str:
@@ -72,16 +61,6 @@ def stdout_failed(error: OSError) -> OutputError:
 def discard_stdout() -> None:
     """What is still to be written has no reader: Python would complain about it at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return None
-    return value
 
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from gouache.apps.printing import describe
 from gouache.protocols import Step
@@ -17,17 +17,24 @@ if TYPE_CHECKING:
 LINES = 10  # about so many lines where there is no terminal
 
 
+class Shown(NamedTuple):
+    """What a command tells while it paints, and of its result: as people asked for it."""
+
+    quiet: bool = False
+    json: bool = False
+    preview: bool = False
+
+    @property
+    def silent(self) -> bool:
+        return self.quiet or self.json
+
+
 class Progress(Protocol):
     """Shows steps between `with` and its end."""
 
     def __enter__(self) -> Any: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exception: object) -> None: ...
 
     def sketch(self, step: Step) -> None:
         """A step of a try, while a start is being found."""
@@ -35,11 +42,8 @@ class Progress(Protocol):
     def show(self, step: Step) -> None: ...
 
 
-class Silent:
+class Silent(AbstractContextManager["Silent"]):
     """Says nothing."""
-
-    def __enter__(self) -> Silent:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         return None

@@ -23,12 +23,7 @@ from gouache.settings.config import PaintConfig, parse_perceptor
 if TYPE_CHECKING:
     from gouache.editing.editor import EditPlan
 
-_OPTIONS = {
-    "init_image": "--init-image",
-    "image_prompts": "--image-prompt",
-    "source": "--source",
-    "mask": "--mask",
-}
+# What messages call the pictures of these settings; their options are called the same.
 _WHAT = {
     "init_image": "init image",
     "image_prompts": "image prompt",
@@ -77,7 +72,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
         own = None if edited is None else EditConfig().updated(**edited["settings"])
     except (GouacheError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise unusable(document, picture, str(error)) from None
-    numbers = {setting: len(_of(wanted, setting)) for setting in _OPTIONS}
+    numbers = {setting: len(_of(wanted, setting)) for setting in _WHAT}
     if numbers["init_image"] > 1 or numbers["init_image"] < bool(config.init_image):
         raise unusable(document, picture, f"{numbers['init_image']} init images")
     if numbers["image_prompts"] != len(config.image_prompts):
@@ -142,7 +137,7 @@ def _wanted(
         source.append(_Wanted(Input.from_record({**told, "sha256": edited["source_sha256"]})))
     if "inputs" in document:
         inputs = map(Input.from_record, document["inputs"])
-        others = [one for one in inputs if one.setting in _OPTIONS and one.setting != "source"]
+        others = [one for one in inputs if one.setting in _WHAT and one.setting != "source"]
         return [*source, *map(_Wanted, others)]
     found = [*source, *(_Wanted(one, path) for one, path in files_of(config))]
     if edited is not None and edited.get("mask_file"):
@@ -160,11 +155,11 @@ def _of(wanted: Sequence[_Wanted], setting: str) -> list[_Wanted]:
 def _found(wanted: Sequence[_Wanted], picture: Path, named: Named) -> dict[str, list[str]]:
     """The settings' values for the files that are wanted."""
     given: dict[_Wanted, Path] = {}
-    for setting in _OPTIONS:
+    for setting in _WHAT:
         mine = getattr(named, setting)
         paths = [mine] if isinstance(mine, Path) else mine or []
         given |= _assigned(_of(wanted, setting), setting, paths, picture)
-    found: dict[str, list[str]] = {setting: [] for setting in _OPTIONS}
+    found: dict[str, list[str]] = {setting: [] for setting in _WHAT}
     unknown = []
     for one in wanted:
         path = given.get(one)
@@ -191,7 +186,7 @@ def _assigned(
     if len(paths) > len(wanted):
         raise ConfigError(
             f"{one_line(picture)} was painted from {len(wanted)} {_WHAT[setting]}s and "
-            f"{len(paths)} are named; leave {_OPTIONS[setting]} out, or name as many"
+            f"{len(paths)} are named; leave {_option(setting)} out, or name as many"
         )
     left, found = list(wanted), dict[_Wanted, Path]()
     for path in paths:
@@ -221,7 +216,7 @@ def _candidates(name: str, picture: Path) -> list[Path]:
 
 
 def _search(one: Input, place: Path | None, picture: Path) -> Path:
-    shown, what, option = one_line(picture), _WHAT[one.setting], _OPTIONS[one.setting]
+    shown, what, option = one_line(picture), _WHAT[one.setting], _option(one.setting)
     article = "an" if what[0] in "aeiou" else "a"
     if not one.name:
         raise StateError(
@@ -315,6 +310,10 @@ def _model(name: str, kind: str, told: Mapping[str, Any], picture: Path) -> str:
         f"{one_line(picture)} was painted with the {kind} {one_line(own, 80)}{known}, which is "
         f"neither beside it nor in this folder; name it: --{kind} {family}PATH"
     )
+
+
+def _option(setting: str) -> str:
+    return f"--{_WHAT[setting].replace(' ', '-')}"
 
 
 def _note(text: str) -> None:

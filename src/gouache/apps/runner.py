@@ -14,7 +14,7 @@ from typing import Any
 
 from gouache.apps.fetching import fetch_models
 from gouache.apps.printing import print_json
-from gouache.apps.progress import Progress, make_progress
+from gouache.apps.progress import Progress, Shown, make_progress
 from gouache.editing.composite import warn_lossy
 from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, resume_session
@@ -87,15 +87,12 @@ def _painted(run: Run, keep: Keep, progress: Progress) -> Result:
 def paint_run(
     config: PaintConfig,
     outputs: Outputs,
-    *,
-    quiet: bool,
-    json: bool,
-    preview: bool = False,
+    shown: Shown,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Builds the session and runs it; returns the exit code."""
     with ExitStack() as stack:
-        progress = stack.enter_context(make_progress(quiet or json, preview))
+        progress = stack.enter_context(make_progress(shown.silent, shown.preview))
         with watching(progress.sketch):
             run = Run(Session.build(config))
         session = run.session
@@ -106,41 +103,38 @@ def paint_run(
             settings = run_settings(config, outputs)
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
             keep_places(folder, outputs)
-        _say_compiled(session, quiet or json)
+        _say_compiled(session, shown.silent)
         result = _painted(run, Keep(outputs, folder), progress)
-    return report(config, result, json=json)
+    return report(config, result, json=shown.json)
 
 
 def edit_run(
     plan: EditPlan,
     config: PaintConfig,
     outputs: Outputs,
+    shown: Shown,
     *,
     sized: bool = True,
-    overlay: Path | None = None,
-    quiet: bool,
-    json: bool,
-    preview: bool = False,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Fetches what is missing and edits a picture; returns the exit code."""
     if plan.config.composite:
         warn_lossy(outputs.out)
-    fetch_models(config, quiet)
+    fetch_models(config, shown.quiet)
     session = start(plan, config, sized=sized)
     run, mask = Run(session), edit_of(session).mask
     if expected is not None:
         _compare_models(run, expected)
         _compare_mask(session, expected)
-    if overlay is not None and mask is not None:
-        save_picture(mask.overlay(plan.source), overlay, mask.record(), mask.phrase)
-    _say_compiled(session, quiet or json)
-    with make_progress(quiet or json, preview) as progress:
+    if outputs.overlay is not None and mask is not None:
+        save_picture(mask.overlay(plan.source), outputs.overlay, mask.record(), mask.phrase)
+    _say_compiled(session, shown.silent)
+    with make_progress(shown.silent, shown.preview) as progress:
         result = _painted(run, Keep(outputs), progress)
-    return report(session.config, result, json=json)
+    return report(session.config, result, json=shown.json)
 
 
-def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False) -> int:
+def resume_run(run_dir: Path, shown: Shown) -> int:
     """Continues the run in `run_dir`; returns the exit code. A finished run is left as it is."""
     changes = check_run(run_dir)
     with ExitStack() as stack:
@@ -151,7 +145,7 @@ def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False)
         _, meta = folder.load_state()
         if (config := finished_config(outputs, written, meta)) is not None:
             tell_finished(outputs)
-            return report(config, _result_of_finished(outputs, meta, folder), json=json)
+            return report(config, _result_of_finished(outputs, meta, folder), json=shown.json)
         session = resume_session(folder.state_path, **changes)
         outputs = stack.enter_context(claimed(outputs, session.config.count))
         if session.finished:  # killed before its pictures were written, or some are gone
@@ -159,12 +153,14 @@ def resume_run(run_dir: Path, *, quiet: bool, json: bool, preview: bool = False)
             missing = written.missing(outputs, count, session.step_index)
             write_pictures(Run(session, losses=last_losses(folder, count)), outputs, only=missing)
             note(written, outputs, session, folder)
-            return report(session.config, _result_of_finished(outputs, meta, folder), json=json)
+            return report(
+                session.config, _result_of_finished(outputs, meta, folder), json=shown.json
+            )
         folder.truncate_losses(session.step_index)
-        _say_compiled(session, quiet or json)
-        progress = stack.enter_context(make_progress(quiet or json, preview))
+        _say_compiled(session, shown.silent)
+        progress = stack.enter_context(make_progress(shown.silent, shown.preview))
         result = _painted(Run(session), Keep(outputs, folder, written), progress)
-    return report(session.config, result, json=json)
+    return report(session.config, result, json=shown.json)
 
 
 def _result_of_finished(outputs: Outputs, meta: Mapping[str, Any], folder: RunFolder) -> Result:

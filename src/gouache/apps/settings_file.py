@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gouache.errors import ConfigError
+from gouache.output.documents import dump_json
 from gouache.prompts import NOT_FETCHED, one_line, web_address
 from gouache.settings.config import PaintConfig, flatten
 
@@ -68,12 +69,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def settings_text(config: PaintConfig, encoding: str | None) -> str:
     """JSON that `read_settings` reads back; plain ASCII where `encoding` cannot hold it."""
-    text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False)
-    try:
-        text.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return json.dumps(config.to_dict(), indent=2)
-    return text
+    return dump_json(config.to_dict(), 2, encoding)
 
 
 class _Loader(yaml.SafeLoader):

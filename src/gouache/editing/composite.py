@@ -5,22 +5,19 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.Image import Image as Picture
+from torch import Tensor
 
 from gouache.editing import shapes
+from gouache.editing.mask import Mask
 from gouache.ops.images import fitted_box
 from gouache.ops.profiles import flat, is_srgb, profile_mode, srgb_to
 from gouache.output.pictures import picture_format
 from gouache.prompts import one_line
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
-    from torch import Tensor
-
-    from gouache.editing.mask import Mask
 
 _KEPT = ("RGB", "RGBA", "RGBa", "L", "LA", "La", "1", "P", "PA")  # all that RGB or RGBA can hold
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "F")

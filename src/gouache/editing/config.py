@@ -9,6 +9,7 @@ from typing import Any
 
 from gouache.settings.codec import Setting, settings_of
 from gouache.settings.config import PaintConfig, make_config
+from gouache.settings.schedule import Number
 from gouache.settings.sections import setting
 
 # What edits want otherwise than pictures do. Coarse levels would move all of the picture.
@@ -19,10 +20,10 @@ DEFAULTS: dict[str, Any] = {"latent": "quantized", "perceptor": ("pocket",)}
 class EditConfig:
     """What is masked, what is kept, and how strongly (paper, appendix H.2)."""
 
-    strength: float = setting(
+    strength: Number = setting(
         1.0, "how far the picture moves towards the words", above=0.0, high=100.0
     )
-    structure_weight: float = setting(
+    structure_weight: Number = setting(
         1.0,
         "weight of each cutout's distance to the same cutout of the source",
         low=0.0,

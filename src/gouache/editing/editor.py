@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
+from PIL.Image import Image as Picture
 
 from gouache.editing.composite import warn_lossy, warn_reduced
 from gouache.editing.config import EditConfig, painting_config, split
@@ -31,17 +32,14 @@ from gouache.engine.build import prepare, validate
 from gouache.errors import ConfigError
 from gouache.inputs import Input
 from gouache.networks.canvas import Canvas
-from gouache.networks.models import Models, names_of
+from gouache.networks.models import Models
 from gouache.ops.images import upright
 from gouache.ops.profiles import flat
 from gouache.ops.sums import object_sum, pixels_sha256
 from gouache.protocols import Generator, Perceptor
 from gouache.runs.drive import Run
-from gouache.runs.painting import Painting, painted
+from gouache.runs.painting import Painting, by_name, painted
 from gouache.settings.config import PaintConfig
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 LONGEST = 1024
 
@@ -143,26 +141,12 @@ def edit(
     own aspect at the generator's native size unless `size` is given. Everything that can be wrong
     raises a `GouacheError` with one line.
     """
-    names: dict[str, Any] = {}
-    if isinstance(generator, str):
-        names["generator"], generator = generator, None
-    if isinstance(perceptor, str) or (
-        isinstance(perceptor, Sequence) and all(isinstance(one, str) for one in perceptor)
-    ):
-        names["perceptor"], perceptor = perceptor, None
-    elif perceptor is not None:
-        names["perceptor"] = names_of(perceptor)  # type: ignore[arg-type]
+    names, generator, guides = by_name(generator, perceptor)
     mine, others = split(settings)
     config = painting_config(preset, {"prompt": prompt, **names, **others})
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
-    session = start(
-        plan,
-        config,
-        sized="size" in others,
-        generator=generator,
-        perceptor=perceptor,  # type: ignore[arg-type]
-    )
-    return finish_edit(session)
+    sized = "size" in others
+    return finish_edit(start(plan, config, sized=sized, generator=generator, perceptor=guides))
 
 
 def finish_edit(session: Session) -> EditResult:

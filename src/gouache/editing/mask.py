@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from PIL.Image import Image as Picture
 from torch import Tensor
 
 from gouache.editing import shapes
@@ -28,9 +29,6 @@ from gouache.output.pictures import save_picture
 from gouache.prompts import Prompt, one_line, parse_prompts
 from gouache.protocols import Perceptor
 from gouache.settings.config import parse_perceptor
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 MIN_SIDE = 16  # pixels; less holds nothing that could be named
 MAX_ASPECT = 8.0

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from PIL.Image import Image as Picture
 from torch import Tensor
 
 from gouache import cutouts
@@ -31,9 +32,6 @@ from gouache.ops.profiles import flat
 from gouache.ops.sums import pixels_sha256
 from gouache.protocols import Latent, Loss, Perceptor, SourceViews
 from gouache.settings.config import CutoutConfig
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 _MASK_VIEW = 16  # side of the cutouts in which the mask's share is measured
 
@@ -96,8 +94,10 @@ class Source:
                 return []  # it sees no difference between the two
             there = direction.to(guide.perceptor.device)
             return [DirectionLoss(there, edit.strength, guide.weight)]
-        weight = guide.weight * edit.structure_weight / edit.strength
-        return [StructureLoss(weight, self.mask is not None)] if weight else []
+        if not edit.structure_weight:
+            return []
+        masked = self.mask is not None
+        return [StructureLoss(guide.weight, masked, edit.structure_weight, edit.strength)]
 
     def draw(
         self, config: CutoutConfig, size: tuple[int, int], rngs: Sequence[torch.Generator]
@@ -161,6 +161,11 @@ class Source:
         moved in the direction of the words."""
         return self._losses[guide] if self.old else [*own, *self._losses[guide]]
 
+    @property
+    def follows_prompts(self) -> bool:
+        """Not where it goes from one phrase to another: the way was found when it began."""
+        return not self.old
+
     def pin_gradient(self, gradient: Tensor) -> Tensor:
         """Coarse levels of a latent keep all of theirs: what they move is put back afterwards."""
         if self.cells is None or gradient.shape[2:] != self.cells.shape[2:]:
@@ -194,7 +199,8 @@ class Source:
             # As it was found: a kept mask is the same, however it was asked for.
             told["mask_sha256"] = pixels_sha256(_as_grey(self.mask))
             names += ["focus_share", "focus_margin"]
-        return told | {name: getattr(self.config, name) for name in names}
+        settings = self.config.to_dict()
+        return told | {name: settings[name] for name in names}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The pictures as bytes of PNG files, and the rest. What was encoded is encoded once."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache.engine.alone import alone_sizes, of_those_who_know
@@ -33,10 +33,6 @@ from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.codec import parse_weighted
 from gouache.settings.config import MAX_COUNT, PaintConfig
 from gouache.watching import watcher, watching
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 
 TRIES_TOGETHER = 6  # tries of a start in one batch: more are hardly faster, and take memory
 
@@ -109,13 +105,35 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     sizes = alone_sizes(config, first, models)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     if not all(sizes):
-        rehearse = _rehearsal(plain, begin)
-        start = choose_start(config, models, canvas, first, rngs, rehearse, together)
+        chosen = [k for k, size in enumerate(sizes) if size is None or parts.losses]
+        some = _only(plain, chosen)
+        start[chosen] = choose_start(
+            some.config,
+            models,
+            canvas,
+            some.stages[0],
+            some.rngs,
+            _rehearsal(some, begin),
+            together,
+        )
     for picture, size in enumerate(sizes):
         if size is not None:
             rngs[picture : picture + 1] = picture_rngs(config.seed + picture, 1)
             start[picture] = _painted_alone(plain, picture, size, begin)
     return replace(parts, start=start)
+
+
+def _only(parts: Parts, pictures: Sequence[int]) -> Parts:
+    """The parts for some pictures of the batch; their random streams are shared with it."""
+    config = parts.config
+    if len(pictures) == config.count:
+        return parts
+    return replace(
+        parts,
+        config=config.updated(count=len(pictures), prompt=tuple(map(config.prompt_of, pictures))),
+        stages=tuple(stage.of(*pictures) for stage in parts.stages),
+        rngs=[parts.rngs[picture] for picture in pictures],
+    )
 
 
 def _painted_alone(
@@ -139,14 +157,13 @@ def _painted_alone(
     show = watcher() if picture == 0 else None  # the first stands for all
 
     def lift(step: Step) -> None:
-        assert show is not None
-        show(_as_shown(step, 1, step.num_steps, parts.canvas))
+        if show is not None:
+            show(_as_shown(step, 1, step.num_steps, parts.canvas))
 
-    with nullcontext() if show is None else watching(lift):
+    with watching(lift):
         painter = begin(small)
         for step in steps(painter):
-            if show is not None:
-                lift(step)
+            lift(step)
     return parts.models.encode(enlarged(painter.picture(), parts.canvas), parts.canvas)[0]
 
 

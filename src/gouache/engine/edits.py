@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache.errors import ImageError
 from gouache.networks.canvas import Canvas
 from gouache.ops.masks import read_mask
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 # Saving with 8 bits moves a value by half of 1/255; less than this is nobody's brush stroke.
 TOLERANCE = 2 / 255

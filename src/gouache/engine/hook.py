@@ -7,7 +7,10 @@ the saved state, and so is its name, by which a state that is opened finds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
 
 from gouache.cutouts import CutoutParams
 from gouache.errors import StateError
@@ -16,10 +19,6 @@ from gouache.networks.models import Models
 from gouache.protocols import FinishStep, Latent, Loss, Perceptor, SourceViews
 from gouache.registry import Registry
 from gouache.settings.config import CutoutConfig
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 
 class Hook(Protocol):
@@ -42,6 +41,11 @@ class Hook(Protocol):
 
     def losses(self, guide: int, own: Sequence[Loss]) -> list[Loss]:
         """What the guide of that number minimises; `own` are the losses of its prompts."""
+        ...
+
+    @property
+    def follows_prompts(self) -> bool:
+        """Whether `losses` keeps those of the prompts, so that other prompts change the picture."""
         ...
 
     def pin_gradient(self, gradient: Tensor) -> Tensor:

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from gouache import cutouts, halting
 from gouache.engine.hook import Hook
-from gouache.engine.schedule import ScheduledLoss, with_schedules, with_unit_weights
 from gouache.engine.targets import StagePlan
 from gouache.engine.terms import guide_terms, picture_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import DecayingLoss, SteppedLoss
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
-from gouache.protocols import Latent, Loss, LossContext, SourceViews
+from gouache.protocols import Latent, Loss, LossContext, OfSome, Scoped, SourceViews
 from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import Schedule, numbers_at
 
@@ -63,14 +62,10 @@ class Objective:
         self.stages = tuple(stages)
         self.pull_target = pull_target
         self._config = config
-        config = with_unit_weights(config)
         self._models = models
         self._canvas = canvas
         self._settling = settling
-        self._of_picture = [
-            *with_schedules(picture_terms(config, pull_target), self._config),
-            *extra,
-        ]
+        self._of_picture = [*picture_terms(config, pull_target), *extra]
         self._edit = edit
         self._of_guides = [guide_terms(stage, models.guides, config) for stage in stages]
         if edit is not None:
@@ -78,9 +73,6 @@ class Objective:
                 [edit.losses(number, terms) for number, terms in enumerate(guides)]
                 for guides in self._of_guides
             ]
-        self._of_guides = [
-            [with_schedules(terms, self._config) for terms in guides] for guides in self._of_guides
-        ]
         if not extra and not all(any(terms) for terms in self._of_guides):
             if all(bool(stage.weights.any()) for stage in stages):
                 names = " and ".join(guide.perceptor.name for guide in models.guides)
@@ -142,7 +134,7 @@ class Objective:
                 if self._edit is None
                 else self._edit.views(models, guide.perceptor, shown),
             )
-            scopes = [getattr(term, "scope", "everything") for term in terms]
+            scopes = [t.scope if isinstance(t, Scoped) else "everything" for t in terms]
             if "everything" in scopes:
                 embeddings = models.embed(guide.perceptor, views, batch)
                 context = replace(context, embeddings=embeddings)
@@ -154,7 +146,7 @@ class Objective:
                 pulls.append((views, gradient))
             for term in terms:
                 value = term(context)
-                if settling is not None and _is_pull(term):
+                if settling is not None and isinstance(term, DecayingLoss | SteppedLoss):
                     value = value.where(~settling, 0.0)  # pulled, what is found would fade
                 direct.append(value)
                 found.append((term.name, value))
@@ -174,7 +166,7 @@ class Objective:
         found = dict(losses)
         for name, value in losses.items():
             of = [
-                getattr(term, "pictures", None)
+                term.pictures if isinstance(term, OfSome) else None
                 for terms in (*self._of_guides[stage], self._of_picture)
                 for term in terms
                 if term.name == name
@@ -235,12 +227,6 @@ class Objective:
 
 def _told(number: float | Schedule) -> str:
     return str(number) if isinstance(number, Schedule) else f"{number:g}"
-
-
-def _is_pull(term: Loss) -> bool:
-    """Whether it pulls the latent somewhere."""
-    plain = term.loss if isinstance(term, ScheduledLoss) else term
-    return isinstance(plain, DecayingLoss | SteppedLoss)
 
 
 def in_chunks(

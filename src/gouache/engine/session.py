@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache.engine import edits, state
@@ -40,9 +41,6 @@ from gouache.prompts import Prompt, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import numbers_at
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 # fp16 has no numbers below 6e-8: gradients are computed this much larger and divided afterwards.
 _FP16_SCALE = 1024.0
@@ -274,6 +272,12 @@ class Session:
         `index` as for `set_prompt`; one that the batch does not have raises `PromptError`.
         """
         stage, count = self.stage, self.config.count
+        if self.edit is not None and not self.edit.follows_prompts:
+            warnings.warn(
+                "this edit goes from one phrase to another as it began; other prompts do not "
+                "change it: begin a new one",
+                stacklevel=2,
+            )
         if index is not None:
             self.prompts_of(index)  # which there has to be
         asked = [prompts if index in (None, k) else self.prompts_of(k) for k in range(count)]

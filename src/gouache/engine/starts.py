@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ def choose_start(
     if scale < 1.0:
         width, height = (max(canvas.cell, round(scale * s)) for s in (canvas.width, canvas.height))
         small = Canvas(width, height, canvas.cell)
-    starts = _draw(config, models, small, stage, rngs, tries)
+    starts = _Draws(models, small, stage, rngs, tries).of_kind(config.latents.start)
     if config.latents.start_steps:
         starts = _rehearsed(starts, rngs, small, rehearse, together)
     if tries == 1 and small == canvas:
@@ -81,46 +82,69 @@ def _rehearsed(
     return painted
 
 
-def _draw(
-    config: PaintConfig,
-    models: Models,
-    canvas: Canvas,
-    stage: StagePlan,
-    rngs: Sequence[torch.Generator],
-    tries: int,
-) -> list[Tensor]:
-    """`tries` starts of the whole batch."""
-    kind = config.latents.start
-    if kind == "prior":
-        return _proposed_or_random(models, canvas, stage, rngs, tries)
-    if kind == "random":
-        return [_random_codes(models, canvas, rngs) for _ in range(tries)]
-    size = (canvas.width, canvas.height)
-    return [
-        models.encode(noise_image(kind, size, config.count, rngs), canvas) for _ in range(tries)
-    ]
+@dataclass(frozen=True)
+class _Draws:
+    """What starts are drawn for; each method gives `tries` starts of the whole batch."""
 
+    models: Models
+    canvas: Canvas
+    stage: StagePlan
+    rngs: Sequence[torch.Generator]
+    tries: int
 
-def _proposed_or_random(
-    models: Models,
-    canvas: Canvas,
-    stage: StagePlan,
-    rngs: Sequence[torch.Generator],
-    tries: int,
-) -> list[Tensor]:
-    """Each picture by its own words; by chance where there is nothing in words to propose from."""
-    texts = [asked_for(stage.of(picture)) for picture in range(len(rngs))]
-    told = [picture for picture, text in enumerate(texts) if text]
-    untold = [picture for picture, text in enumerate(texts) if not text]
-    found: dict[int, Sequence[Tensor]] = {}
-    if told:
-        own = [rngs[k] for k in told]
-        proposed = _proposals([texts[k] for k in told], models, canvas, own, tries)
-        found |= zip(told, zip(*proposed, strict=True), strict=True)
-    if untold:
-        drawn = [_random_codes(models, canvas, [rngs[k] for k in untold]) for _ in range(tries)]
-        found |= zip(untold, zip(*drawn, strict=True), strict=True)
-    return [torch.stack([found[k][number] for k in range(len(rngs))]) for number in range(tries)]
+    def of_kind(self, kind: str) -> list[Tensor]:
+        """By the setting `start`."""
+        if kind == "prior":
+            return self._proposed_or_random()
+        if kind == "random":
+            return self._random(self.rngs)
+        return [self._noise(kind, self.rngs) for _ in range(self.tries)]
+
+    def _noise(self, kind: str, rngs: Sequence[torch.Generator]) -> Tensor:
+        size = (self.canvas.width, self.canvas.height)
+        return self.models.encode(noise_image(kind, size, len(rngs), rngs), self.canvas)
+
+    def _random(self, rngs: Sequence[torch.Generator]) -> list[Tensor]:
+        """Codes drawn as often as they occur in real pictures; without a codebook, noise."""
+        generator = with_codebook(self.models.generator)
+        if generator is None:
+            return [self._noise("pixels", rngs) for _ in range(self.tries)]
+        height, width = self.canvas.grid
+        prior, codes = generator.code_prior.detach().float().cpu(), generator.codebook.detach()
+        found = []
+        for _ in range(self.tries):
+            draws = [torch.multinomial(prior, height * width, True, generator=r) for r in rngs]
+            indices = torch.stack(draws).view(-1, height, width).to(self.models.device)
+            found.append(codes.float()[indices].movedim(-1, 1).contiguous())
+        return found
+
+    def _proposed_or_random(self) -> list[Tensor]:
+        """Each picture by its own words; by chance where there is nothing in words to propose
+        from."""
+        rngs = self.rngs
+        texts = [asked_for(self.stage.of(picture)) for picture in range(len(rngs))]
+        told = [picture for picture, text in enumerate(texts) if text]
+        untold = [picture for picture, text in enumerate(texts) if not text]
+        found: dict[int, Sequence[Tensor]] = {}
+        if told:
+            proposed = self._proposals([texts[k] for k in told], [rngs[k] for k in told])
+            found |= zip(told, zip(*proposed, strict=True), strict=True)
+        if untold:
+            drawn = self._random([rngs[k] for k in untold])
+            found |= zip(untold, zip(*drawn, strict=True), strict=True)
+        return [torch.stack([found[k][n] for k in range(len(rngs))]) for n in range(self.tries)]
+
+    def _proposals(self, texts: list[str], rngs: list[torch.Generator]) -> list[Tensor]:
+        """One text and one rng per picture."""
+        from gouache.priors.loading import Proposer
+
+        proposer = Proposer(self.models.generator, self.models.device)
+        codes = proposer.codes(texts * self.tries, rngs * self.tries)
+        if proposer.generator is not self.models.generator or codes.shape[-2:] != self.canvas.grid:
+            with self.models.autocast():  # its weights may be in half precision
+                pictures = proposer.pictures(codes, (self.canvas.height, self.canvas.width))
+            codes = self.models.encode(pictures, self.canvas)
+        return list(codes.chunk(self.tries))
 
 
 def asked_for(stage: StagePlan) -> str:
@@ -132,38 +156,6 @@ def asked_for(stage: StagePlan) -> str:
     ]
     wished.sort(key=lambda prompt: -prompt.weight)
     return ", ".join(prompt.text for prompt in wished)
-
-
-def _random_codes(models: Models, canvas: Canvas, rngs: Sequence[torch.Generator]) -> Tensor:
-    """Codes drawn as often as they occur in real pictures; without a codebook, noise, encoded."""
-    generator = with_codebook(models.generator)
-    if generator is None:
-        size = (canvas.width, canvas.height)
-        return models.encode(noise_image("pixels", size, len(rngs), rngs), canvas)
-    height, width = canvas.grid
-    prior = generator.code_prior.detach().float().cpu()
-    draws = [torch.multinomial(prior, height * width, True, generator=rng) for rng in rngs]
-    indices = torch.stack(draws).view(-1, height, width).to(models.device)
-    return generator.codebook.detach().float()[indices].movedim(-1, 1).contiguous()
-
-
-def _proposals(
-    texts: Sequence[str],
-    models: Models,
-    canvas: Canvas,
-    rngs: Sequence[torch.Generator],
-    tries: int,
-) -> list[Tensor]:
-    """`tries` starts of the batch, one text and one rng per picture."""
-    from gouache.priors.loading import Proposer
-
-    proposer = Proposer(models.generator, models.device)
-    codes = proposer.codes(list(texts) * tries, list(rngs) * tries)
-    if proposer.generator is not models.generator or codes.shape[-2:] != canvas.grid:
-        with models.autocast():  # its weights may be in half precision
-            pictures = proposer.pictures(codes, (canvas.height, canvas.width))
-        codes = models.encode(pictures, canvas)
-    return list(codes.chunk(tries))
 
 
 def _child(rng: torch.Generator) -> torch.Generator:

@@ -100,10 +100,10 @@ class StagePlan:
         """All that any picture is asked, each once, row by row."""
         return tuple(dict.fromkeys(t for row in self.rows.values() for t in row if t is not None))
 
-    def of(self, picture: int) -> StagePlan:
-        """The column of one picture, as a plan for it alone."""
-        own = {name: (row[picture],) for name, row in self.rows.items() if row[picture] is not None}
-        return StagePlan(self.steps, own)
+    def of(self, *pictures: int) -> StagePlan:
+        """The columns of some pictures, as a plan for these alone."""
+        own = {name: tuple(row[k] for k in pictures) for name, row in self.rows.items()}
+        return StagePlan(self.steps, {name: row for name, row in own.items() if any(row)})
 
     def repeated(self, times: int) -> StagePlan:
         """The plan for the batch `times` over, one set after the other."""

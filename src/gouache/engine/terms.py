@@ -19,9 +19,10 @@ from gouache.losses import (
     shared_rivals,
 )
 from gouache.networks.models import Guide
-from gouache.protocols import Loss
+from gouache.protocols import Loss, Pulled
 from gouache.settings.codec import parse_weighted
 from gouache.settings.config import GuidanceConfig, PaintConfig
+from gouache.settings.schedule import Schedule
 
 
 def guide_terms(stage: StagePlan, guides: Sequence[Guide], config: PaintConfig) -> list[list[Loss]]:
@@ -44,10 +45,13 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
     """
     terms: list[Loss] = []
     chosen = config.latents
-    can_be_pulled = getattr(latents.get(chosen.latent), "can_be_pulled", True)
+    builder = latents.get(chosen.latent)
+    can_be_pulled = builder.can_be_pulled if isinstance(builder, Pulled) else True
     rule = chosen.latent_rule if chosen.latent_weight and can_be_pulled else "off"
     if rule == "decay":
-        terms.append(DecayingLoss(chosen.latent_weight, chosen.latent_decay))
+        # A schedule of the weight is taken as it is.
+        decay = 0.0 if isinstance(chosen.latent_weight, Schedule) else chosen.latent_decay
+        terms.append(DecayingLoss(chosen.latent_weight, decay))
     if rule == "stepwise":
         terms.append(
             SteppedLoss(
@@ -85,7 +89,10 @@ def _contrasts(
     if guide.perceptor.bank is None or not guidance.contrast_weight or not aims.rows:
         return
     wished = aims.numbers(lambda t: max(t.prompt.weight, 0.0) if t.prompt.kind == "text" else 0.0)
-    weights = guide.weight * aims.confidences(number) * guidance.contrast_weight * wished
+    weight, factor = guidance.contrast_weight, 1.0
+    if isinstance(weight, Schedule):
+        weight, factor = 1.0, weight
+    weights = guide.weight * aims.confidences(number) * weight * wished
     asked = list(zip(stage.columns, aims.columns, strict=True))
     # Pictures that are asked the same have the same rivals: looked for once.
     kinds = {both: kind for kind, both in enumerate(dict.fromkeys(asked))}
@@ -103,6 +110,7 @@ def _contrasts(
             term.stop,
             term.pictures,
             absent if absent is None or term.pictures is None else absent[term.pictures],
+            factor,
         )
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
+from PIL.Image import Image
 
 from gouache import cutouts
 from gouache.figures.sheet import sheet
 from gouache.ops.images import to_pil, to_tensor
 from gouache.settings.config import AUGMENTATIONS, CutoutConfig
 from gouache.settings.schedule import numbers_at
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SHOWN = 96  # pixels of a cutout on the strip
 

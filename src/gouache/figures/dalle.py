@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 
 from gouache.figures.systems import need
 from gouache.ops.images import to_pil
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 class KakaoMinDalle:

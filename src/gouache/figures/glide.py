@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache.figures.systems import need
 from gouache.ops.images import to_pil
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SCALE = 3.0  # of the guidance, as in the authors' examples
 STEPS, STEPS_UP = "100", "fast27"  # diffusion steps at 64 x 64, and from there to 256 x 256

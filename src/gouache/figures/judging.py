@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from PIL.Image import Image
 
 from gouache import cutouts
 from gouache.engine.words import embed_prompt
@@ -12,9 +11,6 @@ from gouache.networks.devices import in_precision
 from gouache.ops.images import to_tensor
 from gouache.protocols import Perceptor
 from gouache.settings.config import CutoutConfig
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 WHOLE = CutoutConfig(num_cutouts=1, whole_share=1.0, augment=())
 

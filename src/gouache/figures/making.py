@@ -18,9 +18,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
+from PIL.Image import Image
 
 from gouache._version import __version__
 from gouache.atomic import output_errors, write_bytes
@@ -28,14 +29,11 @@ from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import OURS, Cell, Order, Recipe
 from gouache.figures.sheet import sheet
-from gouache.inputs import portable_model
+from gouache.inputs import file_sha256, portable_model
 from gouache.ops.images import load_image
 from gouache.output.pictures import dump_json, save_picture
 from gouache.prompts import one_line
 from gouache.reserve import endings
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 FORMAT = 1
 GRID = "grid"
@@ -68,8 +66,17 @@ def make(
     if not seeds or len(set(seeds)) != len(seeds):
         raise ConfigError("give at least one seed, each once: 0,1,2")
     jobs = _jobs(cells, seeds, recipe.captions)
+    about = {
+        "figure": recipe.name,
+        "title": recipe.title,
+        "world": order.world,
+        "version": __version__,
+        "judge": portable_model(painters.judge_name) or None,
+        "tries_of_other_systems": painters.tries,
+    }
     with _locked(out):
-        before, owned = _read(out, recipe)
+        folder = _Folder(out, about, tell)
+        before = folder.before
         entries: list[dict[str, Any]] = []
         pictures: dict[tuple[int, int], Image] = {}
         keys: dict[tuple[int, int], str] = {}
@@ -83,13 +90,13 @@ def make(
             key = hashlib.sha256(dump_json(tells).encode()).hexdigest()
             keys[index, seed] = key
             entry = before.get(key)
-            picture = None if entry is None else _finished(out, entry)
+            picture = None if entry is None else folder.finished(entry)
             if entry is None or picture is None:
                 tell(f"figure {recipe.name}: {number} of {len(jobs)}: {_named(cell, seed)}")
                 source = None if origin is None else pictures[origin, seed]
                 done = painters.paint(cell, seed, source)
                 used = {one["file"] for one in entries}
-                file = _place(out, f"{number:02}-{_slug(cell)}-{seed}", owned, used, tell)
+                file = folder.place(f"{number:02}-{_slug(cell)}-{seed}", used)
                 save_picture(done.picture, file, done.record, cell.prompt)
                 entry = {
                     "key": key,
@@ -98,9 +105,9 @@ def make(
                     "seconds": done.seconds,
                     "tells": tells,
                     "file": file.name,
-                    "sha256": _sum(file),
+                    "sha256": file_sha256(file),
                 }
-                owned[file.name] = entry["sha256"]
+                folder.owned[file.name] = entry["sha256"]
                 picture, painted = load_image(file), painted + 1
                 before[key] = entry  # cells that are the same (a style alone) are painted once
             # Headings are no part of what decides a picture.
@@ -109,11 +116,10 @@ def make(
             entries.append(entry)
             # What an interrupted call has not come to yet stays known.
             kept = [one for known, one in before.items() if known not in set(keys.values())]
-            _write(out, recipe, order, painters, [*entries, *kept], owned)
-        grid = _place(out, GRID, owned, (), tell)
+            folder.write([*entries, *kept], folder.grids)
+        grid = folder.place(GRID)
         save_picture(_draw(recipe, cells, seeds, jobs, pictures), grid)
-        owned = {name: sha for name, sha in owned.items() if not name.startswith(GRID)}
-        _write(out, recipe, order, painters, entries, owned | {grid.name: _sum(grid)})
+        folder.write(entries, {grid.name: file_sha256(grid)})
     files = tuple(out / entry["file"] for entry in entries)
     return Made(grid, out / "figure.json", files, painted)
 
@@ -195,82 +201,63 @@ def _slug(cell: Cell) -> str:
     return "-".join(part for part in plain.split("-") if part)[:60].strip("-") or "picture"
 
 
-def _finished(out: Path, entry: Mapping[str, Any]) -> Image | None:
-    """The picture of an entry, if its file is there as it was written."""
-    file = out / str(entry.get("file"))
-    try:
-        if file.parent != out or _sum(file) != entry.get("sha256"):
-            return None
-        return load_image(file)
-    except (OSError, ImageError):
-        return None
+class _Folder:
+    """A figure's folder: what its record tells, and the sums of the files that are as written.
 
-
-def _sum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _place(
-    out: Path,
-    stem: str,
-    owned: Mapping[str, str],
-    used: Collection[str],
-    tell: Callable[[str], object],
-) -> Path:
-    """Where a picture goes. What is there and is not as we wrote it gets another name first."""
-    names = (out / f"{stem}{ending}.png" for ending in endings())
-    place = next(path for path in names if path.name not in used)
-    ours = place.is_file() and _sum(place) == owned.get(place.name)
-    if os.path.lexists(place) and not ours:
-        free = next(p for p in names if p.name not in used and not os.path.lexists(p))
-        with output_errors(place):
-            place.rename(free)
-        tell(f"{one_line(place)} is not as it was written; it is now {free.name}")
-    return place
-
-
-def _read(out: Path, recipe: Recipe) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """What the folder's record tells: pictures by key, and the sums of all files by name.
-
-    Nothing where there is none or it is damaged.
+    before: pictures by key; nothing where there is no record or it is damaged.
     """
-    path = out / "figure.json"
-    if not path.exists():
-        return {}, {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        name, entries = document["figure"], document["pictures"]
-        found = {str(entry["key"]): dict(entry) for entry in entries}
-        owned = {str(entry["file"]): str(entry["sha256"]) for entry in entries}
-        owned |= {str(name): str(value) for name, value in document.get("grid", {}).items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}, {}
-    if name != recipe.name:
-        raise OutputError(
-            f"{one_line(out)} holds figure {name!s:.20}, not {recipe.name}; choose another folder"
-        )
-    return found, owned
 
+    def __init__(self, out: Path, about: Mapping[str, Any], tell: Callable[[str], object]) -> None:
+        self.out, self._about, self._tell = out, about, tell
+        self._record = out / "figure.json"
+        self.before: dict[str, dict[str, Any]] = {}
+        self.owned: dict[str, str] = {}
+        if not self._record.exists():
+            return
+        try:
+            document = json.loads(self._record.read_text(encoding="utf-8"))
+            name, entries = document["figure"], document["pictures"]
+            found = {str(entry["key"]): dict(entry) for entry in entries}
+            owned = {str(entry["file"]): str(entry["sha256"]) for entry in entries}
+            owned |= {str(name): str(value) for name, value in document.get("grid", {}).items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return
+        if name != about["figure"]:
+            raise OutputError(
+                f"{one_line(out)} holds figure {name!s:.20}, not {about['figure']}; choose another "
+                "folder"
+            )
+        self.before, self.owned = found, owned
 
-def _write(
-    out: Path,
-    recipe: Recipe,
-    order: Order,
-    painters: Painters,
-    entries: Sequence[Any],
-    owned: Mapping[str, str],
-) -> None:
-    document = {
-        "figure": recipe.name,
-        "title": recipe.title,
-        "world": order.world,
-        "version": __version__,
-        "judge": portable_model(painters.judge_name) or None,
-        "tries_of_other_systems": painters.tries,
-        "pictures": list(entries),
-        "grid": {name: value for name, value in owned.items() if name.startswith(GRID)},
-    }
-    write_bytes(out / "figure.json", (dump_json(document, indent=1) + "\n").encode())
+    @property
+    def grids(self) -> dict[str, str]:
+        return {name: value for name, value in self.owned.items() if name.startswith(GRID)}
+
+    def finished(self, entry: Mapping[str, Any]) -> Image | None:
+        """The picture of an entry, if its file is there as it was written."""
+        file = self.out / str(entry.get("file"))
+        try:
+            if file.parent != self.out or file_sha256(file) != entry.get("sha256"):
+                return None
+            return load_image(file)
+        except (OSError, ImageError):
+            return None
+
+    def place(self, stem: str, used: Collection[str] = ()) -> Path:
+        """Where a picture goes. What is there and is not as we wrote it gets another name first."""
+        names = (self.out / f"{stem}{ending}.png" for ending in endings())
+        place = next(path for path in names if path.name not in used)
+        ours = place.is_file() and file_sha256(place) == self.owned.get(place.name)
+        if os.path.lexists(place) and not ours:
+            free = next(p for p in names if p.name not in used and not os.path.lexists(p))
+            with output_errors(place):
+                place.rename(free)
+            self._tell(f"{one_line(place)} is not as it was written; it is now {free.name}")
+        return place
+
+    def write(self, entries: Sequence[Any], grids: Mapping[str, str]) -> None:
+        document = {**self._about, "pictures": list(entries), "grid": dict(grids)}
+        write_bytes(self._record, (dump_json(document, indent=1) + "\n").encode())
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 
 from gouache.engine import Session
 from gouache.engine.build import prepare
@@ -23,9 +24,6 @@ from gouache.networks.pool import shared_perceptor
 from gouache.protocols import Perceptor
 from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)

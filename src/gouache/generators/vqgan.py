@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gouache.errors import ImageError, ModelError
 from gouache.generators.drawing import FILE, DrawingDecoder, draw, drawing_sum, load_drawing
-from gouache.generators.vqgan_blocks import ACTIVATIONS, Decoder, Encoder, ResBlock
+from gouache.generators.vqgan_blocks import ACTIVATIONS, Decoder, Encoder, ResBlock, Shape
 from gouache.generators.vqgan_tiled import decode_tiled
 from gouache.ops.codes import nearest_codes, squared_norms
 from gouache.ops.frozen import conv
@@ -269,18 +269,18 @@ class VQGAN(nn.Module):
         self.code_dim = config.embed_dim
         self.native_size = config.resolution
         area = config.patch_size**2
-        shared: dict[str, Any] = {
-            "channels": config.widths,
-            "num_res_blocks": config.num_res_blocks,
-            "resolution": config.resolution // config.patch_size,
-            "attn_resolutions": config.attn_resolutions,
-            "z_channels": config.z_channels,
-            "groups": config.norm_groups,
-            "dropout": config.dropout,
-            "mid_attention": config.mid_attention,
-        }
-        self.encoder = Encoder(in_channels=3 * area, stem_channels=config.ch, **shared)
-        self.decoder = Decoder(out_channels=3 * area, **shared)
+        shape = Shape(
+            channels=config.widths,
+            num_res_blocks=config.num_res_blocks,
+            resolution=config.resolution // config.patch_size,
+            attn_resolutions=config.attn_resolutions,
+            z_channels=config.z_channels,
+            groups=config.norm_groups,
+            dropout=config.dropout,
+            mid_attention=config.mid_attention,
+        )
+        self.encoder = Encoder(shape, in_channels=3 * area, stem_channels=config.ch)
+        self.decoder = Decoder(shape, out_channels=3 * area)
         for part in (*self.encoder.modules(), *self.decoder.modules()):
             if isinstance(part, ResBlock):
                 part.activation = config.activation

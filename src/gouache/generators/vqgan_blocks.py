@@ -8,6 +8,7 @@ network was trained at, is in `attn_resolutions`; the side of the picture at han
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -152,45 +153,46 @@ class Level(nn.Module):
         return x if self.upsample is None else _run(self.upsample, x, recompute)
 
 
-class Encoder(nn.Module):
-    """(B,in_channels,H,W) -> (B,z_channels,H/2^n,W/2^n) with n = len(channels) - 1.
+@dataclass(frozen=True)
+class Shape:
+    """What encoder and decoder have in common.
 
     `channels` are the widths of the levels, highest resolution first; `resolution` is the nominal
     side at the first level.
     """
 
-    def __init__(
-        self,
-        *,
-        in_channels: int,
-        stem_channels: int,
-        channels: Sequence[int],
-        num_res_blocks: int,
-        resolution: int,
-        attn_resolutions: Sequence[int],
-        z_channels: int,
-        groups: int,
-        dropout: float,
-        mid_attention: bool,
-    ) -> None:
+    channels: Sequence[int]
+    num_res_blocks: int
+    resolution: int
+    attn_resolutions: Sequence[int]
+    z_channels: int
+    groups: int
+    dropout: float
+    mid_attention: bool
+
+
+class Encoder(nn.Module):
+    """(B,in_channels,H,W) -> (B,z_channels,H/2^n,W/2^n) with n = len(channels) - 1."""
+
+    def __init__(self, shape: Shape, in_channels: int, stem_channels: int) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(in_channels, stem_channels, 3, padding=1)
         self.down = nn.ModuleList()
-        previous, last = stem_channels, len(channels) - 1
-        for number, width in enumerate(channels):
+        previous, last = stem_channels, len(shape.channels) - 1
+        for number, width in enumerate(shape.channels):
             self.down.append(
                 Level(
-                    [(previous, width)] + [(width, width)] * (num_res_blocks - 1),
-                    groups,
-                    dropout,
-                    resolution >> number in attn_resolutions,
+                    [(previous, width)] + [(width, width)] * (shape.num_res_blocks - 1),
+                    shape.groups,
+                    shape.dropout,
+                    shape.resolution >> number in shape.attn_resolutions,
                     downsample=number < last,
                 )
             )
             previous = width
-        self.mid = Middle(previous, groups, dropout, mid_attention)
-        self.norm_out = _norm(previous, groups)
-        self.conv_out = nn.Conv2d(previous, z_channels, 3, padding=1)
+        self.mid = Middle(previous, shape.groups, shape.dropout, shape.mid_attention)
+        self.norm_out = _norm(previous, shape.groups)
+        self.conv_out = nn.Conv2d(previous, shape.z_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
@@ -207,36 +209,24 @@ class Decoder(nn.Module):
     the checkpoints `up[0]` is the highest resolution, so the levels run in reverse.
     """
 
-    def __init__(
-        self,
-        *,
-        out_channels: int,
-        channels: Sequence[int],
-        num_res_blocks: int,
-        resolution: int,
-        attn_resolutions: Sequence[int],
-        z_channels: int,
-        groups: int,
-        dropout: float,
-        mid_attention: bool,
-    ) -> None:
+    def __init__(self, shape: Shape, out_channels: int) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(z_channels, channels[-1], 3, padding=1)
-        self.mid = Middle(channels[-1], groups, dropout, mid_attention)
+        self.conv_in = nn.Conv2d(shape.z_channels, shape.channels[-1], 3, padding=1)
+        self.mid = Middle(shape.channels[-1], shape.groups, shape.dropout, shape.mid_attention)
         self.up = nn.ModuleList()
-        for number, width in enumerate(channels):
-            below = channels[min(number + 1, len(channels) - 1)]
+        for number, width in enumerate(shape.channels):
+            below = shape.channels[min(number + 1, len(shape.channels) - 1)]
             self.up.append(
                 Level(
-                    [(below, width)] + [(width, width)] * num_res_blocks,
-                    groups,
-                    dropout,
-                    resolution >> number in attn_resolutions,
+                    [(below, width)] + [(width, width)] * shape.num_res_blocks,
+                    shape.groups,
+                    shape.dropout,
+                    shape.resolution >> number in shape.attn_resolutions,
                     upsample=number > 0,
                 )
             )
-        self.norm_out = _norm(channels[0], groups)
-        self.conv_out = nn.Conv2d(channels[0], out_channels, 3, padding=1)
+        self.norm_out = _norm(shape.channels[0], shape.groups)
+        self.conv_out = nn.Conv2d(shape.channels[0], out_channels, 3, padding=1)
 
     def forward(self, x: Tensor, recompute: bool = False) -> Tensor:
         levels: list[Level] = list(reversed(self.up))  # type: ignore[arg-type]
@@ -262,4 +252,4 @@ def _run(part: Callable[[Tensor], Tensor], x: Tensor, recompute: bool) -> Tensor
     return out
 
 
-__all__ = ["ACTIVATIONS", "Decoder", "Encoder", "ResBlock"]
+__all__ = ["ACTIVATIONS", "Decoder", "Encoder", "ResBlock", "Shape"]

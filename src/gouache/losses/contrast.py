@@ -15,8 +15,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gouache.losses.prompt import columns, for_batch, spherical_distance, stopped
+from gouache.losses.prompt import columns, for_batch, now, spherical_distance, stopped
 from gouache.protocols import LossContext
+from gouache.settings.schedule import Number
 
 SYNONYM = 0.9  # cosine from which a caption counts as another way to say the prompt
 
@@ -63,7 +64,7 @@ class ContrastLoss:
     `rivals` is (R,D); embedding, weight, stop and pictures are as for `PromptLoss`. Cutouts for
     which the prompt's own loss has reached `stop` give no gradient here either, or the stop would
     not hold. `absent` (P,R), or (B,R) without `pictures`, is true for the rows of `rivals` that are
-    rivals of other pictures only.
+    rivals of other pictures only. `factor` multiplies the weight of all, at each step.
     """
 
     scope: ClassVar[str] = "cutouts"
@@ -72,10 +73,11 @@ class ContrastLoss:
     embedding: Tensor = field(repr=False)
     rivals: Tensor = field(repr=False)
     weight: float | Tensor = 1.0
-    scale: float = 20.0
+    scale: Number = 20.0
     stop: float | Tensor = -math.inf
     pictures: Tensor | None = field(default=None, repr=False)
     absent: Tensor | None = field(default=None, repr=False)
+    factor: Number = 1.0
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
@@ -84,13 +86,13 @@ class ContrastLoss:
         others = seen @ self.rivals.T  # (N,P,R)
         if self.absent is not None:
             others = others.masked_fill(self.absent, -math.inf)
-        scores = self.scale * torch.cat([target, others], -1)
+        scores = now(self.scale, context) * torch.cat([target, others], -1)
         surprise = torch.logsumexp(scores, -1) - scores[..., 0]  # (N,P)
         if isinstance(self.stop, Tensor) or self.stop > -math.inf:
             with torch.no_grad():
                 reached = spherical_distance(seen, self.embedding) <= self.stop
             surprise = stopped(surprise, reached)
-        value = self.weight * surprise.mean(0)
+        value = now(self.factor, context) * self.weight * surprise.mean(0)
         return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 

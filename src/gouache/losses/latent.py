@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from gouache.losses.prompt import now
 from gouache.protocols import LossContext
+from gouache.settings.schedule import Number, Schedule
 
 
 @dataclass(frozen=True)
@@ -16,13 +18,13 @@ class DecayingLoss:
 
     scope: ClassVar[str] = "picture"
 
-    weight: float
+    weight: Number
     decay: float
     name: str = "latent"
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
-        weight = self.weight * (1 - self.decay) ** context.step
+        weight = now(self.weight, context) * (1 - self.decay) ** context.step
         return weight * context.latent.square().flatten(1).mean(1)
 
 
@@ -30,30 +32,35 @@ class DecayingLoss:
 class SteppedLoss:
     """`w/2 * mean((z - target)^2)`, w lowered by `drop` every `every` steps until it is 0.
 
+    A weight that is a schedule is taken as it is.
+
     `target` (B,code_dim,h,w) is the init image's latent, so that an init image is not forgotten;
     without one it is None, meaning 0. The variant of the public notebooks.
     """
 
     scope: ClassVar[str] = "picture"
 
-    weight: float
+    weight: Number
     drop: float
     every: int
     target: Tensor | None = field(default=None, repr=False)
     name: str = "latent"
 
-    def weight_at(self, step: int) -> float:
-        """w at a step of the whole run."""
+    def _lowered(self, step: int) -> float:
         return max(0.0, self.weight - self.drop * (step // self.every))
 
     def drops_at(self, step: int) -> bool:
-        """Whether w at `step` is lower than it was one step before."""
-        return step > 0 and self.weight_at(step) < self.weight_at(step - 1)
+        """Whether w at `step` was lowered since the step before."""
+        if step == 0 or isinstance(self.weight, Schedule):
+            return False
+        return self._lowered(step) < self._lowered(step - 1)
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
         apart = context.latent if self.target is None else context.latent - self.target
-        return self.weight_at(context.step) / 2 * apart.square().flatten(1).mean(1)
+        scheduled = isinstance(self.weight, Schedule)
+        weight = now(self.weight, context) if scheduled else self._lowered(context.step)
+        return weight / 2 * apart.square().flatten(1).mean(1)
 
 
 __all__ = ["DecayingLoss", "SteppedLoss"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gouache.protocols import LossContext
+from gouache.settings.schedule import Number, Schedule
 
 
 def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -27,6 +28,13 @@ def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
 def stopped(values: Tensor, reached: Tensor) -> Tensor:
     """`values` unchanged, but without gradient where the boolean `reached` is true."""
     return torch.where(reached, values.detach(), values)
+
+
+def now(number: Number, context: LossContext) -> float:
+    """A setting that may be a schedule, at the context's step."""
+    if isinstance(number, Schedule):
+        return number.at(context.step, context.num_steps)
+    return number
 
 
 def columns(embeddings: Tensor, pictures: Tensor | None) -> Tensor:
@@ -68,4 +76,4 @@ class PromptLoss:
         return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 
-__all__ = ["PromptLoss", "columns", "for_batch", "spherical_distance", "stopped"]
+__all__ = ["PromptLoss", "columns", "for_batch", "now", "spherical_distance", "stopped"]

@@ -8,15 +8,16 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.losses.prompt import spherical_distance
+from gouache.losses.prompt import now, spherical_distance
 from gouache.protocols import LossContext, SourceViews
+from gouache.settings.schedule import Number
 
 _LEAST = 1e-3  # share of a cutout outside the mask below which it is not counted
 
 
 @dataclass(frozen=True)
 class StructureLoss:
-    """`weight` * mean distance of each cutout to the same cutout of the source.
+    """`weight * factor / strength` * mean distance of each cutout to the same one of the source.
 
     Cutouts count by their share outside the mask, so that what is replaced may change; without a
     mask all count alike. The sum is divided by the number of cutouts, not by these shares: with
@@ -27,6 +28,8 @@ class StructureLoss:
 
     weight: float
     masked: bool = False
+    factor: Number = 1.0
+    strength: Number = 1.0
     name: str = "structure"
 
     def __call__(self, context: LossContext) -> Tensor:
@@ -36,7 +39,8 @@ class StructureLoss:
         if self.masked:
             outside = 1 - source.inside
             apart = apart * outside.where(outside > _LEAST, 0.0)
-        return self.weight * apart.mean(0)
+        weight = self.weight * now(self.factor, context) / now(self.strength, context)
+        return weight * apart.mean(0)
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ class DirectionLoss:
     scope: ClassVar[str] = "cutouts"
 
     direction: Tensor = field(repr=False)
-    strength: float = 1.0
+    strength: Number = 1.0
     weight: float = 1.0
     name: str = "direction"
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
-        moved = _source(context).embeddings + self.strength * self.direction
+        moved = _source(context).embeddings + now(self.strength, context) * self.direction
         target = F.normalize(moved, dim=-1)
         return self.weight * spherical_distance(context.embeddings, target).mean(0)
 

@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from gouache.losses.prompt import now
 from gouache.protocols import LossContext
+from gouache.settings.schedule import Number
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class TotalVariationLoss:
 
     scope: ClassVar[str] = "picture"
 
-    weight: float
+    weight: Number
     name: str = "tv"
 
     def __call__(self, context: LossContext) -> Tensor:
@@ -24,7 +26,7 @@ class TotalVariationLoss:
         image = context.image
         across = image.diff(dim=3).abs().flatten(1).sum(1)
         down = image.diff(dim=2).abs().flatten(1).sum(1)
-        return self.weight * (across + down) / image[0].numel()
+        return now(self.weight, context) * (across + down) / image[0].numel()
 
 
 __all__ = ["TotalVariationLoss"]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from gouache.prompts import one_line
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _STEPS = 5  # samples along each axis of the colours, to compare a profile with sRGB
 _SAME = 2  # of 255: two profiles that differ by less show the same

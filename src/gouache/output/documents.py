@@ -6,6 +6,8 @@ written. Standard library only.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -62,6 +64,20 @@ def later_version(document: Mapping[str, Any], path: str | Path) -> str:
     return f"{one_line(path)} was made by {made}, later than this one ({__version__})"
 
 
+def dump_json(document: Any, indent: int | None = None, encoding: str | None = "utf-8") -> str:
+    """JSON with letters as they are where `encoding` (None: ASCII) has them, else JSON's escapes.
+
+    NaN and infinities become null.
+    """
+    plain = _finite(document)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
+    try:
+        text.encode(encoding or "ascii")
+    except (LookupError, UnicodeError):  # a path that is not UTF-8, or a terminal
+        return json.dumps(plain, allow_nan=False, indent=indent)
+    return text
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     found = _VERSION.match(version)
     return tuple(int(part or 0) for part in found.groups()) if found else ()
@@ -88,6 +104,15 @@ def _is_model(value: Any) -> bool:
     return _is_mapping(value) and _is_number(value.get("weight", 1.0))
 
 
+def _finite(value: Any) -> Any:
+    """Plain JSON types; JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "version": (lambda value: isinstance(value, str), "text"),
     "format": (_is_whole, "a whole number"),
@@ -110,4 +135,4 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-__all__ = ["FORMAT", "check_document", "later_version", "unusable"]
+__all__ = ["FORMAT", "check_document", "dump_json", "later_version", "unusable"]

@@ -8,7 +8,6 @@ Software and ImageDescription. WebP is written lossless.
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from gouache._version import __version__
 from gouache.atomic import atomic_path
 from gouache.errors import ImageError, OutputError
 from gouache.ops.images import open_image
+from gouache.output.documents import dump_json
 from gouache.prompts import one_line
 
 KEY = "gouache"
@@ -116,17 +116,6 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def dump_json(document: Mapping[str, Any], indent: int | None = None) -> str:
-    """JSON with readable Unicode where it can be encoded; NaN and infinities become null."""
-    plain = _finite(document)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a path that is not UTF-8
-        text = json.dumps(plain, allow_nan=False, indent=indent)
-    return text
-
-
 def _png_chunks(metadata: Mapping[str, Any] | None, description: str) -> PngInfo:
     chunks = PngInfo()
     chunks.add_text("Software", f"gouache {__version__}")
@@ -143,7 +132,7 @@ def _exif(metadata: Mapping[str, Any] | None, description: str, path: str | Path
     if description:
         exif[_EXIF_DESCRIPTION] = _clean(description)[:1000].encode()
     if metadata is not None:
-        comment = _COMMENT_ASCII + json.dumps(_finite(metadata), allow_nan=False).encode()
+        comment = _COMMENT_ASCII + dump_json(metadata, encoding="ascii").encode()
         if len(comment) <= _EXIF_MAX_BYTES:
             exif.get_ifd(_EXIF_FOLDER)[_EXIF_COMMENT] = comment
         else:
@@ -181,15 +170,6 @@ def _is_deep(document: Any) -> bool:
         if not level:
             return False
     return True
-
-
-def _finite(value: Any) -> Any:
-    """Plain JSON types; JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 __all__ = ["FORMATS", "KEY", "dump_json", "picture_format", "read_metadata", "save_picture"]

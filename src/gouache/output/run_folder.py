@@ -17,6 +17,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class RunFolder:
+class RunFolder(AbstractContextManager["RunFolder"]):
     """A run folder that this process holds the lock of, until `close` or the end of `with`.
 
     `RunFolder.create(path, settings)` starts one, `RunFolder.open(path)` goes on with one. Writing
@@ -102,9 +103,6 @@ class RunFolder:
                 os.ftruncate(self._lock, 0)  # nobody's any more
             os.close(self._lock)
             self._lock = None
-
-    def __enter__(self) -> RunFolder:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

@@ -20,24 +20,22 @@ from gouache.perceptors.clip_towers import (
     VisionTransformer,
     weight,
 )
+from gouache.perceptors.own import OwnPerceptor
 from gouache.perceptors.preprocessing import Preprocessing
 
 HEAD_WIDTH = 64
 Tokenize = Callable[[Sequence[str]], Tensor]
 
 
-class ClipPerceptor(nn.Module):
+class ClipPerceptor(OwnPerceptor):
     """Towers, preprocessing and tokenizer behind the `gouache.protocols.Perceptor` contract."""
 
     def __init__(
         self, config: ClipConfig, preprocessing: Preprocessing, tokenize: Tokenize | None = None
     ) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config, "clip")
         self.preprocessing = preprocessing
         self.tokenize = tokenize
-        self.name = "clip"
-        self.fingerprint = ""
         tower = ModifiedResNet if config.is_resnet else VisionTransformer
         self.visual = tower(config)
         self.transformer = Transformer(
@@ -52,21 +50,6 @@ class ClipPerceptor(nn.Module):
         self.ln_final = nn.LayerNorm(config.text_width)
         self.text_projection = weight(config.text_width, config.embed_dim)
         self.logit_scale = weight()
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square pictures it sees, in pixels."""
-        return self.config.image_size
-
-    @property
-    def embed_dim(self) -> int:
-        """D, the length of its unit vectors."""
-        return self.config.embed_dim
-
-    @property
-    def bank(self) -> None:
-        """No captions to contrast with."""
-        return None
 
     @property
     def device(self) -> torch.device:

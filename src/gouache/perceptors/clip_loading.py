@@ -3,7 +3,6 @@ transformers keep them, and ours."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,14 +15,14 @@ from torch import Tensor
 from gouache.errors import ModelError
 from gouache.perceptors import clip_hub
 from gouache.perceptors.clip import ClipPerceptor, infer_config
-from gouache.perceptors.clip_tokenizer import find_tokenizer
+from gouache.perceptors.clip_tokenizer import ClipTokenizer, find_tokenizer
 from gouache.perceptors.clip_towers import ClipConfig
 from gouache.perceptors.preprocessing import Preprocessing, Resample
-from gouache.perceptors.torchscript import is_torchscript, read_torchscript
-from gouache.weights.blank import blank
-from gouache.weights.fingerprint import fingerprint
+from gouache.perceptors.torchscript import read_torchscript
+from gouache.weights.blank import shape_of
 from gouache.weights.prefixes import find_prefix
-from gouache.weights.safe import load_state, read_checkpoint
+from gouache.weights.recognise import is_torchscript, read_config
+from gouache.weights.safe import read_checkpoint
 from gouache.weights.saving import save_model
 from gouache.weights.watch import held_back
 
@@ -31,7 +30,6 @@ FAMILY = "clip"  # marks our own files of this kind
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 CONFIGS = (OPEN_CLIP_CONFIG, "config.json")
 OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-MAX_JSON_BYTES = 1 << 20
 # Numbers that say in the file what the shapes say too (only OpenAI's have them), and what only
 # training needs.
 _OPENAI = ("input_resolution", "context_length", "vocab_size")
@@ -114,7 +112,7 @@ def load_open_clip_folder(
     Damaged files, and layers that are not CLIP's, raise `ModelError`.
     """
     place = folder / OPEN_CLIP_CONFIG
-    settings = _open_clip_settings(_read_json(place), place)
+    settings = _open_clip_settings(read_config(place), place)
     if settings is None:
         raise ModelError(
             f"{place} tells of other layers than those of OpenAI's CLIP, which gouache expects; "
@@ -140,12 +138,12 @@ def load_hub_clip(
     if weights is None:
         return None
     settings = clip_hub.read_settings(
-        _read_json(folder / clip_hub.CONFIG), _read_json(folder / clip_hub.IMAGES)
+        read_config(folder / clip_hub.CONFIG), read_config(folder / clip_hub.IMAGES)
     )
     if settings is None:
         return None
     try:
-        find_tokenizer(folder, settings.context, settings.vocabulary)
+        tokenizer = find_tokenizer(folder, settings.context, settings.vocabulary)
     except ModelError:  # another kind of tokenizer than CLIP's
         return None
     state = clip_hub.by_openai_names(read_checkpoint(weights, clip_hub.select).tensors)
@@ -153,7 +151,7 @@ def load_hub_clip(
         settings.activation, settings.head_width, settings.text_heads, settings.preprocessing
     )
     config, preprocessing = _described(state, weights, told)
-    return _build(state, config, preprocessing, weights, folder, device, name, True)
+    return _build(state, config, preprocessing, weights, folder, device, name, tokenizer)
 
 
 def _settings_beside(path: Path) -> _Settings:
@@ -161,7 +159,7 @@ def _settings_beside(path: Path) -> _Settings:
     for place in (path.with_suffix(".json"), *(path.with_name(n) for n in CONFIGS)):
         if not place.is_file():
             continue
-        values = _read_json(place)
+        values = read_config(place)
         model = values.get("model_cfg", values)
         if isinstance(model, Mapping) and "vision_cfg" in model:
             settings = _open_clip_settings({"model_cfg": model, **values}, place)
@@ -219,23 +217,18 @@ def _build(
     source: Path,
     device: torch.device | str,
     name: str,
-    vocabulary: bool,
+    tokenizer: ClipTokenizer | bool,
 ) -> ClipPerceptor:
-    try:
-        with blank():
-            model = ClipPerceptor(config, preprocessing)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ModelError(f"{weights} is not a CLIP ({reason})") from None
-    load_state(model, state, weights, take=True)
-    if vocabulary:
-        model.tokenize = find_tokenizer(source, config.context, config.vocabulary)
-    model.name = name or str(source)
-    model.fingerprint = fingerprint(weights)
-    model.to(device)
+    """`tokenizer`: true where it is to be found, false for none."""
+    with shape_of(weights, "a CLIP"):
+        model = ClipPerceptor(config, preprocessing)
+    model.filled(state, weights, device, name or str(source))
+    if tokenizer is True:
+        tokenizer = find_tokenizer(source, config.context, config.vocabulary)
+    model.tokenize = tokenizer or None
     if config.is_resnet:
         model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
+    return model
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, Any] | None, bool]:
@@ -317,19 +310,6 @@ def _open_clip_preprocessing(values: Mapping[str, Any], vision: Mapping[str, Any
         fit="squash" if values.get("resize_mode") == "squash" else "crop",
         **colours,
     )
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        with path.open("rb") as file:
-            values = json.loads(file.read(MAX_JSON_BYTES))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, Mapping):
-        raise ModelError(f"{path} is not the configuration of a model")
-    return values
 
 
 __all__ = ["load_clip", "load_hub_clip", "load_open_clip_folder", "save_clip"]

@@ -6,9 +6,8 @@ built from a `ClipConfig`, as a rule on the meta device, and filled by `weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +15,13 @@ from torch import Tensor, nn
 
 from gouache.ops.attention import attend
 from gouache.ops.precision import cast_products
+from gouache.weights.saving import PlainConfig
 
 QUICK = 1.702  # OpenAI's fast stand-in for GELU is x * sigmoid(1.702 x)
 
 
 @dataclass(frozen=True)
-class ClipConfig:
+class ClipConfig(PlainConfig):
     """Shape of a CLIP. `vision_layers` has four numbers for a ResNet; then `patch_size` is 0."""
 
     embed_dim: int
@@ -36,15 +36,6 @@ class ClipConfig:
     text_layers: int
     text_heads: int
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ClipConfig:
-        """Reads plain values (lists for tuples); unknown names raise `TypeError`."""
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
 
     @property
     def is_resnet(self) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gouache.ops.frozen import conv
+from gouache.weights.saving import PlainConfig
 
 # Kernel, stride, expansion of each stage, and channels and repeats of Lite0.
 STAGES = (
@@ -31,7 +31,7 @@ HEAD = 1280
 
 
 @dataclass(frozen=True)
-class EfficientNetConfig:
+class EfficientNetConfig(PlainConfig):
     """Shape of a network. `channels` and `repeats` are those of the seven stages."""
 
     channels: tuple[int, ...] = tuple(stage[3] for stage in STAGES)
@@ -39,15 +39,6 @@ class EfficientNetConfig:
     stem: int = STEM
     head: int = HEAD
     classes: int = 1000
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EfficientNetConfig:
-        """Reads plain values (lists for tuples); unknown keys raise `TypeError`."""
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
 
 
 class Block(nn.Module):

@@ -10,9 +10,8 @@ from gouache.errors import ModelError
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
-from gouache.weights.blank import blank
-from gouache.weights.fingerprint import fingerprint
-from gouache.weights.safe import load_state, read_checkpoint, read_model
+from gouache.weights.blank import shape_of
+from gouache.weights.safe import read_checkpoint, read_model
 from gouache.weights.shipped import PERCEPTOR, REFEREE, TOKENIZER, shipped
 
 TABLE = ("text_tower.table", "text_tower.table_scale")
@@ -27,21 +26,13 @@ def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") 
     tensors, values = read_model(path)
     if TABLE[0] not in tensors:
         tensors |= read_table(path.with_name(PERCEPTOR.name))
-    try:
+    with shape_of(path, "a pocket perceptor"):
         bank_size = int(values.pop("bank_size"))
         config = PocketConfig.from_dict(values)
-        tokenizer_path = path.with_name(TOKENIZER.name)
-        tokenizer = PocketTokenizer(tokenizer_path, config.context)
-        with blank():
-            model = PocketPerceptor(config, tokenizer, bank_size=bank_size)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ModelError(f"{path} is not a pocket perceptor ({reason})") from None
-    load_state(model, tensors, path)
-    model.name = name or str(path)
-    model.fingerprint = fingerprint(path)
-    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
+        tokenizer = PocketTokenizer(path.with_name(TOKENIZER.name), config.context)
+        model = PocketPerceptor(config, tokenizer, bank_size=bank_size)
+    model.filled(tensors, path, device, name)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def read_table(path: Path) -> dict[str, torch.Tensor]:

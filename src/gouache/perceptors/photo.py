@@ -18,15 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gouache.errors import ModelError
 from gouache.ops.precision import cast_products
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
 from gouache.perceptors.loading import read_table
+from gouache.perceptors.own import OwnPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
-from gouache.perceptors.towers import TextBlock
-from gouache.weights.blank import blank
-from gouache.weights.fingerprint import fingerprint
-from gouache.weights.safe import load_state, read_model
+from gouache.perceptors.towers import WordTower
+from gouache.weights.blank import shape_of
+from gouache.weights.safe import read_model
 from gouache.weights.shipped import PERCEPTOR, PHOTO, TOKENIZER, shipped
 
 _DOUBT = 0.2
@@ -59,88 +58,59 @@ class PhotoConfig:
         """How many classes each classifier tells apart."""
         return self.trunks[0].classes
 
+    @property
+    def embed_dim(self) -> int:
+        """The number of classes, as often as there are trunks."""
+        return self.classes * len(self.trunks)
 
-class PhraseTower(nn.Module):
+
+class PhraseTower(WordTower):
     """Token ids (N,L), 0 is padding -> shares of the classes (N,C), which sum to 1, and how much
     the network knows of the phrase (N,), in [0,1].
 
     The vectors of the tokens are the pocket perceptor's, frozen and read from its file.
     """
 
-    table: Tensor
-    table_scale: Tensor
-
     def __init__(self, config: PhotoConfig) -> None:
-        super().__init__()
         width, classes = config.width, config.classes
-        shape = (config.vocabulary, config.table_dim)
-        self.register_buffer("table", torch.zeros(shape, dtype=torch.int8))
-        self.register_buffer("table_scale", torch.ones(config.vocabulary))
-        self.into = nn.Linear(config.table_dim, width)
-        self.position = nn.Parameter(torch.empty(config.context, width))
-        nn.init.normal_(self.position, std=0.02)
-        self.layers = nn.ModuleList(TextBlock(width, config.heads) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(width)
+        super().__init__(
+            config.vocabulary, config.table_dim, config.context,
+            width, config.layers, config.heads,
+        )  # fmt: skip
         self.attend = nn.Linear(width, 1)
         self.shares = nn.Linear(width, classes)
         self.knows = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the shares (N,C) and of the knowledge (N,)."""
-        present = tokens != 0
-        vectors = self.table[tokens].float() * self.table_scale[tokens].unsqueeze(-1)
-        x = self.into(vectors) + self.position[: tokens.shape[1]]
-        for layer in self.layers:
-            x = layer(x, present[:, None, None, :])
-        x = self.norm(x)
+        x, _, present = self.read(tokens)
         # Each word is asked how much it names: "a castle at night" is about the castle.
         weights = self.attend(x).squeeze(-1).masked_fill(~present, -1e4).softmax(-1)
         pooled = (x * weights.unsqueeze(-1)).sum(1)
         return self.shares(pooled), self.knows(pooled).squeeze(-1)
 
 
-class PhotoPerceptor(nn.Module):
+class PhotoPerceptor(OwnPerceptor):
     """Trunks, phrases and tokenizer behind the `gouache.protocols.Perceptor` contract.
 
     An embedding is each trunk's scores of the classes without their mean, of equal lengths, side by
-    side, of length 1 together.
+    side, of length 1 together. That a class is not another one is in its scores already.
     """
 
     def __init__(
         self,
         config: PhotoConfig,
         tokenizer: PocketTokenizer,
-        *,
-        name: str = "photo",
-        fingerprint: str = "",
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.name = name
-        self.fingerprint = fingerprint
+        super().__init__(config, "photo")
         self.tokenizer = tokenizer
         self.trunks = nn.ModuleList(EfficientNet(trunk) for trunk in config.trunks)
         self.phrases = PhraseTower(config)
 
     @property
-    def image_size(self) -> int:
-        """Side of the square pictures it sees, in pixels."""
-        return self.config.image_size
-
-    @property
-    def embed_dim(self) -> int:
-        """The number of classes, as often as there are trunks."""
-        return self.config.classes * len(self.config.trunks)
-
-    @property
     def most_cutouts(self) -> int:
         """More cutouts than this teach it no more about a picture."""
-        return self.config.most_cutouts
-
-    @property
-    def bank(self) -> Tensor | None:
-        """None: that a class is not another one is in its scores already."""
-        return None
+        return int(self.config.most_cutouts)
 
     @property
     def kinds(self) -> Tensor:
@@ -198,19 +168,11 @@ def load_photo(path: Path, device: torch.device | str = "cpu", name: str = "") -
         name.replace("text_tower", "phrases"): value
         for name, value in read_table(shipped(PERCEPTOR)).items()
     }
-    try:
+    with shape_of(path, "a photo perceptor"):
         config = PhotoConfig.from_dict(values)
-        tokenizer = PocketTokenizer(shipped(TOKENIZER), config.context)
-        with blank():
-            model = PhotoPerceptor(config, tokenizer)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ModelError(f"{path} is not a photo perceptor ({reason})") from None
-    load_state(model, tensors, path)
-    model.name = name or str(path)
-    model.fingerprint = fingerprint(path)
-    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
+        model = PhotoPerceptor(config, PocketTokenizer(shipped(TOKENIZER), config.context))
+    model.filled(tensors, path, device, name)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def shipped_photo(device: torch.device | str = "cpu") -> PhotoPerceptor:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from gouache.ops.precision import cast_products
+from gouache.perceptors.own import OwnPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import ImageTower, PocketConfig, TextTower
 
 
-class PocketPerceptor(nn.Module):
+class PocketPerceptor(OwnPerceptor):
     """Both towers and the tokenizer behind the `gouache.protocols.Perceptor` contract."""
 
     bank_embeddings: Tensor
@@ -26,28 +27,13 @@ class PocketPerceptor(nn.Module):
         tokenizer: PocketTokenizer,
         *,
         bank_size: int = 0,
-        name: str = "pocket",
-        fingerprint: str = "",
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.name = name
-        self.fingerprint = fingerprint
+        super().__init__(config, "pocket")
         self.tokenizer = tokenizer
         self.image_tower = ImageTower(config)
         self.text_tower = TextTower(config)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         self.register_buffer("bank_embeddings", torch.zeros(bank_size, config.embed_dim))
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square pictures it sees, in pixels."""
-        return self.config.image_size
-
-    @property
-    def embed_dim(self) -> int:
-        """D, the length of its unit vectors."""
-        return self.config.embed_dim
 
     @property
     def bank(self) -> Tensor | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from gouache.errors import ModelError
 from gouache.ops.codes import clamp_with_grad
+from gouache.weights.saving import PlainConfig
 
 Resample = Literal["nearest", "bilinear", "bicubic"]
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -19,7 +19,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(PlainConfig):
     """Size, resampling, mean and standard deviation (of values in [0,1]) that a model expects.
 
     "crop" brings the short side to `short_side` (0: to `size`), "squash" both sides; the middle of
@@ -49,15 +49,6 @@ class Preprocessing:
             raise ModelError(f"its resampling is {self.resample!r:.40}; expected bicubic")
         if self.fit not in ("crop", "squash"):
             raise ModelError(f"it fits pictures by {self.fit!r:.40}; expected crop or squash")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """Reads plain values (lists for tuples); unknown names raise `TypeError`."""
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
 
     def __call__(self, image: Tensor) -> Tensor:
         """(N,3,H,W) in [0,1] -> (N,3,size,size), normalised, float32. Differentiable."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from gouache.errors import ModelError
+from gouache.protocols import Perceptor
 from gouache.registry import nearest
 from gouache.weights import catalogue
 from gouache.weights.cache import obtain
 from gouache.weights.catalogue import Entry
 from gouache.weights.recognise import recognise
-
-if TYPE_CHECKING:
-    import torch
-
-    from gouache.protocols import Perceptor
 
 OPEN_CLIP = "open_clip:"
 # Architectures as OpenAI and open_clip name them; no owner of a repository is called so.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gouache.weights.saving import PlainConfig
+
 
 @dataclass(frozen=True)
-class PocketConfig:
+class PocketConfig(PlainConfig):
     """Shape of a pocket perceptor."""
 
     image_size: int = 64
@@ -25,15 +25,6 @@ class PocketConfig:
     text_layers: int = 2
     text_heads: int = 4
     context: int = 24
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PocketConfig:
-        """Reads plain values (lists for tuples); unknown keys raise `TypeError`."""
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
 
 
 class ResidualBlock(nn.Module):
@@ -98,7 +89,7 @@ class ImageTower(nn.Module):
 class TextBlock(nn.Module):
     """A pre-norm transformer layer; `mask` (N,1,1,L) is true where tokens are."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, widening: int = 3) -> None:
         super().__init__()
         self.heads = heads
         self.norm1 = nn.LayerNorm(width)
@@ -106,20 +97,24 @@ class TextBlock(nn.Module):
         self.project = nn.Linear(width, width)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width)
+            nn.Linear(width, widening * width), nn.GELU(), nn.Linear(widening * width, width)
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         n, length, width = x.shape
         qkv = self.qkv(self.norm1(x)).view(n, length, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = self.mix(query, key, value, mask)
         x = x + self.project(mixed.transpose(1, 2).reshape(n, length, width))
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Attention: (N,heads,L,width/heads) each, and so is the result."""
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
-class TextTower(nn.Module):
-    """Token ids (N,L), 0 is padding -> (N,D) unit vectors.
+
+class WordTower(nn.Module):
+    """Token ids (N,L), 0 is padding -> what layers make of them.
 
     The token table is frozen: it was distilled from a sentence encoder, so words that no caption of
     ours contains still lie near their synonyms. It is kept in 8 bits with one scale per token.
@@ -128,19 +123,38 @@ class TextTower(nn.Module):
     table: Tensor
     table_scale: Tensor
 
-    def __init__(self, config: PocketConfig) -> None:
+    def __init__(
+        self, vocabulary: int, table_dim: int, context: int, width: int, layers: int, heads: int
+    ) -> None:
         super().__init__()
-        width = config.text_width
-        shape = (config.vocabulary, config.table_dim)
+        shape = (vocabulary, table_dim)
         self.register_buffer("table", torch.zeros(shape, dtype=torch.int8))
-        self.register_buffer("table_scale", torch.ones(config.vocabulary))
-        self.into = nn.Linear(config.table_dim, width)
-        self.position = nn.Parameter(torch.empty(config.context, width))
+        self.register_buffer("table_scale", torch.ones(vocabulary))
+        self.into = nn.Linear(table_dim, width)
+        self.position = nn.Parameter(torch.empty(context, width))
         nn.init.normal_(self.position, std=0.02)
-        self.layers = nn.ModuleList(
-            TextBlock(width, config.text_heads) for _ in range(config.text_layers)
-        )
+        self.layers = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N,L,width); the tokens' vectors (N,L,table_dim); where there are any, (N,L) bool."""
+        present = tokens != 0
+        vectors = self.table[tokens].float() * self.table_scale[tokens].unsqueeze(-1)
+        x = self.into(vectors) + self.position[: tokens.shape[1]]
+        for layer in self.layers:
+            x = layer(x, present[:, None, None, :])
+        return self.norm(x), vectors, present
+
+
+class TextTower(WordTower):
+    """Token ids (N,L), 0 is padding -> (N,D) unit vectors."""
+
+    def __init__(self, config: PocketConfig) -> None:
+        width = config.text_width
+        super().__init__(
+            config.vocabulary, config.table_dim, config.context,
+            width, config.text_layers, config.text_heads,
+        )  # fmt: skip
         self.head = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, config.embed_dim)
         )
@@ -154,13 +168,8 @@ class TextTower(nn.Module):
         self.table[0] = 0
 
     def forward(self, tokens: Tensor) -> Tensor:
-        present = tokens != 0
-        vectors = self.table[tokens].float() * self.table_scale[tokens].unsqueeze(-1)
-        x = self.into(vectors) + self.position[: tokens.shape[1]]
-        mask = present[:, None, None, :]
-        for layer in self.layers:
-            x = layer(x, mask)
+        x, vectors, present = self.read(tokens)
         share = present.float() / present.sum(1, keepdim=True).clamp(min=1)
-        pooled = (self.norm(x) * share.unsqueeze(-1)).sum(1)
+        pooled = (x * share.unsqueeze(-1)).sum(1)
         words = (vectors * share.unsqueeze(-1)).sum(1)
         return F.normalize((self.head(pooled) + self.skip(words)).float(), dim=-1)

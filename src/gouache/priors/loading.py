@@ -18,7 +18,7 @@ from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.priors.sampling import sample
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
 from gouache.protocols import Generator, with_codebook
-from gouache.weights.blank import blank
+from gouache.weights.blank import shape_of
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import PERCEPTOR, PRIOR, TOKENIZER, shipped
 
@@ -85,14 +85,10 @@ class Proposer:
 
 def _read(path: Path, words: Path, device: torch.device | str) -> _Learned:
     tensors, values = read_model(path)
-    try:
+    with shape_of(path, "a token prior"):
         learned_on = str(values.pop("generator"))
         config = TokenPriorConfig.from_dict(values)
-        with blank():
-            prior = TokenPrior(config)
-    except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ModelError(f"{path} is not a token prior ({reason})") from None
+        prior = TokenPrior(config)
     load_state(prior, tensors, path)
     prior.to(device).eval().requires_grad_(False)
     table, scale = (read_table(words)[name] for name in TABLE)

@@ -5,17 +5,18 @@ It proposes where painting starts from: a rough picture in a fraction of a secon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gouache.perceptors.towers import TextBlock
+from gouache.weights.saving import PlainConfig
+
 
 @dataclass(frozen=True)
-class TokenPriorConfig:
+class TokenPriorConfig(PlainConfig):
     """Shape of a token prior.
 
     `grid` x `grid` codes are grouped into patches of `patch` x `patch`, one position of the
@@ -34,38 +35,21 @@ class TokenPriorConfig:
     table_dim: int = 256
     context: int = 24
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TokenPriorConfig:
-        """Reads plain values; unknown keys raise `TypeError`."""
-        return cls(**values)
 
-
-class Layer(nn.Module):
+class Layer(TextBlock):
     """A pre-norm transformer layer; `mask` (N,1,1,L) is true where there is something to see."""
 
     def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1 = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.project = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
+        super().__init__(width, heads, widening=4)
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.mlp[2].weight)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        n, length, width = x.shape
-        qkv = self.qkv(self.norm1(x)).view(n, length, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
         # Written out: for so few positions torch's fused kernel is slower on the CPU, and its
         # gradient several times so.
         scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
-        mixed = scores.masked_fill(~mask, -1e4).softmax(-1).to(value.dtype) @ value
-        x = x + self.project(mixed.transpose(1, 2).reshape(n, length, width))
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        mixed: Tensor = scores.masked_fill(~mask, -1e4).softmax(-1).to(value.dtype) @ value
+        return mixed
 
 
 class TokenPrior(nn.Module):

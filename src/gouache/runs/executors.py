@@ -11,11 +11,12 @@ picklable at the top of a module. What other machines will need is the same: `su
 from __future__ import annotations
 
 import multiprocessing
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Self, TypeAlias
 
 from PIL.Image import Image
 
@@ -33,22 +34,21 @@ class Outcome:
     losses: dict[str, list[float]]  # of the last step, one per picture
 
 
-class Ticket(Protocol):
-    """A job that is being done."""
-
-    def result(self, timeout: float | None = None) -> Outcome:
-        """Waits for it, and raises what went wrong in it."""
-        ...
+Ticket: TypeAlias = "Future[Outcome]"
+"""A job that is being done: `result()` waits for it, and raises what went wrong in it."""
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """Does jobs; leaving it (`with`) waits for all of them."""
 
+    @abstractmethod
     def submit(self, job: Job, listeners: Sequence[Listener] = ()) -> Ticket: ...
 
-    def __enter__(self) -> Executor: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *exception: Any) -> None: ...
+    def __exit__(self, *exception: Any) -> None:
+        return None
 
 
 def do(job: Job, listeners: Sequence[Listener] = ()) -> Outcome:
@@ -63,33 +63,24 @@ def do(job: Job, listeners: Sequence[Listener] = ()) -> Outcome:
     )
 
 
-class Inline:
+class Inline(Executor):
     """Does each job when it is submitted."""
 
     def submit(self, job: Job, listeners: Sequence[Listener] = ()) -> Ticket:
-        future: Future[Outcome] = Future()
+        future: Ticket = Future()
         try:
             future.set_result(do(job, listeners))
         except Exception as error:
             future.set_exception(error)
         return future
 
-    def __enter__(self) -> Inline:
-        return self
 
-    def __exit__(self, *exception: Any) -> None:
-        return None
-
-
-class _Pooled:
+class _Pooled(Executor):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def submit(self, job: Job, listeners: Sequence[Listener] = ()) -> Ticket:
         return self._pool.submit(do, job, tuple(listeners))
-
-    def __enter__(self) -> _Pooled:
-        return self
 
     def __exit__(self, *exception: Any) -> None:
         self._pool.shutdown(cancel_futures=exception[0] is not None)

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from gouache import html
@@ -20,9 +21,6 @@ from gouache.output.pictures import save_picture
 from gouache.protocols import Generator, Loss, Perceptor
 from gouache.runs.drive import History, Run, drive
 from gouache.settings.config import PaintConfig, make_config
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -101,11 +99,8 @@ def paint(
     path, a PIL image or a tensor. Everything that can be wrong raises a `GouacheError` with one
     line. For previews, edits or a stop in between, iterate over a `Session`.
     """
-    if isinstance(generator, str):
-        settings["generator"], generator = generator, None
-    names, guides = _names_or_guides(perceptor)
-    if names or guides is not None:
-        settings["perceptor"] = names or names_of(guides or ())
+    named_models, generator, guides = by_name(generator, perceptor)
+    settings |= named_models
     if isinstance(init_image, (str, os.PathLike)):
         settings["init_image"] = os.fspath(init_image)
         start = None
@@ -123,18 +118,26 @@ def paint(
     return painted(Run(session))
 
 
-def _names_or_guides(
-    given: str | Perceptor | Sequence[str] | Sequence[Guide] | None,
-) -> tuple[list[str], Perceptor | Sequence[Guide] | None]:
-    if isinstance(given, str):
-        return [given], None
-    if not isinstance(given, Sequence):
-        return [], given
-    names = [item for item in given if isinstance(item, str)]
-    guides = [item for item in given if isinstance(item, Guide)]
-    if len(given) not in (len(names), len(guides)):
+def by_name(
+    generator: str | Generator | None,
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None,
+) -> tuple[dict[str, Any], Generator | None, Perceptor | Sequence[Guide] | None]:
+    """Models as a caller gives them -> the settings that name them, and those that are objects."""
+    found: dict[str, Any] = {}
+    if isinstance(generator, str):
+        found["generator"], generator = generator, None
+    if perceptor is None:
+        return found, generator, None
+    if isinstance(perceptor, str):
+        return found | {"perceptor": [perceptor]}, generator, None
+    if not isinstance(perceptor, Sequence):
+        return found | {"perceptor": names_of(perceptor)}, generator, perceptor
+    names = [item for item in perceptor if isinstance(item, str)]
+    guides = [item for item in perceptor if isinstance(item, Guide)]
+    if len(perceptor) not in (len(names), len(guides)):
         raise ConfigError("a list of perceptors holds names only, or Guide objects only")
-    return names, None if names else guides
+    found["perceptor"] = names or names_of(guides)
+    return found, generator, None if names else guides
 
 
 def painted(run: Run) -> Painting:
@@ -151,4 +154,4 @@ def painted(run: Run) -> Painting:
     )
 
 
-__all__ = ["Painting", "paint", "painted"]
+__all__ = ["Painting", "by_name", "paint", "painted"]

@@ -8,7 +8,6 @@ writes under the next free name and says so.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gouache.atomic import write_bytes
+from gouache.inputs import file_sha256
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
 from gouache.reserve import reserve
@@ -99,15 +99,8 @@ class Written:
 
 def _sums(paths: Sequence[Path]) -> dict[str, str]:
     """Of those that exist; of what cannot be read (a folder) something that equals no sum."""
-    found = {}
-    for path in paths:
-        if os.path.lexists(path):
-            try:
-                with path.open("rb") as file:
-                    found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
-                found[path.name] = "unknown"
-    return found
+    there = [path for path in paths if os.path.lexists(path)]
+    return {path.name: file_sha256(path) or "unknown" for path in there}
 
 
 __all__ = ["FILE", "Written"]

@@ -167,7 +167,7 @@ class GuidanceConfig:
     contrast_weight: Number = setting(
         0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
     )
-    contrast_scale: float = setting(
+    contrast_scale: Number = setting(
         20.0, "inverse temperature of that contrast", above=0.0, high=1000.0
     )
     templates: bool = setting(True, "average each prompt over phrases such as 'a picture of {}'")

@@ -13,6 +13,7 @@ source on the hub; plain addresses are their second choice.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import shutil
@@ -59,13 +60,12 @@ def download(
     `sha256` or `size` is given, anything else is refused. `SourceError` where this address does not
     give the file, `OutputError` where it cannot be written; a full disk leaves nothing behind.
     """
-    part = _Part(target, url, sha256, size)
-    label = target.name
+    part = _Part(target, url, watch, sha256, size)
     for fresh in (False, True):
         if fresh:  # what was resumed was wrong: perhaps only the part from last time
             part.drop()
         resumed = part.offset() > 0
-        _transfer(url, part, label, watch)
+        _transfer(part)
         found = fingerprint(part.path)
         if sha256 is None or found == sha256:
             with output_errors(target):
@@ -81,12 +81,13 @@ def download(
 class _Part:
     """The half file, and beside it from which address and state of it (ETag) the bytes are."""
 
-    def __init__(self, target: Path, url: str, sha256: str | None, size: int | None) -> None:
+    def __init__(
+        self, target: Path, url: str, watch: Watch, sha256: str | None, size: int | None
+    ) -> None:
         self.path = target.with_name(f"{target.name}.part")
         self.origin = target.with_name(f"{target.name}.part.json")
-        self.url = url
-        self.sha256 = sha256
-        self.size = size
+        self.url, self.sha256, self.size = url, sha256, size
+        self.tell = functools.partial(watch.progress, target.name)  # (done, total) bytes
 
     def bytes(self) -> int:
         try:
@@ -121,7 +122,7 @@ class _Part:
                 path.unlink(missing_ok=True)
 
 
-def _transfer(url: str, part: _Part, label: str, watch: Watch) -> None:
+def _transfer(part: _Part) -> None:
     """Tries until the whole file is in `part.path`."""
     httpx = need("httpx2", "fetching models")
     idle = 0
@@ -131,7 +132,7 @@ def _transfer(url: str, part: _Part, label: str, watch: Watch) -> None:
             before = part.bytes()
             try:
                 try:
-                    _attempt(client, url, part, label, watch)
+                    _attempt(client, part)
                     return
                 except httpx.TransportError as error:
                     raise _Broken(_reason(error)) from None
@@ -147,12 +148,12 @@ def _transfer(url: str, part: _Part, label: str, watch: Watch) -> None:
     raise SourceError(str(last))
 
 
-def _attempt(client: Any, url: str, part: _Part, label: str, watch: Watch) -> None:
+def _attempt(client: Any, part: _Part) -> None:
     offset = part.offset()
     headers = {"Range": f"bytes={offset}-"} if offset else {}
     if offset and (validator := part.validator()):
         headers["If-Range"] = validator
-    with client.stream("GET", url, headers=headers) as response:
+    with client.stream("GET", part.url, headers=headers) as response:
         status = response.status_code
         if status == 416 and offset and offset == _total_of(response):
             return  # everything was there already
@@ -172,22 +173,20 @@ def _attempt(client: Any, url: str, part: _Part, label: str, watch: Watch) -> No
             raise SourceError(f"has a file of {total} bytes, expected {part.size}")
         _check_space(part.path.parent, (total or part.size or 0) - offset)
         part.note(response.headers)
-        _write(response, part, offset, total, label, watch)
+        _write(response, part, offset, total)
 
 
-def _write(
-    response: Any, part: _Part, offset: int, total: int | None, label: str, watch: Watch
-) -> None:
+def _write(response: Any, part: _Part, offset: int, total: int | None) -> None:
     limit = total if total is not None else part.size
     done = offset
-    watch.progress(label, done, limit)
+    part.tell(done, limit)
     with _no_half_file_on_a_full_disk(part), part.path.open("ab" if offset else "wb") as file:
         for chunk in response.iter_raw():  # as it comes: what is waited for would be lost
             file.write(chunk)
             done += len(chunk)
             if limit is not None and done > limit:
                 break
-            watch.progress(label, done, limit)
+            part.tell(done, limit)
     if limit is not None and done > limit:
         part.drop()
         raise SourceError(f"sends more than the {limit} bytes expected")

@@ -12,7 +12,7 @@ import sys
 import warnings
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -177,7 +177,7 @@ def _may_be_called(name: Name) -> bool:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Where the bytes of a storage are; `crc` is their checksum, 0 where there is none."""
 
     position: int
@@ -194,40 +194,55 @@ def read_pickled(path: Path, select: Select) -> dict[str, Tensor]:
     Raises `ModelError` where the file is damaged, not by `torch.save`, refers to foreign things, or
     where a selected tensor is no plain one of floating-point numbers.
     """
+    with opened(path, "damaged or incomplete", "a checkpoint with more than weights") as file:
+        zipped = file.read(2) == b"PK"
+        file.seek(0)
+        content, place_of = open_zip(file, _Checkpoint()) if zipped else _open_stream(file)
+        state = _named_tensors(content, path)
+        wanted = select([name for name in state if isinstance(name, str)])
+        leaves = {name: _plain(path, name, state.get(name)) for name in wanted}
+        return read_tensors(file, leaves, wanted, place_of)
+
+
+@contextlib.contextmanager
+def opened(path: Path, wrong: str, foreign: str) -> Iterator[BinaryIO]:
+    """The file, for reading what `inert` follows. All that can be wrong with it is a `ModelError`:
+    that it is `wrong`, or that it is refused, as `foreign` could run code."""
     try:
         with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"
-            file.seek(0)
-            content, place_of = _open_zip(file) if zipped else _open_stream(file)
-            state = _named_tensors(content, path)
-            wanted = select([name for name in state if isinstance(name, str)])
-            return _read_tensors(file, path, state, wanted, place_of)
+            yield file
     except Refused as error:
-        raise ModelError(
-            f"{path}: {error}; refused, as a checkpoint with more than weights could run code"
-        ) from None
+        raise ModelError(f"{path}: {error}; refused, as {foreign} could run code") from None
     except ModelError:
         raise
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {path}; check the path") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     # Archives and pickles can be wrong in any way that their readers know.
     except Exception as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise ModelError(f"{path} is damaged or incomplete ({reason})") from None
+        raise ModelError(f"{path} is {wrong} ({reason})") from None
 
 
-def _read_tensors(
+def read_tensors(
     file: BinaryIO,
-    path: Path,
-    state: Mapping[Any, Any],
+    leaves: Mapping[str, Described],
     wanted: Mapping[str, str],
-    place_of: Callable[[str], _Place],
+    place_of: Callable[[str], Place],
+    dtype: torch.dtype | None = None,
 ) -> dict[str, Tensor]:
-    leaves = {name: _plain(path, name, state.get(name)) for name in wanted}
-    if sum(leaf.nbytes for leaf in leaves.values()) > MAX_SHARING * path.stat().st_size:
+    """The tensors of `leaves` that `wanted` names, by their new names.
+
+    Floating-point numbers become `dtype` as they are read, so that a model is never in memory
+    twice; None leaves them as they were stored.
+    """
+    chosen = {name: leaves[name] for name in wanted}
+    size_of_file = file.seek(0, 2)
+    if sum(leaf.nbytes for leaf in chosen.values()) > MAX_SHARING * size_of_file:
         raise ValueError("its tensors are many times as large as the file")
     tensors = {}
-    for name, leaf in leaves.items():
+    for name, leaf in chosen.items():
         first, count = leaf.span
         size = leaf.dtype.itemsize
         place = place_of(leaf.storage.key)
@@ -236,7 +251,9 @@ def _read_tensors(
         values = read_bytes(file, place.position + first * size, count * size)
         if place.crc and len(values) == place.nbytes and checksum(values) != place.crc:
             raise ValueError(f"the checksum of {name!r:.60} is wrong")
-        tensors[wanted[name]] = shaped(values, leaf, first)
+        tensor = shaped(values, leaf, first)
+        floating = dtype is not None and leaf.dtype.is_floating_point
+        tensors[wanted[name]] = tensor.to(dtype) if floating else tensor
     return tensors
 
 
@@ -276,7 +293,8 @@ def _count(content: Any, depth: int = 0) -> int:
     return max(sum(isinstance(value, Described) for value in content.values()), *inner, 0)
 
 
-def _open_zip(file: BinaryIO) -> tuple[Any, Callable[[str], _Place]]:
+def open_zip(file: BinaryIO, walk: Walk) -> tuple[Any, Callable[[str], Place]]:
+    """What an archive by torch describes, followed by `walk`, and where the bytes of a key are."""
     archive = zipfile.ZipFile(file)
     folders = [name[:-8] for name in archive.namelist() if name.endswith("/data.pkl")]
     if not folders:
@@ -285,7 +303,7 @@ def _open_zip(file: BinaryIO) -> tuple[Any, Callable[[str], _Place]]:
     order = f"{folder}byteorder"
     if order in archive.NameToInfo and _content(file, archive.getinfo(order)) != b"little":
         raise ValueError("its numbers are big-endian; save it again on a usual machine")
-    content = _Checkpoint().run(_content(file, archive.getinfo(f"{folder}data.pkl")))
+    content = walk.run(_content(file, archive.getinfo(f"{folder}data.pkl")))
     return content, lambda key: _place(file, archive.getinfo(f"{folder}data/{key}"))
 
 
@@ -299,7 +317,7 @@ def _content(file: BinaryIO, entry: zipfile.ZipInfo) -> bytes:
     return content.numpy().tobytes()
 
 
-def _place(file: BinaryIO, entry: zipfile.ZipInfo) -> _Place:
+def _place(file: BinaryIO, entry: zipfile.ZipInfo) -> Place:
     # No program that saves models compresses; so no entry can be larger than the file.
     packed = entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1
     if packed or entry.file_size != entry.compress_size:
@@ -314,7 +332,7 @@ def _place(file: BinaryIO, entry: zipfile.ZipInfo) -> _Place:
     if entry.header_offset + entry.file_size > file.seek(0, 2):
         raise ValueError("it ends too early")
     # torch can be told to leave checksums out; it then writes zeros.
-    return _Place(entry.header_offset + 30 + lengths, entry.file_size, entry.CRC)
+    return Place(entry.header_offset + 30 + lengths, entry.file_size, entry.CRC)
 
 
 class _Bounded:
@@ -337,7 +355,7 @@ class _Bounded:
         return self._file.tell()
 
 
-def _open_stream(file: BinaryIO) -> tuple[Any, Callable[[str], _Place]]:
+def _open_stream(file: BinaryIO) -> tuple[Any, Callable[[str], Place]]:
     stream = _Bounded(file)
     walk = _Checkpoint()
     magic = walk.run(stream)
@@ -352,18 +370,18 @@ def _open_stream(file: BinaryIO) -> tuple[Any, Callable[[str], _Place]]:
     keys = walk.run(stream)
     if not isinstance(keys, list) or {str(key) for key in keys} != set(walk.storages):
         raise ValueError("its list of storages is another one")
-    places: dict[str, _Place] = {}
+    places: dict[str, Place] = {}
     position = file.tell()
     for key in map(str, keys):
         length, size = walk.storages[key]
         file.seek(position)
         if int.from_bytes(file.read(8), "little") != length or length < 0:
             raise ValueError(f"storage {key:.40} has another length than it should have")
-        places[key] = _Place(position + 8, length * size)
+        places[key] = Place(position + 8, length * size)
         position += 8 + length * size
     if position > stream.size:
         raise ValueError("it ends too early")
     return content, places.__getitem__
 
 
-__all__ = ["NestedWarning", "read_pickled"]
+__all__ = ["NestedWarning", "open_zip", "opened", "read_pickled", "read_tensors"]

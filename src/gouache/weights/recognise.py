@@ -35,7 +35,7 @@ def recognise(path: Path) -> Recognised:
     """Generator or perceptor, and of which family; `ModelError` where it is neither."""
     if path.is_dir():
         return _folder(path)
-    if _is_torchscript(path):
+    if is_torchscript(path):
         return Recognised("perceptor", "openai")  # CLIP as OpenAI publishes it
     names: list[str] = []
 
@@ -64,7 +64,7 @@ def _folder(path: Path) -> Recognised:
     trained = checkpoint_in(path)
     if trained is not None and not (path / "config.json").is_file():
         return recognise(trained)
-    values = _json(path / "config.json")
+    values = read_config(path / "config.json")
     if any(key in values for key in _DIFFUSERS):
         return Recognised("generator", "vqgan")
     if "model_type" in values:
@@ -91,7 +91,8 @@ def checkpoint_in(folder: Path) -> Path | None:
     return None
 
 
-def _json(path: Path) -> Mapping[str, Any]:
+def read_config(path: Path) -> Mapping[str, Any]:
+    """The JSON beside a model's weights; `ModelError` where it is missing or no configuration."""
     try:
         with path.open("rb") as file:
             values = json.loads(file.read(MAX_JSON_BYTES))
@@ -109,7 +110,8 @@ def _json(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
+    """Whether it is such an archive, by its table of contents."""
     try:
         with path.open("rb") as file:
             if file.read(2) != b"PK":
@@ -121,4 +123,4 @@ def _is_torchscript(path: Path) -> bool:
     return any(name.endswith("/constants.pkl") for name in names)
 
 
-__all__ = ["Recognised", "checkpoint_in", "recognise"]
+__all__ = ["Recognised", "checkpoint_in", "is_torchscript", "read_config", "recognise"]

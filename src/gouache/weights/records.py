@@ -150,9 +150,14 @@ def write(record: Record) -> None:
     write_json(folder / RECORD, values)
 
 
+def pins_file(name: str) -> Path:
+    """The file to remove for trusting a changed download."""
+    return cache_folder() / "pins" / f"{checked(name)}.json"
+
+
 def read_pins(name: str) -> dict[str, str]:
     """Sums of the files of `name` that were seen at its first download, by file name."""
-    path = _pins(name)
+    path = pins_file(name)
     try:
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -168,12 +173,7 @@ def read_pins(name: str) -> dict[str, str]:
 
 def write_pins(name: str, sums: Mapping[str, str]) -> None:
     """Remembers sums; they outlive the model, so that a later download can be compared."""
-    write_json(_pins(name), {**read_pins(name), **sums})
-
-
-def pins_file(name: str) -> Path:
-    """The file to remove for trusting a changed download."""
-    return _pins(name)
+    write_json(pins_file(name), {**read_pins(name), **sums})
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -206,7 +206,3 @@ def lock(name: str, waiting: Callable[[], object] = lambda: None) -> Iterator[No
         yield
     finally:
         held.release()
-
-
-def _pins(name: str) -> Path:
-    return cache_folder() / "pins" / f"{checked(name)}.json"

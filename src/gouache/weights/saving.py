@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +14,16 @@ from torch import Tensor
 
 from gouache.atomic import atomic_path, output_errors
 from gouache.errors import OutputError
+
+
+class PlainConfig:
+    """A dataclass of numbers, texts and tuples, as `save_model` keeps it: in JSON's types."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads plain values (lists for tuples); unknown names raise `TypeError`."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
 
 SCALE = ":scale"  # ends the name of a packed tensor's scales
 
@@ -68,4 +78,4 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
     return tensor
 
 
-__all__ = ["SCALE", "save_model"]
+__all__ = ["SCALE", "PlainConfig", "save_model"]

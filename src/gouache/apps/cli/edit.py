@@ -11,6 +11,7 @@ import typer
 
 from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
 from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
+from gouache.apps.progress import Shown
 from gouache.errors import ConfigError
 from gouache.runs.outputs import reserved, slug
 
@@ -129,17 +130,8 @@ def edit(
     ) as outputs:
         from gouache.apps.runner import edit_run
 
-        sized = "size" in others
-        return edit_run(
-            plan,
-            config,
-            outputs,
-            sized=sized,
-            overlay=overlay,
-            quiet=quiet,
-            json=json,
-            preview=preview,
-        )
+        shown, sized = Shown(quiet, json, preview), "size" in others
+        return edit_run(plan, config, outputs, shown, sized=sized)
 
 
 __all__ = ["edit", "mask"]

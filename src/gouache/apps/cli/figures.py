@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from gouache.apps.cli.options import PAINT, with_settings
 from gouache.errors import ConfigError, PromptError
 from gouache.registry import nearest
-from gouache.settings.config import PaintConfig, make_config
+from gouache.settings.config import make_config
 
 MAX_PROMPTS = 1000
 
@@ -125,7 +125,11 @@ def _cutouts(
     config = make_config(own.preset, **{**own.defaults, **given, "seed": seed})
     if image is not None and prompt:
         raise ConfigError("give a prompt or --image, not both")
-    from gouache.atomic import output_errors
+    from gouache.atomic import output_errors, write_bytes
+    from gouache.figures.cutouts import strip
+    from gouache.inputs import Input, portable
+    from gouache.ops.images import load_image
+    from gouache.output.pictures import dump_json, save_picture
     from gouache.reserve import endings, reserve
 
     prompt = prompt or own.augmentations[0]
@@ -136,42 +140,23 @@ def _cutouts(
         for end in endings()
     )
     with reserve((), sets) as held:
-        return _write_cutouts(held.chosen, world, image, prompt, seed, given, config)
+        place, grid, about = held.chosen
+        record: dict[str, Any] = {"figure": "cutouts", "seed": seed}
+        if image is not None:
+            picture = load_image(image)
+            told = Input.of_file("image", image).record()
+            record |= {"inputs": [told], "config": portable(config).to_dict()}
+        else:
+            from gouache.figures.painters import Painters
+            from gouache.figures.recipe import Cell
 
-
-def _write_cutouts(
-    places: Sequence[Path],
-    world: str,
-    image: Path | None,
-    prompt: str,
-    seed: int,
-    given: dict[str, Any],
-    config: PaintConfig,
-) -> int:
-    from gouache.atomic import write_bytes
-    from gouache.figures.cutouts import strip
-    from gouache.figures.words import WORDS
-    from gouache.inputs import Input, portable
-    from gouache.ops.images import load_image
-    from gouache.output.pictures import dump_json, save_picture
-
-    record: dict[str, Any] = {"figure": "cutouts", "seed": seed}
-    if image is not None:
-        picture = load_image(image)
-        told = Input.of_file("image", image).record()
-        record |= {"inputs": [told], "config": portable(config).to_dict()}
-    else:
-        from gouache.figures.painters import Painters
-        from gouache.figures.recipe import Cell
-
-        _fetch({**WORDS[world].defaults, **given}, quiet=True)
-        done = Painters(world, given, "").paint(Cell(prompt), seed, None)
-        picture = done.picture
-        record |= {"prompt": prompt, "seconds": done.seconds, **done.record}
-    place, grid, about = places
-    save_picture(picture, place, record, prompt if image is None else "")
-    save_picture(strip(picture, config.cutouts, seed), grid)
-    write_bytes(about, (dump_json(record, indent=1) + "\n").encode())
+            _fetch({**own.defaults, **given}, quiet=True)
+            done = Painters(world, given, "").paint(Cell(prompt), seed, None)
+            picture = done.picture
+            record |= {"prompt": prompt, "seconds": done.seconds, **done.record}
+        save_picture(picture, place, record, prompt if image is None else "")
+        save_picture(strip(picture, config.cutouts, seed), grid)
+        write_bytes(about, (dump_json(record, indent=1) + "\n").encode())
     print(grid)
     return 0
 

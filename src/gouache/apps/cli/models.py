@@ -208,21 +208,14 @@ def describe(entry: Entry) -> dict[str, Any]:
         found = record = None
     # What a table does not say of a published model is known once it has been converted.
     facts = dict(record.facts) if record is not None else {}
+    told = ("name", "kind", "status", "family", "about", "file_size", "licence", "hub")
+    numbers = ("downsampling", "codebook_size", "native_size")
     return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "status": entry.status,
+        **{name: getattr(entry, name) for name in told},
+        **{name: getattr(entry, name) or facts.get(name) for name in numbers},
         "cached": found is not None,
-        "family": entry.family,
-        "about": entry.about,
-        "downsampling": entry.downsampling or facts.get("downsampling"),
-        "codebook_size": entry.codebook_size or facts.get("codebook_size"),
-        "native_size": entry.native_size or facts.get("native_size"),
-        "file_size": entry.file_size,
-        "licence": entry.licence,
         "sources": list(entry.sources),
         "sha256": entry.weights.sha256 if entry.weights is not None else None,
-        "hub": entry.hub,
         "revision": entry.revision if entry.hub is not None else None,
         "path": str(found) if found is not None else None,
     }

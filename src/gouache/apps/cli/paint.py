@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
+from gouache.apps.progress import Shown
 from gouache.errors import PromptError
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
@@ -80,7 +81,7 @@ def paint(
         save_every=save_every,
         timelapse=timelapse,
     ) as outputs:
-        return paint_and_report(settings, outputs, quiet=quiet, json=json, preview=preview)
+        return paint_and_report(settings, outputs, Shown(quiet, json, preview))
 
 
 def resume(
@@ -92,7 +93,7 @@ def resume(
     """Go on with an interrupted run; the picture goes where the first call said."""
     from gouache.apps.runner import resume_run
 
-    return resume_run(run_dir, quiet=quiet, json=json, preview=preview)
+    return resume_run(run_dir, Shown(quiet, json, preview))
 
 
 def replay(
@@ -136,24 +137,18 @@ def replay(
         raise unusable(metadata, picture, str(error)) from None
     name = settings.title if index is None else settings.prompt_of(index)
     with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
+        shown = Shown(quiet, json, preview)
         if plan is not None:
             from gouache.apps.runner import edit_run
 
-            return edit_run(
-                plan, settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
-            )
-        return paint_and_report(
-            settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
-        )
+            return edit_run(plan, settings, outputs, shown, expected=metadata)
+        return paint_and_report(settings, outputs, shown, metadata)
 
 
 def paint_and_report(
     settings: PaintConfig,
     outputs: Outputs,
-    *,
-    quiet: bool,
-    json: bool,
-    preview: bool = False,
+    shown: Shown,
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Checks the settings before anything slow is loaded, then paints."""
@@ -162,8 +157,8 @@ def paint_and_report(
     from gouache.engine import validate
 
     validate(settings)
-    fetch_models(settings, quiet)
-    return paint_run(settings, outputs, quiet=quiet, json=json, preview=preview, expected=expected)
+    fetch_models(settings, shown.quiet)
+    return paint_run(settings, outputs, shown, expected)
 
 
 def split_prompts(words: Sequence[str]) -> list[str]:
