@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from gouache.apps.studio import copies
+from gouache.apps.studio import copies, trash
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.worker import Studio
@@ -138,3 +142,121 @@ def test_a_name_that_cannot_be_kept_is_not_told_as_kept(
     told(client.patch(f"/api/runs/{run}/nodes/0", json={"favourite": True}), 507)
     found = client.get(f"/api/runs/{run}").json()
     assert (found["name"], found["favourite"], found["nodes"][0]["favourite"]) == ("", False, False)
+
+
+def test_what_is_deleted_can_come_back(client: TestClient, root: Path) -> None:
+    first, second = (submit(client, prompt) for prompt in ("a red apple", "a blue fish"))
+    wait(client, second, "done")
+    client.patch(f"/api/runs/{first}", json={"favourite": True})
+    before = client.get(f"/api/runs/{first}/picture.png").content
+    assert client.delete(f"/api/runs/{first}").json() == {"deleted": True, "days": 7}
+    assert client.get(f"/api/runs/{first}").status_code == 404
+    told(client.delete(f"/api/runs/{first}"), 404)
+    told(client.post("/api/runs", json={"prompt": "x", "image": f"{first}/0"}))
+    (binned,) = client.get("/api/trash").json()["runs"]
+    assert (binned["id"], binned["favourite"]) == (first, True)
+    back = client.post(f"/api/runs/{first}/restore")
+    assert back.status_code == 200, back.text
+    assert back.json()["id"] == first
+    assert client.get("/api/trash").json()["runs"] == []
+    told(client.post(f"/api/runs/{first}/restore"), 404)
+    runs = client.get("/api/runs").json()["runs"]
+    assert [run["id"] for run in runs] == [first, second]  # oldest first, as before
+    assert client.get(f"/api/runs/{first}/picture.png").content == before
+    assert (root / "runs" / first / "picture.png").exists()
+
+
+def test_the_trash_outlives_the_server_and_is_emptied_after_a_week(
+    client: TestClient, root: Path
+) -> None:
+    old, new = submit(client, "an old one"), submit(client, "a new one")
+    wait(client, new, "done")
+    for run in (old, new):
+        client.delete(f"/api/runs/{run}")
+    eight_days_ago = time.time() - 8 * 24 * 3600
+    os.utime(root / "trash" / old, (eight_days_ago, eight_days_ago))
+    later = again(root)
+    assert [run["id"] for run in later.get("/api/trash").json()["runs"]] == [new]
+    assert [path.name for path in (root / "trash").iterdir()] == [new]
+    assert later.post(f"/api/runs/{new}/restore").json()["status"] == "done"
+    assert later.get(f"/api/runs/{new}/nodes/0.png").status_code == 200
+
+
+def test_the_trash_keeps_the_newest(
+    client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "MOST", 2)
+    runs = [submit(client) for _ in range(3)]
+    for place, run in enumerate(runs):
+        wait(client, run, "done")
+        client.delete(f"/api/runs/{run}")
+        os.utime(root / "trash" / run, (time.time() - 100 + place,) * 2)
+    assert [run["id"] for run in client.get("/api/trash").json()["runs"]] == runs[1:]
+
+
+def test_deleting_for_good(client: TestClient, run: str, root: Path) -> None:
+    other = submit(client)
+    wait(client, other, "done")
+    client.delete(f"/api/runs/{other}")
+    for one in (run, other):  # from the gallery, and from the trash
+        assert client.delete(f"/api/runs/{one}?forever=true").json()["days"] == 0
+    assert client.get("/api/trash").json()["runs"] == []
+    assert not [*(root / "runs").iterdir(), *(root / "trash").iterdir()]
+
+
+def test_the_trash_is_its_owners(tmp_path: Path) -> None:
+    studio = Studio(tmp_path / "runs", Limits(), tiny_build)
+    app = make_app(studio)
+    ada, bob = TestClient(app), TestClient(app)
+    run = submit(ada)
+    wait(ada, run, "done")
+    ada.delete(f"/api/runs/{run}")
+    assert bob.get("/api/trash").json()["runs"] == []
+    told(bob.post(f"/api/runs/{run}/restore"), 404)
+    told(bob.delete(f"/api/runs/{run}?forever=true"), 404)
+    told(bob.get(f"/api/runs/{run}/thumb"), 404)
+    assert ada.post(f"/api/runs/{run}/restore").status_code == 200
+    told(bob.get(f"/api/zip?runs={run}"), 404)
+    told(bob.patch(f"/api/runs/{run}", json={"favourite": True}), 404)
+    studio.close()
+
+
+def test_a_deletion_that_fails_loses_nothing(
+    client: TestClient, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Path, target: Path) -> None:
+        raise PermissionError(13, "denied", str(self))
+
+    monkeypatch.setattr(Path, "rename", denied)
+    assert "permission denied" in told(client.delete(f"/api/runs/{run}"), 507)
+    monkeypatch.undo()
+    assert client.get(f"/api/runs/{run}/picture.png").status_code == 200
+
+
+def test_pictures_and_their_settings_in_a_zip_file(client: TestClient, run: str) -> None:
+    other = submit(client)  # of the same words
+    wait(client, other, "done")
+    client.patch(f"/api/runs/{run}", json={"name": "../Ärger\\1"})
+    answer = client.get(f"/api/zip?runs={run},{other},{other}/1,{run}")
+    assert answer.headers["content-type"] == "application/zip"
+    assert "attachment" in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert len(names) == len(set(names)) == 6
+        assert names[2:] == [
+            *("a-red-apple.png", "a-red-apple.json"),
+            *("a-red-apple-point-1.png", "a-red-apple-point-1.json"),
+        ]
+        assert not any("/" in name or "\\" in name for name in names)
+        assert archive.read(names[0]) == client.get(f"/api/runs/{run}/picture.png").content
+        settings = json.loads(archive.read(names[1]))
+        assert settings == client.get(f"/api/runs/{run}/settings.json").json()
+
+
+@pytest.mark.parametrize("runs", ["", "x", NOBODY, "../..", ",", f"{NOBODY}/0", "a," * 500])
+def test_zip_files_of_nothing_are_refused(client: TestClient, run: str, runs: str) -> None:
+    answer = client.get("/api/zip", params={"runs": runs})
+    told(answer, answer.status_code)
+    assert answer.status_code in (400, 404)
+    told(client.get("/api/zip", params={"runs": f"{run}/99"}))

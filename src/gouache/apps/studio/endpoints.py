@@ -44,7 +44,10 @@ class Endpoints:
         return run.public() | {"position": self.studio.position(run)}
 
     def _run(self, request: Request) -> Run:
-        name = request.path_params["run"]
+        return self._own(request.path_params["run"], request)
+
+    def _own(self, name: str, request: Request) -> Run:
+        """The run of that id; `NotFoundError` where it is not this visitor's."""
         run = self.studio.runs.get(name)
         if run is None or not may_see(owner_asking(request), run.owner):
             raise NotFoundError(f"there is no run {name!r:.40} of yours")

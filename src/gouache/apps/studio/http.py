@@ -138,10 +138,6 @@ class Interface(Endpoints):
         details = {"settings": flat_settings(run.config), "losses": list(run.totals)}
         return JSONResponse(self._public(run) | details)
 
-    async def delete(self, request: Request) -> Response:
-        await run_in_threadpool(self.studio.delete, self._run(request))
-        return JSONResponse({"deleted": True})
-
     async def act(self, request: Request) -> Response:
         """pause, stop (or cancel), continue (with another prompt, if one is sent), draw."""
         run, action = self._run(request), request.path_params["action"]
@@ -281,7 +277,6 @@ def make_app(
         ("POST", "/api/runs", api.submit),
         ("GET", "/api/runs", api.runs),
         ("GET", "/api/runs/{run}", api.run),
-        ("DELETE", "/api/runs/{run}", api.delete),
         ("GET", "/api/runs/{run}/events", api.events),
         ("GET", "/api/runs/{run}/frame.jpg", api.frame),
         ("GET", "/api/runs/{run}/picture.png", api.picture),

@@ -207,14 +207,14 @@ class Run:
             }
 
 
-def load_runs(root: Path) -> list[Run]:
+def load_runs(root: Path, folder: str = "runs") -> list[Run]:
     """The runs of earlier servers, oldest first; folders that cannot be read are left alone.
 
     A run that was under way when its server ended is `interrupted` and can go on; one that waited
     still waits.
     """
     found = []
-    for path in sorted((root / "runs").glob("*")):
+    for path in sorted((root / folder).glob("*")):
         try:
             about = json.loads((path / ABOUT).read_bytes())
             settings = json.loads((path / "settings.json").read_bytes())
