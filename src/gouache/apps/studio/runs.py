@@ -58,6 +58,8 @@ class Run:
     config: PaintConfig
     parent: str = ""
     group: str = ""
+    how: str = ""  # it came about: vary, evolve, edit, branch, "" by itself
+    parents: tuple[str, ...] = ()  # RUN/NODE, or RUN
     kind: str = "paint"
     created: float = 0.0
     status: str = "queued"
@@ -94,6 +96,8 @@ class Run:
             config=order.config,
             parent=order.parent,
             group=group,
+            how=order.how,
+            parents=order.parents,
             kind="edit" if order.edit else "paint",
             created=time.time(),
             num_steps=sum(order.config.steps),
@@ -156,6 +160,8 @@ class Run:
             "owner": self.owner,
             "parent": self.parent,
             "group": self.group,
+            "how": self.how,
+            "parents": list(self.parents),
             "kind": self.kind,
             "created": self.created,
             "status": self.status,
@@ -177,6 +183,8 @@ class Run:
                 "kind": self.kind,
                 "parent": self.parent,
                 "group": self.group,
+                "how": self.how,
+                "parents": list(self.parents),
                 "created": self.created,
                 "status": self.status,
                 "step": self.step,
@@ -218,6 +226,10 @@ def load_runs(root: Path) -> list[Run]:
                 config=PaintConfig.from_dict(settings["config"]),
                 parent=str(about["parent"]),
                 group=str(about.get("group", "")),
+                how=str(about.get("how", _how(about))),
+                parents=tuple(
+                    map(str, about.get("parents", [about["parent"]][: bool(about["parent"])]))
+                ),
                 kind=str(about["kind"]),
                 created=float(about["created"]),
                 status=str(about["status"]),
@@ -239,6 +251,11 @@ def load_runs(root: Path) -> list[Run]:
             run.step = int(steps[-1].stem) if steps else run.step
         found.append(run)
     return sorted(found, key=lambda run: run.created)
+
+
+def _how(about: dict[str, Any]) -> str:
+    """Of a run of an earlier version."""
+    return "edit" if about["kind"] == "edit" else "branch" if about["parent"] else ""
 
 
 def hide_tokens(root: Path) -> None:
