@@ -6,6 +6,7 @@ import time
 
 from torch import Tensor
 
+from gouache.apps.studio.alternating import give_way
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.runs import Run, Sketch
 from gouache.ops.images import to_pil
@@ -18,6 +19,8 @@ SKETCH_SECONDS = 0.25  # all tries are encoded
 class Starting(Watcher):
     """Of one run, in the thread that paints it."""
 
+    sees_all = True
+
     def __init__(self, run: Run) -> None:
         super().__init__(self._shown)
         self._run = run
@@ -25,6 +28,7 @@ class Starting(Watcher):
 
     def doing(self, what: str) -> None:
         self._run.changed(doing=what)
+        give_way()
 
     def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
         now = time.monotonic()
@@ -44,6 +48,7 @@ class Starting(Watcher):
         if time.monotonic() - self._frame_at >= FRAME_SECONDS:
             self._frame_at = time.monotonic()
             self._run.changed(frame=Frame(to_pil(step.image[0])))
+        give_way()
 
 
 __all__ = ["Starting"]
