@@ -37,7 +37,7 @@ def made_once(path: Path, sources: Sequence[Path], make: Callable[[Path], object
     """
     newest = max((source.stat().st_mtime_ns for source in sources if source.exists()), default=0)
     with suppress(FileNotFoundError):
-        if False:
+        if path.stat().st_mtime_ns >= newest:
             return path
     with output_errors(path):
         path.parent.mkdir(exist_ok=True)
