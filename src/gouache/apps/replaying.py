@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # What messages call the pictures of these settings; their options are called the same.
 _WHAT = {
     "init_image": "init image",
+    "cross_image": "cross image",
     "image_prompts": "image prompt",
     "source": "source",
     "mask": "mask",
@@ -43,6 +44,7 @@ class Named:
     perceptor: Sequence[str] = ()
     source: Path | None = None
     mask: Path | None = None
+    cross_image: Path | None = None
 
 
 class Replay(NamedTuple):
@@ -52,6 +54,7 @@ class Replay(NamedTuple):
     config: PaintConfig
     picture: int | None
     plan: EditPlan | None = None
+    strokes: tuple[tuple[int, Path], ...] = ()  # drawn on the way: after so many steps, which file
 
 
 def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) -> Replay:
@@ -62,7 +65,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     """
     shown = one_line(picture)
     check_document(document, picture)
-    _refuse_changes(document, shown)
+    strokes = _strokes(document, picture)
     if "config" not in document:
         raise StateError(f"{shown} lacks settings (config); it cannot be replayed")
     try:
@@ -75,6 +78,8 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     numbers = {setting: len(_of(wanted, setting)) for setting in _WHAT}
     if numbers["init_image"] > 1 or numbers["init_image"] < bool(config.init_image):
         raise unusable(document, picture, f"{numbers['init_image']} init images")
+    if numbers["cross_image"] != bool(config.cross_image):
+        raise unusable(document, picture, f"{numbers['cross_image']} cross images")
     if numbers["image_prompts"] != len(config.image_prompts):
         raise unusable(document, picture, f"{numbers['image_prompts']} sums of image prompts")
     if numbers["mask"] != bool(edited and edited.get("mask_file")):
@@ -82,6 +87,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     found = _found(wanted, picture, named)
     changes: dict[str, Any] = {
         "init_image": "".join(found["init_image"]),
+        "cross_image": "".join(found["cross_image"]),
         "image_prompts": found["image_prompts"],
         "generator": named.generator
         or _model(config.generator, "generator", document.get("generator", {}), picture),
@@ -91,7 +97,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
         _note(f"{later}; what it would do otherwise is not known")
     config, index = config.updated(**changes), document.get("picture")
     if own is None or edited is None:
-        return Replay(config, index)
+        return Replay(config, index, strokes=strokes)
     from gouache.editing.editor import make_plan
 
     plan = make_plan(
@@ -104,14 +110,46 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     return Replay(config, index, plan)
 
 
-def _refuse_changes(document: Mapping[str, Any], shown: str) -> None:
+def _strokes(document: Mapping[str, Any], picture: Path) -> tuple[tuple[int, Path], ...]:
+    """What was drawn while it was painted, where the strokes still lie beside the picture; other
+    changes by hand raise `StateError`."""
     edits = [edit for edit in document.get("edits", ()) if "edit" in edit]
     by_hand = [edit for edit in edits if edit["edit"] not in ("init_image", *_EDITS)]
-    if by_hand:
+    edited = any(edit["edit"] in _EDITS for edit in edits)
+    found = [None if edited else _drawn(edit, document, picture) for edit in by_hand]
+    kept = [one for one in found if one is not None]
+    if len(kept) < len(by_hand):
         raise StateError(
-            f"{shown} was changed by hand while it was painted ({len(by_hand)} changes), which its "
-            "file does not hold; it cannot be replayed"
+            f"{one_line(picture)} was changed by hand while it was painted ({len(by_hand)} "
+            "changes), which its file does not hold; it cannot be replayed"
         )
+    return tuple(kept)
+
+
+def _drawn(
+    edit: Mapping[str, Any], document: Mapping[str, Any], picture: Path
+) -> tuple[int, Path] | None:
+    """When strokes were laid, and their file; None for other changes, and for strokes on what was
+    painted already, which lie on it as they were drawn."""
+    step, name, end = edit.get("step"), edit.get("strokes"), document.get("step")
+    if not isinstance(step, int) or not isinstance(name, str) or not isinstance(end, int):
+        return None
+    path = picture.parent / "strokes" / base_name(name)
+    if step >= end or _strokes_sum(path) != edit.get("sha256"):
+        return None
+    return step, path
+
+
+def _strokes_sum(path: Path) -> str:
+    from PIL import Image
+
+    from gouache.ops.sums import object_sum
+
+    try:
+        with Image.open(path, formats=["PNG"]) as strokes:
+            return object_sum(strokes.convert("RGBA"))[1]
+    except Exception:  # missing, or damaged in one of many ways
+        return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +249,9 @@ def _present(one: Input, picture: Path) -> bool:
 
 
 def _candidates(name: str, picture: Path) -> list[Path]:
-    """Where a file of that name would be: beside the picture, or here."""
-    return list(dict.fromkeys([picture.parent / name, Path(name)])) if name else []
+    """Where a file of that name would be: beside the picture, in its run's folder, or here."""
+    beside = picture.parent
+    return [*dict.fromkeys([beside / name, beside / "inputs" / name, Path(name)])] if name else []
 
 
 def _search(one: Input, place: Path | None, picture: Path) -> Path:

@@ -77,11 +77,20 @@ class LatentConfig:
     start_tries: int = setting(
         3, "starts to try; the one that the perceptor likes best is painted", low=1, high=64
     )
+    start_choice: int = setting(
+        0, "which of them is painted: 0 is the one liked best, or its number", low=0, high=64
+    )
     start_steps: int = setting(
         30, "steps that each try is painted before the choice", low=0, high=10_000
     )
     start_scale: float = setting(
         0.5, "size of the tries, as a share of the picture's", low=0.05, high=1.0
+    )
+    init_disturb: float = setting(
+        0.0,
+        "how much the init image is disturbed, by the seed: 0 keeps it, 1 is noise alone",
+        low=0.0,
+        high=1.0,
     )
     latent_rule: str = setting(
         "decay",

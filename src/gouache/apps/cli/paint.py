@@ -101,6 +101,9 @@ def replay(
     init_image: Annotated[
         Path | None, typer.Option("--init-image", help="Where the init image is now.")
     ] = None,
+    cross_image: Annotated[
+        Path | None, typer.Option("--cross-image", help="Where the cross image is now.")
+    ] = None,
     image_prompt: Annotated[
         list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
     ] = None,
@@ -129,8 +132,10 @@ def replay(
     from gouache.output.pictures import read_metadata
 
     metadata = read_metadata(picture)
-    named = Named(init_image, image_prompt or [], generator, perceptor or [], source, mask)
-    settings, index, plan = replay_settings(metadata, picture, named)
+    named = Named(
+        init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
+    )
+    settings, index, plan, strokes = replay_settings(metadata, picture, named)
     try:
         settings.stages  # noqa: B018
     except PromptError as error:
@@ -142,7 +147,7 @@ def replay(
             from gouache.apps.runner import edit_run
 
             return edit_run(plan, settings, outputs, shown, expected=metadata)
-        return paint_and_report(settings, outputs, shown, metadata)
+        return paint_and_report(settings, outputs, shown, metadata, strokes)
 
 
 def paint_and_report(
@@ -150,6 +155,7 @@ def paint_and_report(
     outputs: Outputs,
     shown: Shown,
     expected: Mapping[str, Any] | None = None,
+    strokes: Sequence[tuple[int, Path]] = (),
 ) -> int:
     """Checks the settings before anything slow is loaded, then paints."""
     from gouache.apps.fetching import fetch_models
@@ -158,7 +164,7 @@ def paint_and_report(
 
     validate(settings)
     fetch_models(settings, shown.quiet)
-    return paint_run(settings, outputs, shown, expected)
+    return paint_run(settings, outputs, shown, expected, strokes)
 
 
 def split_prompts(words: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from gouache.settings.presets import GUIDES
 _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run
 # Settings that name files, or that only the owner of the machine decides.
-_NOT_SET = {
-    *("prompt", "prompts", "image_prompts", "init_image", "count"),
+NOT_SET = {
+    *("prompt", "prompts", "image_prompts", "init_image", "cross_image", "init_disturb", "count"),
     *("device", "precision", "compile", "losses"),
 }
-_KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent")
+_KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent", "count")
+_VARIED = ("vary", "evolve", "near")  # from other pictures, or near one
+NEAR_WEIGHT = 32.0  # of the pull on the latent, at the most
 _EDIT_KEYS = ("replace", "from", "mask", "settings")
 
 
@@ -35,6 +37,7 @@ class Limits:
     cutouts: int = 256
     queue: int = 20
     queue_each: int = 10  # of one visitor
+    together: int = 4  # of one order, with seeds in a row
     upload_bytes: int = 20 * 2**20
     upload_pixels: int = 32 * 2**20  # of what is decoded at full size; a JPEG may have more
     uploads: int = 500  # pictures kept for one visitor
@@ -54,13 +57,20 @@ class EditOrder:
 
 @dataclass(frozen=True)
 class Order:
-    """A checked request: settings, what to start from or to edit, and where it comes from."""
+    """A checked request: settings, what to start from or to edit, and where it comes from.
+
+    `count` pictures are asked for, with seeds from that of `config` on.
+    """
 
     config: PaintConfig
     image: Path | None = None
     edit: EditOrder | None = None
     parent: str = ""
     sized: bool = False
+    count: int = 1
+    other: Path | None = None  # the picture that `image` is crossed with
+    how: str = ""  # vary, evolve, edit or branch; "" for a picture of its own
+    parents: tuple[str, ...] = ()  # points of the history, RUN/NODE, that it comes from
 
 
 def read_order(
@@ -75,15 +85,16 @@ def read_order(
     `find_image` turns the id of an upload, or "RUN/NODE", into a file, for this visitor only.
     `models` names what may be painted with: a name never becomes a path or a download here.
     """
-    body = _mapping(document, "the request", _KEYS)
+    body = _mapping(document, "the request", (*_KEYS, *_VARIED))
     prompt = _text(body.get("prompt", ""), "prompt")
     given = dict(_mapping(body.get("settings", {}), "settings", None))
     for name in given:
-        if name in _NOT_SET:
+        if name in NOT_SET:
             raise ConfigError(f"{name!r:.60} is not a setting of the studio; leave it out")
     for kind, allowed in models.items():
-        _check_models(kind, given.get(kind), allowed)
+        check_models(kind, given.get(kind), allowed)
     image = _image(body.get("image"), "image", find_image)
+    varied = _read_varied(body, find_image)
     prompts = body.get("image_prompts", [])
     if not _is_list(prompts) or len(prompts) > 8:
         raise ConfigError("image_prompts must be a list of at most 8 entries {image, weight}")
@@ -93,15 +104,41 @@ def read_order(
         edit = _read_edit(body["edit"], find_image)
         if image is None:
             raise ConfigError("an edit needs a picture: give image")
+    if varied is not None:
+        if image is not None or edit is not None:
+            raise ConfigError(f"{varied.how} brings its pictures; leave image and edit out")
+        image = varied.images[0]
+        given["init_disturb"] = varied.strength
+    if (near := _share(body.get("near", 0), "near")) > 0:
+        if image is None or edit is not None:
+            raise ConfigError("near is for a painting from a picture; give image, or leave it out")
+        given |= near_settings(near)
     given["prompt"] = prompt
     config = make_config(preset, **given) if edit is None else painting_config(preset, given)
     if prompt or not config.image_prompts:
         parse_prompts(prompt)
-    _check_limits(config, limits)
+    check_limits(config, limits)
     parent = _text(body.get("parent", ""), "parent")
     if parent and not _PICTURE.fullmatch(parent):
         raise ConfigError(f"parent is {parent!r:.60}; expected the id of a run, or ID/NODE")
-    return Order(config, image, edit, parent, "size" in given)
+    count = _count(body.get("count", 1), limits.together)
+    config.updated(seed=config.seed + count - 1)  # the last one's has to be possible
+    order = Order(config, image, edit, parent, "size" in given, count)
+    if varied is not None:
+        other = varied.images[1] if len(varied.images) > 1 else None
+        parent = parent or varied.parents[0]
+        return replace(order, other=other, how=varied.how, parents=varied.parents, parent=parent)
+    how = "edit" if edit is not None else "branch" if parent else ""
+    return replace(order, how=how, parents=(parent,) if parent else ())
+
+
+def near_settings(near: float) -> dict[str, Any]:
+    """The settings that keep a painting near the picture it starts from: 0 is free, 1 the most."""
+    return {
+        "latent_rule": "stepwise",
+        "latent_weight": round(NEAR_WEIGHT * near**2, 6),
+        "latent_drop": 0.0,
+    }
 
 
 def installed_models() -> dict[str, list[str]]:
@@ -123,7 +160,7 @@ def installed_models() -> dict[str, list[str]]:
 def flat_settings(config: PaintConfig) -> dict[str, Any]:
     """Settings by name, without those that the studio does not take: fit for another order."""
     return {
-        item.name: item.plain(item.get(config)) for item in settings() if item.name not in _NOT_SET
+        item.name: item.plain(item.get(config)) for item in settings() if item.name not in NOT_SET
     }
 
 
@@ -137,7 +174,7 @@ def read_id(text: Any, what: str) -> str:
 def settings_table() -> list[dict[str, Any]]:
     """Name, help, default and range of each setting, as the page and other clients want them."""
     everything = (*settings(), *edit_settings())
-    return [item.document() for item in everything if item.name not in _NOT_SET]
+    return [item.document() for item in everything if item.name not in NOT_SET]
 
 
 def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -152,7 +189,44 @@ def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class _Varied:
+    """What is asked for of pictures there are: one disturbed, or two crossed."""
+
+    how: str
+    parents: tuple[str, ...]
+    images: tuple[Path, ...]
+    strength: float = 0.0
+
+
+def _read_varied(body: Mapping[str, Any], find_image: Callable[[str], Path]) -> _Varied | None:
+    vary, evolve = body.get("vary"), body.get("evolve")
+    if vary is not None and evolve is not None:
+        raise ConfigError("both vary and evolve are given; give one of them")
+    if vary is not None:
+        asked = _mapping(vary, "vary", ("of", "strength"))
+        strength = _share(asked.get("strength", 0.5), "vary.strength")
+        return _Varied("vary", *_nodes([asked.get("of")], "vary.of", find_image), strength)
+    if evolve is not None:
+        pair: Any = _mapping(evolve, "evolve", ("of",)).get("of")
+        if not _is_list(pair) or len(pair) != 2:
+            raise ConfigError("evolve.of must be a list of two pictures, RUN/NODE each")
+        return _Varied("evolve", *_nodes(pair, "evolve.of", find_image))
+    return None
+
+
+def _nodes(
+    given: Sequence[Any], what: str, find_image: Callable[[str], Path]
+) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Names and files of points of the history."""
+    for one in given:
+        if not isinstance(one, str) or not _PICTURE.fullmatch(one) or "/" not in one:
+            raise ConfigError(f"{what} has {one!r:.60}; expected RUN/NODE")
+    return tuple(given), tuple(map(find_image, given))
+
+
+def check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
+    """Raises `ConfigError` unless all that is given for this kind, None or names, is allowed."""
     names = [given] if isinstance(given, str) else [] if given is None else given
     if not _is_list(names):
         raise ConfigError(f"{kind} is {given!r:.60}; expected the name of a model")
@@ -165,7 +239,8 @@ def _check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
             raise ConfigError(f"{kind} is {name!r:.60}; this studio has {', '.join(allowed)}")
 
 
-def _check_limits(config: PaintConfig, limits: Limits) -> None:
+def check_limits(config: PaintConfig, limits: Limits) -> None:
+    """Raises `ConfigError` for what is too large for this studio."""
     width, height = config.size
     if width * height > limits.pixels:
         raise ConfigError(
@@ -224,6 +299,19 @@ def _mapping(value: Any, what: str, names: Any) -> Mapping[str, Any]:
     return value
 
 
+def _share(value: Any, what: str) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ConfigError(f"{what} is {value!r:.40}; expected a number from 0 to 1")
+    return float(value)
+
+
+def _count(value: Any, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ConfigError(f"count is {value!r:.40}; expected a whole number from 1 to {most}")
+    return value
+
+
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{what} is {value!r:.60}; expected text")
@@ -235,11 +323,15 @@ def _is_list(value: Any) -> bool:
 
 
 __all__ = [
+    "NOT_SET",
     "EditOrder",
     "Limits",
     "Order",
+    "check_limits",
+    "check_models",
     "flat_settings",
     "installed_models",
+    "near_settings",
     "presets_table",
     "read_id",
     "read_order",

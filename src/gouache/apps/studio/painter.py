@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from gouache.apps.studio.alternating import in_parts
 from gouache.apps.studio.asking import with_words
 from gouache.apps.studio.films import keep_frame
+from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.keeping import forget_order, kept_order
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
-from gouache.atomic import write_bytes
+from gouache.apps.studio.starting import Starting
+from gouache.atomic import output_errors, write_bytes
 from gouache.editing.editor import make_plan, start
 from gouache.engine import Session, resume_session, save_session
+from gouache.engine.edits import lay_strokes, over
 from gouache.errors import GouacheError
 from gouache.halting import Halted, halting
 from gouache.ops.images import encode, to_pil
 from gouache.output.pictures import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
-from gouache.protocols import Step
 from gouache.runs.drive import Diverged, Stepped, events
 from gouache.runs.drive import Run as Driven
+from gouache.settings.config import PaintConfig
 from gouache.watching import watching
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
-FRAME_SECONDS = 0.1  # more frames than this nobody sees
 
 
 class Painter:
     """What the studio's thread does with a run. `lock` is the one under which its status changes.
 
-    `closing` says that the server ends; `between` is called between two steps, `paused` (under the
-    lock) with each run that pauses.
+    `closing` says that the server ends; `paused` is called, under the lock, with each run that
+    pauses.
     """
 
     def __init__(
@@ -45,18 +49,24 @@ class Painter:
         lock: AbstractContextManager[Any],
         *,
         closing: Callable[[], bool],
-        between: Callable[[], None],
         paused: Callable[[Run], None],
     ) -> None:
         self._build = build
         self._lock = lock
         self._closing = closing
-        self._between = between
         self._paused = paused
 
-    def paint(self, run: Run) -> None:
-        if run.session is None and not self._opened(run):
+    def paint(self, run: Run) -> Iterator[None]:
+        """Begins or goes on, and yields between two steps; others may be painted in between."""
+        run.changed(sealed=False)
+        if run.session is None:
+            if run.group:  # whose starts are found together
+                yield from in_parts(lambda: self._open(run))
+            else:
+                self._open(run)
+        if run.session is None:
             return
+        yield
         session, folder = run.session, run.folder
         assert session is not None
         assert folder is not None
@@ -78,16 +88,19 @@ class Painter:
             left = (session.num_steps - session.step_index) / rate
             frame = run.frame
             if event.filmed or event.last or time.monotonic() - shown >= FRAME_SECONDS:
-                frame = encode(painting.pictures(step.image)[0], "JPEG")
+                frame = Frame(painting.pictures(step.image)[0])
                 shown = time.monotonic()
             with run.lock:
                 run.totals.append(round(float(step.total.mean()), 4))
             run.changed(step=session.step_index, seconds_left=left, frame=frame)
             if event.filmed:
-                keep_frame(run, step.index, frame)
+                assert frame is not None
+                keep_frame(run, step.index, frame.jpeg)
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
-            self._between()
+            yield
+            if run.drawings and not self._wanted(run):
+                laid = self._apply(run, session, folder)
         self._settle(run, painting, folder, laid)
 
     def _wanted(self, run: Run) -> bool:
@@ -105,9 +118,13 @@ class Painter:
             with self._lock:
                 if run.wish != "stop":  # which may come at any time
                     status = "interrupted" if self._closing() else "paused"
-                    run.changed(status=status, frame=encode(picture, "JPEG"), wish="")
+                    run.changed(status=status, frame=Frame(picture), wish="")
                     self._paused(run)
         if run.status == "painting":
+            with self._lock:
+                run.sealed = True  # what is drawn from here on is refused
+            if run.drawings:
+                laid = self._apply(run, session, folder)
             picture = laid or painting.pictures()[0]
             frame = self._keep(run, painting, picture)
             self._node(run, "end", picture)
@@ -118,19 +135,20 @@ class Painter:
             self.release(run)
         run.save_about()
 
-    def _keep(self, run: Run, painting: Driven, picture: Image.Image, scaled: bool = True) -> bytes:
+    def _keep(self, run: Run, painting: Driven, picture: Image.Image, scaled: bool = True) -> Frame:
         """Writes the run's picture; what is shown of it."""
         record = painting.record(0, scaled=scaled)
         record["prompt"] = run.config.title  # the words may have been changed on the way
+        record["studio"] = run.origin
         save_picture(picture, run.picture_path, record, run.config.title)
-        return encode(picture, "JPEG")
+        return Frame(picture)
 
-    def _opened(self, run: Run) -> bool:
-        """A new session, or that of an interrupted run; false if it is not wanted any more."""
+    def _open(self, run: Run) -> None:
+        """A new session, or that of an interrupted run; none if it is not wanted any more."""
         if run.begun:
             run.folder = RunFolder.open(run.path)
             self._reopen(run, run.folder)
-            return True
+            return
         run.save_about()  # a server that this ends does not begin it again by itself
         try:
             with halting(lambda: run.wish == "stop" or self._closing()):
@@ -140,31 +158,24 @@ class Painter:
             with self._lock:
                 run.changed(status="queued" if self._closing() else "cancelled", wish="")
             run.save_about()
-            return False
-        return True
 
     def _begin(self, run: Run) -> None:
         order = run.order or kept_order(run)
-        with watching(self._sketched(run)):
-            session = _start_edit(order) if order.edit else self._build(order)
+        run.changed(doing="loading the models")
+        try:
+            with watching(Starting(run)):
+                session = _start_edit(order) if order.edit else self._build(order)
+            if run.choice and not session.config.latents.start_choice:
+                run.notes["choice"] = f"sketch {run.choice} was chosen too late; it is not painted"
+        finally:
+            run.changed(doing="", sketches={}, choice=None)
         run.config = session.config
         run.folder = RunFolder.open(run.path)
         save_session(session, run.folder.state_path)
         run.session = session
+        _tell_settings(run.folder, **_chosen(session.config))
         forget_order(run)
         self._node(run, "start", to_pil(session.picture()[0]))
-
-    def _sketched(self, run: Run) -> Callable[[Step], None]:
-        """Shows a start while it is being found."""
-        shown = 0.0
-
-        def show(step: Step) -> None:
-            nonlocal shown
-            if time.monotonic() - shown >= FRAME_SECONDS:
-                shown = time.monotonic()
-                run.changed(frame=encode(to_pil(step.image[0]), "JPEG"))
-
-        return show
 
     def _reopen(self, run: Run, folder: RunFolder) -> None:
         run.session = resume_session(folder.state_path)
@@ -176,7 +187,7 @@ class Painter:
             run.step = run.session.step_index
 
     def _apply(self, run: Run, session: Session, folder: RunFolder) -> Image.Image | None:
-        """What was drawn and said during the pause. It is kept until the state has it.
+        """What was drawn, and said in a pause. It is kept until the state has it.
 
         Returns the result with the drawings over it as they were drawn, None without any.
         """
@@ -184,30 +195,35 @@ class Painter:
             drawings, words = list(run.drawings), run.prompt
         laid = None
         if drawings:
-            laid = Driven(session).pictures()[0].convert("RGBA")
-        for path in drawings:
-            strokes = Image.open(io.BytesIO(path.read_bytes())).convert("RGBA")
-            assert laid is not None
-            laid = _over(laid, strokes)
-            below = to_pil(session.picture()[0]).convert("RGBA")
-            above = _over(below, strokes).convert("RGB")
-            changed = strokes.resize(below.size, Image.Resampling.LANCZOS)
-            changed = changed.getchannel("A").point(lambda value: 255 * (value > 8))
-            session.set_image(above, changed)
+            laid = Driven(session).pictures()[0]
+            strokes = self._layer(run, drawings)
+            laid = over(laid, strokes).convert("RGB")
+            above = lay_strokes(session, strokes, f"{len(run.nodes)}.png")
             self._node(run, "drawn", above)
-            run.changed(frame=encode(above, "JPEG"))
+            run.changed(frame=Frame(above))
         if words is not None and words != run.config.title:
             self._ask(run, session, words)
         if drawings or words is not None:
             self._save(run, session, folder)
-            _tell_prompt(folder, run.config.title)
+            _tell_settings(folder, prompt=run.config.title)
             with run.lock:
                 run.prompt = None
                 run.drawings = [path for path in run.drawings if path not in drawings]
             run.save_about()
             for path in drawings:
                 path.unlink(missing_ok=True)
-        return None if laid is None else laid.convert("RGB")
+        return laid
+
+    def _layer(self, run: Run, drawings: Sequence[Path]) -> Image.Image:
+        """Drawings as one layer (RGBA), the last on top; kept for the picture to be made again."""
+        layer = Image.open(io.BytesIO(drawings[0].read_bytes())).convert("RGBA")
+        for path in drawings[1:]:
+            layer = over(layer, Image.open(io.BytesIO(path.read_bytes())).convert("RGBA"))
+        kept = run.path / "strokes" / f"{len(run.nodes)}.png"
+        with output_errors(kept):
+            kept.parent.mkdir(exist_ok=True)
+        write_bytes(kept, encode(layer, compress_level=1))
+        return layer
 
     def _ask(self, run: Run, session: Session, words: str) -> None:
         """Other words; if they cannot be painted after all the run pauses and says why."""
@@ -244,18 +260,19 @@ class Painter:
             folder.close()
 
 
-def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:
-    """Strokes (RGBA) over a picture (RGBA), at the picture's size."""
-    return Image.alpha_composite(below, strokes.resize(below.size, Image.Resampling.LANCZOS))
-
-
-def _tell_prompt(folder: RunFolder, prompt: str) -> None:
-    """Puts the words that a run is painted with now into its settings.json."""
+def _tell_settings(folder: RunFolder, **changes: Any) -> None:
+    """Puts what a run is painted with now into its settings.json."""
     settings = folder.read_settings()
-    with suppress(KeyError, TypeError):
-        if settings["config"]["prompt"] != prompt:
-            settings["config"]["prompt"] = prompt
+    with suppress(GouacheError, KeyError, TypeError):
+        before = PaintConfig.from_dict(settings["config"])
+        if (now := before.updated(**changes)) != before:
+            settings["config"] = now.to_dict()
             write_bytes(folder.settings_path, (dump_json(settings, indent=2) + "\n").encode())
+
+
+def _chosen(config: PaintConfig) -> dict[str, int]:
+    """The settings that a sketch chosen by hand changes."""
+    return {name: getattr(config.latents, name) for name in ("start_choice", "start_steps")}
 
 
 def _start_edit(order: Order) -> Session:

@@ -7,11 +7,13 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import settled_owner
 from gouache.atomic import write_bytes
 from gouache.errors import GouacheError, OutputError
@@ -34,11 +36,19 @@ _PATH = re.compile(
 )
 
 
+class Sketch(NamedTuple):
+    """A try of a start, as it is now."""
+
+    step: int
+    image: bytes  # WebP
+
+
 @dataclass(eq=False)
 class Run:
     """One painting. Only the worker touches `session` and `folder`; the rest under `lock`.
 
-    `owner` is what `guard.owner_of` makes of a visitor's token.
+    `owner` is what `guard.owner_of` makes of a visitor's token; runs of one `group` were asked for
+    together and are painted in turn, a step each.
     status: queued, starting, painting, paused; or how it ended: done, stopped (by hand, the picture
     is there), failed, cancelled (before it began), interrupted (the server ended; can go on).
     """
@@ -48,7 +58,12 @@ class Run:
     path: Path
     config: PaintConfig
     parent: str = ""
+    group: str = ""
+    how: str = ""  # it came about: vary, evolve, edit, branch, "" by itself
+    parents: tuple[str, ...] = ()  # RUN/NODE, or RUN
     kind: str = "paint"
+    name: str = ""  # what its owner calls it
+    favourite: bool = False
     created: float = 0.0
     status: str = "queued"
     step: int = 0
@@ -61,16 +76,20 @@ class Run:
     order: Order | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)
     folder: RunFolder | None = field(default=None, repr=False)
-    frame: bytes = field(default=b"", repr=False)  # JPEG
+    frame: Frame | None = field(default=None, repr=False)
+    doing: str = ""  # while a start is found: in a few words
+    sketches: dict[int, Sketch] = field(default_factory=dict, repr=False)  # then, by number
+    choice: int | None = None  # of a sketch to go on from at once; 0 is the best
     version: int = 0  # counts what is to be seen
     wish: str = ""  # "", pause or stop: the worker looks between two steps
     drawings: list[Path] = field(default_factory=list, repr=False)  # PNG with alpha, not laid yet
+    sealed: bool = False  # nothing more is laid into it
     prompt: str | None = None  # a new one, from the next step on
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     saving: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def new(cls, root: Path, owner: str, order: Order) -> Run:
+    def new(cls, root: Path, owner: str, order: Order, group: str = "") -> Run:
         """A run with a new folder's name; nothing is written yet."""
         name = secrets.token_hex(16)
         return cls(
@@ -79,6 +98,9 @@ class Run:
             path=root / "runs" / name,
             config=order.config,
             parent=order.parent,
+            group=group,
+            how=order.how,
+            parents=order.parents,
             kind="edit" if order.edit else "paint",
             created=time.time(),
             num_steps=sum(order.config.steps),
@@ -97,6 +119,16 @@ class Run:
     @property
     def can_go_on(self) -> bool:
         return self.begun or (self.path / ORDER).exists()
+
+    @property
+    def title(self) -> str:
+        """What its files are called by."""
+        return self.name or self.config.title
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What its pictures' files tell of where they come from in the studio."""
+        return {"run": self.id, "how": self.how, "parents": list(self.parents)}
 
     def newest_picture(self) -> Path | None:
         """The file that shows it best now, None before anything was painted."""
@@ -132,6 +164,23 @@ class Run:
         with self.saving:  # the one who writes last writes the newest
             write_bytes(self.path / ABOUT, dump_json(self._about()).encode())
 
+    def tell(self, values: Mapping[str, Any], node: int | None = None) -> None:
+        """Keeps `name` or `favourite`, or both, of the run or of a point of its history.
+
+        `OutputError` where they cannot be written; then they are as before.
+        """
+        with self.lock:
+            told: dict[str, Any] = vars(self) if node is None else self.nodes[node]
+            before = {name: told.get(name, type(value)()) for name, value in values.items()}
+            told.update(values)
+        try:
+            self.save_about()
+        except OutputError:
+            with self.lock:
+                told.update(before)
+            raise
+        self.changed()
+
     def _about(self) -> dict[str, Any]:
         with self.lock:
             return self._told()
@@ -140,7 +189,12 @@ class Run:
         return {
             "owner": self.owner,
             "parent": self.parent,
+            "group": self.group,
+            "how": self.how,
+            "parents": list(self.parents),
             "kind": self.kind,
+            "name": self.name,
+            "favourite": self.favourite,
             "created": self.created,
             "status": self.status,
             "step": self.step,
@@ -159,34 +213,44 @@ class Run:
                 "prompt": self.config.title,
                 "words": self.prompt,  # from the next step on, None for the same
                 "kind": self.kind,
+                "name": self.name,
+                "favourite": self.favourite,
                 "parent": self.parent,
+                "group": self.group,
+                "how": self.how,
+                "parents": list(self.parents),
                 "created": self.created,
                 "status": self.status,
                 "step": self.step,
                 "num_steps": self.num_steps,
                 "seconds_left": self.seconds_left,
+                "doing": self.doing,
+                "sketches": [
+                    {"number": k, "step": one.step, "url": f"/api/runs/{self.id}/sketches/{k}"}
+                    for k, one in sorted(self.sketches.items())
+                ],
                 "seed": self.config.seed,
                 "size": list(self.config.size),
                 "scale": self.config.scale,
-                "nodes": [dict(node) for node in self.nodes],
+                "nodes": [{"name": "", "favourite": False, **node} for node in self.nodes],
                 "error": without_paths(self.error, self.path.parents[1]),
                 "notes": [
                     without_paths(note, self.path.parents[1]) for note in self.notes.values()
                 ],
                 "version": self.version,
                 "picture": self.picture_path.exists(),
-                "shown": bool(self.frame),  # there is something to see, before any step too
+                "shown": self.frame is not None,  # there is something to see, before any step too
             }
 
 
-def load_runs(root: Path) -> list[Run]:
+def load_runs(root: Path, folder: str = "runs") -> list[Run]:
     """The runs of earlier servers, oldest first; folders that cannot be read are left alone.
 
     A run that was under way when its server ended is `interrupted` and can go on; one that waited
     still waits.
     """
     found = []
-    for path in sorted((root / "runs").glob("*")):
+    for path in sorted((root / folder).glob("*")):
         try:
             about = json.loads((path / ABOUT).read_bytes())
             settings = json.loads((path / "settings.json").read_bytes())
@@ -196,7 +260,14 @@ def load_runs(root: Path) -> list[Run]:
                 path=path,
                 config=PaintConfig.from_dict(settings["config"]),
                 parent=str(about["parent"]),
+                group=str(about.get("group", "")),
+                how=str(about.get("how", _how(about))),
+                parents=tuple(
+                    map(str, about.get("parents", [about["parent"]][: bool(about["parent"])]))
+                ),
                 kind=str(about["kind"]),
+                name=str(about.get("name", "")),
+                favourite=about.get("favourite") is True,
                 created=float(about["created"]),
                 status=str(about["status"]),
                 step=int(about["step"]),
@@ -217,6 +288,11 @@ def load_runs(root: Path) -> list[Run]:
             run.step = int(steps[-1].stem) if steps else run.step
         found.append(run)
     return sorted(found, key=lambda run: run.created)
+
+
+def _how(about: dict[str, Any]) -> str:
+    """Of a run of an earlier version."""
+    return "edit" if about["kind"] == "edit" else "branch" if about["parent"] else ""
 
 
 def hide_tokens(root: Path) -> None:
@@ -246,6 +322,7 @@ __all__ = [
     "ORDER",
     "STATE",
     "Run",
+    "Sketch",
     "hide_tokens",
     "load_runs",
     "without_paths",

@@ -1,4 +1,4 @@
-"""Paints what is queued, one run at a time, in one thread; listens between two steps."""
+"""Paints what is queued, one run or group at a time, in one thread; listens between two steps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from gouache.apps.studio.films import make_film
 from gouache.apps.studio.keeping import keep_order
 from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.painter import SAVE_EVERY, Painter
-from gouache.apps.studio.runs import ABOUT, ENDED, Run, hide_tokens, load_runs
+from gouache.apps.studio.runs import ENDED, Run, hide_tokens, load_runs
+from gouache.apps.studio.trash import Trash
 from gouache.apps.studio.turns import QueueFullError, Turns
 from gouache.atomic import output_errors, write_bytes
 from gouache.engine import Session
@@ -32,6 +35,7 @@ from gouache.runs.places import run_settings
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture
 Build = Callable[[Order], Session]
+_noting: ContextVar[Run | None] = ContextVar("noting", default=None)
 
 
 class Studio:
@@ -47,6 +51,7 @@ class Studio:
         (root / "runs").mkdir(parents=True, exist_ok=True)
         hide_tokens(root)
         self.runs: dict[str, Run] = {run.id: run for run in load_runs(root)}
+        self.trash = Trash(root)
         self._turns = Turns(self.limits.queue, self.limits.queue_each)
         for run in self.runs.values():
             if run.status == "queued":
@@ -59,35 +64,51 @@ class Studio:
             build or _build,
             self._news,
             closing=lambda: self._closing,
-            between=self._finish_stopped,
             paused=self._park,
         )
         self._thread = self._new_thread()
 
     def submit(self, order: Order, owner: str) -> Run:
-        """Queues a new run; `QueueFullError` when too many wait, of all or of this visitor."""
+        """Queues the run of an order for one picture."""
+        return self.submit_all(replace(order, count=1), owner)[0]
+
+    def submit_all(self, order: Order, owner: str) -> list[Run]:
+        """Queues the runs of an order, all or none; of several a group.
+
+        `QueueFullError` when too many wait, of all or of this visitor.
+        """
         if order.edit is None:
             check_asked(order.config)
         with self._news:
             self._look_after()
-            self._turns.admit(owner)
-        run = Run.new(self.root, owner, order)
+            self._turns.admit(owner, order.count)
+        seeds = range(order.config.seed, order.config.seed + order.count)
+        group = secrets.token_hex(16) if order.count > 1 else ""
+        orders = [replace(order, config=order.config.updated(seed=seed)) for seed in seeds]
+        runs = [Run.new(self.root, owner, one, group) for one in orders]
         try:
-            run.order = keep_order(run, order)
-            run.config = run.order.config
-            with RunFolder.create(run.path, run_settings(run.config, self._outputs(run))):
-                run.save_about()
+            for run, one in zip(runs, orders, strict=True):
+                self._write(run, one)
         except BaseException:
             with self._news:
-                self._turns.give_up(owner)
-            shutil.rmtree(run.path, ignore_errors=True)
+                self._turns.give_up(owner, order.count)
+            for run in runs:
+                shutil.rmtree(run.path, ignore_errors=True)
             raise
         with self._news:
-            self._turns.give_up(owner)
-            self.runs[run.id] = run
-            self._turns.add(run)
+            self._turns.give_up(owner, order.count)
+            for run in runs:
+                self.runs[run.id] = run
+                self._turns.add(run)
             self._news.notify()
-        return run
+        return runs
+
+    def _write(self, run: Run, order: Order) -> None:
+        """What a server that ends now has to find."""
+        run.order = keep_order(run, order)
+        run.config = run.order.config
+        with RunFolder.create(run.path, run_settings(run.config, self._outputs(run))):
+            run.save_about()
 
     def position(self, run: Run) -> int:
         """0 for a run that does not wait, else its place in the queue from 1."""
@@ -119,8 +140,21 @@ class Studio:
             run.changed(status="cancelled")
         run.save_about()
 
+    def choose(self, run: Run, number: int) -> None:
+        """Goes on from a sketch at once, from the best so far for 0."""
+        with self._news:
+            self._require(run, "starting")
+            if not run.sketches:
+                raise ConfigError("there are no sketches to choose from yet; wait for the first")
+            if number and number not in run.sketches:
+                known = ", ".join(map(str, sorted(run.sketches)))
+                raise ConfigError(
+                    f"there is no sketch {number}; there are {known}, and 0: the best"
+                )
+            run.changed(choice=number)
+
     def draw(self, run: Run, png: bytes) -> None:
-        """Lays strokes (a picture with alpha) over a paused picture; painting goes on from it.
+        """Lays strokes (a picture with alpha) over a picture, in a pause or between two steps.
 
         They are in the run's folder until they are in the picture.
         """
@@ -140,7 +174,7 @@ class Studio:
     def join_drawings(self, run: Run, together: Callable[[Sequence[bytes]], bytes]) -> None:
         """Makes the drawings that wait into one, while the painter does not look at them."""
         layers = list(run.drawings)
-        if len(layers) < 2:
+        if len(layers) < 2 or run.status == "painting":  # which lays them as one in a moment
             return
         joined = layers[-1].with_suffix(".joined.png")  # after all of them by name
         write_bytes(joined, together([layer.read_bytes() for layer in layers]))
@@ -175,15 +209,28 @@ class Studio:
         with suppress(OutputError):  # it is queued all the same, until the server ends
             run.save_about()
 
-    def delete(self, run: Run) -> None:
-        """Removes an ended run and all its files."""
+    def delete(self, run: Run, *, forever: bool = False) -> None:
+        """Puts an ended run into the trash, or removes it and all its files."""
         with self._news:
             self._require(run, *ENDED)
             self._turns.remove(run)
             del self.runs[run.id]
-        with output_errors(run.path / ABOUT):
-            (run.path / ABOUT).unlink(missing_ok=True)  # half a run must not come back
-        shutil.rmtree(run.path, ignore_errors=True)
+        try:
+            (self.trash.remove if forever else self.trash.put)(run)
+        except OutputError:
+            self._add(run)
+            raise
+
+    def restore(self, run: Run) -> None:
+        """Takes a run out of the trash; `ConfigError` where it is not there any more."""
+        if not self.trash.take(run):
+            raise ConfigError("the run is not in the trash any more")
+        self._add(run)
+
+    def _add(self, run: Run) -> None:
+        with self._news:
+            by_age = sorted([*self.runs.values(), run], key=lambda one: one.created)
+            self.runs = {one.id: one for one in by_age}
 
     def close(self, timeout: float = 30.0) -> None:
         """Saves what is being painted and ends the thread."""
@@ -202,7 +249,9 @@ class Studio:
 
     def _require_picture(self, run: Run) -> None:
         waits = ("queued",) if run.begun else ()  # continued, and not yet painted on
-        self._require(run, "paused", "interrupted", *waits)
+        self._require(run, "painting", "paused", "interrupted", *waits)
+        if run.status == "painting" and (run.sealed or run.wish == "stop"):
+            raise ConfigError("the run is about to end; draw on the picture when it has")
         if len(run.drawings) >= DRAWINGS:
             raise ConfigError(f"{DRAWINGS} drawings wait already; continue the run first")
 
@@ -227,43 +276,74 @@ class Studio:
     def _work(self) -> None:
         while True:
             with self._news:
-                while (run := self._next(hurried=False)) is None and not self._closing:
+                while not (runs := self._next(hurried=False)) and not self._closing:
                     self._news.wait()
-            if run is None:
+            if not runs:
                 return
-            self._handle(run)
+            self._handle(runs)
 
-    def _next(self, *, hurried: bool) -> Run | None:
-        """Takes a run whose turn it is into hand; only those that take moments, if `hurried`."""
+    def _next(self, *, hurried: bool) -> list[Run]:
+        """Takes a run whose turn it is into hand, with others of its group that wait; only one that
+        takes moments, if `hurried`."""
         with self._news:
-            if self._closing and not hurried:
+            if hurried or self._closing:
                 run = self._turns.next_hurried()
             else:
-                run = self._turns.next_hurried() if hurried else self._turns.next()
+                run = self._turns.next()
             if run is None:
-                return None
-            self._at_work.append(run)
+                return []
+            begun = run.wish == "stop"  # a picture that is only written
+            runs = [run] if hurried or begun else [run, *self._turns.take_group(run)]
+            self._take(runs)
+            return runs
+
+    def _take(self, runs: Sequence[Run]) -> None:
+        """Takes runs into hand. Under the lock."""
+        self._at_work.extend(runs)
+        for run in runs:
             run.status = "starting" if run.session is None else "painting"
-            return run
 
     def _finish_stopped(self) -> None:
         """Writes the pictures of paused runs that were stopped; nobody waits long for that."""
-        while (run := self._next(hurried=True)) is not None:
-            self._handle(run)
+        while runs := self._next(hurried=True):
+            for run in runs:
+                steps = self._painter.paint(run)
+                while self._advanced(run, steps):
+                    pass
 
-    def _handle(self, run: Run) -> None:
-        """Paints until something is wished. No mistake ends the thread that paints for all."""
+    def _handle(self, runs: Sequence[Run]) -> None:
+        """Paints each of a group in turn, a step at a time, until it ends or something is wished.
+
+        Whoever of the group goes on meanwhile joins.
+        """
+        painting = {run: self._painter.paint(run) for run in runs}
+        while painting:
+            for run, steps in list(painting.items()):
+                if not self._advanced(run, steps):
+                    del painting[run]
+                self._finish_stopped()
+            if painting and not self._closing:
+                with self._news:
+                    joining = self._turns.take_group(runs[0])
+                    self._take(joining)
+                painting |= {run: self._painter.paint(run) for run in joining}
+
+    def _advanced(self, run: Run, steps: Iterator[None]) -> bool:
+        """Does a step; false after the last. No mistake ends the thread that paints for all."""
         try:
             if self.runs.get(run.id) is run:
-                run.changed()
                 with _listening(run):
-                    self._painter.paint(run)
+                    next(steps)
+                return True
+        except StopIteration:
+            pass
         except GouacheError as error:
             self._failed(run, str(error), lasting=isinstance(error, OutputError))
         except Exception as error:
             self._failed(run, f"this run failed unexpectedly ({one_line(error, 120)})")
         with self._news, suppress(ValueError):
             self._at_work.remove(run)
+        return False
 
     def _failed(self, run: Run, message: str, lasting: bool = False) -> None:
         """`lasting`: it may go on from its state, once what was wrong is right again."""
@@ -290,13 +370,13 @@ class Studio:
 
 @contextlib.contextmanager
 def _listening(run: Run) -> Iterator[None]:
-    """Notes the warnings of this thread: what others are told in theirs is not this run's."""
-    painter = threading.get_ident()
+    """Notes the warnings of this work: what others are told in their threads is not this run's."""
 
     def note(*told: Any, **more: Any) -> None:
-        if threading.get_ident() == painter:
+        if _noting.get() is run:
             run.noted(*told, **more)
 
+    _noting.set(run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
@@ -307,7 +387,7 @@ def _listening(run: Run) -> Iterator[None]:
 def _build(order: Order) -> Session:
     config = order.config
     if order.image is not None:
-        config = config.updated(init_image=str(order.image))
+        config = config.updated(init_image=str(order.image), cross_image=str(order.other or ""))
     return Session.build(config)
 
 
