@@ -1,10 +1,8 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
 import { changed, defaults, filled } from "../form.js";
-import { brief, ENDED, runOf, wordsOf } from "../selectors.js";
-import {
-  groupOf, isGridded, namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf,
-} from "./selectors.js";
+import { brief, ENDED, groupOf, isGridded, runOf, wordsOf } from "../selectors.js";
+import { namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
 
 const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
@@ -203,6 +201,8 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     grid,
     like,
     sketch,
+    /** A picture to evolve with another, or the other one. */
+    evolveWith: (picture) => (store.state.pair?.what === "evolve" ? choose(picture.run, picture.node) : cross(picture)),
     vary: acting("order", vary),
     discard: acting("delete", discard),
     /** One of the four, large. */

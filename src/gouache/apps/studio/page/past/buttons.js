@@ -1,7 +1,7 @@
 // Whether the buttons of the past can be pressed: {id: {text, disabled, hidden}}.
 
-import { nodeOf, runOf } from "../selectors.js";
-import { groupOf, isGridded, pointOf } from "./selectors.js";
+import { groupOf, isGridded, nodeOf, runOf } from "../selectors.js";
+import { pointOf } from "./selectors.js";
 
 export function buttonsOf(state) {
   const run = runOf(state);

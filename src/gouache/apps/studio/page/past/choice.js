@@ -1,11 +1,9 @@
 // What lies over the easel to be chosen from: sketches of a start, and pictures that are painted together.
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
-import { BUSY, ENDED, runOf } from "../selectors.js";
-import {
-  groupOf, isGridded, namedIn, pictureUrl, pointOf, sketchesOf, thumbUrl,
-} from "./selectors.js";
-import { sign } from "./thumbs.js";
+import { BUSY, ENDED, groupOf, isGridded, runOf } from "../selectors.js";
+import { namedIn, pictureUrl, pointOf, sketchesOf, thumbUrl } from "./selectors.js";
+import { button } from "./thumbs.js";
 
 const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
 const SAYS = {
@@ -78,10 +76,10 @@ export function mount({ store, actions }) {
   function makeRun({ run: { id } }) {
     const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }));
     pick.addEventListener("click", () => actions.pick(id));
-    const keep = sign("keep", "★ Keep", () => actions.like(one(id)));
-    const vary = sign("vary", "Vary", () => actions.vary(one(id)));
-    const evolve = sign("evolve", "Evolve", () => actions.evolveWith(one(id)));
-    const discard = sign("discard", "Discard", () => actions.discard([id]));
+    const keep = button("keep", "Keep", () => actions.like(one(id)));
+    const vary = button("vary", "Vary", () => actions.vary(one(id)));
+    const evolve = button("evolve", "Evolve", () => actions.evolveWith(one(id)));
+    const discard = button("discard", "Discard", () => actions.discard([id]));
     const bar = made("progress", { max: 1 });
     attributes(bar, { "aria-label": "Progress" });
     return made("li", { className: "tile" }, pick, bar, made("div", { className: "deeds" }, keep, vary, evolve, discard));

@@ -3,7 +3,7 @@
 import { $, attributes, keyed, made, put } from "../nodes.js";
 import { brief, runOf, wordsOf } from "../selectors.js";
 import { galleryOf, hasWord, thumbUrl, titleOf } from "./selectors.js";
-import { arrows, fillStar, fillThumb, keysOf, sign, star, thumb } from "./thumbs.js";
+import { arrows, button, fillStar, fillThumb, icon, keysOf, star, thumb } from "./thumbs.js";
 
 const DAY = 86400000; // milliseconds
 const ROW = 8; // pixels: pictures are as high as a multiple of it
@@ -76,15 +76,15 @@ export function mount({ store, actions }) {
     shown.addEventListener("dblclick", () => actions.large(picture(id)));
     const box = made("input", { type: "checkbox", className: "mark" });
     box.addEventListener("click", (event) => mark(id, event.shiftKey));
-    const large = sign("enlarge", "⤢", () => actions.large(picture(id)));
+    const large = button("enlarge", icon("enlarge"), () => actions.large(picture(id)));
     return made("li", {}, shown, star(() => actions.like(picture(id))), box, large);
   }
 
   function fill(item, { run, pressed, on, columns }) {
     if (item.run === run && item.pressed === pressed && item.on === on && item.columns === columns) return;
-    const [button, liked, box, large] = item.children;
+    const [shown, liked, box, large] = item.children;
     const name = brief(titleOf(run), 60);
-    fillThumb(button, {
+    fillThumb(shown, {
       url: thumbUrl(run),
       caption: run.status === "done" ? brief(titleOf(run), 40) : `${run.status}: ${brief(titleOf(run), 28)}`,
       title: run.error ? `${wordsOf(run)}: ${run.error}` : wordsOf(run),

@@ -1,6 +1,6 @@
 // What follows from the state of what was painted: pure functions.
 
-import { brief, BUSY, ENDED, nodeOf, nodeUrl, runOf, wordsOf } from "../selectors.js";
+import { brief, BUSY, ENDED, isGridded, nodeOf, nodeUrl, runOf, wordsOf } from "../selectors.js";
 
 const SIDE = 320; // pixels of the longer side of a thumbnail
 const LARGEST = 4096; // of a picture that is saved
@@ -57,23 +57,6 @@ export function shownPicture(state) {
 }
 
 // What is painted together.
-
-/** Those that the shown run is painted together with, itself among them; [] where it is alone. */
-export function groupOf(state) {
-  const group = runOf(state)?.group;
-  if (!group) return [];
-  const members = [...state.runs.values()].filter((run) => run.group === group);
-  return members.length > 1 ? members : [];
-}
-
-/** Whether they lie over the easel as a grid: as long as they form, or if it was asked for. */
-export function isGridded(state) {
-  const members = groupOf(state);
-  if (!members.length || nodeOf(state) !== null) return false;
-  const { group, open } = state.four;
-  if (group === members[0].group) return open;
-  return members.some((run) => BUSY.includes(run.status));
-}
 
 /** The sketches of the start of the shown run, while one can be chosen; [] else. */
 export function sketchesOf(state) {

@@ -8,7 +8,8 @@
 //              compare or evolve. A picture is {run, node}; node is null for the run as it is now.
 //   versus     {first, second, way}: the comparison that is open, and how: slide, beside or onion.
 //   large      {run, node}: the picture in the lightbox.
-//   trash      what was thrown away, newest last: [{runs: [id], what}]; it can be brought back.
+//   trash      what was thrown away, newest last: [{runs: [id], what}]; it can be brought back. `binTold`: whether
+//              the newest is still told of.
 
 const RECALLED = 20; // how often what was thrown away can be brought back
 
@@ -20,6 +21,7 @@ export const INITIAL = Object.freeze({
   versus: null,
   large: null,
   trash: [],
+  binTold: false,
 });
 
 export const keptOf = ({ trash, four, spread }) => ({ trash, four, spread });
@@ -55,8 +57,10 @@ export const REDUCERS = {
   },
   trashed(state, { runs, what }) {
     const marked = state.gallery.marked.filter((id) => !runs.includes(id));
-    return { ...sifted(state, { marked }), trash: [...state.trash, { runs, what }].slice(-RECALLED) };
+    return { ...sifted(state, { marked }), trash: [...state.trash, { runs, what }].slice(-RECALLED), binTold: true };
   },
   /** The newest of what was thrown away is back, or is not to be any longer. */
-  recovered: (state) => ({ ...state, trash: state.trash.slice(0, -1), revision: state.revision + 1 }),
+  recovered: (state) =>
+    ({ ...state, trash: state.trash.slice(0, -1), binTold: false, revision: state.revision + 1 }),
+  binRead: (state) => ({ ...state, binTold: false }),
 };

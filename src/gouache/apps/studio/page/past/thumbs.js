@@ -2,14 +2,15 @@
 
 import { attributes, made, put } from "../nodes.js";
 
+const SVG = "http://www.w3.org/2000/svg";
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** A picture {run, node} with its caption, as a button. */
 export function thumb(picture, chosen) {
   const image = made("img", { alt: "", loading: "lazy", decoding: "async", draggable: false });
-  const button = made("button", { className: "thumb", tabIndex: -1 }, image, made("span"));
-  button.addEventListener("click", () => chosen(picture.run, picture.node));
-  return Object.assign(button, { picture });
+  const shown = button("thumb", image, () => chosen(picture.run, picture.node));
+  shown.append(made("span"));
+  return Object.assign(shown, { picture, tabIndex: -1 });
 }
 
 export function fillThumb(button, { url, caption, title, pressed }) {
@@ -20,15 +21,23 @@ export function fillThumb(button, { url, caption, title, pressed }) {
   attributes(button, { title, "aria-pressed": pressed });
 }
 
-/** A button that is its sign alone. */
-export function sign(className, text, act) {
-  const button = made("button", { className, textContent: text });
-  button.addEventListener("click", act);
-  return button;
+export function icon(name) {
+  const [image, use] = ["svg", "use"].map((tag) => document.createElementNS(SVG, tag));
+  attributes(image, { class: "icon", "aria-hidden": "true" });
+  attributes(use, { href: `/page/icons.svg#${name}` });
+  image.append(use);
+  return image;
+}
+
+/** A button, of words or an icon. */
+export function button(className, content, act) {
+  const node = made("button", { className }, content);
+  node.addEventListener("click", act);
+  return node;
 }
 
 /** The star of a favourite. */
-export const star = (act) => sign("star", "★", act);
+export const star = (act) => button("star", icon("star"), act);
 
 export function fillStar(button, on, name) {
   attributes(button, { "aria-pressed": Boolean(on), "aria-label": `Favourite: ${name}`, title: "Favourite" });

@@ -1,10 +1,8 @@
 // The history of the picture that is shown, as a tree: its points, and what was painted from them.
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
-import { brief, ENDED, nodeOf, OPEN, runOf } from "../selectors.js";
-import {
-  isGridded, KINDS, nodeIn, originOf, pictureUrl, shownPicture, thumbUrl, titleOf, treeOf,
-} from "./selectors.js";
+import { brief, ENDED, isGridded, nodeOf, OPEN, runOf } from "../selectors.js";
+import { KINDS, nodeIn, originOf, pictureUrl, shownPicture, thumbUrl, titleOf, treeOf } from "./selectors.js";
 import { arrows, fillStar, fillThumb, keysOf, thumb } from "./thumbs.js";
 
 const NOW = "now"; // the point that a run is at, while it can go on

@@ -1,8 +1,8 @@
 // What the hand holds, and its strokes.
 
 import { listen } from "./layer.js";
-import { $, attributes, made, put } from "./nodes.js";
-import { nodeOf, runOf } from "./selectors.js";
+import { $, attributes, made, put } from "../nodes.js";
+import { nodeOf, runOf } from "../selectors.js";
 
 const SWATCHES = ["#1b1a19", "#fffdf6", "#d8432b", "#e9a820", "#3d8a4a", "#2c6db5", "#7a4a2b"];
 const PAUSE_FIRST = "Pause it first, then paint on it.";

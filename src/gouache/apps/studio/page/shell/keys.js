@@ -1,7 +1,7 @@
 // The keys, wherever the focus is.
 
-import { $ } from "./nodes.js";
-import { buttonsOf } from "./selectors.js";
+import { $ } from "../nodes.js";
+import { buttonsOf } from "../buttons.js";
 
 const TOOLS = { b: "brush", e: "eraser", m: "mask", n: "unmask" };
 const SIZES = { min: 1, max: 120 };

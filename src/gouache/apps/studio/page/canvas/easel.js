@@ -1,22 +1,13 @@
 // The picture that is shown, and the sheets over it: all that has pixels.
 
 import { Layer, Undo } from "./layer.js";
-import { $, put } from "./nodes.js";
-import { isDrawn, nodeOf, placeOf, wantedPicture } from "./selectors.js";
+import { $, loadImage, put } from "../nodes.js";
+import { isDrawn, nodeOf, placeOf, wantedPicture } from "../selectors.js";
 
 const SHEET = 768; // pixels of the longer side that is drawn on
 const LARGEST = 4096; // of a drawing, as the server takes it
 const PAPER = "#fffdf8";
 const TINT = "rgb(255 40 120)"; // of a mask
-
-export function loadImage(url) {
-  return new Promise((done, failed) => {
-    const image = new Image();
-    image.onload = () => done(image);
-    image.onerror = () => failed(new Error("The picture cannot be shown."));
-    image.src = url;
-  });
-}
 
 function canvas(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
@@ -56,6 +47,7 @@ class Easel {
 
   sheets() {
     const { width, height } = this.view;
+    $("paper").style.setProperty("--ratio", width / height); // how it fits: canvas.css
     const longer = Math.max(width, height);
     const scale = Math.min(Math.max(1, Math.round(SHEET / longer)), LARGEST / longer);
     for (const layer of [this.strokes, this.mask]) {
@@ -141,13 +133,7 @@ class Easel {
   /** Keys are for the picture from now on: on the button, space would press it again. */
   focus() {
     if (document.activeElement?.matches("input, textarea, select")) return;
-    $("easel").focus({ preventScroll: true });
-  }
-
-  /** The picture is what happens now: in sight, and with the keys. */
-  attend() {
-    this.focus();
-    $("easel").scrollIntoView({ block: "nearest" });
+    $("stage").focus({ preventScroll: true });
   }
 
   /** The picture with what was drawn on it. */
