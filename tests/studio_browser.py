@@ -25,7 +25,7 @@ def visit(browser: Any, address: str, width: int = 1360, height: int = 960) -> A
     page.on("request", lambda request: page.mistakes.append(request.url) if away(request) else None)
     page.set_default_timeout(SECONDS)
     page.goto(address)
-    page.wait_for_selector("#setting-steps")
+    page.wait_for_selector("#setting-steps", state="attached")
     return page
 
 
@@ -34,12 +34,25 @@ def away(request: Any) -> bool:
     return not request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
 
 
+def show(page: Any, panel: str) -> None:
+    """Opens a panel: tune, layers, change, history or gallery."""
+    if page.get_attribute("body", "data-panel") != panel:
+        page.click(f"#tab-{panel}")
+        page.wait_for_selector(f"#panel-{panel}")
+
+
+def tune(page: Any, **settings: object) -> None:
+    """Writes settings into Fine tuning."""
+    show(page, "tune")
+    for name, value in settings.items():
+        page.fill(f"#setting-{name}", str(value))
+
+
 def order(page: Any, prompt: str, steps: int, size: str = "128x128") -> None:
     page.fill("#prompt", prompt)
+    show(page, "tune")
     page.select_option("#setting-perceptor", "pocket")  # the faster one, where it is the real one
-    page.fill("#setting-steps", str(steps))
-    page.fill("#setting-size", size)
-    page.fill("#setting-seed", "3")
+    tune(page, steps=steps, size=size, seed=3)
     page.click("#paint")
 
 

@@ -19,6 +19,7 @@ from studio_browser import (
     hold,
     is_drawn,
     order,
+    show,
     status,
     stroke,
     texts,
@@ -52,6 +53,7 @@ def done(page: Any, prompt: str, size: str = SMALL) -> None:
         }""",
         prompt,
     )
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text=prompt).wait_for()
     until(page, "document.getElementById('pause').disabled")  # the page knows it too
     status(page, "done")
@@ -95,10 +97,12 @@ def test_the_history_and_delete_are_of_the_picture_that_is_shown(
     done(page, "a blue fish", WIDE)
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     until(page, "document.querySelector('#tree .run').textContent.includes('a red apple')")
     until(page, "view.width === 32 && view.height === 32")
     assert "a blue fish" not in page.text_content("#tree")
+    show(page, "history")
     page.click("#delete")
     until(page, "document.querySelectorAll('#gallery .thumb').length === 1")
     assert len(asked) == 1
@@ -112,6 +116,7 @@ def test_the_history_and_delete_are_of_the_picture_that_is_shown(
 def test_a_refused_question_deletes_nothing(page: Any, studio: TinyStudio) -> None:
     done(page, "a red apple")
     page.once("dialog", lambda dialog: dialog.dismiss())
+    show(page, "history")
     page.click("#delete")
     assert len(studio.runs(page)) == 1
     assert texts(page, "#tree .run") == ["a red apple · done"]
@@ -123,6 +128,7 @@ def test_pictures_chosen_quickly_one_after_the_other(page: Any) -> None:
     until(page, "view.width === 24")
     held: list[Any] = []
     page.route("**/frame.jpg*", lambda route: route.continue_() if held else held.append(route))
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     hold(lambda: page.evaluate("1") and held)
     page.locator("#gallery .thumb", has_text="a blue fish").click()
@@ -142,6 +148,7 @@ def test_a_run_that_waits_shows_no_other_picture(page: Any) -> None:
     assert not page.evaluate(
         "view.getContext('2d').getImageData(0, 0, view.width, view.height).data.some((v) => v)"
     )
+    show(page, "history")
     page.click("#queue .cancel:has-text('Stop')")
     status(page, "done")
     assert not page.is_visible("#empty")
@@ -152,8 +159,10 @@ def test_a_picture_deleted_elsewhere_is_told(page: Any, studio: TinyStudio) -> N
     run = studio.runs(page)[0]["id"]
     other = page.context.new_page()
     other.goto(studio.address)
+    show(other, "gallery")
     other.wait_for_selector("#gallery .thumb")
     other.on("dialog", lambda dialog: dialog.accept())
+    show(other, "history")
     other.click("#delete")
     until(other, "document.querySelectorAll('#gallery .thumb').length === 0")
     other.close()
@@ -305,6 +314,7 @@ def test_strokes_that_no_pause_took_stay_when_it_is_stopped(page: Any) -> None:
     order(page, "a moon", LONG, SMALL)
     status(page, "queued")
     stroke(page, 0.5)
+    show(page, "history")
     page.click("#queue .cancel:has-text('Stop')")
     status(page, "painting")
     assert alpha_at(page, 0.5, 0.5) > 0
@@ -326,6 +336,7 @@ def test_strokes_and_mask_are_kept_over_a_picture_of_another_size(page: Any) -> 
     page.keyboard.press("m")
     stroke(page, 0.75)
     before = page.evaluate("strokes.toDataURL() + mask.toDataURL()")
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     until(page, "view.width === 32")
     assert page.evaluate("strokes.width === strokes.height")
@@ -333,6 +344,7 @@ def test_strokes_and_mask_are_kept_over_a_picture_of_another_size(page: Any) -> 
     assert alpha_at(page, 0.5, 0.75, "mask") > 0
     assert alpha_at(page, 0.5, 0.5) == 0
     assert "lies over this picture" in page.text_content("#note")
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a blue fish").click()
     until(page, "view.width === 48")
     assert page.evaluate("strokes.toDataURL() + mask.toDataURL()") == before  # nothing got blurred
@@ -353,6 +365,7 @@ def test_drawing_on_a_point_of_the_history_is_not_laid_elsewhere(
     page: Any, studio: TinyStudio
 ) -> None:
     paused(page)
+    show(page, "history")
     page.locator("#tree .thumb").first.click()
     stroke(page, 0.5)
     posted = requests(page)
@@ -382,9 +395,12 @@ def test_repaint_keeps_the_mask_for_another_try(page: Any) -> None:
     page.route("**/api/runs", plainly)
     page.keyboard.press("m")
     stroke(page, 0.5)
+    show(page, "change")
     page.fill("#replace", "a green pear")
+    show(page, "tune")
     page.fill("#setting-size", "256x256")
     for count in (2, 3):
+        show(page, "change")
         page.click("#repaint")
         until(page, f"document.querySelectorAll('#gallery .thumb').length === {count}")
         status(page, "done")
@@ -407,6 +423,7 @@ def test_one_order_for_each_click(page: Any, studio: TinyStudio, way: str) -> No
 
     page.route("**/api/runs", later)
     page.fill("#prompt", "a red apple")
+    show(page, "tune")
     page.fill("#setting-steps", str(LONG))
     page.fill("#setting-size", SMALL)
     if way == "held keys":
@@ -502,9 +519,11 @@ def test_continue_takes_new_words_only_if_they_were_written_for_it(
 ) -> None:
     paused(page, "a red apple")
     page.fill("#prompt", "a blue fish")  # for the next picture
+    show(page, "tune")
     page.fill("#setting-steps", "2")
     page.click("#paint")
     status(page, "done")
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     status(page, "paused")
     assert page.text_content("#pause").startswith("Continue space")
@@ -554,6 +573,7 @@ def test_words_changed_in_a_pause_show_in_gallery_and_history(page: Any) -> None
     status(page, "painting")
     until(page, "document.querySelector('#gallery .thumb').textContent.includes('a green pear')")
     until(page, "document.querySelector('#tree .run').textContent.includes('a green pear')")
+    show(page, "history")
     page.locator("#tree .thumb", has_text="new words").wait_for()
     assert "a green pear" in page.locator("#tree .thumb", has_text="new words").text_content()
     page.click("#stop")
@@ -565,6 +585,7 @@ def test_reused_words_can_be_undone(page: Any) -> None:
     page.click("#prompt")
     page.keyboard.press("Control+a")
     page.keyboard.type("a long poem")
+    show(page, "history")
     page.click("#reuse")
     until(page, "document.getElementById('prompt').value === 'a red apple'")
     page.focus("#prompt")
@@ -579,17 +600,21 @@ def test_what_was_not_sent_outlives_a_reload(page: Any, tmp_path: Path) -> None:
     done(page, "a red apple", WIDE)
     Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
     with page.expect_file_chooser() as chooser:
+        show(page, "tune")
         page.click("#like")
     chooser.value.set_files(tmp_path / "red.png")
+    show(page, "tune")
     page.wait_for_selector("#like figure")
     page.fill("#prompt", "a thing not yet painted")
     page.fill("#setting-steps", "77")
+    show(page, "change")
     page.fill("#replace", "a pear")
     stroke(page, 0.25)
     page.keyboard.press("m")
     stroke(page, 0.75)
     before = page.evaluate("strokes.toDataURL() + mask.toDataURL()")
     page.reload()
+    show(page, "tune")
     page.wait_for_selector("#like figure")
     until(page, "view.width === 48")
     assert page.input_value("#prompt") == "a thing not yet painted"
@@ -604,9 +629,11 @@ def test_waiting_runs_are_there_after_a_reload(page: Any) -> None:
     order(page, "a moon", 2, SMALL)
     status(page, "queued")
     page.reload()
+    show(page, "history")
     page.locator("#queue li", has_text="a moon").wait_for()
     page.locator("#queue li", has_text="a slow sun").wait_for()
     page.locator("#queue li", has_text="a slow sun").locator(".cancel").click()
+    show(page, "history")
     page.locator("#queue li", has_text="Nothing waits").wait_for()
 
 
@@ -615,6 +642,7 @@ def test_a_restarted_server_is_found_again(page: Any, studio: TinyStudio) -> Non
     status(page, "painting")
     order(page, "a moon", LONG, SMALL)
     status(page, "queued")
+    show(page, "history")
     page.locator("#queue li", has_text="a slow sun").locator("button", has_text="Show").click()
     status(page, "painting")
     page.click("#pause")
@@ -654,6 +682,7 @@ def test_an_interrupted_run_goes_on_although_it_takes_no_strokes(
 def test_an_error_stays_while_it_is_painting(page: Any) -> None:
     order(page, "a slow sun", LONG, SMALL)
     status(page, "painting")
+    show(page, "tune")
     page.fill("#setting-size", "9x")
     page.click("#paint")
     until(page, "document.getElementById('problem').textContent.includes('size')")
@@ -673,12 +702,15 @@ def test_what_failed_or_was_cancelled_keeps_its_words(page: Any) -> None:
     status(page, "painting")
     order(page, "a moon", 2, SMALL)
     status(page, "queued")
+    show(page, "history")
     page.click("#queue .cancel:has-text('Cancel')")
     status(page, "cancelled")
     page.click("#queue .cancel:has-text('Stop')")
     assert any("failed: this one fails" in text for text in texts(page, "#gallery .thumb"))
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="cancelled: a moon").click()
     page.fill("#prompt", "something else")
+    show(page, "history")
     page.click("#reuse")
     until(page, "document.getElementById('prompt').value === 'a moon'")
 
@@ -688,8 +720,10 @@ def test_lists_that_did_not_change_are_left_alone(page: Any) -> None:
     done(page, "a red apple")
     order(page, "a slow sun", LONG, SMALL)
     status(page, "painting")
+    show(page, "history")
     page.locator("#queue li", has_text="a slow sun (painting)").wait_for()
-    page.evaluate("for (const one of document.querySelectorAll('#past button')) one.mine = true")
+    page.evaluate("for (const one of document.querySelectorAll('#panels button')) one.mine = true")
+    show(page, "gallery")
     page.focus("#gallery .thumb")
     time.sleep(3.2)  # two looks at all runs
     assert page.evaluate("document.activeElement.mine === true")

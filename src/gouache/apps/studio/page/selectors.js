@@ -101,38 +101,7 @@ export function treeOf(state) {
   return grown(root);
 }
 
-// Buttons and status.
-
-/** What each button is called and whether it can be pressed: {id: {text, disabled, hidden}}. */
-export function buttonsOf(state) {
-  const { busy, ready, sheet, undo } = state;
-  const run = runOf(state);
-  const ended = Boolean(run && ENDED.includes(run.status));
-  const open = Boolean(run && OPEN.includes(run.status));
-  const going = Boolean(run && ["painting", "starting"].includes(run.status));
-  const ordering = Boolean(busy.order) || !ready;
-  const typed = typedHere(state);
-  const from = run ? "Paint from what you drew " : "Paint from your sketch ";
-  const goOn = typed ? "Continue with new words " : "Continue ";
-  return {
-    paint: { text: fromDrawing(state) ? from : "Paint ", disabled: ordering },
-    repaint: { disabled: ordering },
-    branch: { disabled: ordering || !(sheet.picture || isDrawn(state) || run) },
-    pause: { text: open ? goOn : "Pause ", disabled: !(open || going) || Boolean(busy.run) },
-    "other-words": {
-      text: typed ? "Continue with its own words" : "Continue with new words",
-      hidden: newWords(state) === null,
-      disabled: Boolean(busy.run),
-    },
-    stop: { disabled: !run || ended || Boolean(busy.run) },
-    delete: { disabled: !ended || Boolean(busy.delete) },
-    reuse: { disabled: !run },
-    compare: { text: state.comparing ? "…now choose the other" : "Compare with…", disabled: !run },
-    find: { disabled: Boolean(busy.find) },
-    undo: { disabled: !undo.past },
-    redo: { disabled: !undo.future },
-  };
-}
+// Status.
 
 export function clock(seconds) {
   if (seconds === null) return "";

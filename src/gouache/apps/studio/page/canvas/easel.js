@@ -1,7 +1,7 @@
 // The picture that is shown, and the sheets over it: all that has pixels. What was drawn is never thrown away
 // here: a picture of another size takes it along, and each change can be undone and redone.
 
-import { $, put } from "../nodes.js";
+import { $, loadImage, put } from "../nodes.js";
 import { isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
 import { copied, Layer, newCanvas, penOf, scaled } from "./layer.js";
 import { Screen } from "./screen.js";
@@ -13,15 +13,6 @@ const KEPT = 1536; // of a sheet that outlives a reload
 const LAID = 12; // sketches that went into pictures and can be had back
 const PAPER = "#fffdf8";
 const TINT = "#ff2878"; // of a mask
-
-export function loadImage(url) {
-  return new Promise((done, failed) => {
-    const image = new Image();
-    image.onload = () => done(image);
-    image.onerror = () => failed(new Error("The picture cannot be shown."));
-    image.src = url;
-  });
-}
 
 const png = (from) => new Promise((done) => from.toBlob(done, "image/png"));
 
@@ -314,12 +305,7 @@ class Easel {
   /** Keys are for the picture from now on: on the button, space would press it again. */
   focus() {
     if (document.activeElement?.matches("input, textarea, select")) return;
-    $("easel").focus({ preventScroll: true });
-  }
-
-  /** The picture is what happens now, and has the keys. */
-  attend() {
-    this.focus();
+    $("stage").focus({ preventScroll: true });
   }
 
   // What the server gets.
@@ -467,7 +453,9 @@ class Easel {
     const small = (layer) => {
       if (layer.empty) return null;
       const shrink = Math.min(1, KEPT / Math.max(layer.width, layer.height));
-      return layer.flat(Math.round(layer.width * shrink), Math.round(layer.height * shrink)).toDataURL();
+      const sheet = newCanvas(Math.round(layer.width * shrink), Math.round(layer.height * shrink));
+      layer.show(penOf(sheet), { x: 0, y: 0, across: shrink, down: shrink });
+      return sheet.toDataURL();
     };
     const list = this.list.map(({ layer, id, ...one }) => ({ ...one, url: small(layer) }));
     return { list, active: this.list.indexOf(this.sketch), mask: small(this.mask) };

@@ -18,7 +18,7 @@ const middle = ([a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
 
 export function mount({ store, easel }) {
   const { screen } = easel;
-  const [sheet, strokes, outline] = [$("canvas"), $("strokes"), $("brush")];
+  const [sheet, strokes, outline] = [$("paper"), $("strokes"), $("brush")];
   const fingers = new Map(); // pointer -> where it is in the window
   let stroke = null; // {made, layer, kind, pointer, at}
   let dragged = null; // where the pointer was that moves the picture
@@ -120,7 +120,7 @@ export function mount({ store, easel }) {
     const { tool } = hand();
     if (tool === "pick") inside && pick(place);
     else if (tool === "fill") inside && fill(place);
-    else return begin(place, pressure, reach);
+    else if (!["hand", "grow"].includes(tool)) return begin(place, pressure, reach);
     return false;
   }
 
@@ -139,7 +139,8 @@ export function mount({ store, easel }) {
       if (fingers.size > 1) return;
     }
     sheet.setPointerCapture(event.pointerId);
-    const moves = event.button === 1 || space || hand().tool === "hand" || (event.pointerType === "touch" && penned);
+    const moving = space || ["hand", "grow"].includes(hand().tool);
+    const moves = event.button === 1 || moving || (event.pointerType === "touch" && penned);
     if (moves) {
       dragged = { x: event.clientX, y: event.clientY };
       if (space) space.used = true;
@@ -213,9 +214,9 @@ export function mount({ store, easel }) {
 
   function outlineAt({ x, y }) {
     const { tool, size } = hand();
-    const round = !["hand", "pick", "fill"].includes(tool);
+    const round = !["pick", "fill"].includes(tool);
     const width = round ? Math.max(4, (size * easel.view.width * screen.scale) / WIDTH) : 12;
-    put(outline, { hidden: tool === "hand" || Boolean(space) });
+    put(outline, { hidden: ["hand", "grow"].includes(tool) || Boolean(space) });
     outline.style.width = outline.style.height = `${width}px`;
     outline.style.transform = `translate(${x - width / 2}px, ${y - width / 2}px)`;
     outline.dataset.down = String(Boolean(stroke));
@@ -283,5 +284,5 @@ export function mount({ store, easel }) {
     if (cursor) outlineAt(screen.pointOf(cursor));
   }
 
-  return { update, spaceDown, spaceUp, end };
+  return { update, spaceDown, spaceUp, spaceIsDown: () => space !== null, end };
 }

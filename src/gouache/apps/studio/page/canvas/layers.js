@@ -1,10 +1,10 @@
 // The panel of layers: sketches over the painting, to hide, blend, order, name and throw away.
 
-import { $, attributes, keyed, made, put } from "../nodes.js";
+import { $, attributes, icon, keyed, made, put } from "../nodes.js";
 
 export function mount({ store, easel, doing }) {
-  const act = (name, what, action) => {
-    const button = made("button", { className: `layer-${name}`, type: "button", title: what });
+  const act = (name, what, action, sign = name) => {
+    const button = made("button", { className: `layer-${name}`, type: "button", title: what }, icon(sign));
     button.addEventListener("click", doing(action));
     return button;
   };
@@ -19,12 +19,12 @@ export function mount({ store, easel, doing }) {
     opacity.addEventListener("change", () => easel.setLayer(id, { opacity: opacity.value / 100 }));
     const hidden = () => store.state.sheets.list.find((one) => one.id === id).hidden;
     const item = made("li", {},
-      act("show", "Show or hide", () => easel.setLayer(id, { hidden: !hidden() })),
-      act("choose", "Draw on this layer", () => easel.choose(id)),
+      act("show", "Show or hide", () => easel.setLayer(id, { hidden: !hidden() }), "eye"),
+      act("choose", "Draw on this layer", () => easel.choose(id), "brush"),
       name, opacity,
       act("up", "Up", () => easel.moveLayer(id, 1)),
       act("down", "Down", () => easel.moveLayer(id, -1)),
-      act("remove", "Remove (Undo brings it back)", () => easel.removeLayer(id)));
+      act("remove", "Remove (Undo brings it back)", () => easel.removeLayer(id), "close"));
     return item;
   }
 
@@ -33,14 +33,12 @@ export function mount({ store, easel, doing }) {
     const { list, active } = store.state.sheets;
     attributes(item, { "aria-current": one.id === active ? "true" : null });
     attributes(choose, { "aria-label": `Draw on ${one.name}`, "aria-pressed": one.id === active });
-    put(choose, { textContent: one.id === active ? "✎" : "○" });
     attributes(show, { "aria-label": `${one.hidden ? "Show" : "Hide"} ${one.name}`, "aria-pressed": !one.hidden });
-    put(show, { textContent: one.hidden ? "–" : "👁" });
+    attributes(show.querySelector("use"), { href: `/page/icons.svg#${one.hidden ? "unseen" : "eye"}` });
     if (name !== document.activeElement) put(name, { value: one.name });
     attributes(opacity, { "aria-label": `Opacity of ${one.name}` });
     if (opacity !== document.activeElement) put(opacity, { value: String(Math.round(one.opacity * 100)) });
-    for (const [button, text, word] of [[up, "↑", "Up"], [down, "↓", "Down"], [remove, "✕", "Remove"]]) {
-      put(button, { textContent: text });
+    for (const [button, word] of [[up, "Up"], [down, "Down"], [remove, "Remove"]]) {
       attributes(button, { "aria-label": `${word}: ${one.name}` });
     }
     put(up, { disabled: one === list.at(-1) });

@@ -14,8 +14,8 @@ const MARCH = 140; // milliseconds between two of its steps
 export class Screen {
   constructor(easel) {
     this.easel = easel;
-    this.box = $("canvas");
-    this.nodes = { view: easel.view, strokes: $("strokes"), mask: $("mask"), ants: $("ants") };
+    this.box = $("paper");
+    this.nodes = { under: $("under"), view: easel.view, strokes: $("strokes"), mask: $("mask"), ants: $("ants") };
     Object.assign(this, { scale: 1, x: 0, y: 0, fitted: true, told: [], seen: null, still: true, shift: 0 });
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     const resized = () => this.resized();
@@ -89,9 +89,10 @@ export class Screen {
     const whole = { left, top, right, bottom };
     const seen = within(whole, Math.round(this.width * dots), Math.round(this.height * dots));
     for (const [name, node] of Object.entries(this.nodes)) {
-      const box = name === "view" ? whole : seen;
+      const all = name === "view" || name === "under";
+      const box = all ? whole : seen;
       const [wide, high] = [Math.max(1, box.right - box.left), Math.max(1, box.bottom - box.top)];
-      if (name !== "view") put(node, { width: wide, height: high });
+      if (!all) put(node, { width: wide, height: high });
       const places = { left: box.left, top: box.top, width: wide, height: high };
       for (const [side, value] of Object.entries(places)) node.style[side] = `${value / dots}px`;
     }

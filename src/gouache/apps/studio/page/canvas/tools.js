@@ -44,12 +44,15 @@ export function mount({ store, easel }) {
   function toggleFull() {
     const full = document.body.dataset.full !== "true";
     document.body.dataset.full = String(full);
+    attributes($("fullscreen"), { "aria-pressed": full });
     if (full) document.documentElement.requestFullscreen?.().catch(() => {}); // without it: the window
     else if (document.fullscreenElement) document.exitFullscreen();
   }
 
   document.addEventListener("fullscreenchange", () => {
-    if (!document.fullscreenElement) document.body.dataset.full = "false";
+    if (document.fullscreenElement) return;
+    document.body.dataset.full = "false";
+    attributes($("fullscreen"), { "aria-pressed": false });
   });
 
   function zoomed() {
@@ -61,12 +64,12 @@ export function mount({ store, easel }) {
 
   document.addEventListener("click", (event) => {
     const byHand = event.detail > 0 && event.target.closest("button");
-    if (byHand && event.target.closest("#rail, #bar, #easel-tools, #zoom")) easel.focus();
+    if (byHand && !event.target.closest("dialog, #chips, .drop, #tabs")) easel.focus();
   });
 
   function update({ hand }) {
     for (const button of tools) attributes(button, { "aria-pressed": button.dataset.tool === hand.tool });
-    attributes($("brush-options"), { "data-for": hand.tool });
+    attributes($("easel-tools"), { "data-for": hand.tool });
     put($("color"), { value: hand.color });
     put($("pressure"), { checked: hand.pressure });
     for (const button of swatches) {
@@ -79,5 +82,5 @@ export function mount({ store, easel }) {
     }
   }
 
-  return { update, zooms };
+  return { update };
 }

@@ -1,18 +1,17 @@
-// The words: of the prompt, with its parts as chips so that weight and stop can be changed without knowing
-// the grammar; of what a mask finds; and of what is to be there.
+// The words of the prompt, with its parts as chips so that weight and stop can be changed without knowing
+// the grammar.
 
-import { $, attributes, keyed, made, put } from "./nodes.js";
+import { $, attributes, keyed, made, put } from "../nodes.js";
 
 const PAUSE = 250; // milliseconds without a key until the parts are asked for
-const FIELDS = { prompt: "words", phrase: "phrase", replace: "replace" };
 
 export function mount({ store, server }) {
   let asked = ""; // the words whose parts were asked for
   let timer;
 
-  for (const [id, field] of Object.entries(FIELDS)) {
-    $(id).addEventListener("input", () => store.dispatch({ type: "wrote", field, text: $(id).value }));
-  }
+  $("prompt").addEventListener("input", () =>
+    store.dispatch({ type: "wrote", field: "words", text: $("prompt").value }),
+  );
 
   async function parse(words) {
     const told = (more) => store.dispatch({ type: "parsed", words, ...more });
@@ -50,7 +49,7 @@ export function mount({ store, server }) {
   }
 
   function update({ draft, parsed, ready }) {
-    for (const [id, field] of Object.entries(FIELDS)) put($(id), { value: draft[field] });
+    put($("prompt"), { value: draft.words });
     put($("prompt-error"), { textContent: parsed.error });
     const chips = parsed.stages.flatMap((parts, stage) => parts.map((part, at) => ({ stage, at, part })));
     keyed($("chips"), chips, ({ stage, at }) => `${stage}.${at}`, make, fill);

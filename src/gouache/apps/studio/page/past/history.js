@@ -1,7 +1,7 @@
 // What was painted and what waits: the tree of a picture's history, the gallery and the queue.
 
-import { $, attributes, keyed, made, put } from "./nodes.js";
-import { brief, galleryOf, nodeOf, nodeUrl, queueOf, treeOf, wordsOf } from "./selectors.js";
+import { $, attributes, keyed, made, put } from "../nodes.js";
+import { brief, galleryOf, nodeOf, nodeUrl, queueOf, treeOf, wordsOf } from "../selectors.js";
 
 const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
 const HINTS = {

@@ -1,7 +1,7 @@
 // The settings' form, made from what the server says of them; its values are the state's (form.js).
 
-import { changed, shownAs, tableOf } from "./form.js";
-import { $, made, put } from "./nodes.js";
+import { changed, shownAs, tableOf } from "../form.js";
+import { $, made, put } from "../nodes.js";
 
 const COMMON = ["size", "steps", "seed", "num_cutouts", "latent", "generator", "perceptor"];
 

@@ -1,6 +1,6 @@
 // The comparison of two pictures.
 
-import { $, attributes, put } from "./nodes.js";
+import { $, attributes, put } from "../nodes.js";
 
 export function mount({ store }) {
   const [dialog, split] = [$("versus"), $("split")];

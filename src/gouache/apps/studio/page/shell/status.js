@@ -1,50 +1,28 @@
-// What stands around the picture: its status and progress, the buttons, what is said, and the losses.
+// What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
 
-import { $, put } from "./nodes.js";
-import { buttonsOf, clock, nodeOf, nodeUrl, runOf, statusLine } from "./selectors.js";
+import { $, put } from "../nodes.js";
+import { clock, runOf, statusLine } from "../selectors.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
 
-export function mount({ actions }) {
-  for (const [id, action] of Object.entries(actions.buttons)) $(id).addEventListener("click", action);
+export function mount() {
   let plotted = null;
 
   function say({ notices }) {
     put($("connection"), { textContent: notices.alive ? "" : SILENT });
     put($("problem"), { textContent: notices.problem });
     put($("note"), { textContent: notices.note });
-    if (notices.mask !== null) put($("mask-note"), { textContent: notices.mask });
-  }
-
-  function press(state) {
-    for (const [id, { text, ...properties }] of Object.entries(buttonsOf(state))) {
-      put($(id), properties);
-      if (text) put($(id).firstChild, { data: text });
-    }
-  }
-
-  function links(run, node) {
-    put($("exports"), { hidden: !run?.nodes.length });
-    if (!run) return;
-    const base = `/api/runs/${run.id}`;
-    const picture = run.picture ? `${base}/picture.png` : `${base}/frame.jpg`;
-    $("save-png").href = node === null ? picture : nodeUrl(run.id, node);
-    $("save-json").href = `${base}/settings.json`;
-    $("save-mp4").href = `${base}/timelapse.mp4`;
-    $("save-gif").href = `${base}/timelapse.gif`;
   }
 
   function update(state) {
     const run = runOf(state);
     say(state);
-    press(state);
     put(document.body.dataset, { status: run?.status ?? "" });
     put($("status"), { textContent: statusLine(state) });
     put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0 });
     const left = run?.status === "painting" ? clock(run.seconds_left) : "";
     put($("clock"), { textContent: run ? `step ${run.step} of ${run.num_steps} ${left}` : "" });
     put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
-    links(run, nodeOf(state));
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
     plotted = losses;

@@ -1,6 +1,6 @@
 // Pictures by drop, paste and choice: one to start from, and some to paint towards.
 
-import { $, attributes, keyed, made, put } from "./nodes.js";
+import { $, attributes, keyed, made, put } from "../nodes.js";
 
 export function mount({ store, actions }) {
   const [start, like, file] = [$("start"), $("like"), $("file")];
