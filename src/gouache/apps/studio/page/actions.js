@@ -56,7 +56,7 @@ export function makeWork({ store, server, easel, sync, doing }) {
   }
 
   /** Queues a run. `here`: it starts from the picture in the view. `uses`: the version of the strokes
-   * that are in its start, null if none are. */
+   * that are in its start, null if none are. Returns what the server told of it. */
   async function order(extra, here, uses = null) {
     const asks = { prompt: draft().words, settings: changed(store.state), ...extra };
     const next = await server.post("/api/runs", asks);
@@ -64,6 +64,7 @@ export function makeWork({ store, server, easel, sync, doing }) {
     dispatch("ordered", { run: next, here });
     easel.focus();
     await sync.refresh();
+    return next;
   }
 
   /** The version of the strokes that `seen()` and `composite()` take along now. */

@@ -6,8 +6,12 @@ import * as buttons from "./buttons.js";
 import * as canvas from "./canvas/actions.js";
 import * as change from "./canvas/change.js";
 import * as easels from "./canvas/easel.js";
+import * as grow from "./canvas/grow.js";
+import * as hands from "./canvas/hand.js";
+import * as canvasKeys from "./canvas/keys.js";
+import * as layers from "./canvas/layers.js";
+import * as live from "./canvas/live.js";
 import * as tools from "./canvas/tools.js";
-import { loadImage } from "./nodes.js";
 import * as past from "./past/actions.js";
 import * as bin from "./past/bin.js";
 import * as choice from "./past/choice.js";
@@ -31,7 +35,7 @@ import * as syncing from "./sync.js";
 const AGAIN = 1500; // milliseconds until a studio that did not answer is asked again
 const MODULES = [
   [panels, settings, pictures, status, keys, draft], // shell
-  [tools, change], // canvas
+  [tools, change, layers, grow, live, canvasKeys], // canvas
   [choice, tree, queue, gallery, exporting, lightbox, versus, bin], // past
 ];
 
@@ -45,6 +49,7 @@ function openPage() {
   const page = { store, server };
   const mount = (module) => store.mount(module.mount(page));
   page.easel = mount(easels);
+  page.hand = mount(hands);
   page.words = mount(wording);
   page.sync = mount(syncing);
   page.doing = makeDoing(page);
@@ -62,10 +67,7 @@ function openPage() {
 /** Asks what there is, and puts back what an earlier load of this page in this tab had. */
 async function begin({ store, server, easel, sync }) {
   const kept = draft.load();
-  const image = (url) => (url ? loadImage(url).catch(() => null) : null);
-  const asked = [server.get("/api/info"), image(kept.strokes), image(kept.mask), sync.refresh()];
-  const [info, strokes, mask] = await Promise.all(asked);
-  easel.recover(strokes, mask);
+  const [info] = await Promise.all([server.get("/api/info"), easel.recover(kept.drawn ?? {}), sync.refresh()]);
   store.dispatch({ type: "noticed", problem: "" });
   store.dispatch({ type: "begun", info, kept });
   sync.start();

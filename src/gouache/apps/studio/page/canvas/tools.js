@@ -1,52 +1,85 @@
-// What the hand holds, and its strokes.
+// The rail of tools, what can be set of a brush, and the zoom.
 
-import { listen } from "./layer.js";
 import { $, attributes, made, put } from "../nodes.js";
-import { nodeOf, runOf } from "../selectors.js";
 
 const SWATCHES = ["#1b1a19", "#fffdf6", "#d8432b", "#e9a820", "#3d8a4a", "#2c6db5", "#7a4a2b"];
-const PAUSE_FIRST = "Pause it first, then paint on it.";
+const NOTCH = 1.25; // of a zoom by a button
+const SLIDERS = ["size", "opacity", "hardness", "smoothing"]; // ids: brush-size and so on
+const SHARES = ["opacity", "hardness", "smoothing"]; // shown in percent
 
 export function mount({ store, easel }) {
+  const { screen } = easel;
   const hold = (told) => store.dispatch({ type: "held", ...told });
-  const tools = [...document.querySelectorAll("[data-tool]")];
+  const tools = [...document.querySelectorAll("[data-tool]")].filter((node) => node.matches("button"));
   for (const button of tools) {
     button.addEventListener("click", () => hold({ tool: button.dataset.tool }));
   }
-  for (const color of SWATCHES) {
+  const swatches = SWATCHES.map((color) => {
     const button = made("button");
     button.style.background = color;
-    button.setAttribute("aria-label", `Colour ${color}`);
+    attributes(button, { "aria-label": `Colour ${color}`, type: "button" });
     button.addEventListener("click", () => hold({ color }));
-    $("swatches").append(button);
-  }
+    return button;
+  });
+  $("swatches").append(...swatches);
   $("color").addEventListener("input", (event) => hold({ color: event.target.value }));
-  $("brush-size").addEventListener("input", (event) => hold({ size: Number(event.target.value) }));
-
-  function mayDraw() {
-    const { state } = store;
-    const painting = runOf(state)?.status === "painting" && nodeOf(state) === null;
-    if (painting) store.dispatch({ type: "noticed", note: PAUSE_FIRST });
-    else if (state.notices.note === PAUSE_FIRST) store.dispatch({ type: "noticed", note: "" });
-    return state.ready && !painting;
+  $("pressure").addEventListener("change", (event) => hold({ pressure: event.target.checked }));
+  for (const name of SLIDERS) {
+    $(`brush-${name}`).addEventListener("input", ({ target }) =>
+      hold({ [name]: Number(target.value) / (SHARES.includes(name) ? 100 : 1) }));
   }
 
-  const begin = () => {
-    if (!mayDraw()) return false;
-    easel.past.remember(easel.layer);
-    return true;
+  // Zoom.
+
+  const zooms = {
+    "zoom-in": () => screen.zoomTo(screen.scale * NOTCH),
+    "zoom-out": () => screen.zoomTo(screen.scale / NOTCH),
+    "zoom-fit": () => screen.fit(),
+    "zoom-level": () => screen.zoomTo(1 / devicePixelRatio),
+    fullscreen: toggleFull,
   };
-  listen(easel.strokes.canvas, begin, (from, to) => easel.draw(from, to), () => easel.tell());
+  for (const [id, act] of Object.entries(zooms)) $(id).addEventListener("click", act);
+
+  /** The canvas alone, on all of the screen; or as it was. */
+  function toggleFull() {
+    const full = document.body.dataset.full !== "true";
+    document.body.dataset.full = String(full);
+    attributes($("fullscreen"), { "aria-pressed": full });
+    if (full) document.documentElement.requestFullscreen?.().catch(() => {}); // without it: the window
+    else if (document.fullscreenElement) document.exitFullscreen();
+  }
+
+  document.addEventListener("fullscreenchange", () => {
+    if (document.fullscreenElement) return;
+    document.body.dataset.full = "false";
+    attributes($("fullscreen"), { "aria-pressed": false });
+  });
+
+  function zoomed() {
+    put($("zoom-level").firstChild, { data: `${Math.round(screen.scale * devicePixelRatio * 100)} %` });
+    attributes($("zoom-fit"), { "aria-pressed": screen.fitted });
+  }
+  screen.listen(zoomed);
+  zoomed();
 
   document.addEventListener("click", (event) => {
     const byHand = event.detail > 0 && event.target.closest("button");
-    if (byHand && !event.target.closest("dialog, #chips, .drop")) easel.focus();
+    if (byHand && !event.target.closest("dialog, #chips, .drop, #tabs")) easel.focus();
   });
 
   function update({ hand }) {
     for (const button of tools) attributes(button, { "aria-pressed": button.dataset.tool === hand.tool });
+    attributes($("easel-tools"), { "data-for": hand.tool });
     put($("color"), { value: hand.color });
-    put($("brush-size"), { value: String(Math.round(hand.size)) });
+    put($("pressure"), { checked: hand.pressure });
+    for (const button of swatches) {
+      attributes(button, { "aria-pressed": button.getAttribute("aria-label").endsWith(hand.color) });
+    }
+    for (const name of SLIDERS) {
+      const value = String(Math.round(hand[name] * (SHARES.includes(name) ? 100 : 1)));
+      put($(`brush-${name}`), { value });
+      put($(`brush-${name}-is`), { textContent: SHARES.includes(name) ? `${value} %` : value });
+    }
   }
 
   return { update };

@@ -21,7 +21,7 @@ function save(draft) {
     sessionStorage.setItem(NAME, JSON.stringify(draft));
   } catch {
     try {
-      sessionStorage.setItem(NAME, JSON.stringify({ ...draft, strokes: null, mask: null }));
+      sessionStorage.setItem(NAME, JSON.stringify({ ...draft, drawn: null }));
     } catch {
       // no storage: the question before the page is left remains
     }
@@ -36,12 +36,7 @@ export function mount({ store, easel }) {
     const { state } = store;
     clearTimeout(timer);
     if (!state.ready) return;
-    const sheet = (layer) => (layer.empty ? null : layer.canvas.toDataURL());
-    save({
-      ...keptOf(state),
-      strokes: sheet(easel.strokes),
-      mask: sheet(easel.mask),
-    });
+    save({ ...keptOf(state), drawn: easel.keep() });
   }
 
   addEventListener("pagehide", keep);
@@ -50,7 +45,7 @@ export function mount({ store, easel }) {
   });
 
   function update(state) {
-    const parts = [state.layers, JSON.stringify(state.ready ? keptOf(state) : {})];
+    const parts = [state.layers, state.sheets, JSON.stringify(state.ready ? keptOf(state) : {})];
     if (parts.every((part, at) => part === kept[at])) return;
     kept = parts;
     clearTimeout(timer);
