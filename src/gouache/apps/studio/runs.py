@@ -39,7 +39,8 @@ _PATH = re.compile(
 class Run:
     """One painting. Only the worker touches `session` and `folder`; the rest under `lock`.
 
-    `owner` is what `guard.owner_of` makes of a visitor's token.
+    `owner` is what `guard.owner_of` makes of a visitor's token; runs of one `group` were asked for
+    together and are painted in turn, a step each.
     status: queued, starting, painting, paused; or how it ended: done, stopped (by hand, the picture
     is there), failed, cancelled (before it began), interrupted (the server ended; can go on).
     """
@@ -49,6 +50,7 @@ class Run:
     path: Path
     config: PaintConfig
     parent: str = ""
+    group: str = ""
     kind: str = "paint"
     name: str = ""  # what its owner calls it
     favourite: bool = False
@@ -73,7 +75,7 @@ class Run:
     saving: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def new(cls, root: Path, owner: str, order: Order) -> Run:
+    def new(cls, root: Path, owner: str, order: Order, group: str = "") -> Run:
         """A run with a new folder's name; nothing is written yet."""
         name = secrets.token_hex(16)
         return cls(
@@ -82,6 +84,7 @@ class Run:
             path=root / "runs" / name,
             config=order.config,
             parent=order.parent,
+            group=group,
             kind="edit" if order.edit else "paint",
             created=time.time(),
             num_steps=sum(order.config.steps),
@@ -165,6 +168,7 @@ class Run:
         return {
             "owner": self.owner,
             "parent": self.parent,
+            "group": self.group,
             "kind": self.kind,
             "name": self.name,
             "favourite": self.favourite,
@@ -189,6 +193,7 @@ class Run:
                 "name": self.name,
                 "favourite": self.favourite,
                 "parent": self.parent,
+                "group": self.group,
                 "created": self.created,
                 "status": self.status,
                 "step": self.step,
@@ -224,6 +229,7 @@ def load_runs(root: Path, folder: str = "runs") -> list[Run]:
                 path=path,
                 config=PaintConfig.from_dict(settings["config"]),
                 parent=str(about["parent"]),
+                group=str(about.get("group", "")),
                 kind=str(about["kind"]),
                 name=str(about.get("name", "")),
                 favourite=about.get("favourite") is True,
