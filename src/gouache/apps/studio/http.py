@@ -117,7 +117,7 @@ class Interface(Endpoints):
         return JSONResponse(told, 201)
 
     async def submit(self, request: Request) -> Response:
-"""Queues a run, or a group of them: the first one, and all in `runs`."""
+        """Queues a run, or a group of them: the first one, and all in `runs`."""
         document, owner = await self._json(request), owner_asking(request)
         find = self._find_image(owner)
 
@@ -233,9 +233,6 @@ class Interface(Endpoints):
             filename=f"{slug(run.title)}.{kind}",
             content_disposition_type="inline",
         )
-
-    def _public(self, run: Run) -> dict[str, Any]:
-        return run.public() | {"position": self.studio.position(run)}
 
 
 def _bare(part: Any) -> str:
