@@ -11,30 +11,22 @@ const SAYS = {
   failed: "failed", cancelled: "cancelled", interrupted: "interrupted", done: "",
 };
 
-/** Shows a picture that changes: the newest as soon as the one before is there. */
-function bring(image, url) {
-  if (image.wanted === url) return;
-  image.wanted = url;
-  if (!image.loading) fetchNext(image);
-}
-
-function fetchNext(image) {
-  const url = image.wanted;
-  image.loading = url !== image.shown && url !== "";
-  put(image, { hidden: url === "" });
-  if (!image.loading) return;
-  image.shown = url;
-  image.src = url;
-}
-
+/** A picture that changes: `bring(url)` shows the newest as soon as the one before is there. */
 function picture() {
   const image = made("img", { alt: "", draggable: false, hidden: true });
-  for (const end of ["load", "error"]) {
-    image.addEventListener(end, () => {
-      image.loading = false;
-      fetchNext(image);
-    });
+  let [wanted, shown, under] = ["", "", false];
+  function next() {
+    put(image, { hidden: wanted === "" });
+    under = wanted !== shown && wanted !== "";
+    if (!under) return;
+    shown = wanted;
+    image.src = shown;
   }
+  for (const end of ["load", "error"]) image.addEventListener(end, next);
+  image.bring = (url) => {
+    wanted = url;
+    if (!under) next();
+  };
   return image;
 }
 
@@ -67,7 +59,7 @@ export function mount({ store, actions }) {
 
   function fillSketch(tile, { number, url }) {
     const [pick] = tile.children;
-    bring(pick.firstChild, url);
+    pick.firstChild.bring(url);
     attributes(pick, { "aria-label": `Go on from sketch ${number}`, title: "Go on from this one" });
   }
 
@@ -88,7 +80,7 @@ export function mount({ store, actions }) {
   function fillRun(tile, { run, number, pair, busy }) {
     const [pick, bar, deeds] = tile.children;
     const [image, state] = pick.children;
-    bring(image, urlOf(run));
+    image.bring(urlOf(run));
     const says = run.status === "starting" && run.doing ? run.doing : (SAYS[run.status] ?? run.status);
     put(state, { textContent: says, hidden: !says });
     const crossed = pair?.what === "evolve" && pair.first.run === run.id;
