@@ -20,6 +20,7 @@ from gouache.apps.studio.archives import Entry, zipped
 from gouache.apps.studio.copies import read_side, small, thumbnail
 from gouache.apps.studio.endpoints import Endpoints, owner_asking, picture_name
 from gouache.apps.studio.guard import may_see
+from gouache.apps.studio.reading import is_settings, parse_settings, read_document
 from gouache.apps.studio.refusals import NotFoundError
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.trash import DAYS
@@ -46,6 +47,7 @@ class Library(Endpoints):
             Route(f"{run}/restore", self.restore, methods=["POST"]),
             Route("/api/trash", self.trash, methods=["GET"]),
             Route("/api/zip", self.zip, methods=["GET"]),
+            Route("/api/read", self.read, methods=["POST"]),
         ]
 
     async def thumb(self, request: Request) -> Response:
@@ -116,6 +118,20 @@ class Library(Endpoints):
             raise NotFoundError("none of these has a picture yet")
         headers = {"content-disposition": 'attachment; filename="gouache.zip"'}
         return StreamingResponse(zipped(found), media_type="application/zip", headers=headers)
+
+    async def read(self, request: Request) -> Response:
+        """The words, settings and origin in a picture of gouache, or in a file of settings."""
+        owner, studio = owner_asking(request), self.studio
+
+        def work(data: bytes) -> dict[str, Any]:
+            given = (
+                parse_settings if is_settings(data) else partial(self.uploads.document, owner=owner)
+            )
+            return read_document(given(data), studio.limits, self.models)
+
+        async with self.bodies.read(request, studio.limits.upload_bytes) as data:
+            found = await anyio.to_thread.run_sync(work, data, limiter=self.decoding)
+        return JSONResponse(found)
 
     def _entry(self, name: str, request: Request) -> Entry | None:
         """What goes into the ZIP file for an id, None for a run without a picture."""
