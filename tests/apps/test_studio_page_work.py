@@ -601,7 +601,7 @@ def test_what_was_not_sent_outlives_a_reload(page: Any, tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
     with page.expect_file_chooser() as chooser:
         show(page, "tune")
-        page.click("#like")
+        page.click("#like .choose")
     chooser.value.set_files(tmp_path / "red.png")
     show(page, "tune")
     page.wait_for_selector("#like figure")
