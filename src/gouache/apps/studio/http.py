@@ -127,15 +127,16 @@ class Interface:
         return JSONResponse(told, 201)
 
     async def submit(self, request: Request) -> Response:
-        """Queues a run."""
+        """Queues a run, or a group of them: the first one, and all in `runs`."""
         document, owner = await self._json(request), _owner(request)
         find = self._find_image(owner)
 
-        def work() -> Run:
+        def work() -> list[Run]:
             order = read_order(document, self.studio.limits, find, self.models)
-            return self.studio.submit(order, owner)
+            return self.studio.submit_all(order, owner)
 
-        return JSONResponse(self._public(await run_in_threadpool(work)), 201)
+        told = [self._public(run) for run in await run_in_threadpool(work)]
+        return JSONResponse({**told[0], "runs": told}, 201)
 
     async def runs(self, request: Request) -> Response:
         """All runs of this visitor, oldest first."""

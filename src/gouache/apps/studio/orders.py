@@ -22,7 +22,7 @@ _NOT_SET = {
     *("prompt", "prompts", "image_prompts", "init_image", "count"),
     *("device", "precision", "compile", "losses"),
 }
-_KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent")
+_KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent", "count")
 _EDIT_KEYS = ("replace", "from", "mask", "settings")
 
 
@@ -35,6 +35,7 @@ class Limits:
     cutouts: int = 256
     queue: int = 20
     queue_each: int = 10  # of one visitor
+    together: int = 4  # of one order, with seeds in a row
     upload_bytes: int = 20 * 2**20
     upload_pixels: int = 32 * 2**20  # of what is decoded at full size; a JPEG may have more
     uploads: int = 500  # pictures kept for one visitor
@@ -54,13 +55,17 @@ class EditOrder:
 
 @dataclass(frozen=True)
 class Order:
-    """A checked request: settings, what to start from or to edit, and where it comes from."""
+    """A checked request: settings, what to start from or to edit, and where it comes from.
+
+    `count` pictures are asked for, with seeds from that of `config` on.
+    """
 
     config: PaintConfig
     image: Path | None = None
     edit: EditOrder | None = None
     parent: str = ""
     sized: bool = False
+    count: int = 1
 
 
 def read_order(
@@ -101,7 +106,9 @@ def read_order(
     parent = _text(body.get("parent", ""), "parent")
     if parent and not _PICTURE.fullmatch(parent):
         raise ConfigError(f"parent is {parent!r:.60}; expected the id of a run, or ID/NODE")
-    return Order(config, image, edit, parent, "size" in given)
+    count = _count(body.get("count", 1), limits.together)
+    config.updated(seed=config.seed + count - 1)  # the last one's has to be possible
+    return Order(config, image, edit, parent, "size" in given, count)
 
 
 def installed_models() -> dict[str, list[str]]:
@@ -221,6 +228,12 @@ def _mapping(value: Any, what: str, names: Any) -> Mapping[str, Any]:
     for key in value:
         if names is not None and key not in names:
             raise ConfigError(f"{what} has no {key!r:.60}; possible are {', '.join(names)}")
+    return value
+
+
+def _count(value: Any, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ConfigError(f"count is {value!r:.40}; expected a whole number from 1 to {most}")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -35,8 +35,8 @@ FRAME_SECONDS = 0.1  # more frames than this nobody sees
 class Painter:
     """What the studio's thread does with a run. `lock` is the one under which its status changes.
 
-    `closing` says that the server ends; `between` is called between two steps, `paused` (under the
-    lock) with each run that pauses.
+    `closing` says that the server ends; `paused` is called, under the lock, with each run that
+    pauses.
     """
 
     def __init__(
@@ -45,18 +45,19 @@ class Painter:
         lock: AbstractContextManager[Any],
         *,
         closing: Callable[[], bool],
-        between: Callable[[], None],
         paused: Callable[[Run], None],
     ) -> None:
         self._build = build
         self._lock = lock
         self._closing = closing
-        self._between = between
         self._paused = paused
 
-    def paint(self, run: Run) -> None:
+    def paint(self, run: Run) -> Iterator[None]:
+        """Begins or goes on, and yields between two steps; others may be painted in between."""
+        run.changed()
         if run.session is None and not self._opened(run):
             return
+        yield
         session, folder = run.session, run.folder
         assert session is not None
         assert folder is not None
@@ -86,7 +87,7 @@ class Painter:
                 keep_frame(run, step.index, frame)
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
-            self._between()
+            yield
         self._settle(run, painting, folder, laid)
 
     def _wanted(self, run: Run) -> bool:

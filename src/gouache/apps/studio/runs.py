@@ -38,7 +38,8 @@ _PATH = re.compile(
 class Run:
     """One painting. Only the worker touches `session` and `folder`; the rest under `lock`.
 
-    `owner` is what `guard.owner_of` makes of a visitor's token.
+    `owner` is what `guard.owner_of` makes of a visitor's token; runs of one `group` were asked for
+    together and are painted in turn, a step each.
     status: queued, starting, painting, paused; or how it ended: done, stopped (by hand, the picture
     is there), failed, cancelled (before it began), interrupted (the server ended; can go on).
     """
@@ -48,6 +49,7 @@ class Run:
     path: Path
     config: PaintConfig
     parent: str = ""
+    group: str = ""
     kind: str = "paint"
     created: float = 0.0
     status: str = "queued"
@@ -70,7 +72,7 @@ class Run:
     saving: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def new(cls, root: Path, owner: str, order: Order) -> Run:
+    def new(cls, root: Path, owner: str, order: Order, group: str = "") -> Run:
         """A run with a new folder's name; nothing is written yet."""
         name = secrets.token_hex(16)
         return cls(
@@ -79,6 +81,7 @@ class Run:
             path=root / "runs" / name,
             config=order.config,
             parent=order.parent,
+            group=group,
             kind="edit" if order.edit else "paint",
             created=time.time(),
             num_steps=sum(order.config.steps),
@@ -140,6 +143,7 @@ class Run:
         return {
             "owner": self.owner,
             "parent": self.parent,
+            "group": self.group,
             "kind": self.kind,
             "created": self.created,
             "status": self.status,
@@ -160,6 +164,7 @@ class Run:
                 "words": self.prompt,  # from the next step on, None for the same
                 "kind": self.kind,
                 "parent": self.parent,
+                "group": self.group,
                 "created": self.created,
                 "status": self.status,
                 "step": self.step,
@@ -195,6 +200,7 @@ def load_runs(root: Path) -> list[Run]:
                 path=path,
                 config=PaintConfig.from_dict(settings["config"]),
                 parent=str(about["parent"]),
+                group=str(about.get("group", "")),
                 kind=str(about["kind"]),
                 created=float(about["created"]),
                 status=str(about["status"]),

@@ -33,21 +33,21 @@ class Turns:
     def __contains__(self, run: Run) -> bool:
         return run in self._hurried or run in self._lines.get(run.owner, ())
 
-    def admit(self, owner: str) -> None:
-        """Keeps a place, which `add` or `give_up` ends; `QueueFullError` where there is none."""
+    def admit(self, owner: str, number: int = 1) -> None:
+        """Keeps places, which `add` or `give_up` ends; `QueueFullError` where there are none."""
         own = len(self._lines.get(owner, ())) + self._expected[owner]
         waiting = len(self) + self._expected.total()
-        if own >= self._each:
+        if own + number > self._each:
             raise QueueFullError(
                 f"{own} pictures of yours are waiting; cancel one or try again later"
             )
-        if waiting >= self._limit:
+        if waiting + number > self._limit:
             raise QueueFullError(f"{waiting} pictures are waiting; cancel one or try again later")
-        self._expected[owner] += 1
+        self._expected[owner] += number
 
-    def give_up(self, owner: str) -> None:
+    def give_up(self, owner: str, number: int = 1) -> None:
         """Ends what `admit` began without a run."""
-        self._expected[owner] -= 1
+        self._expected[owner] -= number
         self._expected += Counter()  # drops what is not expected any more
 
     def add(self, run: Run, first: bool = False) -> None:
@@ -89,6 +89,14 @@ class Turns:
         if line:
             self._lines[owner] = line  # behind all others
         return run
+
+    def take_group(self, run: Run) -> list[Run]:
+        """Takes out the others of a run's group, which are painted together with it."""
+        line = self._lines.get(run.owner, ())
+        others = [one for one in line if run.group and one.group == run.group]
+        for one in others:
+            self.remove(one)
+        return others
 
     def position(self, run: Run) -> int:
         """Its place from 1, as things are; 0 for a run that does not wait."""

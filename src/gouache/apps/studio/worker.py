@@ -1,4 +1,4 @@
-"""Paints what is queued, one run at a time, in one thread; listens between two steps."""
+"""Paints what is queued, one run or group at a time, in one thread; listens between two steps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,35 +60,51 @@ class Studio:
             build or _build,
             self._news,
             closing=lambda: self._closing,
-            between=self._finish_stopped,
             paused=self._park,
         )
         self._thread = self._new_thread()
 
     def submit(self, order: Order, owner: str) -> Run:
-        """Queues a new run; `QueueFullError` when too many wait, of all or of this visitor."""
+        """Queues the run of an order for one picture."""
+        return self.submit_all(replace(order, count=1), owner)[0]
+
+    def submit_all(self, order: Order, owner: str) -> list[Run]:
+        """Queues the runs of an order, all or none; of several a group.
+
+        `QueueFullError` when too many wait, of all or of this visitor.
+        """
         if order.edit is None:
             check_asked(order.config)
         with self._news:
             self._look_after()
-            self._turns.admit(owner)
-        run = Run.new(self.root, owner, order)
+            self._turns.admit(owner, order.count)
+        seeds = range(order.config.seed, order.config.seed + order.count)
+        group = secrets.token_hex(16) if order.count > 1 else ""
+        orders = [replace(order, config=order.config.updated(seed=seed)) for seed in seeds]
+        runs = [Run.new(self.root, owner, one, group) for one in orders]
         try:
-            run.order = keep_order(run, order)
-            run.config = run.order.config
-            with RunFolder.create(run.path, run_settings(run.config, self._outputs(run))):
-                run.save_about()
+            for run, one in zip(runs, orders, strict=True):
+                self._write(run, one)
         except BaseException:
             with self._news:
-                self._turns.give_up(owner)
-            shutil.rmtree(run.path, ignore_errors=True)
+                self._turns.give_up(owner, order.count)
+            for run in runs:
+                shutil.rmtree(run.path, ignore_errors=True)
             raise
         with self._news:
-            self._turns.give_up(owner)
-            self.runs[run.id] = run
-            self._turns.add(run)
+            self._turns.give_up(owner, order.count)
+            for run in runs:
+                self.runs[run.id] = run
+                self._turns.add(run)
             self._news.notify()
-        return run
+        return runs
+
+    def _write(self, run: Run, order: Order) -> None:
+        """What a server that ends now has to find."""
+        run.order = keep_order(run, order)
+        run.config = run.order.config
+        with RunFolder.create(run.path, run_settings(run.config, self._outputs(run))):
+            run.save_about()
 
     def position(self, run: Run) -> int:
         """0 for a run that does not wait, else its place in the queue from 1."""
@@ -227,43 +244,74 @@ class Studio:
     def _work(self) -> None:
         while True:
             with self._news:
-                while (run := self._next(hurried=False)) is None and not self._closing:
+                while not (runs := self._next(hurried=False)) and not self._closing:
                     self._news.wait()
-            if run is None:
+            if not runs:
                 return
-            self._handle(run)
+            self._handle(runs)
 
-    def _next(self, *, hurried: bool) -> Run | None:
-        """Takes a run whose turn it is into hand; only those that take moments, if `hurried`."""
+    def _next(self, *, hurried: bool) -> list[Run]:
+        """Takes a run whose turn it is into hand, with others of its group that wait; only one that
+        takes moments, if `hurried`."""
         with self._news:
-            if self._closing and not hurried:
+            if hurried or self._closing:
                 run = self._turns.next_hurried()
             else:
-                run = self._turns.next_hurried() if hurried else self._turns.next()
+                run = self._turns.next()
             if run is None:
-                return None
-            self._at_work.append(run)
+                return []
+            begun = run.wish == "stop"  # a picture that is only written
+            runs = [run] if hurried or begun else [run, *self._turns.take_group(run)]
+            self._take(runs)
+            return runs
+
+    def _take(self, runs: Sequence[Run]) -> None:
+        """Takes runs into hand. Under the lock."""
+        self._at_work.extend(runs)
+        for run in runs:
             run.status = "starting" if run.session is None else "painting"
-            return run
 
     def _finish_stopped(self) -> None:
         """Writes the pictures of paused runs that were stopped; nobody waits long for that."""
-        while (run := self._next(hurried=True)) is not None:
-            self._handle(run)
+        while runs := self._next(hurried=True):
+            for run in runs:
+                steps = self._painter.paint(run)
+                while self._advanced(run, steps):
+                    pass
 
-    def _handle(self, run: Run) -> None:
-        """Paints until something is wished. No mistake ends the thread that paints for all."""
+    def _handle(self, runs: Sequence[Run]) -> None:
+        """Paints each of a group in turn, a step at a time, until it ends or something is wished.
+
+        Whoever of the group goes on meanwhile joins.
+        """
+        painting = {run: self._painter.paint(run) for run in runs}
+        while painting:
+            for run, steps in list(painting.items()):
+                if not self._advanced(run, steps):
+                    del painting[run]
+                self._finish_stopped()
+            if painting and not self._closing:
+                with self._news:
+                    joining = self._turns.take_group(runs[0])
+                    self._take(joining)
+                painting |= {run: self._painter.paint(run) for run in joining}
+
+    def _advanced(self, run: Run, steps: Iterator[None]) -> bool:
+        """Does a step; false after the last. No mistake ends the thread that paints for all."""
         try:
             if self.runs.get(run.id) is run:
-                run.changed()
                 with _listening(run):
-                    self._painter.paint(run)
+                    next(steps)
+                return True
+        except StopIteration:
+            pass
         except GouacheError as error:
             self._failed(run, str(error), lasting=isinstance(error, OutputError))
         except Exception as error:
             self._failed(run, f"this run failed unexpectedly ({one_line(error, 120)})")
         with self._news, suppress(ValueError):
             self._at_work.remove(run)
+        return False
 
     def _failed(self, run: Run, message: str, lasting: bool = False) -> None:
         """`lasting`: it may go on from its state, once what was wrong is right again."""

@@ -51,6 +51,7 @@ export function connect(reached) {
   return {
     get: (path) => call("GET", path),
     post: (path, body) => call("POST", path, body),
+    patch: (path, body) => call("PATCH", path, body),
     remove: (path) => call("DELETE", path),
     send: (path, blob) => call("POST", path, blob, blob.type || "application/octet-stream"),
     watch,

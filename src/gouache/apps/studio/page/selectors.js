@@ -39,10 +39,30 @@ export function wantedPicture(state) {
 /** Whether the view holds what is shown, or nothing is to be there. */
 export const pictureIsThere = (state) => !wantedPicture(state) || state.sheet.place === placeOf(state);
 
+// What is painted together.
+
+/** Those that the shown run is painted together with, itself among them; [] where it is alone. */
+export function groupOf(state) {
+  const group = runOf(state)?.group;
+  if (!group) return [];
+  const members = [...state.runs.values()].filter((run) => run.group === group);
+  return members.length > 1 ? members : [];
+}
+
+/** Whether they lie over the easel as a grid: as long as they form, or if it was asked for. */
+export function isGridded(state) {
+  const members = groupOf(state);
+  if (!members.length || nodeOf(state) !== null) return false;
+  const { group, open } = state.four;
+  if (group === members[0].group) return open;
+  return members.some((run) => BUSY.includes(run.status));
+}
+
 /** The runs whose events the page listens to. */
 export function watched(state) {
   const run = runOf(state);
-  return run && !ENDED.includes(run.status) ? [run.id] : [];
+  const seen = isGridded(state) ? groupOf(state) : run ? [run] : [];
+  return seen.filter(({ status }) => !ENDED.includes(status)).map(({ id }) => id);
 }
 
 /** Whether there are strokes over the picture. */
@@ -69,36 +89,6 @@ export function promptOf(stages) {
   const one = ({ source, weight, stop }) =>
     stop !== null ? `${source}:${weight}:${stop}` : weight !== 1 ? `${source}:${weight}` : source;
   return stages.map((parts) => parts.map(one).join(" | ")).join(" ^ ");
-}
-
-// Lists.
-
-/** What is painted or waits, in order. */
-export function queueOf({ runs }) {
-  const active = [...runs.values()].filter((run) => BUSY.includes(run.status));
-  return active.sort((a, b) => a.position - b.position);
-}
-
-/** All that was painted, newest first, and what failed or was cancelled before: its words are worth
- * keeping. */
-export function galleryOf({ runs }) {
-  const kept = (run) => run.picture || run.nodes.length || ["failed", "cancelled"].includes(run.status);
-  return [...runs.values()].filter(kept).reverse();
-}
-
-/** All runs that hang together with the one that is shown by their parents: {run, children}, or null. */
-export function treeOf(state) {
-  const parent = (run) => state.runs.get(run.parent.split("/")[0]);
-  let root = runOf(state);
-  if (!root) return null;
-  while (parent(root)) root = parent(root);
-  const children = new Map();
-  for (const run of state.runs.values()) {
-    const id = parent(run)?.id;
-    children.set(id, [...(children.get(id) ?? []), run]);
-  }
-  const grown = (run) => ({ run, children: (children.get(run.id) ?? []).map(grown) });
-  return grown(root);
 }
 
 // Status.

@@ -13,8 +13,13 @@ import * as layers from "./canvas/layers.js";
 import * as live from "./canvas/live.js";
 import * as tools from "./canvas/tools.js";
 import * as past from "./past/actions.js";
+import * as bin from "./past/bin.js";
+import * as choice from "./past/choice.js";
 import * as exporting from "./past/exports.js";
-import * as history from "./past/history.js";
+import * as gallery from "./past/gallery.js";
+import * as lightbox from "./past/lightbox.js";
+import * as queue from "./past/queue.js";
+import * as tree from "./past/tree.js";
 import * as versus from "./past/versus.js";
 import * as shell from "./shell/actions.js";
 import * as draft from "./shell/draft.js";
@@ -31,7 +36,7 @@ const AGAIN = 1500; // milliseconds until a studio that did not answer is asked 
 const MODULES = [
   [panels, settings, pictures, status, keys, draft], // shell
   [tools, change, layers, grow, live, canvasKeys], // canvas
-  [history, exporting, versus], // past
+  [choice, tree, queue, gallery, exporting, lightbox, versus, bin], // past
 ];
 
 function openPage() {

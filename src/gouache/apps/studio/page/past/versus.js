@@ -1,23 +1,72 @@
-// The comparison of two pictures.
+// The comparison of two pictures: one slid over the other, beside it, or shining through it.
 
 import { $, attributes, put } from "../nodes.js";
 
-export function mount({ store }) {
-  const [dialog, split] = [$("versus"), $("split")];
-  const cut = () => ($("before").style.clipPath = `inset(0 ${100 - split.value}% 0 0)`);
-  split.addEventListener("input", cut);
-  $("close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => store.dispatch({ type: "versus", second: null }));
+const WAYS = ["slide", "beside", "onion"];
+const ASKS = {
+  slide: "Where the first one ends",
+  onion: "How much of the second one shines through",
+};
 
-  function update({ versus }) {
-    if (!versus || dialog.open) return;
-    const { first, second } = versus;
-    attributes($("before"), { src: first.url });
-    attributes($("after"), { src: second.url });
-    put($("versus-names"), { textContent: `left: ${first.name}, right: ${second.name}` });
+export function mount({ store }) {
+  const [dialog, two, split] = ["versus", "two", "split"].map($);
+  const [before, after, names] = ["before", "after", "versus-names"].map($);
+  const versus = () => store.state.versus;
+  const turn = (way) => store.dispatch({ type: "versus", way });
+
+  function cut() {
+    const way = versus()?.way;
+    before.style.clipPath = way === "slide" ? `inset(0 ${100 - split.value}% 0 0)` : "";
+    after.style.opacity = "";
+    before.style.opacity = way === "onion" ? String(1 - split.value / 100) : "";
+    two.style.setProperty("--at", `${split.value}%`);
+  }
+
+  function drag(event) {
+    if (versus()?.way !== "slide" || !(event.buttons & 1)) return;
+    const { left, width } = two.getBoundingClientRect();
+    split.value = String(Math.round((100 * (event.clientX - left)) / width));
+    cut();
+    event.preventDefault();
+  }
+
+  for (const way of WAYS) $(`versus-${way}`).addEventListener("click", () => turn(way));
+  two.addEventListener("pointerdown", drag);
+  two.addEventListener("pointermove", drag);
+  split.addEventListener("input", cut);
+  after.addEventListener("load", () => {
+    two.style.setProperty("--ratio", `${after.naturalWidth / after.naturalHeight || 1}`);
+  });
+  $("swap").addEventListener("click", () => {
+    const { first, second, way } = versus();
+    store.dispatch({ type: "versus", versus: { first: second, second: first, way } });
+  });
+  $("close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => store.dispatch({ type: "versus", versus: null }));
+  dialog.addEventListener("keydown", (event) => {
+    const at = "123".indexOf(event.key);
+    if (event.key.toLowerCase() === "x") $("swap").click();
+    else if (at >= 0 && event.key.length === 1) turn(WAYS[at]);
+    else return;
+    event.preventDefault();
+  });
+
+  function update(state) {
+    if (!state.versus) return;
+    const { first, second, way } = state.versus;
+    attributes(before, { src: first.url, alt: `First: ${first.name}` });
+    attributes(after, { src: second.url, alt: `Second: ${second.name}` });
+    put(two, { className: way });
+    for (const one of WAYS) attributes($(`versus-${one}`), { "aria-pressed": one === way });
+    put(split, { hidden: way === "beside" });
+    attributes(split, { "aria-label": ASKS[way] ?? null });
+    put(names, { textContent: `left: ${first.name}, right: ${second.name}` });
+    cut();
+    if (dialog.open) return;
+    put(split, { value: "50" });
     cut();
     dialog.showModal();
-    split.focus();
+    if (way !== "beside") split.focus();
   }
 
   return { update };
