@@ -15,10 +15,12 @@ from PIL import Image
 from studio_browser import (
     CHROMIUM,
     TinyStudio,
+    alike,
     alpha_at,
     hold,
     is_drawn,
     order,
+    sheets,
     show,
     status,
     stroke,
@@ -335,7 +337,7 @@ def test_strokes_and_mask_are_kept_over_a_picture_of_another_size(page: Any) -> 
     stroke(page, 0.25)
     page.keyboard.press("m")
     stroke(page, 0.75)
-    before = page.evaluate("strokes.toDataURL() + mask.toDataURL()")
+    before = sheets(page)
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     until(page, "view.width === 32")
@@ -347,7 +349,7 @@ def test_strokes_and_mask_are_kept_over_a_picture_of_another_size(page: Any) -> 
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a blue fish").click()
     until(page, "view.width === 48")
-    assert page.evaluate("strokes.toDataURL() + mask.toDataURL()") == before  # nothing got blurred
+    assert alike(before, sheets(page))  # nothing got blurred
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     assert not is_drawn(page)
@@ -612,7 +614,7 @@ def test_what_was_not_sent_outlives_a_reload(page: Any, tmp_path: Path) -> None:
     stroke(page, 0.25)
     page.keyboard.press("m")
     stroke(page, 0.75)
-    before = page.evaluate("strokes.toDataURL() + mask.toDataURL()")
+    before = sheets(page)
     page.reload()
     show(page, "tune")
     page.wait_for_selector("#like figure")
@@ -620,7 +622,7 @@ def test_what_was_not_sent_outlives_a_reload(page: Any, tmp_path: Path) -> None:
     assert page.input_value("#prompt") == "a thing not yet painted"
     assert page.input_value("#setting-steps") == "77"
     assert page.input_value("#replace") == "a pear"
-    assert page.evaluate("strokes.toDataURL() + mask.toDataURL()") == before
+    assert alike(before, sheets(page))
 
 
 def test_waiting_runs_are_there_after_a_reload(page: Any) -> None:
