@@ -1,4 +1,4 @@
-// Shapes and sizes to choose from: pure functions.
+// Shapes and sizes to choose from, and whether a picture fits them: pure functions.
 
 import { defaults, sheetSize } from "../form.js";
 
@@ -7,7 +7,7 @@ const SHAPES = { square: [1, 1], portrait: [0.875, 1.125], landscape: [1.125, 0.
 const SCALES = [1, 2, 4];
 
 const whole = (side) => Math.max(STEP, Math.round(side / STEP) * STEP);
-export const sizeText = ([width, height]) => `${width}x${height}`;
+export const sizeText = (size) => size.join("x");
 
 /** The side of a square of the size that is painted where nobody says. */
 function side({ info, form }) {
