@@ -4,9 +4,10 @@ import { changed, sheetSize } from "../form.js";
 import { fromDrawing, newWords, OPEN, typedHere } from "../selectors.js";
 import { shapedLike, sizeText } from "./choices.js";
 
-const READABLE = /\.json$/i; // what is no picture, whatever the server says of it
+const OTHER = /no gouache settings/; // what the server says of pictures that are not ours
+const JSON_FILE = /\.json$/i;
 
-const sayOrigin = (one) => (typeof one === "string" ? one : one.prompt || one.name || one.picture || "a picture");
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 export function makeActions({ store, server, easel, doing, words, work }) {
   const { acting, dispatch, draft, drawn, likes, node, note, order, place, run, seen, upload } = work;
@@ -89,20 +90,19 @@ export function makeActions({ store, server, easel, doing, words, work }) {
 
   // Files.
 
-  /** Words and settings of a picture of ours or of a file of settings; false where it is neither. */
+  /** Words and settings of a picture of ours or of a file of settings; false for another picture. */
   async function readOurs(file) {
     let told;
     try {
       told = await server.send("/api/read", file);
     } catch (error) {
-      if (READABLE.test(file.name) || file.type === "application/json") throw error;
-      return false; // another picture
+      if (OTHER.test(error.message) && !JSON_FILE.test(file.name)) return false;
+      throw error;
     }
-    const { prompt = "", settings = {}, size, lineage = [], notes = [] } = told;
-    dispatch("filled", { settings: size ? { ...settings, size } : settings });
+    const { prompt, settings, notes } = told;
+    dispatch("filled", { settings });
     words.retype(prompt);
-    const from = lineage.length ? [`It comes from ${lineage.map(sayOrigin).join(", ")}.`] : [];
-    note(["Words and settings are those of this picture.", ...from, ...notes].join(" "));
+    note(["Words and settings are those of this picture.", ...notes.map(sentence)].join(" "));
     return true;
   }
 
@@ -133,17 +133,18 @@ export function makeActions({ store, server, easel, doing, words, work }) {
   }
 
   return {
-    /** Files that were dropped, pasted or chosen: to go on with, to start from, or to paint towards. */
-    take: doing(async (files, towards) => {
+    /** Files that were dropped, pasted or chosen. `purpose`: "start" from it, paint towards it ("like"), or "any":
+     * a picture of ours gives its words and settings, another one is started from. */
+    take: doing(async (files, purpose) => {
       if (!files.length) return;
       const [file, ...others] = files;
-      if (towards) {
+      if (purpose === "like") {
         const id = await upload(file);
         dispatch("liked", { picture: { id, url: `/api/images/${id}`, weight: 1 } });
         note("Painting goes towards this picture.");
-      } else if (!(await readOurs(file))) await startFrom(file);
+      } else if (purpose === "start" || !(await readOurs(file))) await startFrom(file);
       if (!others.length) return;
-      note(`${store.state.notices.note} The other ${others.length} were not taken: one at a time.`);
+      note(`${store.state.notices.note} The other ${others.length} were not taken: one at a time.`.trim());
     }),
     fit: acting("fit", fit),
     /** One of the examples is painted. */

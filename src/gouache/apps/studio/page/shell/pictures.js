@@ -6,7 +6,7 @@ const LEFT = 400; // milliseconds without a move until what is dragged is taken 
 
 export function mount({ store, actions }) {
   const [start, like, file, landing] = [$("start"), $("like"), $("file"), $("landing")];
-  let towards = false; // what the chosen file is for
+  let purpose = "start"; // of the file that is chosen
   let hovering;
 
   const forget = ({ key, weighted }) =>
@@ -35,13 +35,13 @@ export function mount({ store, actions }) {
 
   for (const drop of [start, like]) {
     drop.querySelector(".choose").addEventListener("click", () => {
-      towards = drop === like;
+      purpose = drop === like ? "like" : "start";
       file.click();
     });
   }
   file.addEventListener("change", () => {
-    actions.take([...file.files], towards);
-    towards = false;
+    actions.take([...file.files], purpose);
+    purpose = "start";
     file.value = "";
   });
 
@@ -64,10 +64,10 @@ export function mount({ store, actions }) {
     if (!holds(event)) return;
     event.preventDefault();
     land(false);
-    actions.take([...event.dataTransfer.files], like.contains(event.target));
+    actions.take([...event.dataTransfer.files], like.contains(event.target) ? "like" : "any");
   });
   document.addEventListener("paste", (event) => {
-    actions.take([...event.clipboardData.files].filter((one) => one.type.startsWith("image/")), false);
+    actions.take([...event.clipboardData.files].filter((one) => one.type.startsWith("image/")), "any");
   });
 
   function update({ draft }) {
