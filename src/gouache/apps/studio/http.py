@@ -290,7 +290,7 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        for workshop in (api.masks, api.films):
+        for workshop in (api.masks, api.films, library.exports):
             workshop.close()
         await run_in_threadpool(studio.close)
 
