@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from gouache._version import __version__
 from gouache.apps.studio.bodies import Bodies
 from gouache.apps.studio.connections import Closing, Ending
+from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import Guard, may_see, settled_owner
 from gouache.apps.studio.orders import (
     flat_settings,
@@ -50,7 +51,8 @@ from gouache.runs.outputs import slug
 
 PAGE = Path(__file__).parent / "page"
 JSON_BYTES = 2**20
-POLL = 0.05  # seconds between two looks for news
+POLL = 0.03  # seconds between two looks for news
+_NOT_KEPT = {"cache-control": "no-store"}
 _ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
 
 
@@ -154,7 +156,7 @@ class Interface:
         return JSONResponse({"deleted": True})
 
     async def act(self, request: Request) -> Response:
-        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw."""
+        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw, sketch."""
         run, action = self._run(request), request.path_params["action"]
         studio = self.studio
         if action == "pause":
@@ -170,6 +172,12 @@ class Interface:
         elif action == "draw":
             async with self.bodies.read(request, studio.limits.upload_bytes) as data:
                 await anyio.to_thread.run_sync(self._draw, run, data, limiter=self._decoding)
+        elif action == "sketch":
+            body = await self._json(request)
+            number = body.get("number") if isinstance(body, dict) else None
+            if not isinstance(number, int) or isinstance(number, bool):
+                raise ConfigError('send {"number": 2}, or 0 for the best so far')
+            await run_in_threadpool(studio.choose, run, number)
         else:
             raise NotFoundError(f"a run cannot {action!r:.40}")
         return JSONResponse(self._public(run))
@@ -181,18 +189,24 @@ class Interface:
             self.studio.join_drawings(run, lay_together)
 
     async def events(self, request: Request) -> Response:
-        """Server-sent events: the run as it changes, until it has ended."""
+        """Server-sent events until it has ended: the run as it changes, and frames of it."""
         return StreamingResponse(
             self._news(request, self._run(request)), media_type="text/event-stream"
         )
 
     async def _news(self, request: Request, run: Run) -> AsyncIterator[str]:
         seen: tuple[int, int] | None = None
+        shown: Frame | None = None
         sent, silent = 0, 0.0
         while not await request.is_disconnected():
             now = run.version, self.studio.position(run)
             if now != seen:
                 seen, silent = now, 0.0
+                step, frame = run.step, run.frame
+                if frame is not None and frame is not shown:
+                    shown = frame
+                    told = {"step": step, "image": await run_in_threadpool(_url, frame)}
+                    yield f"event: frame\ndata: {json.dumps(told)}\n\n"
                 ended = run.ended  # before what is sent, so that the last state is sent
                 losses = run.totals[sent:]
                 news = self._public(run) | {"losses": losses, "losses_from": sent}
@@ -209,11 +223,20 @@ class Interface:
     async def frame(self, request: Request) -> Response:
         """What is to be seen now, JPEG."""
         run = self._run(request)
-        if run.frame:
-            return Response(run.frame, media_type="image/jpeg")
+        if (frame := run.frame) is not None:
+            jpeg = await run_in_threadpool(_jpeg, frame)
+            return Response(jpeg, media_type="image/jpeg")
         if newest := run.newest_picture():
             return FileResponse(newest)
         raise NotFoundError("nothing is painted yet")
+
+    async def sketch(self, request: Request) -> Response:
+        """A try of a start as it is now, WebP; while the start is found."""
+        run, number = self._run(request), request.path_params["number"]
+        sketch = run.sketches.get(number)
+        if sketch is None:
+            raise NotFoundError(f"there is no sketch {number} now")
+        return Response(sketch.image, media_type="image/webp", headers=_NOT_KEPT)
 
     async def picture(self, request: Request) -> Response:
         run = self._run(request)
@@ -289,6 +312,14 @@ class Interface:
             raise ConfigError(f"the request is not JSON ({error!s:.60})") from None
 
 
+def _jpeg(frame: Frame) -> bytes:
+    return frame.jpeg
+
+
+def _url(frame: Frame) -> str:
+    return frame.url
+
+
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not a number in JSON")
 
@@ -349,6 +380,7 @@ def make_app(
         ("DELETE", "/api/runs/{run}", api.delete),
         ("GET", "/api/runs/{run}/events", api.events),
         ("GET", "/api/runs/{run}/frame.jpg", api.frame),
+        ("GET", "/api/runs/{run}/sketches/{number:int}", api.sketch),
         ("GET", "/api/runs/{run}/picture.png", api.picture),
         ("GET", "/api/runs/{run}/nodes/{node:int}.png", api.node),
         ("GET", "/api/runs/{run}/settings.json", api.settings),
