@@ -27,15 +27,17 @@ export function connect(reached) {
     return told;
   }
 
-  /** Calls `news` with each state of a run, and `lost` when the stream breaks; returns what ends it.
+  /** Calls `news` with each state of a run, `frame` with each {step, image} of it, and `lost` when the stream breaks;
+   * returns what ends it.
    * A stream that breaks is opened again: by the browser, or from here where the browser gives up. */
-  function watch(run, news, lost) {
+  function watch(run, { news, frame, lost }) {
     let source;
     let timer;
     const open = () => {
       source = new EventSource(`/api/runs/${run}/events`);
       source.onopen = () => reached(true);
       source.onmessage = (event) => news(JSON.parse(event.data));
+      source.addEventListener("frame", (event) => frame(JSON.parse(event.data)));
       source.onerror = () => {
         if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN);
         lost();

@@ -5,7 +5,7 @@ import { BUSY, ENDED, runOf, watched } from "./selectors.js";
 
 const LOOK = 1500; // milliseconds between two looks at all runs
 
-export function mount({ store, server }) {
+export function mount({ store, server, easel }) {
   const streams = new Map(); // run -> what ends the listening to it
   let recalled = ""; // the run whose losses were asked for
   let refreshing = null;
@@ -56,7 +56,9 @@ export function mount({ store, server }) {
     }
     for (const run of wanted) {
       if (streams.has(run)) continue;
-      streams.set(run, server.watch(run, (told) => store.dispatch({ type: "news", told }), look));
+      const news = (told) => store.dispatch({ type: "news", told });
+      const frame = (told) => easel.frame(run, told);
+      streams.set(run, server.watch(run, { news, frame, lost: look }));
     }
     const run = runOf(state);
     const missing = run && ENDED.includes(run.status) && !state.losses[run.id] ? run.id : "";
