@@ -115,7 +115,7 @@ def sheets(page: Any) -> list[Image.Image]:
 
 
 def alike(before: list[Image.Image], after: list[Image.Image]) -> bool:
-    """Whether they are the same up to rounding: what is scaled to the screen in parts and as a whole differs by it."""
+    """Whether they are the same up to rounding, by which parts differ from the whole."""
     pairs = list(zip(before, after, strict=True))
     if any(one.size != other.size for one, other in pairs):
         return False

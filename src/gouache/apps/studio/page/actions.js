@@ -53,6 +53,7 @@ export function makeWork({ store, server, easel, sync, doing }) {
   /** What stands for the picture as it is seen: a node of the history if nothing was drawn. */
   async function seen() {
     if (!pictureIsThere(store.state)) await easel.look();
+    await easel.exact();
     if (!pictureIsThere(store.state)) throw new Error("The picture is not there yet; try again.");
     if (!easel.hasPicture && strokes.empty) throw new Error("There is no picture yet.");
     if (node() !== null && strokes.empty) return place();

@@ -28,8 +28,9 @@ export function connect(reached) {
     return told;
   }
 
-  /** Calls `news` with each state of a run, `frame` with each picture of it {step, image}, and `lost` when the
-   * stream breaks; returns what ends it. A stream that breaks is opened again: by the browser, or from here where the browser gives up. */
+  /** Calls `news` with each state of a run, `frame` with each {step, image} of it, and `lost` when the stream breaks;
+   * returns what ends it.
+   * A stream that breaks is opened again: by the browser, or from here where the browser gives up. */
   function watch(run, { news, frame, lost }) {
     let source;
     let timer;
