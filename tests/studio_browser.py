@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import socket
 import threading
@@ -9,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from PIL import Image, ImageChops
 
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -102,6 +106,21 @@ def alpha_at(page: Any, x: float, y: float, sheet: str = "strokes") -> int:
             [sheet, x, y],
         )
     )
+
+
+def sheets(page: Any) -> list[Image.Image]:
+    """What is seen of strokes and mask."""
+    urls = page.evaluate("[strokes.toDataURL(), mask.toDataURL()]")
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
+def alike(before: list[Image.Image], after: list[Image.Image]) -> bool:
+    """Whether they are the same up to rounding, by which parts differ from the whole."""
+    pairs = list(zip(before, after, strict=True))
+    if any(one.size != other.size for one, other in pairs):
+        return False
+    alphas = [ImageChops.difference(*(one.getchannel("A") for one in pair)) for pair in pairs]
+    return all(one.getextrema()[1] <= 4 for one in alphas)
 
 
 def texts(page: Any, selector: str) -> list[str]:

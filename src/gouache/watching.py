@@ -3,8 +3,9 @@
 with watching(show):
     session = Session.build(config)  # show(step) after each step that a try is painted
 
-The step's pictures are those of the first try, at the size of the run. The watcher holds for this
-thread (and task) only.
+The step's pictures are those of the first try, at the size of the run. A `Watcher` sees more: all
+tries, and what is done besides, and may choose one of them. It holds for this thread (and task)
+only.
 """
 
 from __future__ import annotations
@@ -12,25 +13,62 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from gouache.protocols import Step
 
-_watcher: ContextVar[Callable[[Step], None] | None] = ContextVar("watching", default=None)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Watcher:
+    """Who sees a start being found: `show` is called with the steps of the first try, or nobody is.
+
+    What a subclass does not override is not looked at.
+    """
+
+    def __init__(self, show: Callable[[Step], object] | None = None) -> None:
+        self._show = show
+
+    def __call__(self, step: Step) -> None:
+        if self._show is not None:
+            self._show(step)
+
+    def doing(self, what: str) -> None:
+        """What begins now, in a few words."""
+
+    def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
+        """Tries `first` (from 1), `first` + 1... of `tries` after so many steps, (N,3,h,w) in
+        [0,1]; all of them before their first one."""
+
+    def choice(self) -> int | None:
+        """Asked after each step: the number of the try to go on from at once, 0 for the best so
+        far; None while nothing is chosen. Runs of several pictures do not ask."""
+        return None
+
+
+_watcher: ContextVar[Watcher | None] = ContextVar("watching", default=None)
 
 
 @contextmanager
-def watching(show: Callable[[Step], None]) -> Iterator[None]:
+def watching(show: Watcher | Callable[[Step], object]) -> Iterator[None]:
     """`show` is called with the steps of tries in the body; an outer watcher waits."""
-    token = _watcher.set(show)
+    token = _watcher.set(show if isinstance(show, Watcher) else Watcher(show))
     try:
         yield
     finally:
         _watcher.reset(token)
 
 
-def watcher() -> Callable[[Step], None] | None:
+def watcher() -> Watcher | None:
     """Who watches, None for nobody."""
     return _watcher.get()
 
 
-__all__ = ["watcher", "watching"]
+def tell(what: str) -> None:
+    """Lets who watches know what begins now."""
+    if (watch := watcher()) is not None:
+        watch.doing(what)
+
+
+__all__ = ["Watcher", "tell", "watcher", "watching"]

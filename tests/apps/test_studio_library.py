@@ -20,6 +20,7 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.worker import Studio
 from gouache.errors import OutputError
+from gouache.output.pictures import read_metadata
 from studio_client import submit, tiny_build, wait
 
 NOBODY = "f" * 32
@@ -260,3 +261,74 @@ def test_zip_files_of_nothing_are_refused(client: TestClient, run: str, runs: st
     told(answer, answer.status_code)
     assert answer.status_code in (400, 404)
     told(client.get("/api/zip", params={"runs": f"{run}/99"}))
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("png", "png"), ("jpeg", "jpg"), ("webp", "webp")])
+def test_a_picture_is_exported_in_every_size_with_its_settings(
+    client: TestClient, run: str, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    client.patch(f"/api/runs/{run}", json={"name": "the red one"})
+    for query, size in (("", (32, 24)), ("&side=64", (64, 48)), ("&side=16", (16, 12))):
+        answer = client.get(f"/api/runs/{run}/export?format={kind}{query}")
+        picture = opened(answer)
+        assert (picture.format or "").lower() == kind
+        assert picture.size == size
+        number = query.removeprefix("&side=")
+        name = f"the-red-one-{number}.{suffix}" if number else f"the-red-one.{suffix}"
+        disposition = answer.headers["content-disposition"]
+        assert disposition == f'attachment; filename="{name}"'
+        read = client.post("/api/read", content=answer.content).json()
+        assert (read["prompt"], read["size"]) == ("a red apple", [32, 24])
+        assert read["notes"] == ["not taken in the studio, which has its own: device, precision"]
+        (tmp_path / name).write_bytes(answer.content)
+        record = read_metadata(tmp_path / name)
+        resized = {"size": list(size), "resampling": "lanczos"}
+        assert record.get("exported") == (None if size == (32, 24) else resized)
+
+
+def test_points_of_the_history_are_exported_with_settings_too(
+    client: TestClient, run: str, tmp_path: Path
+) -> None:
+    answer = client.get(f"/api/runs/{run}/nodes/0/export?side=48")
+    assert opened(answer).size == (48, 36)
+    assert "a-red-apple-point-0-48.png" in answer.headers["content-disposition"]
+    read = client.post("/api/read", content=answer.content).json()
+    assert (read["prompt"], read["size"], read["settings"]["steps"]) == (
+        "a red apple",
+        [32, 24],
+        [6],
+    )
+    (tmp_path / "x.png").write_bytes(answer.content)
+    assert read_metadata(tmp_path / "x.png")["step"] == 0
+
+
+def test_an_export_in_its_own_size_keeps_every_pixel(client: TestClient, run: str) -> None:
+    whole = opened(client.get(f"/api/runs/{run}/picture.png"))
+    assert opened(client.get(f"/api/runs/{run}/export")).tobytes() == whole.tobytes()
+    assert opened(client.get(f"/api/runs/{run}/export?format=webp")).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    "query", ["side=0", "side=15", "side=4097", "side=x", "format=gif", "format=", "side=1e3"]
+)
+def test_other_exports_are_refused(client: TestClient, run: str, query: str) -> None:
+    told(client.get(f"/api/runs/{run}/export?{query}"))
+    told(client.get(f"/api/runs/{run}/nodes/9/export"), 404)
+
+
+def test_exports_and_films_are_made_once_and_the_newest_kept(
+    client: TestClient, run: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "EXPORTS", 2)
+    for side in (16, 17, 18):
+        client.get(f"/api/runs/{run}/export?side={side}")
+    assert len(list((root / "runs" / run).glob("copies/export-*"))) == 2
+    paths = [f"/api/runs/{run}/{name}" for name in ("export?side=18", "timelapse.gif")]
+    before = [client.get(path).content for path in paths]
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "save_picture", None)
+        patch.setattr("gouache.apps.studio.films.timelapse", None)
+        assert [client.get(path).content for path in paths] == before
+    # And again where the picture is another one.
+    Image.new("RGB", (32, 24), "blue").save(root / "runs" / run / "picture.png")
+    assert all(client.get(path).content != old for path, old in zip(paths, before, strict=True))

@@ -51,7 +51,7 @@ def chosen(rehearse: Rehearse | None = None, together: int = 1, **settings: Any)
     """`choose_start` with a given rehearsal."""
     config, models, canvas, stage = world(**settings)
     rngs = picture_rngs(config.seed, config.count)
-    return choose_start(config, models, canvas, stage, rngs, rehearse or unwanted, together)
+    return choose_start(config, models, canvas, stage, rngs, rehearse or unwanted, together)[0]
 
 
 def unwanted(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:

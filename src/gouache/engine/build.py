@@ -19,6 +19,7 @@ from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.starts import Rehearse, choose_start, enlarged
 from gouache.engine.targets import StagePlan, plan_stages
+from gouache.engine.tries import Tries
 from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
 from gouache.losses import losses
@@ -32,7 +33,7 @@ from gouache.ops.sums import object_sum
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.codec import parse_weighted
 from gouache.settings.config import MAX_COUNT, PaintConfig
-from gouache.watching import watcher, watching
+from gouache.watching import Watcher, tell, watcher, watching
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,7 +77,9 @@ def prepare(
     """
     validate(config)
     if models is None:
+        tell("loading the models")
         models = Models.load(config, generator, perceptor)
+    tell("reading the words")
     stages = plan_stages(config, models)
     canvas, rngs = _canvas(config, models), picture_rngs(config.seed, config.count)
     models.plan_memory(canvas, config.count, config.cutouts.num_cutouts)
@@ -89,6 +92,7 @@ def prepare(
     elif config.init_image:
         init_image = load_image(Path(config.init_image))
     if init_image is not None:
+        tell("reading the picture")
         start = models.encode(canvas.read(init_image), canvas).expand(config.count, -1, -1, -1)
         pull_target = start.clone()
         parts = Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
@@ -102,6 +106,7 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     if len(parts.start):
         return parts
     config, canvas, first, rngs = parts.config, parts.canvas, parts.stages[0], parts.rngs
+    changes: dict[str, int] = {}
     models = replace(parts.models, compiled={})  # tries are too few steps to be compiled
     plain = replace(parts, models=models)
     # Losses that a caller brings may know the number of pictures.
@@ -109,19 +114,25 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     sizes = alone_sizes(config, first, models)
     start = torch.zeros(config.count, models.generator.code_dim, *canvas.grid, device=models.device)
     if not all(sizes):
-        rehearse = _rehearsal(plain, begin)
-        start = choose_start(config, models, canvas, first, rngs, rehearse, together)
+        tries = Tries(config)
+        rehearse = _rehearsal(plain, begin, tries)
+        start, changes = choose_start(
+            config, models, canvas, first, rngs, rehearse, together, tries
+        )
     for picture, size in enumerate(sizes):
         if size is not None:
             rngs[picture : picture + 1] = picture_rngs(config.seed + picture, 1)
-            start[picture] = _painted_alone(plain, picture, size, begin)
-    return replace(parts, start=start)
+            start[picture], changes = _painted_alone(plain, picture, size, begin)
+    if changes and config.count == 1:
+        config = config.updated(**changes)
+    return replace(parts, start=start, config=config)
 
 
 def _painted_alone(
     parts: Parts, picture: int, size: tuple[int, int], begin: Callable[[Parts], Tried]
-) -> Tensor:
-    """The start (code_dim,h,w) of one picture: painted by those who know its words, enlarged."""
+) -> tuple[Tensor, dict[str, int]]:
+    """The start (code_dim,h,w) of one picture: painted by those who know its words, enlarged; and
+    the settings that make it again, where somebody chose meanwhile."""
     config, stage, models = of_those_who_know(
         parts.config, parts.stages[0], picture, parts.models, size
     )
@@ -137,17 +148,28 @@ def _painted_alone(
         losses=(),
     )
     show = watcher() if picture == 0 else None  # the first stands for all
-
-    def lift(step: Step) -> None:
-        assert show is not None
-        show(_as_shown(step, 1, step.num_steps, parts.canvas))
-
-    with nullcontext() if show is None else watching(lift):
+    lifted = None if show is None else _Lifted(show, parts.canvas, parts.config.count == 1)
+    with nullcontext() if lifted is None else watching(lifted):
         painter = begin(small)
+        tell("painting it small")
         for step in steps(painter):
-            if show is not None:
-                lift(step)
-    return parts.models.encode(enlarged(painter.picture(), parts.canvas), parts.canvas)[0]
+            if lifted is not None:
+                lifted(step)
+    made, asked = painter.config.latents, config.latents
+    found = {name: getattr(made, name) for name in ("start_choice", "start_steps")}
+    changes = {name: value for name, value in found.items() if value != getattr(asked, name)}
+    whole = parts.models.encode(enlarged(painter.picture(), parts.canvas), parts.canvas)[0]
+    return whole, changes
+
+
+class _Lifted(Watcher):
+    """Shows a watcher what is painted alone, at the size of the run."""
+
+    def __init__(self, watch: Watcher, canvas: Canvas, asking: bool) -> None:
+        super().__init__(lambda step: watch(_as_shown(step, 1, step.num_steps, canvas)))
+        self.doing, self.sketched = watch.doing, watch.sketched  # type: ignore[method-assign]
+        if asking:
+            self.choice = watch.choice  # type: ignore[method-assign]
 
 
 def prepare_blank(
@@ -192,12 +214,15 @@ def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
 class Tried(Stepping, Protocol):
     """What of a session a try needs."""
 
+    @property
+    def config(self) -> PaintConfig: ...
+
     def latent(self) -> Tensor: ...
 
     def picture(self) -> Tensor: ...
 
 
-def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried]) -> Rehearse:
+def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried], tries: Tries) -> Rehearse:
     """Paints `start_steps` steps of `parts` from a given start, on a canvas of its own."""
 
     def rehearse(start: Tensor, rngs: list[torch.Generator], canvas: Canvas) -> Tensor:
@@ -222,8 +247,11 @@ def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried]) -> Rehearse:
         number = min(parts.config.latents.start_steps, parts.stages[0].steps)
         show = watcher()
         for step in steps(session, number):
+            tries.show(step.image, step.index + 1)
             if show is not None:
                 show(_as_shown(step, count, number, parts.canvas))
+            if tries.ask():
+                break
         return session.latent()
 
     return rehearse

@@ -11,11 +11,13 @@ from torch import Tensor
 from gouache import halting
 from gouache.engine.objective import score
 from gouache.engine.targets import StagePlan
+from gouache.engine.tries import Tries
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
 from gouache.ops.images import noise_image
 from gouache.protocols import with_codebook
 from gouache.settings.config import PaintConfig
+from gouache.watching import tell
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
 """(starts, rngs, canvas) -> their latents after a few steps from there, each with its own rng."""
@@ -30,8 +32,10 @@ def choose_start(
     rngs: Sequence[torch.Generator],
     rehearse: Rehearse,
     together: int,
-) -> Tensor:
-    """The start of every picture, (B,code_dim,h,w): the best of `start_tries`.
+    asked: Tries | None = None,
+) -> tuple[Tensor, dict[str, int]]:
+    """The start of every picture, (B,code_dim,h,w): the best of `start_tries`, or a chosen one; and
+    the settings that make it again, where somebody chose meanwhile.
 
     Each try is painted for `start_steps` steps at `start_scale` of the size, and scored by the
     guides against the picture's prompts of the first stage. What is small is enlarged and encoded:
@@ -43,20 +47,31 @@ def choose_start(
     if scale < 1.0:
         width, height = (max(canvas.cell, round(scale * s)) for s in (canvas.width, canvas.height))
         small = Canvas(width, height, canvas.cell)
-    starts = _draw(config, models, small, stage, rngs, tries)
+    asked = asked or Tries(config)
+    tell("looking for a start")
+    drawn = _draw(config, models, small, stage, rngs, tries)
+    if asked.watched:
+        asked.show(torch.cat([models.decode(models.rounded(one), small) for one in drawn]))
+    found = dict(enumerate(drawn))
     if config.latents.start_steps:
-        starts = _rehearsed(starts, rngs, small, rehearse, together)
-    if tries == 1 and small == canvas:
-        return starts[0]
-    pictures, found = [], []
-    for start in starts:
+        found = _rehearsed(drawn, rngs, small, rehearse, together, asked)
+    if asked.choice:
+        found = {asked.choice - 1: found[asked.choice - 1]}
+    if len(found) == 1 and small == canvas:
+        ((number, start),) = found.items()
+        return start, asked.changes(number)
+    pictures, scores = [], []
+    for start in found.values():
         halting.check()
         pictures.append(models.decode(models.rounded(start), small))
-        found.append(score(config, models, stage, pictures[-1]))
-    best, every = torch.stack(found).argmax(0), torch.arange(len(rngs))
+        if len(found) > 1:
+            scores.append(score(config, models, stage, pictures[-1]))
+    every = torch.arange(len(rngs))
+    best = torch.stack(scores).argmax(0) if scores else torch.zeros_like(every)
+    changes = asked.changes(list(found)[int(best[0])])
     if small == canvas:
-        return torch.stack(starts)[best, every]
-    return models.encode(enlarged(torch.stack(pictures)[best, every], canvas), canvas)
+        return torch.stack(list(found.values()))[best, every], changes
+    return models.encode(enlarged(torch.stack(pictures)[best, every], canvas), canvas), changes
 
 
 def enlarged(pictures: Tensor, canvas: Canvas) -> Tensor:
@@ -72,12 +87,17 @@ def _rehearsed(
     canvas: Canvas,
     rehearse: Rehearse,
     together: int,
-) -> list[Tensor]:
-    painted: list[Tensor] = []
+    tries: Tries,
+) -> dict[int, Tensor]:
+    """By number (from 0) those that were painted: all, where none is chosen."""
+    own = [[_child(rng) for rng in rngs] for _ in starts]
+    painted: dict[int, Tensor] = {}
     for first in range(0, len(starts), together):
         group = starts[first : first + together]
-        own = [_child(rng) for _ in group for rng in rngs]
-        painted += rehearse(torch.cat(list(group)), own, canvas).chunk(len(group))
+        if tries.begin(first, len(group)):
+            rng = [one for each in own[first : first + together] for one in each]
+            found = rehearse(torch.cat(list(group)), rng, canvas).chunk(len(group))
+            painted |= enumerate(found, first)
     return painted
 
 

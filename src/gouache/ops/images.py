@@ -212,13 +212,15 @@ def together(images_pil: Sequence[Image.Image]) -> Image.Image:
 
 
 def encode(image_pil: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """The bytes of a file, PNG or JPEG (fine: quality 92, colours at full size); for showing.
+    """The bytes of a file, PNG, JPEG (fine: quality 92, colours at full size) or WEBP (small and
+    quick: quality 80); for showing.
 
-    A JPEG holds no transparency: it shows the picture in sRGB on white.
+    JPEG and WEBP hold no transparency here: they show the picture in sRGB on white.
     """
-    if kind == "JPEG":
+    if kind in ("JPEG", "WEBP"):
         image_pil = _shown(image_pil)
-        options = {"quality": 92, "subsampling": 0, **options}
+        fine, quick = {"quality": 92, "subsampling": 0}, {"quality": 80, "method": 0}
+        options = {**(fine if kind == "JPEG" else quick), **options}
     file = io.BytesIO()
     image_pil.save(file, kind, **options)
     return file.getvalue()

@@ -33,6 +33,7 @@ _POCKET: dict[str, Any] = {
     "latent": "multiscale",
     "start": "prior",
     "start_tries": 6,
+    "start_choice": 0,
     "start_steps": 15,
     "start_scale": 0.5,
     "latent_rule": "decay",

@@ -77,6 +77,9 @@ class LatentConfig:
     start_tries: int = setting(
         3, "starts to try; the one that the perceptor likes best is painted", low=1, high=64
     )
+    start_choice: int = setting(
+        0, "which of them is painted: 0 is the one liked best, or its number", low=0, high=64
+    )
     start_steps: int = setting(
         30, "steps that each try is painted before the choice", low=0, high=10_000
     )

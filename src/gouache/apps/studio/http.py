@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from gouache._version import __version__
 from gouache.apps.studio.connections import Closing, Ending
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
+from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import Guard, may_see, settled_owner
 from gouache.apps.studio.library import Library
 from gouache.apps.studio.orders import (
@@ -44,7 +45,8 @@ from gouache.prompts import parse_prompts
 from gouache.runs.outputs import slug
 
 PAGE = Path(__file__).parent / "page"
-POLL = 0.05  # seconds between two looks for news
+POLL = 0.03  # seconds between two looks for news
+_NOT_KEPT = {"cache-control": "no-store"}
 _ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
 
 
@@ -140,7 +142,7 @@ class Interface(Endpoints):
         return JSONResponse(self._public(run) | details)
 
     async def act(self, request: Request) -> Response:
-        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw."""
+        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw, sketch."""
         run, action = self._run(request), request.path_params["action"]
         studio = self.studio
         if action == "pause":
@@ -156,6 +158,12 @@ class Interface(Endpoints):
         elif action == "draw":
             async with self.bodies.read(request, studio.limits.upload_bytes) as data:
                 await anyio.to_thread.run_sync(self._draw, run, data, limiter=self.decoding)
+        elif action == "sketch":
+            body = await self._json(request)
+            number = body.get("number") if isinstance(body, dict) else None
+            if not isinstance(number, int) or isinstance(number, bool):
+                raise ConfigError('send {"number": 2}, or 0 for the best so far')
+            await run_in_threadpool(studio.choose, run, number)
         else:
             raise NotFoundError(f"a run cannot {action!r:.40}")
         return JSONResponse(self._public(run))
@@ -167,18 +175,24 @@ class Interface(Endpoints):
             self.studio.join_drawings(run, lay_together)
 
     async def events(self, request: Request) -> Response:
-        """Server-sent events: the run as it changes, until it has ended."""
+        """Server-sent events until it has ended: the run as it changes, and frames of it."""
         return StreamingResponse(
             self._news(request, self._run(request)), media_type="text/event-stream"
         )
 
     async def _news(self, request: Request, run: Run) -> AsyncIterator[str]:
         seen: tuple[int, int] | None = None
+        shown: Frame | None = None
         sent, silent = 0, 0.0
         while not await request.is_disconnected():
             now = run.version, self.studio.position(run)
             if now != seen:
                 seen, silent = now, 0.0
+                step, frame = run.step, run.frame
+                if frame is not None and frame is not shown:
+                    shown = frame
+                    told = {"step": step, "image": await run_in_threadpool(_url, frame)}
+                    yield f"event: frame\ndata: {json.dumps(told)}\n\n"
                 ended = run.ended  # before what is sent, so that the last state is sent
                 losses = run.totals[sent:]
                 news = self._public(run) | {"losses": losses, "losses_from": sent}
@@ -195,11 +209,20 @@ class Interface(Endpoints):
     async def frame(self, request: Request) -> Response:
         """What is to be seen now, JPEG."""
         run = self._run(request)
-        if run.frame:
-            return Response(run.frame, media_type="image/jpeg")
+        if (frame := run.frame) is not None:
+            jpeg = await run_in_threadpool(_jpeg, frame)
+            return Response(jpeg, media_type="image/jpeg")
         if newest := run.newest_picture():
             return FileResponse(newest)
         raise NotFoundError("nothing is painted yet")
+
+    async def sketch(self, request: Request) -> Response:
+        """A try of a start as it is now, WebP; while the start is found."""
+        run, number = self._run(request), request.path_params["number"]
+        sketch = run.sketches.get(number)
+        if sketch is None:
+            raise NotFoundError(f"there is no sketch {number} now")
+        return Response(sketch.image, media_type="image/webp", headers=_NOT_KEPT)
 
     async def picture(self, request: Request) -> Response:
         run = self._run(request)
@@ -233,6 +256,14 @@ class Interface(Endpoints):
             filename=f"{slug(run.title)}.{kind}",
             content_disposition_type="inline",
         )
+
+
+def _jpeg(frame: Frame) -> bytes:
+    return frame.jpeg
+
+
+def _url(frame: Frame) -> str:
+    return frame.url
 
 
 def _bare(part: Any) -> str:
@@ -277,6 +308,7 @@ def make_app(
         ("GET", "/api/runs/{run}", api.run),
         ("GET", "/api/runs/{run}/events", api.events),
         ("GET", "/api/runs/{run}/frame.jpg", api.frame),
+        ("GET", "/api/runs/{run}/sketches/{number:int}", api.sketch),
         ("GET", "/api/runs/{run}/picture.png", api.picture),
         ("GET", "/api/runs/{run}/nodes/{node:int}.png", api.node),
         ("GET", "/api/runs/{run}/settings.json", api.settings),
@@ -290,7 +322,7 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        for workshop in (api.masks, api.films):
+        for workshop in (api.masks, api.films, library.exports):
             workshop.close()
         await run_in_threadpool(studio.close)
 

@@ -17,14 +17,24 @@ from starlette.routing import Route
 from starlette.staticfiles import NotModifiedResponse
 
 from gouache.apps.studio.archives import Entry, zipped
-from gouache.apps.studio.copies import read_side, small, thumbnail
-from gouache.apps.studio.endpoints import Endpoints, owner_asking, picture_name
+from gouache.apps.studio.copies import (
+    KINDS,
+    MOST_SIDE,
+    exported,
+    read_side,
+    read_whole,
+    small,
+    thumbnail,
+)
+from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
 from gouache.apps.studio.guard import may_see
 from gouache.apps.studio.reading import is_settings, parse_settings, read_document
 from gouache.apps.studio.refusals import NotFoundError
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.trash import DAYS
+from gouache.apps.studio.workshop import Workshop
 from gouache.errors import ConfigError
+from gouache.runs.outputs import slug
 
 NAME = 200  # characters
 MOST_ZIPPED = 400  # whose ids a server takes in one address
@@ -35,12 +45,18 @@ _LASTING = {"cache-control": "private, max-age=86400, immutable"}
 class Library(Endpoints):
     """Endpoints for what was painted before."""
 
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self.exports = Workshop("exports")
+
     def routes(self) -> list[Route]:
         run = "/api/runs/{run}"
         node = f"{run}/nodes/{{node:int}}"
         return [
             Route(f"{run}/thumb", self.thumb, methods=["GET"]),
             Route(f"{node}/thumb", self.thumb, methods=["GET"]),
+            Route(f"{run}/export", self.export, methods=["GET"]),
+            Route(f"{node}/export", self.export, methods=["GET"]),
             Route(run, self.change, methods=["PATCH"]),
             Route(node, self.change, methods=["PATCH"]),
             Route(run, self.delete, methods=["DELETE"]),
@@ -69,6 +85,22 @@ class Library(Endpoints):
         if request.headers.get("if-none-match") == answer.headers["etag"]:
             return NotModifiedResponse(answer.headers)
         return answer
+
+    async def export(self, request: Request) -> Response:
+        """The picture, or a point of the history, as `format` png, jpeg or webp; of any `side`."""
+        run, asked = self._run(request), request.query_params
+        kind = KINDS.get(asked.get("format", "png"))
+        if kind is None:
+            raise ConfigError(f"format is {asked['format']!r:.20}; expected {', '.join(KINDS)}")
+        side = read_whole(asked["side"], "side", 16, MOST_SIDE) if "side" in asked else 0
+        source = self._source(run, request)
+        if source is None:
+            raise NotFoundError("nothing is painted yet")
+        work = partial(exported, run, source, side, kind)
+        path = await self.exports.run(owner_asking(request), work, request.is_disconnected)
+        point = f"-point-{source.stem}" if "node" in request.path_params else ""
+        size = f"-{side}" if side else ""
+        return FileResponse(path, filename=f"{slug(run.title)}{point}{size}.{kind}")
 
     async def change(self, request: Request) -> Response:
         """{name, favourite} of a run, or of a point of its history."""

@@ -12,24 +12,25 @@ from PIL import Image
 
 from gouache.apps.studio.asking import with_words
 from gouache.apps.studio.films import keep_frame
+from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.keeping import forget_order, kept_order
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
+from gouache.apps.studio.starting import Starting
 from gouache.atomic import write_bytes
 from gouache.editing.editor import make_plan, start
 from gouache.engine import Session, resume_session, save_session
 from gouache.errors import GouacheError
 from gouache.halting import Halted, halting
-from gouache.ops.images import encode, to_pil
+from gouache.ops.images import to_pil
 from gouache.output.pictures import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
-from gouache.protocols import Step
 from gouache.runs.drive import Diverged, Stepped, events
 from gouache.runs.drive import Run as Driven
+from gouache.settings.config import PaintConfig
 from gouache.watching import watching
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
-FRAME_SECONDS = 0.1  # more frames than this nobody sees
 
 
 class Painter:
@@ -78,13 +79,14 @@ class Painter:
             left = (session.num_steps - session.step_index) / rate
             frame = run.frame
             if event.filmed or event.last or time.monotonic() - shown >= FRAME_SECONDS:
-                frame = encode(painting.pictures(step.image)[0], "JPEG")
+                frame = Frame(painting.pictures(step.image)[0])
                 shown = time.monotonic()
             with run.lock:
                 run.totals.append(round(float(step.total.mean()), 4))
             run.changed(step=session.step_index, seconds_left=left, frame=frame)
             if event.filmed:
-                keep_frame(run, step.index, frame)
+                assert frame is not None
+                keep_frame(run, step.index, frame.jpeg)
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
             yield
@@ -105,7 +107,7 @@ class Painter:
             with self._lock:
                 if run.wish != "stop":  # which may come at any time
                     status = "interrupted" if self._closing() else "paused"
-                    run.changed(status=status, frame=encode(picture, "JPEG"), wish="")
+                    run.changed(status=status, frame=Frame(picture), wish="")
                     self._paused(run)
         if run.status == "painting":
             picture = laid or painting.pictures()[0]
@@ -118,12 +120,12 @@ class Painter:
             self.release(run)
         run.save_about()
 
-    def _keep(self, run: Run, painting: Driven, picture: Image.Image) -> bytes:
+    def _keep(self, run: Run, painting: Driven, picture: Image.Image) -> Frame:
         """Writes the run's picture; what is shown of it."""
         record = painting.record(0)
         record["prompt"] = run.config.title  # the words may have been changed on the way
         save_picture(picture, run.picture_path, record, run.config.title)
-        return encode(picture, "JPEG")
+        return Frame(picture)
 
     def _opened(self, run: Run) -> bool:
         """A new session, or that of an interrupted run; false if it is not wanted any more."""
@@ -145,26 +147,19 @@ class Painter:
 
     def _begin(self, run: Run) -> None:
         order = run.order or kept_order(run)
-        with watching(self._sketched(run)):
-            session = _start_edit(order) if order.edit else self._build(order)
+        run.changed(doing="loading the models")
+        try:
+            with watching(Starting(run)):
+                session = _start_edit(order) if order.edit else self._build(order)
+        finally:
+            run.changed(doing="", sketches={}, choice=None)
         run.config = session.config
         run.folder = RunFolder.open(run.path)
         save_session(session, run.folder.state_path)
         run.session = session
+        _tell_settings(run.folder, **_chosen(session.config))
         forget_order(run)
         self._node(run, "start", to_pil(session.picture()[0]))
-
-    def _sketched(self, run: Run) -> Callable[[Step], None]:
-        """Shows a start while it is being found."""
-        shown = 0.0
-
-        def show(step: Step) -> None:
-            nonlocal shown
-            if time.monotonic() - shown >= FRAME_SECONDS:
-                shown = time.monotonic()
-                run.changed(frame=encode(to_pil(step.image[0]), "JPEG"))
-
-        return show
 
     def _reopen(self, run: Run, folder: RunFolder) -> None:
         run.session = resume_session(folder.state_path)
@@ -195,12 +190,12 @@ class Painter:
             changed = changed.getchannel("A").point(lambda value: 255 * (value > 8))
             session.set_image(above, changed)
             self._node(run, "drawn", above)
-            run.changed(frame=encode(above, "JPEG"))
+            run.changed(frame=Frame(above))
         if words is not None and words != run.config.title:
             self._ask(run, session, words)
         if drawings or words is not None:
             self._save(run, session, folder)
-            _tell_prompt(folder, run.config.title)
+            _tell_settings(folder, prompt=run.config.title)
             with run.lock:
                 run.prompt = None
                 run.drawings = [path for path in run.drawings if path not in drawings]
@@ -249,13 +244,19 @@ def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:
     return Image.alpha_composite(below, strokes.resize(below.size, Image.Resampling.LANCZOS))
 
 
-def _tell_prompt(folder: RunFolder, prompt: str) -> None:
-    """Puts the words that a run is painted with now into its settings.json."""
+def _tell_settings(folder: RunFolder, **changes: Any) -> None:
+    """Puts what a run is painted with now into its settings.json."""
     settings = folder.read_settings()
-    with suppress(KeyError, TypeError):
-        if settings["config"]["prompt"] != prompt:
-            settings["config"]["prompt"] = prompt
+    with suppress(GouacheError, KeyError, TypeError):
+        before = PaintConfig.from_dict(settings["config"])
+        if (now := before.updated(**changes)) != before:
+            settings["config"] = now.to_dict()
             write_bytes(folder.settings_path, (dump_json(settings, indent=2) + "\n").encode())
+
+
+def _chosen(config: PaintConfig) -> dict[str, int]:
+    """The settings that a sketch chosen by hand changes."""
+    return {name: getattr(config.latents, name) for name in ("start_choice", "start_steps")}
 
 
 def _start_edit(order: Order) -> Session:

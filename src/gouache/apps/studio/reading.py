@@ -137,11 +137,14 @@ def _left_out(
         yield f"it is one of {config.count} pictures; its own words and seed are taken"
     inputs = ("prompt", "prompts", "count", *(_INPUTS if "inputs" in document else ()))
     plain = PaintConfig()
-    for setting in settings():
-        name = setting.name
-        ignored = name in NOT_SET and name in known and name not in inputs
-        if ignored and setting.get(config) != setting.get(plain):
-            yield f"{name} is not set in the studio; ignored"
+    ignored = [
+        setting.name
+        for setting in settings()
+        if setting.name in NOT_SET and setting.name in known and setting.name not in inputs
+        if setting.get(config) != setting.get(plain)
+    ]
+    if ignored:
+        yield f"not taken in the studio, which has its own: {', '.join(ignored)}"
 
 
 def _lineage(document: Mapping[str, Any]) -> dict[str, Any]:

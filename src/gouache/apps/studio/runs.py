@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import settled_owner
 from gouache.atomic import write_bytes
 from gouache.errors import GouacheError, OutputError
@@ -33,6 +34,13 @@ ABOUT = "studio.json"  # beside settings.json: whose run it is, where it came fr
 _PATH = re.compile(
     r"(?<![\w/.:])(?:/[^\s/'\"<>|;,]+){1,}/(?=[^\s/'\"<>|;,])|[A-Za-z]:\\(?:[^\s\\]+\\)+"
 )
+
+
+class Sketch(NamedTuple):
+    """A try of a start, as it is now."""
+
+    step: int
+    image: bytes  # WebP
 
 
 @dataclass(eq=False)
@@ -66,7 +74,10 @@ class Run:
     order: Order | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)
     folder: RunFolder | None = field(default=None, repr=False)
-    frame: bytes = field(default=b"", repr=False)  # JPEG
+    frame: Frame | None = field(default=None, repr=False)
+    doing: str = ""  # while a start is found: in a few words
+    sketches: dict[int, Sketch] = field(default_factory=dict, repr=False)  # then, by number
+    choice: int | None = None  # of a sketch to go on from at once; 0 is the best
     version: int = 0  # counts what is to be seen
     wish: str = ""  # "", pause or stop: the worker looks between two steps
     drawings: list[Path] = field(default_factory=list, repr=False)  # PNG with alpha, not laid yet
@@ -199,6 +210,11 @@ class Run:
                 "step": self.step,
                 "num_steps": self.num_steps,
                 "seconds_left": self.seconds_left,
+                "doing": self.doing,
+                "sketches": [
+                    {"number": k, "step": one.step, "url": f"/api/runs/{self.id}/sketches/{k}"}
+                    for k, one in sorted(self.sketches.items())
+                ],
                 "seed": self.config.seed,
                 "size": list(self.config.size),
                 "nodes": [{"name": "", "favourite": False, **node} for node in self.nodes],
@@ -208,7 +224,7 @@ class Run:
                 ],
                 "version": self.version,
                 "picture": self.picture_path.exists(),
-                "shown": bool(self.frame),  # there is something to see, before any step too
+                "shown": self.frame is not None,  # there is something to see, before any step too
             }
 
 
@@ -282,6 +298,7 @@ __all__ = [
     "ORDER",
     "STATE",
     "Run",
+    "Sketch",
     "hide_tokens",
     "load_runs",
     "without_paths",

@@ -138,6 +138,19 @@ class Studio:
             run.changed(status="cancelled")
         run.save_about()
 
+    def choose(self, run: Run, number: int) -> None:
+        """Goes on from a sketch at once, from the best so far for 0."""
+        with self._news:
+            self._require(run, "starting")
+            if not run.sketches:
+                raise ConfigError("there are no sketches to choose from yet; wait for the first")
+            if number and number not in run.sketches:
+                known = ", ".join(map(str, sorted(run.sketches)))
+                raise ConfigError(
+                    f"there is no sketch {number}; there are {known}, and 0: the best"
+                )
+            run.changed(choice=number)
+
     def draw(self, run: Run, png: bytes) -> None:
         """Lays strokes (a picture with alpha) over a paused picture; painting goes on from it.
 

@@ -2,7 +2,7 @@
 // here: a picture of another size takes it along, and each change can be undone and redone.
 
 import { $, loadImage, put } from "../nodes.js";
-import { isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
+import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
 import { copied, Layer, newCanvas, penOf, scaled } from "./layer.js";
 import { Screen } from "./screen.js";
 import { Order, Tiles, Undo } from "./undo.js";
@@ -66,6 +66,8 @@ class Easel {
     this.blanked = null; // the sheet that was laid last
     this.looking = null;
     this.streamed = ""; // the run whose frames come by themselves
+    this.coming = this.decoding = null; // the newest frame that is not shown yet
+    this.rough = false; // whether the view holds such a frame
     this.addLayer(false);
     this.screen = new Screen(this);
     this.sheets();
@@ -127,6 +129,7 @@ class Easel {
 
   /** Shows an image, in the size of the picture that it is of. */
   show(image, [width, height] = [image.naturalWidth || image.width, image.naturalHeight || image.height]) {
+    this.rough = false;
     put(this.view, { width, height });
     const pen = this.view.getContext("2d");
     pen.imageSmoothingQuality = "high";
@@ -140,7 +143,7 @@ class Easel {
     const { state } = this.store;
     const wanted = wantedPicture(state);
     const run = runOf(state);
-    const comes = run?.id === this.streamed && run.status === "painting" && state.sheet.place === run.id;
+    const comes = run?.id === this.streamed && BUSY.includes(run.status) && state.sheet.place === run.id;
     return wanted && wanted.key !== state.sheet.key && !(comes && nodeOf(state) === null) ? wanted : null;
   }
 
@@ -171,16 +174,34 @@ class Easel {
     this.looking = null;
   }
 
-  /** A frame of a run that came by itself, as an image's address. */
-  async frame(id, { step, image: url }) {
-    this.streamed = id;
-    const image = await loadImage(url).catch(() => null);
-    const { state } = this.store;
-    const [run, wanted] = [runOf(state), wantedPicture(state)];
-    if (!image || run?.id !== id || nodeOf(state) !== null || run.status !== "painting") return;
-    this.show(image, run.size);
-    this.view.dataset.frame = step;
-    this.store.dispatch({ type: "pictured", place: id, key: wanted?.key ?? "", frame: step });
+  /** A frame of a run came by itself: {step, image}, an image's address. The newest is shown, once it can be. */
+  frame(id, told) {
+    this.coming = { id, ...told };
+    this.decoding ??= this.showFrames().finally(() => (this.decoding = null));
+  }
+
+  async showFrames() {
+    const { store } = this;
+    while (this.coming) {
+      const { id, step, image: url } = this.coming;
+      this.coming = null;
+      const image = await loadImage(url).catch(() => null);
+      const run = runOf(store.state);
+      if (!image || run?.id !== id || nodeOf(store.state) !== null || !BUSY.includes(run.status)) continue;
+      this.streamed = id;
+      this.show(image, run.size);
+      this.rough = true;
+      this.view.dataset.frame = step;
+      store.dispatch({ type: "pictured", place: id, key: wantedPicture(store.state)?.key ?? "", frame: step });
+    }
+  }
+
+  /** Frames that come by themselves are smaller than the picture: after this the view has all of it. */
+  async exact() {
+    const run = runOf(this.store.state);
+    if (!this.rough || !run || nodeOf(this.store.state) !== null) return;
+    const image = await loadImage(`/api/runs/${run.id}/frame.jpg?v=${run.version}`);
+    if (runOf(this.store.state)?.id === run.id) this.show(image);
   }
 
   // What was done by hand.
@@ -391,10 +412,11 @@ class Easel {
     if (!arrived) {
       this.laid = this.laid.slice(0, -1);
       const { layer } = this.list[0];
-      const above = layer.flat();
-      layer.replace(sent.flat());
-      layer.paint(layer.box, (pen) => pen.drawImage(above, 0, 0));
-      this.past.forget(layer);
+      const [below, above] = [sent.flat(), layer.flat()];
+      this.change(layer, (pen) => {
+        pen.clearRect(0, 0, layer.width, layer.height);
+        for (const sheet of [below, above]) pen.drawImage(sheet, 0, 0);
+      });
     }
     this.screen.render("strokes");
     this.tell();

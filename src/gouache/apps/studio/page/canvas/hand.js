@@ -13,8 +13,8 @@ const NOTCH = 1.2; // the zoom of a notch of the wheel
 const TAP = 250; // milliseconds in which a second finger turns a mark into a gesture
 const HIDDEN = "This layer is hidden; show it in Layers to draw on it.";
 
-const apart = ([a, b]) => Math.hypot(a.x - b.x, a.y - b.y);
-const middle = ([a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+const apart = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
+const middle = (a, b) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
 
 export function mount({ store, easel }) {
   const { screen } = easel;
@@ -161,8 +161,8 @@ export function mount({ store, easel }) {
     const after = [...fingers.values()];
     if (before.length !== 2) return;
     const box = sheet.getBoundingClientRect();
-    const [from, to] = [middle(before), middle(after)];
-    screen.zoomTo(screen.scale * (apart(after) / Math.max(1, apart(before))), from.x - box.left, from.y - box.top);
+    const [from, to] = [middle(...before), middle(...after)];
+    screen.zoomTo(screen.scale * (apart(...after) / Math.max(1, apart(...before))), from.x - box.left, from.y - box.top);
     screen.pan(to.x - from.x, to.y - from.y);
   }
 

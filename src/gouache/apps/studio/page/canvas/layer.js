@@ -134,9 +134,12 @@ export class Layer {
 
   /** Shows `image`, at this sheet's size, and nothing else. */
   replace(image) {
-    this.reset(this.width, this.height);
-    this.paint(this.box, (pen) => drawScaled(pen, image, this.width, this.height));
+    const { width, height } = this;
+    this.reset(image.width, image.height);
+    this.paint(this.box, (pen) => pen.drawImage(image, 0, 0));
+    this.tidy();
     this.changed();
+    this.resize(width, height);
   }
 
   /** Puts tiles back; null is a tile that was not there. Returns those that were there instead. */

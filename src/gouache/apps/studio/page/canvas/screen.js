@@ -167,7 +167,7 @@ function stripe() {
   const pen = tile.getContext("2d");
   for (let row = 0; row < 2 * STRIPE; row += 1) {
     for (let column = 0; column < 2 * STRIPE; column += 1) {
-      pen.fillStyle = (row + column) % (2 * STRIPE) < STRIPE ? "#fff" : "#111";
+      pen.fillStyle = (2 * row + column) % (2 * STRIPE) < STRIPE ? "#fff" : "#111";
       pen.fillRect(column, row, 1, 1);
     }
   }

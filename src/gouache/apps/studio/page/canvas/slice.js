@@ -2,7 +2,7 @@
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const TOOLS = { size: [1, 200], opacity: [0.05, 1], hardness: [0, 1], smoothing: [0, 1] };
-const clamp = (value, [least, most]) => Math.min(most, Math.max(least, value));
+const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
 const FORGOTTEN = { base: null, tries: [], count: 1 };
 
 export const INITIAL = Object.freeze({
@@ -29,7 +29,7 @@ export const REDUCERS = {
   held(state, { type, ...told }) {
     const before = told.tool === "pick" && state.hand.tool !== "pick" ? state.hand.tool : state.hand.before;
     const hand = { ...state.hand, ...told, before };
-    for (const [name, range] of Object.entries(TOOLS)) hand[name] = clamp(hand[name], range);
+    for (const [name, range] of Object.entries(TOOLS)) hand[name] = clamp(hand[name], ...range);
     return { ...state, hand };
   },
   drawn(state, { layers, undo, picture, sheets }) {

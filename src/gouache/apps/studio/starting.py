@@ -1,0 +1,49 @@
+"""Shows the start of a run while it is being found, and hears which sketch is chosen."""
+
+from __future__ import annotations
+
+import time
+
+from torch import Tensor
+
+from gouache.apps.studio.frames import FRAME_SECONDS, Frame
+from gouache.apps.studio.runs import Run, Sketch
+from gouache.ops.images import to_pil
+from gouache.protocols import Step
+from gouache.watching import Watcher
+
+SKETCH_SECONDS = 0.25  # all tries are encoded
+
+
+class Starting(Watcher):
+    """Of one run, in the thread that paints it."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(self._shown)
+        self._run = run
+        self._frame_at = self._sketch_at = 0.0
+
+    def doing(self, what: str) -> None:
+        self._run.changed(doing=what)
+
+    def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
+        now = time.monotonic()
+        if step and now - self._sketch_at < SKETCH_SECONDS:
+            return
+        self._sketch_at = now
+        found = {k: Sketch(step, Frame(to_pil(one)).webp) for k, one in enumerate(pictures, first)}
+        last = first + len(found) - 1
+        which = f"sketch {first}" if last == first else f"sketches {first} to {last}"
+        what = f"{which} of {tries}" if step else f"{tries} sketches"
+        self._run.changed(sketches={**self._run.sketches, **found}, doing=what)
+
+    def choice(self) -> int | None:
+        return self._run.choice
+
+    def _shown(self, step: Step) -> None:
+        if time.monotonic() - self._frame_at >= FRAME_SECONDS:
+            self._frame_at = time.monotonic()
+            self._run.changed(frame=Frame(to_pil(step.image[0])))
+
+
+__all__ = ["Starting"]

@@ -1,0 +1,157 @@
+"""From the first second: what is done, sketches of the start as a choice, frames as events."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from starlette.testclient import TestClient
+from torch import Tensor
+
+from gouache.apps.studio.frames import Frame
+from gouache.apps.studio.http import make_app
+from gouache.apps.studio.orders import Order
+from gouache.apps.studio.runs import load_runs
+from gouache.apps.studio.worker import Studio
+from gouache.engine import Session
+from gouache.output.pictures import read_metadata
+from studio_client import submit, wait
+from studio_tiny import until
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
+
+TRIES: dict[str, Any] = {"start_tries": 3, "start_steps": 12, "start_scale": 1.0}
+
+
+class Patient(TinyPerceptor):
+    """Waits at its `number`-th look at a picture."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.looks, self.number = 0, number
+        self.open = threading.Event()
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        self.looks += 1
+        if self.looks == self.number:
+            self.open.wait(60)
+        return super().embed_image(image)
+
+
+class Building:
+    def __init__(self) -> None:
+        self.perceptor = Patient(4)
+
+    def __call__(self, order: Order, **changes: Any) -> Session:
+        asked = {"seed": order.config.seed, **TRIES, **changes}
+        config = tiny_config(prompt=order.config.title, **asked)
+        return Session.build(config, generator=TinyGenerator(), perceptor=self.perceptor)
+
+
+@pytest.fixture
+def building() -> Building:
+    return Building()
+
+
+@pytest.fixture
+def client(tmp_path: Path, building: Building) -> Iterator[TestClient]:
+    with TestClient(make_app(Studio(tmp_path, build=building), local=True)) as client:
+        yield client
+        building.perceptor.open.set()
+
+
+def sketching(client: TestClient, building: Building) -> dict[str, Any]:
+    """A run that waits while its sketches are painted."""
+    run = submit(client)
+    until(lambda: building.perceptor.looks >= building.perceptor.number)
+    return dict(client.get(f"/api/runs/{run}").json())
+
+
+def test_sketches_are_there_while_a_start_is_found(client: TestClient, building: Building) -> None:
+    told = sketching(client, building)
+    assert told["status"] == "starting"
+    assert told["doing"] in ("3 sketches", "sketches 1 to 3 of 3")
+    assert [one["number"] for one in told["sketches"]] == [1, 2, 3]
+    for one in told["sketches"]:
+        answer = client.get(one["url"])
+        assert answer.headers["content-type"] == "image/webp"
+        assert Image.open(io.BytesIO(answer.content)).size == (32, 24)
+    for path in (told["sketches"][0]["url"][:-1] + "4", "/api/runs/none/sketches/1"):
+        assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_chosen_sketch_is_gone_on_from_at_once_and_recorded(
+    client: TestClient, building: Building, tmp_path: Path, number: int
+) -> None:
+    run = sketching(client, building)["id"]
+    told = client.post(f"/api/runs/{run}/sketch", json={"number": number})
+    assert told.status_code == 200, told.text
+    building.perceptor.open.set()
+    told = wait(client, run, "done")
+    assert (told["doing"], told["sketches"]) == ("", [])
+    settings = client.get(f"/api/runs/{run}").json()["settings"]
+    assert settings["start_choice"] == number
+    assert 1 <= settings["start_steps"] < 12
+    (kept,) = load_runs(tmp_path)
+    assert kept.config.latents.start_choice == number
+    path = tmp_path / "runs" / run / "picture.png"
+    record = read_metadata(path)
+    assert record is not None
+    assert record["config"]["latents"]["start_choice"] == number
+    order = Order(tiny_config())
+    chosen = {name: settings[name] for name in ("start_choice", "start_steps")}
+    again = building(order, **chosen)
+    assert not torch.equal(again.latent(), building(order, start_choice=2).latent())
+    list(again)
+    picture = again.picture()[0].mul(255).round().byte()
+    kept_pixels = torch.frombuffer(bytearray(Image.open(path).tobytes()), dtype=torch.uint8)
+    assert torch.equal(picture.permute(1, 2, 0).flatten(), kept_pixels)
+
+
+@pytest.mark.parametrize("sent", [{"number": 9}, {"number": -1}, {"number": True}, {}, [1], None])
+def test_what_is_no_sketch_is_refused(client: TestClient, building: Building, sent: Any) -> None:
+    run = sketching(client, building)["id"]
+    answer = client.post(f"/api/runs/{run}/sketch", json=sent)
+    assert answer.status_code == 400
+    assert "\n" not in answer.json()["error"]
+
+
+def test_there_is_nothing_to_choose_when_it_is_painting(
+    client: TestClient, building: Building
+) -> None:
+    building.perceptor.open.set()
+    run = submit(client)
+    wait(client, run, "done")
+    answer = client.post(f"/api/runs/{run}/sketch", json={"number": 0})
+    assert answer.status_code == 400
+    assert "done" in answer.json()["error"]
+
+
+def test_frames_come_with_the_events(client: TestClient, building: Building) -> None:
+    building.perceptor.open.set()
+    run = submit(client)
+    wait(client, run, "done")
+    text = client.get(f"/api/runs/{run}/events").text
+    events = [one.split("\n") for one in text.strip().split("\n\n")]
+    (frame,) = [lines[1] for lines in events if lines[0] == "event: frame"]
+    told = json.loads(frame.removeprefix("data: "))
+    assert told["step"] == 6
+    kind, _, data = told["image"].partition(",")
+    assert kind == "data:image/webp;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (32, 24)
+    assert json.loads(events[-1][0].removeprefix("data: "))["status"] == "done"
+
+
+def test_frames_of_large_pictures_are_small() -> None:
+    frame = Frame(Image.new("RGBA", (2000, 1000), (10, 200, 30, 255)))
+    assert Image.open(io.BytesIO(frame.webp)).size == (512, 256)
+    assert Image.open(io.BytesIO(frame.jpeg)).size == (2000, 1000)
+    assert frame.webp is frame.webp
