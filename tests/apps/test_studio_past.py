@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from studio_browser import CHROMIUM, TinyStudio, hold, show, status, texts, until, visit
+from studio_browser import CHROMIUM, TinyStudio, hold, order, show, status, texts, until, visit
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
@@ -95,6 +95,33 @@ def shown_sources(page: Any) -> list[str]:
 
 def focused(page: Any) -> str:
     return page.evaluate("document.activeElement.textContent")
+
+
+# A start to choose.
+
+
+@pytest.fixture
+def sketched(page: Any, studio: TinyStudio) -> Iterator[Any]:
+    """A page whose picture waits for one of three sketches to be chosen."""
+    studio.tries = {"start_tries": 3, "start_steps": 20_000, "start_scale": 1.0}
+    order(page, "a red apple", LONG, "32x32")
+    until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
+    yield page
+    studio.tries = {}
+
+
+@pytest.mark.parametrize("number", [2, 0])
+def test_a_sketch_is_gone_on_from_or_the_best_is_taken(
+    sketched: Any, studio: TinyStudio, number: int
+) -> None:
+    page = sketched
+    assert page.get_attribute("body", "data-status") == "starting"
+    until(page, "[...document.querySelectorAll('#tiles img')].every((one) => one.naturalWidth === 32)")
+    with page.expect_request("**/sketch") as asked:
+        page.click(f"[aria-label='Go on from sketch {number}']" if number else "#take-best")
+    assert asked.value.post_data_json == {"number": number}
+    status(page, "painting")
+    assert page.is_hidden("#grid")
 
 
 # Four to choose from.
