@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -23,10 +21,10 @@ from gouache.apps.studio.copies import (
     exported,
     read_side,
     read_whole,
-    small,
     thumbnail,
 )
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
+from gouache.apps.studio.fitting import brought, read_fit
 from gouache.apps.studio.guard import may_see
 from gouache.apps.studio.reading import is_settings, parse_settings, read_document
 from gouache.apps.studio.refusals import NotFoundError
@@ -34,6 +32,7 @@ from gouache.apps.studio.runs import Run
 from gouache.apps.studio.trash import DAYS
 from gouache.apps.studio.workshop import Workshop
 from gouache.errors import ConfigError
+from gouache.ops.images import read_picture
 from gouache.runs.outputs import slug
 
 NAME = 200  # characters
@@ -64,6 +63,7 @@ class Library(Endpoints):
             Route("/api/trash", self.trash, methods=["GET"]),
             Route("/api/zip", self.zip, methods=["GET"]),
             Route("/api/read", self.read, methods=["POST"]),
+            Route("/api/uploads", self.bring, methods=["POST"]),
         ]
 
     async def thumb(self, request: Request) -> Response:
@@ -72,12 +72,9 @@ class Library(Endpoints):
         source = self._source(run, request)
         if source is None:
             frame = run.frame  # a start that is being found
-            if not frame:
+            if frame is None:
                 raise NotFoundError("nothing is painted yet")
-            data = await anyio.to_thread.run_sync(
-                lambda: small(Image.open(io.BytesIO(frame)), side), limiter=self.decoding
-            )
-            return Response(data, media_type="image/webp")
+            return Response(await run_in_threadpool(lambda: frame.webp), media_type="image/webp")
         path = await anyio.to_thread.run_sync(thumbnail, run, source, side, limiter=self.decoding)
         lasting = "node" in request.path_params
         headers = _LASTING if lasting else _CHECKED
@@ -164,6 +161,28 @@ class Library(Endpoints):
         async with self.bodies.read(request, studio.limits.upload_bytes) as data:
             found = await anyio.to_thread.run_sync(work, data, limiter=self.decoding)
         return JSONResponse(found)
+
+    async def bring(self, request: Request) -> Response:
+        """Takes a picture (a file as the body, or `image=ID`) at the size and place asked for."""
+        owner, asked = owner_asking(request), request.query_params
+        fit, name = read_fit(asked, self.studio.limits), asked.get("image")
+
+        def work(data: bytes) -> dict[str, Any]:
+            if name is None:
+                picture = self.uploads.picture(data, owner)
+            else:
+                picture = read_picture(self._find_image(owner)(picture_name(name)))
+            found, mask = brought(picture, fit)
+            return {
+                "id": self.uploads.keep(found, owner),
+                "mask": mask and self.uploads.keep(mask.convert("RGB"), owner),
+                "width": found.width,
+                "height": found.height,
+            }
+
+        async with self.bodies.read(request, self.studio.limits.upload_bytes) as data:
+            kept = await anyio.to_thread.run_sync(work, data, limiter=self.decoding)
+        return JSONResponse(kept, 201)
 
     def _entry(self, name: str, request: Request) -> Entry | None:
         """What goes into the ZIP file for an id, None for a run without a picture."""
