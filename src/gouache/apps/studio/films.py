@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gouache.apps.studio.copies import made_once
 from gouache.apps.studio.runs import Run
 from gouache.atomic import write_bytes
 from gouache.errors import OutputError
@@ -20,14 +21,17 @@ def keep_frame(run: Run, index: int, frame: bytes) -> None:
 
 
 def make_film(run: Run, kind: str) -> Path:
-    """The timelapse of what was painted so far; `kind` is mp4 or gif."""
+    """The timelapse of what was painted so far, made once; `kind` is mp4 or gif."""
     frames = [*sorted(run.path.glob("frames/*.jpg")), run.picture_path]
-    path = run.path / f"timelapse.{kind}"
-    with timelapse(path) as film:
-        for frame in frames:
-            check()
-            if frame.exists():
-                film.add(load_image(frame))
+
+    def make(path: Path) -> None:
+        with timelapse(path) as film:
+            for frame in frames:
+                check()
+                if frame.exists():
+                    film.add(load_image(frame))
+
+    path = made_once(run.path / f"timelapse.{kind}", frames, make)
     if not path.exists():
         raise OutputError("there is nothing to show yet; wait for the first step")
     return path

@@ -77,7 +77,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
-                    sent[name] = value
+                    sent.setdefault(name, value)
                 if token:
                     cookie = f"{COOKIE}={token}; Path=/; Max-Age={_YEARS}; HttpOnly"
                     sent.append("set-cookie", f"{cookie}; SameSite=Strict")

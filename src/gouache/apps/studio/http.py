@@ -22,13 +22,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gouache._version import __version__
-from gouache.apps.studio.bodies import Bodies
 from gouache.apps.studio.connections import Closing, Ending
+from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
 from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import Guard, may_see, settled_owner
+from gouache.apps.studio.library import Library
 from gouache.apps.studio.orders import (
     flat_settings,
-    installed_models,
     presets_table,
     read_id,
     read_order,
@@ -36,12 +36,7 @@ from gouache.apps.studio.orders import (
 )
 from gouache.apps.studio.refusals import HANDLERS, NotFoundError
 from gouache.apps.studio.runs import Run
-from gouache.apps.studio.uploads import (
-    DECODINGS,
-    Uploads,
-    lay_together,
-    read_strokes,
-)
+from gouache.apps.studio.uploads import lay_together, read_strokes
 from gouache.apps.studio.worker import Studio, make_film
 from gouache.apps.studio.workshop import Workshop
 from gouache.editing.mask import Mask, check_phrase, find_mask
@@ -50,23 +45,18 @@ from gouache.prompts import parse_prompts
 from gouache.runs.outputs import slug
 
 PAGE = Path(__file__).parent / "page"
-JSON_BYTES = 2**20
 POLL = 0.03  # seconds between two looks for news
 _NOT_KEPT = {"cache-control": "no-store"}
 _ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
 
 
-class Interface:
-    """The endpoints. All that takes time runs in a thread of its own."""
+class Interface(Endpoints):
+    """Orders, runs and what is seen of them while they are painted."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self.uploads = Uploads(studio.root, studio.limits)
-        self.models = installed_models()
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
         self.masks = Workshop("masks")
         self.films = Workshop("films")
-        self.bodies = Bodies()
-        self._decoding = anyio.CapacityLimiter(DECODINGS)  # others wait without a thread
         self._drawing = threading.Lock()
 
     async def info(self, request: Request) -> Response:
@@ -100,14 +90,14 @@ class Interface:
         """Takes a picture file as the body; gives its id."""
         async with self.bodies.read(request, self.studio.limits.upload_bytes) as data:
             name, picture = await anyio.to_thread.run_sync(
-                self.uploads.add, data, _owner(request), limiter=self._decoding
+                self.uploads.add, data, owner_asking(request), limiter=self.decoding
             )
         return JSONResponse({"id": name, "width": picture.width, "height": picture.height}, 201)
 
     async def image(self, request: Request) -> Response:
         name = read_id(request.path_params["name"], "the picture's id")
         try:
-            return FileResponse(self.uploads.path(name, _owner(request)))
+            return FileResponse(self.uploads.path(name, owner_asking(request)))
         except ConfigError as error:
             raise NotFoundError(str(error)) from None
 
@@ -116,8 +106,8 @@ class Interface:
         body = await self._json(request)
         if not isinstance(body, dict) or not isinstance(body.get("phrase"), str):
             raise ConfigError('send {"image": ID, "phrase": "a red apple"}')
-        path = self._find_image(_owner(request))(_picture_name(body.get("image")))
-        phrase, owner = body["phrase"], _owner(request)
+        path = self._find_image(owner_asking(request))(picture_name(body.get("image")))
+        phrase, owner = body["phrase"], owner_asking(request)
         check_phrase(phrase)
 
         def work() -> tuple[Mask, str]:
@@ -130,7 +120,7 @@ class Interface:
 
     async def submit(self, request: Request) -> Response:
         """Queues a run, or a group of them: the first one, and all in `runs`."""
-        document, owner = await self._json(request), _owner(request)
+        document, owner = await self._json(request), owner_asking(request)
         find = self._find_image(owner)
 
         def work() -> list[Run]:
@@ -142,7 +132,7 @@ class Interface:
 
     async def runs(self, request: Request) -> Response:
         """All runs of this visitor, oldest first."""
-        who = _owner(request)
+        who = owner_asking(request)
         own = [run for run in list(self.studio.runs.values()) if may_see(who, run.owner)]
         return JSONResponse({"runs": [self._public(run) for run in own]})
 
@@ -150,10 +140,6 @@ class Interface:
         run = self._run(request)
         details = {"settings": flat_settings(run.config), "losses": list(run.totals)}
         return JSONResponse(self._public(run) | details)
-
-    async def delete(self, request: Request) -> Response:
-        await run_in_threadpool(self.studio.delete, self._run(request))
-        return JSONResponse({"deleted": True})
 
     async def act(self, request: Request) -> Response:
         """pause, stop (or cancel), continue (with another prompt, if one is sent), draw, sketch."""
@@ -171,7 +157,7 @@ class Interface:
             await run_in_threadpool(studio.go_on, run, prompt)
         elif action == "draw":
             async with self.bodies.read(request, studio.limits.upload_bytes) as data:
-                await anyio.to_thread.run_sync(self._draw, run, data, limiter=self._decoding)
+                await anyio.to_thread.run_sync(self._draw, run, data, limiter=self.decoding)
         elif action == "sketch":
             body = await self._json(request)
             number = body.get("number") if isinstance(body, dict) else None
@@ -251,7 +237,7 @@ class Interface:
         """The settings as a file: what `--config` of the command line reads."""
         run = self._run(request)
         document = {"prompt": run.config.title, **flat_settings(run.config)}
-        headers = {"content-disposition": f'attachment; filename="{slug(run.config.title)}.json"'}
+        headers = {"content-disposition": f'attachment; filename="{slug(run.title)}.json"'}
         return JSONResponse(document, headers=headers)
 
     async def film(self, request: Request) -> Response:
@@ -259,7 +245,7 @@ class Interface:
         if kind not in ("mp4", "gif"):
             raise NotFoundError(f"a timelapse is mp4 or gif, not {kind!r:.20}")
         gone = request.is_disconnected
-        path = await self.films.run(_owner(request), lambda: make_film(run, kind), gone)
+        path = await self.films.run(owner_asking(request), lambda: make_film(run, kind), gone)
         return self._file(run, path, kind)
 
     def _file(self, run: Run, path: Path | None, kind: str) -> Response:
@@ -267,49 +253,9 @@ class Interface:
             raise NotFoundError("that is not painted yet")
         return FileResponse(
             path,
-            filename=f"{slug(run.config.title)}.{kind}",
+            filename=f"{slug(run.title)}.{kind}",
             content_disposition_type="inline",
         )
-
-    def _public(self, run: Run) -> dict[str, Any]:
-        return run.public() | {"position": self.studio.position(run)}
-
-    def _run(self, request: Request) -> Run:
-        name = request.path_params["run"]
-        run = self.studio.runs.get(name)
-        if run is None or not may_see(_owner(request), run.owner):
-            raise NotFoundError(f"there is no run {name!r:.40} of yours")
-        return run
-
-    def _find_image(self, owner: str) -> Callable[[str], Path]:
-        """What turns an id into this visitor's file: an upload's, or RUN/NODE."""
-
-        def find(name: str) -> Path:
-            name, _, node = name.partition("/")
-            if not node:
-                return self.uploads.path(name, owner)
-            run = self.studio.runs.get(name)
-            path = None if run is None else run.path / "nodes" / f"{int(node)}.png"
-            if run is None or not may_see(owner, run.owner) or path is None or not path.exists():
-                raise ConfigError(f"there is no picture {name}/{node} of yours")
-            return path
-
-        return find
-
-    async def _json(self, request: Request, empty: Any = None) -> Any:
-        async with self.bodies.read(request, JSON_BYTES) as data:
-            return self._parsed(request, data, empty)
-
-    def _parsed(self, request: Request, data: bytes, empty: Any) -> Any:
-        if not data and empty is not None:
-            return empty
-        kind = request.headers.get("content-type", "").partition(";")[0].strip()
-        if kind != "application/json":  # other pages cannot send this without being asked
-            raise ConfigError(f"content-type is {kind!r:.40}; expected application/json")
-        try:
-            return json.loads(data, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"the request is not JSON ({error!s:.60})") from None
 
 
 def _jpeg(frame: Frame) -> bytes:
@@ -320,27 +266,9 @@ def _url(frame: Frame) -> str:
     return frame.url
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
 def _bare(part: Any) -> str:
     """A prompt's text with its escapes, without weight and stop."""
     return str(dataclasses.replace(part, weight=1.0, stop=-math.inf))
-
-
-def _picture_name(name: Any) -> str:
-    if not isinstance(name, str):
-        raise ConfigError("image must be the id of an upload, or RUN/NODE")
-    first, mark, node = name.partition("/")
-    if mark and not (node.isascii() and node.isdigit() and len(node) <= 6):
-        raise ConfigError(f"image is {name!r:.60}; expected the id of an upload, or RUN/NODE")
-    read_id(first, "image")
-    return name
-
-
-def _owner(request: Request) -> str:
-    return str(request.state.owner)
 
 
 async def _index(request: Request) -> Response:
@@ -359,7 +287,8 @@ def make_app(
 
     Closes the studio when it ends. Setting `app.state.closing` ends open streams.
     """
-    api = Interface(studio)
+    shared = Shared(studio)
+    api, library = Interface(shared), Library(shared)
     for run in list(studio.runs.values()):  # older versions wrote the visitor's cookie
         if (owner := settled_owner(run.owner)) != run.owner:
             run.owner = owner
@@ -377,7 +306,6 @@ def make_app(
         ("POST", "/api/runs", api.submit),
         ("GET", "/api/runs", api.runs),
         ("GET", "/api/runs/{run}", api.run),
-        ("DELETE", "/api/runs/{run}", api.delete),
         ("GET", "/api/runs/{run}/events", api.events),
         ("GET", "/api/runs/{run}/frame.jpg", api.frame),
         ("GET", "/api/runs/{run}/sketches/{number:int}", api.sketch),
@@ -389,11 +317,12 @@ def make_app(
         ("GET", "/", _index),
     ]
     routes = [Route(path, end, methods=[method]) for method, path, end in table]
+    routes = [*library.routes(), *routes]  # before those with an action of any name
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        for workshop in (api.masks, api.films):
+        for workshop in (api.masks, api.films, library.exports):
             workshop.close()
         await run_in_threadpool(studio.close)
 

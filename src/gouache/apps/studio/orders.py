@@ -18,7 +18,7 @@ from gouache.settings.presets import GUIDES
 _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run
 # Settings that name files, or that only the owner of the machine decides.
-_NOT_SET = {
+NOT_SET = {
     *("prompt", "prompts", "image_prompts", "init_image", "count"),
     *("device", "precision", "compile", "losses"),
 }
@@ -84,10 +84,10 @@ def read_order(
     prompt = _text(body.get("prompt", ""), "prompt")
     given = dict(_mapping(body.get("settings", {}), "settings", None))
     for name in given:
-        if name in _NOT_SET:
+        if name in NOT_SET:
             raise ConfigError(f"{name!r:.60} is not a setting of the studio; leave it out")
     for kind, allowed in models.items():
-        _check_models(kind, given.get(kind), allowed)
+        check_models(kind, given.get(kind), allowed)
     image = _image(body.get("image"), "image", find_image)
     prompts = body.get("image_prompts", [])
     if not _is_list(prompts) or len(prompts) > 8:
@@ -102,7 +102,7 @@ def read_order(
     config = make_config(preset, **given) if edit is None else painting_config(preset, given)
     if prompt or not config.image_prompts:
         parse_prompts(prompt)
-    _check_limits(config, limits)
+    check_limits(config, limits)
     parent = _text(body.get("parent", ""), "parent")
     if parent and not _PICTURE.fullmatch(parent):
         raise ConfigError(f"parent is {parent!r:.60}; expected the id of a run, or ID/NODE")
@@ -130,7 +130,7 @@ def installed_models() -> dict[str, list[str]]:
 def flat_settings(config: PaintConfig) -> dict[str, Any]:
     """Settings by name, without those that the studio does not take: fit for another order."""
     return {
-        item.name: item.plain(item.get(config)) for item in settings() if item.name not in _NOT_SET
+        item.name: item.plain(item.get(config)) for item in settings() if item.name not in NOT_SET
     }
 
 
@@ -144,7 +144,7 @@ def read_id(text: Any, what: str) -> str:
 def settings_table() -> list[dict[str, Any]]:
     """Name, help, default and range of each setting, as the page and other clients want them."""
     everything = (*settings(), *edit_settings())
-    return [item.document() for item in everything if item.name not in _NOT_SET]
+    return [item.document() for item in everything if item.name not in NOT_SET]
 
 
 def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -159,7 +159,8 @@ def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
+def check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
+    """Raises `ConfigError` unless all that is given for this kind, None or names, is allowed."""
     names = [given] if isinstance(given, str) else [] if given is None else given
     if not _is_list(names):
         raise ConfigError(f"{kind} is {given!r:.60}; expected the name of a model")
@@ -172,7 +173,8 @@ def _check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
             raise ConfigError(f"{kind} is {name!r:.60}; this studio has {', '.join(allowed)}")
 
 
-def _check_limits(config: PaintConfig, limits: Limits) -> None:
+def check_limits(config: PaintConfig, limits: Limits) -> None:
+    """Raises `ConfigError` for what is too large for this studio."""
     width, height = config.size
     if width * height > limits.pixels:
         raise ConfigError(
@@ -248,9 +250,12 @@ def _is_list(value: Any) -> bool:
 
 
 __all__ = [
+    "NOT_SET",
     "EditOrder",
     "Limits",
     "Order",
+    "check_limits",
+    "check_models",
     "flat_settings",
     "installed_models",
     "presets_table",

@@ -7,6 +7,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,8 @@ class Run:
     parent: str = ""
     group: str = ""
     kind: str = "paint"
+    name: str = ""  # what its owner calls it
+    favourite: bool = False
     created: float = 0.0
     status: str = "queued"
     step: int = 0
@@ -112,6 +115,11 @@ class Run:
     def can_go_on(self) -> bool:
         return self.begun or (self.path / ORDER).exists()
 
+    @property
+    def title(self) -> str:
+        """What its files are called by."""
+        return self.name or self.config.title
+
     def newest_picture(self) -> Path | None:
         """The file that shows it best now, None before anything was painted."""
         steps, nodes = sorted(self.path.glob("steps/*.png")), self.path.glob("nodes/*.png")
@@ -146,6 +154,23 @@ class Run:
         with self.saving:  # the one who writes last writes the newest
             write_bytes(self.path / ABOUT, dump_json(self._about()).encode())
 
+    def tell(self, values: Mapping[str, Any], node: int | None = None) -> None:
+        """Keeps `name` or `favourite`, or both, of the run or of a point of its history.
+
+        `OutputError` where they cannot be written; then they are as before.
+        """
+        with self.lock:
+            told: dict[str, Any] = vars(self) if node is None else self.nodes[node]
+            before = {name: told.get(name, type(value)()) for name, value in values.items()}
+            told.update(values)
+        try:
+            self.save_about()
+        except OutputError:
+            with self.lock:
+                told.update(before)
+            raise
+        self.changed()
+
     def _about(self) -> dict[str, Any]:
         with self.lock:
             return self._told()
@@ -156,6 +181,8 @@ class Run:
             "parent": self.parent,
             "group": self.group,
             "kind": self.kind,
+            "name": self.name,
+            "favourite": self.favourite,
             "created": self.created,
             "status": self.status,
             "step": self.step,
@@ -174,6 +201,8 @@ class Run:
                 "prompt": self.config.title,
                 "words": self.prompt,  # from the next step on, None for the same
                 "kind": self.kind,
+                "name": self.name,
+                "favourite": self.favourite,
                 "parent": self.parent,
                 "group": self.group,
                 "created": self.created,
@@ -188,7 +217,7 @@ class Run:
                 ],
                 "seed": self.config.seed,
                 "size": list(self.config.size),
-                "nodes": [dict(node) for node in self.nodes],
+                "nodes": [{"name": "", "favourite": False, **node} for node in self.nodes],
                 "error": without_paths(self.error, self.path.parents[1]),
                 "notes": [
                     without_paths(note, self.path.parents[1]) for note in self.notes.values()
@@ -199,14 +228,14 @@ class Run:
             }
 
 
-def load_runs(root: Path) -> list[Run]:
+def load_runs(root: Path, folder: str = "runs") -> list[Run]:
     """The runs of earlier servers, oldest first; folders that cannot be read are left alone.
 
     A run that was under way when its server ended is `interrupted` and can go on; one that waited
     still waits.
     """
     found = []
-    for path in sorted((root / "runs").glob("*")):
+    for path in sorted((root / folder).glob("*")):
         try:
             about = json.loads((path / ABOUT).read_bytes())
             settings = json.loads((path / "settings.json").read_bytes())
@@ -218,6 +247,8 @@ def load_runs(root: Path) -> list[Run]:
                 parent=str(about["parent"]),
                 group=str(about.get("group", "")),
                 kind=str(about["kind"]),
+                name=str(about.get("name", "")),
+                favourite=about.get("favourite") is True,
                 created=float(about["created"]),
                 status=str(about["status"]),
                 step=int(about["step"]),

@@ -97,7 +97,11 @@ def _lock(root: Path) -> FileLock:
         ) from None
     except OSError as error:
         raise OutputError(f"cannot write to {one_line(root)}: {error.strerror}") from None
-    for name in ("runs", "images"):  # those of older versions too; the folder itself may be shared
+    for name in (
+        "runs",
+        "images",
+        "trash",
+    ):  # those of older versions too; the folder itself may be shared
         folder = root / name
         with suppress(OSError):
             folder.mkdir(exist_ok=True)

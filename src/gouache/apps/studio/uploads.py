@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import secrets
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -19,6 +19,7 @@ from gouache.atomic import TEMP_PREFIX, output_errors, remove_leftovers, write_b
 from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.ops.allocator import give_back
 from gouache.ops.images import encode, open_image, read_picture
+from gouache.output.pictures import read_metadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -53,19 +54,16 @@ class Uploads:
         A picture with more pixels than painting can use is kept smaller. `ImageError` for anything
         that is no picture, `TooLargeError` for one that has too many pixels to be read.
         """
-        folder = self._folder(owner)
-        incoming = folder / f"{TEMP_PREFIX}{secrets.token_hex(6)}"
-        try:
-            with output_errors(incoming):
-                incoming.write_bytes(data)
-            with _decoding:
-                picture, lossy = self._read(incoming)
-        except ImageError as error:
-            # Whoever sent it knows no file of ours.
-            raise ImageError(str(error).replace(str(incoming), "the upload")) from None
-        finally:
-            incoming.unlink(missing_ok=True)
+        with self._incoming(data, owner) as path:
+            picture, lossy = self._read(path)
         return self._write(picture, owner, ".jpg" if lossy else ".png"), picture
+
+    def document(self, data: bytes, owner: str) -> dict[str, Any]:
+        """What gouache wrote into a picture file (`read_metadata`); nothing is kept."""
+        with self._incoming(data, owner) as path:
+            with open_image(path) as image:
+                self._check_pixels(image.format or "", image.mode, *image.size)
+            return read_metadata(path)
 
     def keep(self, picture: Picture, owner: str) -> str:
         """Writes a picture and gives its id."""
@@ -80,6 +78,21 @@ class Uploads:
                     if (path := folder / f"{name}{suffix}").exists():
                         return path
         raise ConfigError(f"there is no uploaded picture {name}; send it again")
+
+    @contextmanager
+    def _incoming(self, data: bytes, owner: str) -> Iterator[Path]:
+        """A file that was sent, while it is looked at."""
+        path = self._folder(owner) / f"{TEMP_PREFIX}{secrets.token_hex(6)}"
+        try:
+            with output_errors(path):
+                path.write_bytes(data)
+            with _decoding:
+                yield path
+        except ImageError as error:
+            # Whoever sent it knows no file of ours.
+            raise ImageError(str(error).replace(str(path), "the upload")) from None
+        finally:
+            path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> tuple[Picture, bool]:
         """The picture as painting can use it, and whether its file was lossy already."""

@@ -20,7 +20,8 @@ from gouache.apps.studio.films import make_film
 from gouache.apps.studio.keeping import keep_order
 from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.painter import SAVE_EVERY, Painter
-from gouache.apps.studio.runs import ABOUT, ENDED, Run, hide_tokens, load_runs
+from gouache.apps.studio.runs import ENDED, Run, hide_tokens, load_runs
+from gouache.apps.studio.trash import Trash
 from gouache.apps.studio.turns import QueueFullError, Turns
 from gouache.atomic import output_errors, write_bytes
 from gouache.engine import Session
@@ -48,6 +49,7 @@ class Studio:
         (root / "runs").mkdir(parents=True, exist_ok=True)
         hide_tokens(root)
         self.runs: dict[str, Run] = {run.id: run for run in load_runs(root)}
+        self.trash = Trash(root)
         self._turns = Turns(self.limits.queue, self.limits.queue_each)
         for run in self.runs.values():
             if run.status == "queued":
@@ -205,15 +207,28 @@ class Studio:
         with suppress(OutputError):  # it is queued all the same, until the server ends
             run.save_about()
 
-    def delete(self, run: Run) -> None:
-        """Removes an ended run and all its files."""
+    def delete(self, run: Run, *, forever: bool = False) -> None:
+        """Puts an ended run into the trash, or removes it and all its files."""
         with self._news:
             self._require(run, *ENDED)
             self._turns.remove(run)
             del self.runs[run.id]
-        with output_errors(run.path / ABOUT):
-            (run.path / ABOUT).unlink(missing_ok=True)  # half a run must not come back
-        shutil.rmtree(run.path, ignore_errors=True)
+        try:
+            (self.trash.remove if forever else self.trash.put)(run)
+        except OutputError:
+            self._add(run)
+            raise
+
+    def restore(self, run: Run) -> None:
+        """Takes a run out of the trash; `ConfigError` where it is not there any more."""
+        if not self.trash.take(run):
+            raise ConfigError("the run is not in the trash any more")
+        self._add(run)
+
+    def _add(self, run: Run) -> None:
+        with self._news:
+            by_age = sorted([*self.runs.values(), run], key=lambda one: one.created)
+            self.runs = {one.id: one for one in by_age}
 
     def close(self, timeout: float = 30.0) -> None:
         """Saves what is being painted and ends the thread."""

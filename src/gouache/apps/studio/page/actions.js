@@ -5,6 +5,8 @@
 import { changed } from "./form.js";
 import { nodeOf, pictureIsThere, placeOf, runOf } from "./selectors.js";
 
+const SEEDS = 1e6; // to throw the dice among; others can be written
+
 /** Runs actions: what goes wrong is said in one line, and nothing is lost. */
 export function makeDoing({ store, easel }) {
   return (action) => async (...values) => {
@@ -30,12 +32,16 @@ export function makeWork({ store, server, easel, sync, doing }) {
   const draft = () => store.state.draft;
   const upload = async (blob) => (await server.send("/api/images", await blob)).id;
 
+  /** Another seed. */
+  const roll = () => dispatch("rolled", { seed: Math.floor(Math.random() * SEEDS) });
+
   /** An action of a button: one at a time of its kind, and one for a double click. */
   function acting(kind, action) {
     const act = doing(action);
     return async (event) => {
       if (store.state.busy[kind] || event?.detail > 1) return;
       dispatch("busy", { kind, on: true });
+      if (kind === "order" && !store.state.locked) roll();
       try {
         await act(event);
       } finally {
@@ -72,5 +78,5 @@ export function makeWork({ store, server, easel, sync, doing }) {
   const drawn = () => (strokes.empty ? null : strokes.version);
   const likes = () => draft().likes.map(({ id, weight }) => ({ image: id, weight }));
 
-  return { acting, dispatch, draft, drawn, likes, node, note, order, place, run, seen, upload };
+  return { acting, dispatch, draft, drawn, likes, node, note, order, place, roll, run, seen, upload };
 }

@@ -5,7 +5,7 @@ const SILENT = "The studio does not answer; is it still running? What you made h
 
 /** The server. `reached(true)` is called whenever it answered, `reached(false)` when it did not. */
 export function connect(reached) {
-  async function call(method, path, body, type = "application/json") {
+  async function call(method, path, body, type = "application/json", as = "json") {
     const options = { method, headers: {} };
     if (body !== undefined) {
       options.headers["Content-Type"] = type;
@@ -19,6 +19,7 @@ export function connect(reached) {
       throw new Error(SILENT);
     }
     reached(true);
+    if (answer.ok && as === "blob") return answer.blob();
     const told = await answer.json().catch(() => ({}));
     if (!answer.ok) {
       const error = new Error(told.error || `The studio answered ${answer.status}.`);
@@ -52,6 +53,7 @@ export function connect(reached) {
 
   return {
     get: (path) => call("GET", path),
+    blob: (path) => call("GET", path, undefined, undefined, "blob"),
     post: (path, body) => call("POST", path, body),
     patch: (path, body) => call("PATCH", path, body),
     remove: (path) => call("DELETE", path),

@@ -84,6 +84,12 @@ export const typedHere = (state) => newWords(state) !== null && state.draft.type
 /** Whether Paint starts from what was drawn. A picture given to start from comes first. */
 export const fromDrawing = (state) => isDrawn(state) && !(runOf(state) && state.draft.start);
 
+/** What was asked for before, each once, newest last. */
+export function askedBefore({ runs }) {
+  const words = [...runs.values()].map(({ prompt }) => prompt).filter(Boolean);
+  return [...new Set(words.reverse())].reverse();
+}
+
 /** The prompt that the chips stand for. */
 export function promptOf(stages) {
   const one = ({ source, weight, stop }) =>
@@ -110,7 +116,7 @@ export function statusLine(state) {
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
   return {
     queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
-    starting: "Loads the models and finds a start…",
+    starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
     painting: drawn
       ? "Paints. Pause it, and Continue lays your strokes in."
       : "Paints. Pause it to paint on it yourself.",

@@ -22,19 +22,24 @@ import * as queue from "./past/queue.js";
 import * as tree from "./past/tree.js";
 import * as versus from "./past/versus.js";
 import * as shell from "./shell/actions.js";
+import * as bar from "./shell/bar.js";
 import * as draft from "./shell/draft.js";
+import * as examples from "./shell/examples.js";
+import * as fitting from "./shell/fitting.js";
+import * as help from "./shell/help.js";
 import * as keys from "./shell/keys.js";
 import * as panels from "./shell/panels.js";
 import * as pictures from "./shell/pictures.js";
 import * as settings from "./shell/settings.js";
 import * as status from "./shell/status.js";
+import * as theme from "./shell/theme.js";
 import * as wording from "./shell/words.js";
 import { Store } from "./store.js";
 import * as syncing from "./sync.js";
 
 const AGAIN = 1500; // milliseconds until a studio that did not answer is asked again
 const MODULES = [
-  [panels, settings, pictures, status, keys, draft], // shell
+  [theme, bar, panels, settings, pictures, fitting, examples, status, keys, help, draft], // shell
   [tools, change, layers, grow, live, canvasKeys], // canvas
   [choice, tree, queue, gallery, exporting, lightbox, versus, bin], // past
 ];

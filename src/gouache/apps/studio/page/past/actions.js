@@ -8,6 +8,7 @@ const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
   evolve: "Now choose the picture to cross it with: in the history, the gallery, or the four. Esc ends it.",
 };
+const SEEDS = 1e6; // to choose from
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
 const AGAIN = 100; // milliseconds between
@@ -63,10 +64,10 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     const told = await server.get(`/api/runs/${parent.id}`);
     const { info } = store.state;
     const form = filled(info, defaults(info), told.settings);
-    const { seed, ...settings } = changed({ info, form });
+    const settings = changed({ info, form });
     const next = await server.post("/api/runs", {
       prompt: wordsOf(told), count: MANY, ...asks,
-      settings: { ...settings, seed: 1 + Math.floor(Math.random() * 2 ** 31) },
+      settings: { ...settings, seed: store.state.locked ? told.seed : Math.floor(Math.random() * SEEDS) },
     });
     dispatch("sifted", { wide: false });
     dispatch("enlarged", { picture: null });

@@ -12,10 +12,10 @@ export function buttonsOf(state) {
   return {
     delete: { disabled: !run || Boolean(state.busy.delete) },
     reuse: { disabled: !run },
-    compare: { text: pairs("compare") ? "…choose the other" : "Compare with…", disabled: !run },
+    compare: { text: pairs("compare") ? "…choose the other" : "Compare…", disabled: !run },
     vary: { disabled: !point || Boolean(state.busy.order) },
     evolve: {
-      text: pairs("evolve") ? "…choose the other" : "Evolve with…",
+      text: pairs("evolve") ? "…choose the other" : "Evolve…",
       disabled: !point || Boolean(state.busy.order),
     },
     four: { hidden: grid || !groupOf(state).length },

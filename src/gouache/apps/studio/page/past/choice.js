@@ -11,44 +11,42 @@ const SAYS = {
   failed: "failed", cancelled: "cancelled", interrupted: "interrupted", done: "",
 };
 
-/** Shows a picture that changes: the newest as soon as the one before is there. */
-function bring(image, url) {
-  if (image.wanted === url) return;
-  image.wanted = url;
-  if (!image.loading) fetchNext(image);
-}
-
-function fetchNext(image) {
-  const url = image.wanted;
-  image.loading = url !== image.shown && url !== "";
-  put(image, { hidden: url === "" });
-  if (!image.loading) return;
-  image.shown = url;
-  image.src = url;
-}
-
+/** A picture that changes: `bring(url)` shows the newest as soon as the one before is there. */
 function picture() {
   const image = made("img", { alt: "", draggable: false, hidden: true });
-  for (const end of ["load", "error"]) {
-    image.addEventListener(end, () => {
-      image.loading = false;
-      fetchNext(image);
-    });
+  let [wanted, shown, under] = ["", "", false];
+  function next() {
+    put(image, { hidden: wanted === "" });
+    under = wanted !== shown && wanted !== "";
+    if (!under) return;
+    shown = wanted;
+    image.src = shown;
   }
+  for (const end of ["load", "error"]) image.addEventListener(end, next);
+  image.bring = (url) => {
+    wanted = url;
+    if (!under) next();
+  };
   return image;
 }
 
 /** What shows a run as it is now. */
 function urlOf(run) {
-  if (run.status === "starting" && run.sketches?.length) return run.sketches.at(-1).url;
+  if (run.status === "starting" && run.sketches?.length) return `${run.sketches[0].url}?v=${run.sketches[0].step}`;
   if (ENDED.includes(run.status) && Math.max(...run.size) > LARGE) return thumbUrl(run);
   return pictureUrl(run, null);
 }
 
-export function mount({ store, actions }) {
+export function mount({ store, actions, sync }) {
   const [grid, tiles, title] = ["grid", "tiles", "grid-title"].map($);
   const [foot, best, spread] = ["four-foot", "take-best", "spread"].map($);
   const one = (run) => ({ run, node: null });
+  const coming = new Set(); // the runs whose frames come by themselves
+
+  sync.see((id, { image }) => {
+    coming.add(id);
+    [...tiles.children].find(({ key }) => key === `run ${id}`)?.firstChild.firstChild.bring(image);
+  });
 
   spread.addEventListener("input", () => store.dispatch({ type: "spread", spread: Number(spread.value) / 100 }));
   best.addEventListener("click", () => actions.sketch(runOf(store.state).id, 0));
@@ -65,9 +63,9 @@ export function mount({ store, actions }) {
     return made("li", { className: "tile sketch" }, pick);
   }
 
-  function fillSketch(tile, { number, url }) {
+  function fillSketch(tile, { number, step, url }) {
     const [pick] = tile.children;
-    bring(pick.firstChild, url);
+    pick.firstChild.bring(`${url}?v=${step}`);
     attributes(pick, { "aria-label": `Go on from sketch ${number}`, title: "Go on from this one" });
   }
 
@@ -88,7 +86,7 @@ export function mount({ store, actions }) {
   function fillRun(tile, { run, number, pair, busy }) {
     const [pick, bar, deeds] = tile.children;
     const [image, state] = pick.children;
-    bring(image, urlOf(run));
+    if (!(coming.has(run.id) && ["starting", "painting"].includes(run.status))) image.bring(urlOf(run));
     const says = run.status === "starting" && run.doing ? run.doing : (SAYS[run.status] ?? run.status);
     put(state, { textContent: says, hidden: !says });
     const crossed = pair?.what === "evolve" && pair.first.run === run.id;
@@ -111,8 +109,6 @@ export function mount({ store, actions }) {
     put(evolve, { textContent: pair?.what === "evolve" && !crossed ? "…with this" : "Evolve" });
   }
 
-  const kindOf = ({ url, run }) => (url ? `sketch ${run.id}` : "run");
-
   function update(state) {
     const [run, gridded] = [runOf(state), isGridded(state)];
     const members = gridded ? groupOf(state) : [];
@@ -126,11 +122,11 @@ export function mount({ store, actions }) {
       ? members.map((member, at) => ({ run: member, number: at + 1, pair: state.pair, busy }))
       : sketches.map((sketch) => ({ run, ...sketch }));
     put(grid, { hidden: !items.length });
-    put(grid.dataset, { of: gridded ? "four" : "sketches", count: String(Math.min(6, items.length)) });
+    put(grid.dataset, { of: gridded ? "four" : "sketches", count: items.length > 6 ? "many" : String(items.length) });
     keyed(
       tiles,
       items,
-      (item) => `${kindOf(item)} ${item.url ? item.number : item.run.id}`,
+      ({ url, run: { id }, number }) => (url ? `sketch ${number} of ${id}` : `run ${id}`),
       (item) => (item.url ? makeSketch(item) : makeRun(item)),
       (tile, item) => (item.url ? fillSketch(tile, item) : fillRun(tile, item)),
     );

@@ -25,10 +25,6 @@ export function mount({ store }) {
     menu.firstElementChild.focus();
     event.stopPropagation();
   });
-  document.addEventListener("pointerdown", ({ target }) => {
-    if (menu.open && !menu.contains(target)) menu.open = false;
-  });
-
   function update(state) {
     const run = runOf(state);
     put(menu, { hidden: !run?.nodes.length });

@@ -105,7 +105,7 @@ export function mount({ store, actions }) {
     fillStar($("large-star"), point?.favourite, titleOf(run));
     if (!dialog.open) {
       dialog.showModal();
-      image.focus();
+      dialog.focus();
     }
     return undefined;
   }

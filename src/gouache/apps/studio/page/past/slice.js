@@ -41,11 +41,10 @@ export const REDUCERS = {
   gridded: (state, { group, open }) => ({ ...state, four: { group, open } }),
   spread: (state, { spread }) => ({ ...state, spread }),
   paired: (state, { pair }) => ({ ...state, pair }),
-  /** Two pictures are compared, or null none any longer; `way` alone is another way to see them. */
-  versus(state, { versus, way }) {
-    if (way) return { ...state, versus: state.versus && { ...state.versus, way } };
-    return { ...state, pair: null, versus: versus && { way: "slide", ...versus } };
-  },
+  /** Two pictures are compared, or null none any longer. */
+  versus: (state, { versus }) => ({ ...state, pair: null, versus: versus && { way: "slide", ...versus } }),
+  /** Another way to see the two. */
+  turned: (state, { way }) => ({ ...state, versus: state.versus && { ...state.versus, way } }),
   enlarged: (state, { picture }) => ({ ...state, large: picture }),
   /** Name and favourite of a run, or of a point of its history. */
   edited(state, { run, node = null, values }) {

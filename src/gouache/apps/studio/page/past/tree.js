@@ -83,10 +83,9 @@ export function mount({ store, actions }) {
     if (!ENDED.includes(run.status) || OPEN.includes(run.status)) {
       items.push({ id: NOW, run, point: { kind: NOW, step: run.step }, node: null });
     }
-    for (const item of items) {
-      item.picture = { run: run.id, node: item.node };
-      item.pressed = run.id === shown?.run && item.node === shown.node;
-    }
+    // An ended run is its last point.
+    const at = run.id === shown?.run ? (shown.node ?? items.at(-1)?.node) : undefined;
+    for (const item of items) Object.assign(item, { picture: { run: run.id, node: item.node }, pressed: item.node === at });
     keyed(points, items, byId, makePoint, fillPoint);
     list.className = children.length > 1 ? "fork" : "chain";
     put(list, { hidden: !children.length });

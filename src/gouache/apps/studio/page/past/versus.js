@@ -12,7 +12,7 @@ export function mount({ store }) {
   const [dialog, two, split] = ["versus", "two", "split"].map($);
   const [before, after, names] = ["before", "after", "versus-names"].map($);
   const versus = () => store.state.versus;
-  const turn = (way) => store.dispatch({ type: "versus", way });
+  const turn = (way) => store.dispatch({ type: "turned", way });
 
   function cut() {
     const way = versus()?.way;

@@ -1,19 +1,31 @@
 // What the bar does: paint, pause, go on, stop; and what is done with files.
 
-import { fromDrawing, newWords, OPEN, runOf, typedHere } from "../selectors.js";
-import { changed } from "../form.js";
+import { changed, sheetSize } from "../form.js";
+import { fromDrawing, newWords, OPEN, typedHere } from "../selectors.js";
+import { shapedLike, sizeText } from "./choices.js";
 
-export function makeActions({ store, server, easel, doing, work }) {
+const OTHER = /no gouache settings/; // what the server says of pictures that are not ours
+const JSON_FILE = /\.json$/i;
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
+export function makeActions({ store, server, easel, doing, words, work }) {
   const { acting, dispatch, draft, drawn, likes, node, note, order, place, run, seen, upload } = work;
   const { strokes } = easel;
 
+  /** What an order starts from a drawing or a picture with: how near it stays, if somebody said. */
+  const nearness = () => (store.state.near === null ? {} : { near: store.state.near });
+  const together = () => (store.state.count > 1 ? { count: store.state.count } : {});
+
   async function paint() {
     const { start } = draft();
-    const given = { image: start?.id ?? null, image_prompts: likes() };
+    const given = { image: start?.id ?? null, image_prompts: likes(), ...together(), ...(start ? nearness() : {}) };
+    // A picture that was extended: its new parts are painted, the rest stays.
+    if (start?.mask) given.edit = { mask: start.mask, settings: changed(store.state, true) };
     if (!fromDrawing(store.state)) return order(given, !run() && start !== null);
     if (run()) return branch();
     const uses = drawn();
-    return order({ ...given, image: await upload(easel.composite()) }, true, uses);
+    return order({ ...given, image: await upload(easel.composite()), ...nearness() }, true, uses);
   }
 
   async function branch() {
@@ -21,8 +33,8 @@ export function makeActions({ store, server, easel, doing, work }) {
     const size = easel.hasPicture ? { size: `${width}x${height}` } : {};
     const settings = { ...size, ...changed(store.state) };
     const [parent, uses] = [place(), drawn()];
-    const start = { image: await seen(), parent, image_prompts: likes() };
-    await order({ ...start, settings }, true, uses);
+    const start = { image: await seen(), parent, image_prompts: likes(), ...together() };
+    await order({ ...start, ...(uses === null ? {} : nearness()), settings }, true, uses);
   }
 
   /** Lays the strokes over a paused run, once; the version that the server has, null if none. */
@@ -76,16 +88,69 @@ export function makeActions({ store, server, easel, doing, work }) {
     dispatch("asked", { run: id, what: "Stops" });
   }
 
+  // Files.
+
+  /** Words and settings of a picture of ours or of a file of settings; false for another picture. */
+  async function readOurs(file) {
+    let told;
+    try {
+      told = await server.send("/api/read", file);
+    } catch (error) {
+      if (OTHER.test(error.message) && !JSON_FILE.test(file.name)) return false;
+      throw error;
+    }
+    const { prompt, settings, notes } = told;
+    dispatch("filled", { settings });
+    words.retype(prompt);
+    note(["Words and settings are those of this picture.", ...notes.map(sentence)].join(" "));
+    return true;
+  }
+
+  async function startFrom(file) {
+    const picture = await server.send("/api/images", file);
+    const { id, width, height } = picture;
+    dispatch("started", { picture: { id, width, height, from: id, fit: "", url: `/api/images/${id}` }, fitting: true });
+  }
+
+  /** Brings the picture to start from to the sheet's shape, in a way that is chosen: crop, fit, extend, or "" for as
+   * it is, the sheet taking its shape. (x, y) is what of it a crop shows, 0 to 1. */
+  async function fit(way, { x = 0.5, y = 0.5 } = {}) {
+    const { start } = draft();
+    if (!start) return;
+    const { from } = start;
+    const before = start.whole ?? { width: start.width, height: start.height };
+    if (!way) {
+      const size = sizeText(shapedLike(store.state, before));
+      dispatch("set", { name: "size", value: size, done: true });
+      const picture = { ...before, id: from, from, fit: "own", url: `/api/images/${from}` };
+      return dispatch("started", { picture, fitting: true });
+    }
+    const [width, height] = sheetSize(store.state.form);
+    const query = new URLSearchParams({ fit: way, size: `${width}x${height}`, x, y });
+    const { id, mask = null } = await server.send(`/api/uploads?${query}`, await server.blob(`/api/images/${from}`));
+    const picture = { id, mask, width, height, from, fit: way, x, y, whole: before, url: `/api/images/${id}` };
+    if (draft().start?.from === from) dispatch("started", { picture, fitting: true });
+  }
+
   return {
-    /** Pictures that were dropped, pasted or chosen: to start from, or to paint towards. */
-    take: doing(async (files, towards) => {
+    /** Files that were dropped, pasted or chosen. `purpose`: "start" from it, paint towards it ("like"), or "any":
+     * a picture of ours gives its words and settings, another one is started from. */
+    take: doing(async (files, purpose) => {
       if (!files.length) return;
-      const id = await upload(files[0]);
-      const picture = { id, url: `/api/images/${id}`, weight: 1 };
-      dispatch(towards ? "liked" : "started", { picture });
-      const what = towards ? "Painting goes towards" : "Painting starts from";
-      const rest = files.length > 1 ? ` The other ${files.length - 1} were not taken: one at a time.` : "";
-      note(`${what} this picture.${rest}`);
+      const [file, ...others] = files;
+      if (purpose === "like") {
+        const id = await upload(file);
+        dispatch("liked", { picture: { id, url: `/api/images/${id}`, weight: 1 } });
+        note("Painting goes towards this picture.");
+      } else if (purpose === "start" || !(await readOurs(file))) await startFrom(file);
+      if (!others.length) return;
+      note(`${store.state.notices.note} The other ${others.length} were not taken: one at a time.`.trim());
+    }),
+    fit: acting("fit", fit),
+    /** One of the examples is painted. */
+    example: acting("order", async (prompt) => {
+      words.retype(prompt);
+      await paint();
     }),
     /** By the id of their button. */
     buttons: {

@@ -10,12 +10,14 @@ export function buttonsOf(state) {
   const going = Boolean(run && ["painting", "starting"].includes(run.status));
   const ordering = Boolean(busy.order) || !ready;
   const typed = typedHere(state);
-  const from = run ? "Paint from what you drew " : "Paint from your sketch ";
   return {
-    paint: { text: fromDrawing(state) ? from : "Paint ", disabled: ordering },
-    branch: { disabled: ordering || !(sheet.picture || isDrawn(state) || run) },
+    paint: {
+      text: fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint",
+      disabled: ordering,
+    },
+    branch: { disabled: ordering, hidden: !(sheet.picture || isDrawn(state) || run) },
     pause: {
-      text: open ? (typed ? "Continue with new words " : "Continue ") : "Pause ",
+      text: open ? (typed ? "Continue with new words" : "Continue") : "Pause",
       disabled: !(open || going) || Boolean(busy.run),
     },
     "other-words": {

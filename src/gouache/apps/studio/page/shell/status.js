@@ -1,27 +1,48 @@
 // What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
 
 import { $, put } from "../nodes.js";
-import { clock, runOf, statusLine } from "../selectors.js";
+import { clock, nodeOf, runOf, statusLine } from "../selectors.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
-export function mount() {
+export function mount({ store }) {
   let plotted = null;
+
+  for (const name of ["problem", "note"]) {
+    $(`${name}-read`).addEventListener("click", () => {
+      store.dispatch({ type: "noticed", [name]: "" });
+      $("stage").focus({ preventScroll: true });
+    });
+  }
 
   function say({ notices }) {
     put($("connection"), { textContent: notices.alive ? "" : SILENT });
-    put($("problem"), { textContent: notices.problem });
-    put($("note"), { textContent: notices.note });
+    for (const name of ["problem", "note"]) {
+      put($(name), { textContent: notices[name] });
+      put($(name).parentNode, { hidden: !notices[name] });
+    }
+  }
+
+  /** Something is there from the first moment: what is done until there is a picture. */
+  function wait(state, run) {
+    const here = run && nodeOf(state) === null && ["queued", "starting"].includes(run.status);
+    const shown = Boolean(state.busy.order || here) && !state.sheet.picture;
+    put($("skeleton"), { hidden: !shown });
+    put($("skeleton").lastElementChild, {
+      textContent: (here && run.doing && `${capital(run.doing)}…`) || (here ? "" : "Sends the order…"),
+    });
   }
 
   function update(state) {
     const run = runOf(state);
     say(state);
+    wait(state, run);
     put(document.body.dataset, { status: run?.status ?? "" });
     put($("status"), { textContent: statusLine(state) });
-    put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0 });
+    put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0, hidden: !run });
     const left = run?.status === "painting" ? clock(run.seconds_left) : "";
-    put($("clock"), { textContent: run ? `step ${run.step} of ${run.num_steps} ${left}` : "" });
+    put($("clock"), { textContent: run?.num_steps ? `step ${run.step} of ${run.num_steps} ${left}` : "" });
     put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
