@@ -10,10 +10,14 @@ from torch import Tensor
 
 from gouache.errors import ImageError
 from gouache.networks.canvas import Canvas
+from gouache.ops.images import to_pil
 from gouache.ops.masks import read_mask
+from gouache.ops.sums import object_sum
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from gouache.engine.session import Session
 
 # Saving with 8 bits moves a value by half of 1/255; less than this is nobody's brush stroke.
 TOLERANCE = 2 / 255
@@ -50,6 +54,32 @@ def read_edit(
     return edited, cells
 
 
+def over(below: Image, strokes: Image) -> Image:
+    """Strokes (RGBA, of any size) over a picture, RGBA at the picture's size."""
+    from PIL import Image as pil
+
+    layer = strokes.resize(below.size, pil.Resampling.LANCZOS)
+    return pil.alpha_composite(below.convert("RGBA"), layer)
+
+
+def lay_strokes(session: Session, strokes: Image, name: str) -> Image:
+    """Lays strokes (RGBA, of any size) over a session's one picture, RGB; painting goes on from it.
+
+    The record of the change holds `name`, of a file, and the sum of the strokes: laid again at the
+    same step they make the same picture.
+    """
+    from PIL import Image as pil
+
+    below = to_pil(session.picture()[0])
+    above = over(below, strokes).convert("RGB")
+    layer = strokes.resize(below.size, pil.Resampling.LANCZOS)
+    before = len(session.edits)
+    session.set_image(above, layer.getchannel("A").point(lambda value: 255 * (value > 8)))
+    for edit in session.edits[before:]:
+        edit |= {"strokes": name, "sha256": object_sum(strokes)[1]}
+    return above
+
+
 def changed_pixels(edited: Tensor, shown: Sequence[Tensor]) -> Tensor:
     """Where `edited` (B,3,H,W) differs from each of the pictures `shown` (B,3,H,W): (B,1,H,W).
 
@@ -62,4 +92,4 @@ def changed_pixels(edited: Tensor, shown: Sequence[Tensor]) -> Tensor:
     return masks[fewest, torch.arange(masks.shape[1], device=masks.device)]
 
 
-__all__ = ["TOLERANCE", "changed_pixels", "read_edit"]
+__all__ = ["TOLERANCE", "changed_pixels", "lay_strokes", "over", "read_edit"]

@@ -51,7 +51,7 @@ def thumbnail(run: Run, source: Path, side: int) -> Path:
     """A WebP of a picture of the run, its longer side at most `side`, one of `SIDES`."""
     path = run.path / "copies" / f"{_name(source)}-{side}.webp"
     return made_once(
-        path, [source], lambda path: write_bytes(path, small(load_image(source), side))
+        path, [source], lambda path: write_bytes(path, _small(load_image(source), side))
     )
 
 
@@ -117,7 +117,7 @@ def _name(source: Path) -> str:
     return source.stem if source.parent.name == "nodes" else "picture"
 
 
-def small(picture: Image.Image, side: int) -> bytes:
+def _small(picture: Image.Image, side: int) -> bytes:
     """A WebP of it, not larger than it is."""
     picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return encode(picture, "WEBP", quality=82, method=2)
@@ -144,6 +144,5 @@ __all__ = [
     "made_once",
     "read_side",
     "read_whole",
-    "small",
     "thumbnail",
 ]

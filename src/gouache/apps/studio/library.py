@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -23,7 +21,6 @@ from gouache.apps.studio.copies import (
     exported,
     read_side,
     read_whole,
-    small,
     thumbnail,
 )
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
@@ -72,12 +69,9 @@ class Library(Endpoints):
         source = self._source(run, request)
         if source is None:
             frame = run.frame  # a start that is being found
-            if not frame:
+            if frame is None:
                 raise NotFoundError("nothing is painted yet")
-            data = await anyio.to_thread.run_sync(
-                lambda: small(Image.open(io.BytesIO(frame)), side), limiter=self.decoding
-            )
-            return Response(data, media_type="image/webp")
+            return Response(await run_in_threadpool(lambda: frame.webp), media_type="image/webp")
         path = await anyio.to_thread.run_sync(thumbnail, run, source, side, limiter=self.decoding)
         lasting = "node" in request.path_params
         headers = _LASTING if lasting else _CHECKED

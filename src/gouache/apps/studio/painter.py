@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -17,12 +18,13 @@ from gouache.apps.studio.keeping import forget_order, kept_order
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.starting import Starting
-from gouache.atomic import write_bytes
+from gouache.atomic import output_errors, write_bytes
 from gouache.editing.editor import make_plan, start
 from gouache.engine import Session, resume_session, save_session
+from gouache.engine.edits import lay_strokes, over
 from gouache.errors import GouacheError
 from gouache.halting import Halted, halting
-from gouache.ops.images import to_pil
+from gouache.ops.images import encode, to_pil
 from gouache.output.pictures import dump_json, save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.runs.drive import Diverged, Stepped, events
@@ -55,7 +57,7 @@ class Painter:
 
     def paint(self, run: Run) -> Iterator[None]:
         """Begins or goes on, and yields between two steps; others may be painted in between."""
-        run.changed()
+        run.changed(sealed=False)
         if run.session is None and not self._opened(run):
             return
         yield
@@ -90,6 +92,8 @@ class Painter:
             if session.step_index % SAVE_EVERY == 0:
                 self._save(run, session, folder)
             yield
+            if run.drawings and not self._wanted(run):
+                laid = self._apply(run, session, folder)
         self._settle(run, painting, folder, laid)
 
     def _wanted(self, run: Run) -> bool:
@@ -110,6 +114,10 @@ class Painter:
                     run.changed(status=status, frame=Frame(picture), wish="")
                     self._paused(run)
         if run.status == "painting":
+            with self._lock:
+                run.sealed = True  # what is drawn from here on is refused
+            if run.drawings:
+                laid = self._apply(run, session, folder)
             picture = laid or painting.pictures()[0]
             frame = self._keep(run, painting, picture)
             self._node(run, "end", picture)
@@ -171,7 +179,7 @@ class Painter:
             run.step = run.session.step_index
 
     def _apply(self, run: Run, session: Session, folder: RunFolder) -> Image.Image | None:
-        """What was drawn and said during the pause. It is kept until the state has it.
+        """What was drawn, and said in a pause. It is kept until the state has it.
 
         Returns the result with the drawings over it as they were drawn, None without any.
         """
@@ -179,16 +187,10 @@ class Painter:
             drawings, words = list(run.drawings), run.prompt
         laid = None
         if drawings:
-            laid = Driven(session).pictures()[0].convert("RGBA")
-        for path in drawings:
-            strokes = Image.open(io.BytesIO(path.read_bytes())).convert("RGBA")
-            assert laid is not None
-            laid = _over(laid, strokes)
-            below = to_pil(session.picture()[0]).convert("RGBA")
-            above = _over(below, strokes).convert("RGB")
-            changed = strokes.resize(below.size, Image.Resampling.LANCZOS)
-            changed = changed.getchannel("A").point(lambda value: 255 * (value > 8))
-            session.set_image(above, changed)
+            laid = Driven(session).pictures()[0]
+            strokes = self._layer(run, drawings)
+            laid = over(laid, strokes).convert("RGB")
+            above = lay_strokes(session, strokes, f"{len(run.nodes)}.png")
             self._node(run, "drawn", above)
             run.changed(frame=Frame(above))
         if words is not None and words != run.config.title:
@@ -202,7 +204,18 @@ class Painter:
             run.save_about()
             for path in drawings:
                 path.unlink(missing_ok=True)
-        return None if laid is None else laid.convert("RGB")
+        return laid
+
+    def _layer(self, run: Run, drawings: Sequence[Path]) -> Image.Image:
+        """Drawings as one layer (RGBA), the last on top; kept for the picture to be made again."""
+        layer = Image.open(io.BytesIO(drawings[0].read_bytes())).convert("RGBA")
+        for path in drawings[1:]:
+            layer = over(layer, Image.open(io.BytesIO(path.read_bytes())).convert("RGBA"))
+        kept = run.path / "strokes" / f"{len(run.nodes)}.png"
+        with output_errors(kept):
+            kept.parent.mkdir(exist_ok=True)
+        write_bytes(kept, encode(layer, compress_level=1))
+        return layer
 
     def _ask(self, run: Run, session: Session, words: str) -> None:
         """Other words; if they cannot be painted after all the run pauses and says why."""
@@ -237,11 +250,6 @@ class Painter:
         run.session = run.order = None
         if folder is not None:
             folder.close()
-
-
-def _over(below: Image.Image, strokes: Image.Image) -> Image.Image:
-    """Strokes (RGBA) over a picture (RGBA), at the picture's size."""
-    return Image.alpha_composite(below, strokes.resize(below.size, Image.Resampling.LANCZOS))
 
 
 def _tell_settings(folder: RunFolder, **changes: Any) -> None:

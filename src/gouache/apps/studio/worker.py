@@ -152,7 +152,7 @@ class Studio:
             run.changed(choice=number)
 
     def draw(self, run: Run, png: bytes) -> None:
-        """Lays strokes (a picture with alpha) over a paused picture; painting goes on from it.
+        """Lays strokes (a picture with alpha) over a picture, in a pause or between two steps.
 
         They are in the run's folder until they are in the picture.
         """
@@ -172,7 +172,7 @@ class Studio:
     def join_drawings(self, run: Run, together: Callable[[Sequence[bytes]], bytes]) -> None:
         """Makes the drawings that wait into one, while the painter does not look at them."""
         layers = list(run.drawings)
-        if len(layers) < 2:
+        if len(layers) < 2 or run.status == "painting":  # which lays them as one in a moment
             return
         joined = layers[-1].with_suffix(".joined.png")  # after all of them by name
         write_bytes(joined, together([layer.read_bytes() for layer in layers]))
@@ -247,7 +247,9 @@ class Studio:
 
     def _require_picture(self, run: Run) -> None:
         waits = ("queued",) if run.begun else ()  # continued, and not yet painted on
-        self._require(run, "paused", "interrupted", *waits)
+        self._require(run, "painting", "paused", "interrupted", *waits)
+        if run.status == "painting" and (run.sealed or run.wish == "stop"):
+            raise ConfigError("the run is about to end; draw on the picture when it has")
         if len(run.drawings) >= DRAWINGS:
             raise ConfigError(f"{DRAWINGS} drawings wait already; continue the run first")
 

@@ -1,0 +1,132 @@
+"""Strokes on a running picture: taken in between two steps, exactly the same when it goes on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from gouache.apps.studio.http import make_app
+from gouache.apps.studio.runs import Run
+from gouache.apps.studio.worker import Studio
+from gouache.engine import Session
+from gouache.engine.edits import lay_strokes
+from gouache.errors import ConfigError
+from gouache.ops.images import to_pil
+from studio_client import submit, tiny_build
+from studio_tiny import Gate, order, reaches, strokes, until
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def studio(tmp_path: Path, gate: Gate) -> Iterator[Studio]:
+    studio = Studio(tmp_path / "runs", build=gate)
+    yield studio
+    gate.open.set()
+    studio.close()
+
+
+def running(studio: Studio) -> Run:
+    """A run that waits within its second step."""
+    run = studio.submit(order(), "ada")
+    reaches(run, "painting")
+    until(lambda: run.step == 1)
+    return run
+
+
+def expected(*, stop: int = 6) -> Session:
+    session = tiny_build(order())
+    for _ in range(2):
+        next(session)
+    lay_strokes(session, Image.open(io.BytesIO(strokes())).convert("RGBA"), "1.png")
+    while session.step_index < stop:
+        next(session)
+    return session
+
+
+def pixels(picture: Image.Image | Path) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(picture) if isinstance(picture, Path) else picture)
+
+
+def test_strokes_are_taken_in_between_two_steps(studio: Studio, gate: Gate) -> None:
+    run = running(studio)
+    studio.draw(run, strokes())
+    assert run.status == "painting"
+    gate.open.set()
+    reaches(run, "done")
+    assert [node["kind"] for node in run.nodes] == ["start", "drawn", "end"]
+    assert run.nodes[1]["step"] == 2
+    made = to_pil(expected().picture()[0])
+    assert (pixels(run.picture_path) == pixels(made)).all()
+    assert (pixels(made) != pixels(to_pil(finished().picture()[0]))).any()
+    assert list(run.path.glob("drawings/*")) == []
+
+
+def finished() -> Session:
+    session = tiny_build(order())
+    list(session)
+    return session
+
+
+def test_it_goes_on_in_the_same_pixels_in_another_server(
+    studio: Studio, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = running(studio)
+    studio.draw(run, strokes())
+    studio.pause(run)  # before it is laid: it waits
+    gate.open.set()
+    reaches(run, "paused")
+    assert len(run.drawings) == 1
+    session = run.session
+    assert session is not None
+    assert session.step_index == 1  # the step that was under way is done again
+    studio.go_on(run)
+    reaches(run, "done")
+    (edit,) = [edit for edit in session.edits if edit["edit"] == "image"]
+    kept = run.path / "strokes" / edit["strokes"]
+    again = tiny_build(order())
+    while again.step_index < edit["step"]:
+        next(again)
+    lay_strokes(again, Image.open(kept), kept.name)
+    assert again.edits == session.edits
+    list(again)
+    assert (pixels(run.picture_path) == pixels(to_pil(again.picture()[0]))).all()
+
+
+def test_what_is_drawn_before_stop_is_in_the_picture(studio: Studio, gate: Gate) -> None:
+    run = running(studio)
+    studio.draw(run, strokes((255, 0, 0)))
+    studio.draw(run, strokes())
+    studio.stop(run)
+    with pytest.raises(ConfigError, match="about to end"):
+        studio.draw(run, strokes())
+    gate.open.set()
+    reaches(run, "stopped")
+    assert [node["kind"] for node in run.nodes] == ["start", "drawn", "end"]
+    left = pixels(run.picture_path)[:, :14].reshape(-1, 3)
+    assert (left == (16, 48, 224)).all()  # the last on top
+    with pytest.raises(ConfigError, match="the run is stopped"):
+        studio.draw(run, strokes())
+
+
+def test_drawing_on_a_running_picture_by_the_interface(tmp_path: Path, gate: Gate) -> None:
+    studio = Studio(tmp_path, build=gate)
+    with TestClient(make_app(studio, local=True)) as client:
+        run = studio.runs[submit(client)]
+        reaches(run, "painting")
+        for _ in range(3):
+            answer = client.post(f"/api/runs/{run.id}/draw", content=strokes())
+            assert answer.status_code == 200, answer.text
+        gate.open.set()
+        reaches(run, "done")
+        assert [node["kind"] for node in run.nodes] == ["start", "drawn", "end"]
