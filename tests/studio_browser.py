@@ -17,7 +17,7 @@ from PIL import Image, ImageChops
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-SECONDS = 60_000  # as playwright counts: milliseconds
+SECONDS = 12_000  # as playwright counts: milliseconds
 DRAWN = "document.getElementById('{}').getContext('2d').getImageData(0, 0, 4096, 4096).data"
 
 

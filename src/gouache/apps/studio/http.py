@@ -128,12 +128,27 @@ class Interface(Endpoints):
 
         def work() -> list[Run]:
             keep = partial(self.uploads.keep, owner=owner)
-            asked = as_edit(document, self.studio.limits, find, keep)
+            asked = as_edit(self._as_parent(document, owner), self.studio.limits, find, keep)
             order = read_order(asked, self.studio.limits, find, self.models)
             return self.studio.submit_all(order, owner)
 
         told = [self._public(run) for run in await run_in_threadpool(work)]
         return JSONResponse({**told[0], "runs": told}, 201)
+
+    def _as_parent(self, document: Any, owner: str) -> Any:
+        """What varies or crosses pictures without words of its own has those of the first one, and
+        its settings."""
+        if not isinstance(document, dict) or "prompt" in document:
+            return document
+        kind = next((name for name in ("vary", "evolve") if name in document), "")
+        of = document[kind].get("of") if kind and isinstance(document[kind], dict) else None
+        first = of[0] if isinstance(of, list) and of else of
+        run = self.studio.runs.get(first.partition("/")[0]) if isinstance(first, str) else None
+        if run is None or not may_see(owner, run.owner):
+            return document
+        given = document.get("settings", {})
+        settings = {**flat_settings(run.config), **given} if isinstance(given, dict) else given
+        return {**document, "prompt": run.config.title, "settings": settings}
 
     async def runs(self, request: Request) -> Response:
         """All runs of this visitor, oldest first."""

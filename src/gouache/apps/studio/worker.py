@@ -385,7 +385,7 @@ def _listening(run: Run) -> Iterator[None]:
 def _build(order: Order) -> Session:
     config = order.config
     if order.image is not None:
-        config = config.updated(init_image=str(order.image))
+        config = config.updated(init_image=str(order.image), cross_image=str(order.other or ""))
     return Session.build(config)
 
 

@@ -222,6 +222,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
       vary: acting("order", () => vary()),
       four: () => grid(true),
       restore: acting("delete", restore),
+      undelete: acting("delete", restore),
       "marked-compare": doing(() => pairUp("compare", ...marked())),
       "marked-evolve": acting("order", () => evolve(marked())),
       "marked-delete": acting("delete", () => discard(store.state.gallery.marked)),

@@ -20,6 +20,7 @@ export function buttonsOf(state) {
     },
     four: { hidden: grid || !groupOf(state).length },
     restore: { disabled: Boolean(state.busy.delete) },
+    undelete: { hidden: !state.trash.length, disabled: Boolean(state.busy.delete) },
     "marked-compare": { disabled: marked.length !== 2 },
     "marked-evolve": { disabled: marked.length !== 2 || Boolean(state.busy.order) },
     "marked-delete": { disabled: Boolean(state.busy.delete) },

@@ -10,6 +10,7 @@ export function mount({ store, actions }) {
     ["lightbox", "large", "large-name", "large-about", "large-told"].map($);
   const large = () => store.state.large;
   const to = (picture) => actions.large(picture);
+  let opened = false; // by the picture that is to be seen; it closes before its event says so
   let place = 0; // of the picture among its neighbours, when it was last there
 
   /** The pictures that the arrows lead through. */
@@ -84,6 +85,7 @@ export function mount({ store, actions }) {
 
   function update(state) {
     if (!state.large) {
+      opened = false;
       if (dialog.open) dialog.close();
       return;
     }
@@ -103,7 +105,8 @@ export function mount({ store, actions }) {
     put($("large-back"), { disabled: place === 0 });
     put($("large-on"), { disabled: place >= all.length - 1 });
     fillStar($("large-star"), point?.favourite, titleOf(run));
-    if (!dialog.open) {
+    if (!opened) {
+      opened = true;
       dialog.showModal();
       dialog.focus();
     }

@@ -79,7 +79,7 @@ export function galleryOf({ runs, gallery: { sought, only } }, has = hasWord) {
   const kept = (run) => run.picture || run.nodes.length || ["failed", "cancelled"].includes(run.status);
   const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
   const found = (run) => kept(run) && ONLY[only](run) && words.every((word) => has(run, word));
-  return [...runs.values()].filter(found).reverse();
+  return [...runs.values()].filter(found).reverse().sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
 }
 
 /** Whether a run's words, names or seed have a word. */

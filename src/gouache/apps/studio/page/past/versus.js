@@ -12,6 +12,8 @@ export function mount({ store }) {
   const [dialog, two, split] = ["versus", "two", "split"].map($);
   const [before, after, names] = ["before", "after", "versus-names"].map($);
   const versus = () => store.state.versus;
+  const away = () => store.dispatch({ type: "versus", versus: null });
+  let opened = false; // by what is to be compared; it closes before its event says so
   const turn = (way) => store.dispatch({ type: "turned", way });
 
   function cut() {
@@ -41,8 +43,8 @@ export function mount({ store }) {
     const { first, second, way } = versus();
     store.dispatch({ type: "versus", versus: { first: second, second: first, way } });
   });
-  $("close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => store.dispatch({ type: "versus", versus: null }));
+  $("close").addEventListener("click", away);
+  dialog.addEventListener("close", away);
   dialog.addEventListener("keydown", (event) => {
     const at = "123".indexOf(event.key);
     if (event.key.toLowerCase() === "x") $("swap").click();
@@ -52,17 +54,23 @@ export function mount({ store }) {
   });
 
   function update(state) {
-    if (!state.versus) return;
+    if (!state.versus) {
+      opened = false;
+      if (dialog.open) dialog.close();
+      return;
+    }
     const { first, second, way } = state.versus;
     attributes(before, { src: first.url, alt: `First: ${first.name}` });
     attributes(after, { src: second.url, alt: `Second: ${second.name}` });
     put(two, { className: way });
     for (const one of WAYS) attributes($(`versus-${one}`), { "aria-pressed": one === way });
+    if (way === "beside" && document.activeElement === split) $("versus-beside").focus();
     put(split, { hidden: way === "beside" });
     attributes(split, { "aria-label": ASKS[way] ?? null });
     put(names, { textContent: `left: ${first.name}, right: ${second.name}` });
     cut();
-    if (dialog.open) return;
+    if (opened) return;
+    opened = true;
     put(split, { value: "50" });
     cut();
     dialog.showModal();
