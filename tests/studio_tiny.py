@@ -28,6 +28,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.open = threading.Event()
+        self.waits = threading.Event()  # set once a run waits
         self.begun: list[str] = []  # prompts, in the order of their turns
 
     def __call__(self, asked: Order) -> Session:
@@ -37,6 +38,7 @@ class Gate:
 
         def patient() -> Any:
             if session.step_index == 1:
+                self.waits.set()
                 self.open.wait(60)
             return advance()
 

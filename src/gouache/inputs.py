@@ -29,7 +29,8 @@ _SHOWN = 12  # digits of a sum in messages
 
 @dataclass(frozen=True)
 class Input:
-    """A picture that a run reads: `setting` is init_image, image_prompts, source or mask.
+    """A picture that a run reads: `setting` is init_image, cross_image, image_prompts, source or
+    mask.
 
     `name` is the file's own, without a folder; "" for a picture that was given as an object.
     `sha256` is of the file's bytes; of the pixels or the tensor where `of` says so; "" where it is
@@ -110,8 +111,9 @@ def file_sha256(path: str | Path) -> str:
 def files_of(config: PaintConfig) -> list[tuple[Input, Path]]:
     """The picture files that the settings name, without sums; raises `PromptError`."""
     found = []
-    if config.init_image:
-        found.append((Input("init_image", base_name(config.init_image), ""), config.init_image))
+    for setting in ("init_image", "cross_image"):
+        if path := getattr(config, setting):
+            found.append((Input(setting, base_name(path), ""), path))
     for prompt in map(parse_image_prompt, config.image_prompts):
         name, numbers = base_name(prompt.path), (prompt.weight, prompt.stop)
         found.append((Input("image_prompts", name, "", "file", *numbers), prompt.path))
@@ -134,6 +136,7 @@ def portable(config: PaintConfig, inputs: Sequence[Input] | None = None) -> Pain
         prompts = [one.at(one.name) for one in inputs if one.setting == "image_prompts"]
     return config.updated(
         init_image=base_name(config.init_image) if config.init_image else "",
+        cross_image=base_name(config.cross_image) if config.cross_image else "",
         image_prompts=tuple(prompts),
         generator=portable_model(config.generator),
         perceptor=tuple(map(_portable_guide, config.perceptor)),

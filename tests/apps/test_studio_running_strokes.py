@@ -36,11 +36,10 @@ def studio(tmp_path: Path, gate: Gate) -> Iterator[Studio]:
     studio.close()
 
 
-def running(studio: Studio) -> Run:
+def running(studio: Studio, gate: Gate) -> Run:
     """A run that waits within its second step."""
     run = studio.submit(order(), "ada")
-    reaches(run, "painting")
-    until(lambda: run.step == 1)
+    until(gate.waits.is_set)
     return run
 
 
@@ -59,7 +58,7 @@ def pixels(picture: Image.Image | Path) -> np.ndarray[Any, Any]:
 
 
 def test_strokes_are_taken_in_between_two_steps(studio: Studio, gate: Gate) -> None:
-    run = running(studio)
+    run = running(studio, gate)
     studio.draw(run, strokes())
     assert run.status == "painting"
     gate.open.set()
@@ -81,7 +80,7 @@ def finished() -> Session:
 def test_it_goes_on_in_the_same_pixels_in_another_server(
     studio: Studio, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = running(studio)
+    run = running(studio, gate)
     studio.draw(run, strokes())
     studio.pause(run)  # before it is laid: it waits
     gate.open.set()
@@ -104,7 +103,7 @@ def test_it_goes_on_in_the_same_pixels_in_another_server(
 
 
 def test_what_is_drawn_before_stop_is_in_the_picture(studio: Studio, gate: Gate) -> None:
-    run = running(studio)
+    run = running(studio, gate)
     studio.draw(run, strokes((255, 0, 0)))
     studio.draw(run, strokes())
     studio.stop(run)
@@ -123,7 +122,7 @@ def test_drawing_on_a_running_picture_by_the_interface(tmp_path: Path, gate: Gat
     studio = Studio(tmp_path, build=gate)
     with TestClient(make_app(studio, local=True)) as client:
         run = studio.runs[submit(client)]
-        reaches(run, "painting")
+        until(gate.waits.is_set)
         for _ in range(3):
             answer = client.post(f"/api/runs/{run.id}/draw", content=strokes())
             assert answer.status_code == 200, answer.text

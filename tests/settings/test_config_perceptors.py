@@ -112,7 +112,8 @@ POCKET: dict[str, Any] = {
     "affine_probability": 0.8, "perspective_scale": 0.2, "perspective_probability": 0.5,
     "color_strength": 0.08, "color_probability": 0.7, "erase_scale": 0.2,
     "erase_probability": 0.2, "noise_strength": 0.06, "latent": "multiscale", "start": "prior",
-    "start_tries": 6, "start_steps": 15, "start_scale": 0.5, "latent_rule": "decay",
+    "start_tries": 6, "start_choice": 0, "start_steps": 15, "start_scale": 0.5,
+    "init_disturb": 0.0, "latent_rule": "decay",
     "latent_weight": 0.1, "latent_decay": 0.005, "latent_drop": 0.3, "latent_drop_every": 50,
     "latent_average": 0.0, "sampling_noise": "multinomial", "sampling_temperature": 1.0,
     "sampling_temperature_final": 0.2, "sampling_spread": 4.0, "optimizer": "Adam",
@@ -121,8 +122,8 @@ POCKET: dict[str, Any] = {
     "templates": True, "tv_weight": 0.0, "losses": (),
 }  # fmt: skip
 OTHERWISE = {
-    *("prompt", "prompts", "image_prompts", "noise_prompts", "init_image", "seed", "count"),
-    *("generator", "device", "precision", "compile"),
+    *("prompt", "prompts", "image_prompts", "noise_prompts", "init_image", "cross_image"),
+    *("seed", "count", "generator", "device", "precision", "compile"),
 }  # which say what is painted, and where
 
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 _OPTIONS = {
     "init_image": "--init-image",
+    "cross_image": "--cross-image",
     "image_prompts": "--image-prompt",
     "source": "--source",
     "mask": "--mask",
 }
 _WHAT = {
     "init_image": "init image",
+    "cross_image": "cross image",
     "image_prompts": "image prompt",
     "source": "source",
     "mask": "mask",
@@ -48,6 +50,7 @@ class Named:
     perceptor: Sequence[str] = ()
     source: Path | None = None
     mask: Path | None = None
+    cross_image: Path | None = None
 
 
 class Replay(NamedTuple):
@@ -80,6 +83,8 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     numbers = {setting: len(_of(wanted, setting)) for setting in _OPTIONS}
     if numbers["init_image"] > 1 or numbers["init_image"] < bool(config.init_image):
         raise unusable(document, picture, f"{numbers['init_image']} init images")
+    if numbers["cross_image"] != bool(config.cross_image):
+        raise unusable(document, picture, f"{numbers['cross_image']} cross images")
     if numbers["image_prompts"] != len(config.image_prompts):
         raise unusable(document, picture, f"{numbers['image_prompts']} sums of image prompts")
     if numbers["mask"] != bool(edited and edited.get("mask_file")):
@@ -87,6 +92,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     found = _found(wanted, picture, named)
     changes: dict[str, Any] = {
         "init_image": "".join(found["init_image"]),
+        "cross_image": "".join(found["cross_image"]),
         "image_prompts": found["image_prompts"],
         "generator": named.generator
         or _model(config.generator, "generator", document.get("generator", {}), picture),
@@ -216,8 +222,9 @@ def _present(one: Input, picture: Path) -> bool:
 
 
 def _candidates(name: str, picture: Path) -> list[Path]:
-    """Where a file of that name would be: beside the picture, or here."""
-    return list(dict.fromkeys([picture.parent / name, Path(name)])) if name else []
+    """Where a file of that name would be: beside the picture, in its run's folder, or here."""
+    beside = picture.parent
+    return [*dict.fromkeys([beside / name, beside / "inputs" / name, Path(name)])] if name else []
 
 
 def _search(one: Input, place: Path | None, picture: Path) -> Path:

@@ -20,6 +20,8 @@ from gouache.engine.schedule import steps_per_stage
 from gouache.engine.starts import Rehearse, choose_start, enlarged
 from gouache.engine.targets import StagePlan, plan_stages
 from gouache.engine.tries import Tries
+from gouache.engine.variation import crossed, disturbed
+from gouache.errors import ConfigError
 from gouache.inputs import Input, inputs_of
 from gouache.latents import latents
 from gouache.losses import losses
@@ -94,9 +96,20 @@ def prepare(
     if init_image is not None:
         tell("reading the picture")
         start = models.encode(canvas.read(init_image), canvas).expand(config.count, -1, -1, -1)
+        if config.cross_image:
+            other = canvas.read(load_image(Path(config.cross_image)))
+            start = crossed(start, models.encode(other, canvas), rngs)
         pull_target = start.clone()
+        if config.latents.init_disturb:
+            start = disturbed(start, config.latents.init_disturb, rngs)
         parts = Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
         return replace(parts, inputs=inputs)
+    for name, value in (
+        ("cross_image", config.cross_image),
+        ("init_disturb", config.latents.init_disturb),
+    ):
+        if value:
+            raise ConfigError(f"{name} is {value!r:.80} without an init image; give init_image")
     parts = Parts(config, fast, canvas, stages, rngs, torch.zeros(0), None, tuple(losses))
     return replace(parts, inputs=inputs)
 

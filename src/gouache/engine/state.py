@@ -198,7 +198,7 @@ def _check_inputs(theirs: Sequence[Input], mine: Mapping[str, Any]) -> None:
     have sums in its identity."""
     ours = map(Input.from_record, mine.get("inputs", ()))
     before, now = (
-        [one for one in inputs if one.setting in ("init_image", "image_prompts")]
+        [one for one in inputs if one.setting in ("init_image", "cross_image", "image_prompts")]
         for inputs in (theirs, ours)
     )
     for old, new in zip(before, now, strict=False):

@@ -135,7 +135,7 @@ def _said_elsewhere(path: Path, meta: dict[str, Any]) -> Collection[str]:
     if any(edit.get("edit") == "prompts" for edit in meta["edits"]):
         found.append("prompt")  # other words were given on the way
     if (path / _OF_THE_STUDIO).exists():
-        found.append("init_image")  # chosen in the page
+        found += ["init_image", "cross_image"]  # chosen in the page
     return found
 
 

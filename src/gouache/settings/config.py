@@ -83,6 +83,9 @@ class PaintConfig:
         (), "random directions, SEED:WEIGHT:STOP", most=MAX_COUNT, option="noise_prompt", parts=":"
     )
     init_image: str = _setting("", "picture to start from")
+    cross_image: str = _setting(
+        "", "picture to cross with the init image: the start has parts of both, by the seed"
+    )
     size: tuple[int, int] = _setting(
         (256, 256), "width and height in pixels, WxH", low=1, high=MAX_SIDE, codec=Size()
     )

@@ -36,6 +36,7 @@ _POCKET: dict[str, Any] = {
     "start_choice": 0,
     "start_steps": 15,
     "start_scale": 0.5,
+    "init_disturb": 0.0,
     "latent_rule": "decay",
     "latent_weight": 0.1,
     "latent_decay": 0.005,

@@ -86,6 +86,12 @@ class LatentConfig:
     start_scale: float = setting(
         0.5, "size of the tries, as a share of the picture's", low=0.05, high=1.0
     )
+    init_disturb: float = setting(
+        0.0,
+        "how much the init image is disturbed, by the seed: 0 keeps it, 1 is noise alone",
+        low=0.0,
+        high=1.0,
+    )
     latent_rule: str = setting(
         "decay",
         "how the pull on the latent is lowered: decay (exponential, to zero), stepwise (to the "

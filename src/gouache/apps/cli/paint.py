@@ -100,6 +100,9 @@ def replay(
     init_image: Annotated[
         Path | None, typer.Option("--init-image", help="Where the init image is now.")
     ] = None,
+    cross_image: Annotated[
+        Path | None, typer.Option("--cross-image", help="Where the cross image is now.")
+    ] = None,
     image_prompt: Annotated[
         list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
     ] = None,
@@ -128,7 +131,9 @@ def replay(
     from gouache.output.pictures import read_metadata
 
     metadata = read_metadata(picture)
-    named = Named(init_image, image_prompt or [], generator, perceptor or [], source, mask)
+    named = Named(
+        init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
+    )
     settings, index, plan = replay_settings(metadata, picture, named)
     try:
         settings.stages  # noqa: B018

@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -34,6 +36,7 @@ from gouache.apps.studio.orders import (
     read_order,
     settings_table,
 )
+from gouache.apps.studio.outpainting import as_edit
 from gouache.apps.studio.refusals import HANDLERS, NotFoundError
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.uploads import lay_together, read_strokes
@@ -124,11 +127,28 @@ class Interface(Endpoints):
         find = self._find_image(owner)
 
         def work() -> list[Run]:
-            order = read_order(document, self.studio.limits, find, self.models)
+            keep = partial(self.uploads.keep, owner=owner)
+            asked = as_edit(self._as_parent(document, owner), self.studio.limits, find, keep)
+            order = read_order(asked, self.studio.limits, find, self.models)
             return self.studio.submit_all(order, owner)
 
         told = [self._public(run) for run in await run_in_threadpool(work)]
         return JSONResponse({**told[0], "runs": told}, 201)
+
+    def _as_parent(self, document: Any, owner: str) -> Any:
+        """What varies or crosses pictures without words of its own has those of the first one, and
+        its settings."""
+        if not isinstance(document, dict) or "prompt" in document:
+            return document
+        kind = next((name for name in ("vary", "evolve") if name in document), "")
+        of = document[kind].get("of") if kind and isinstance(document[kind], dict) else None
+        first = of[0] if isinstance(of, list) and of else of
+        run = self.studio.runs.get(first.partition("/")[0]) if isinstance(first, str) else None
+        if run is None or not may_see(owner, run.owner):
+            return document
+        given = document.get("settings", {})
+        settings = {**flat_settings(run.config), **given} if isinstance(given, dict) else given
+        return {**document, "prompt": run.config.title, "settings": settings}
 
     async def runs(self, request: Request) -> Response:
         """All runs of this visitor, oldest first."""
@@ -327,7 +347,7 @@ def make_app(
         await run_in_threadpool(studio.close)
 
     app = Starlette(
-        routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
+        routes=[*routes, Mount("/page", GZipMiddleware(StaticFiles(directory=PAGE)))],
         middleware=[Middleware(Ending, closing=closing), guard],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -36,12 +36,16 @@ def keep_order(run: Run, order: Order) -> Order:
     if edit is not None and edit.mask is not None:
         edit = replace(edit, mask=_take(edit.mask, run))
     weights = [one.weight for one in asked]
+    other = None if order.other is None else _take(order.other, run)
     config = order.config.updated(
         image_prompts=[f"{path}:{weight!r}" for path, weight in zip(prompts, weights, strict=True)]
     )
     document = {
-        "config": order.config.updated(image_prompts=(), init_image="").to_dict(),
+        "config": order.config.updated(image_prompts=(), init_image="", cross_image="").to_dict(),
         "image": image and image.name,
+        "other": other and other.name,
+        "how": order.how,
+        "parents": list(order.parents),
         "image_prompts": [[path.name, w] for path, w in zip(prompts, weights, strict=True)],
         "parent": order.parent,
         "sized": order.sized,
@@ -55,7 +59,7 @@ def keep_order(run: Run, order: Order) -> Order:
         },
     }
     write_bytes(run.path / ORDER, dump_json(document).encode())
-    return replace(order, config=config, image=image, edit=edit)
+    return replace(order, config=config, image=image, other=other, edit=edit)
 
 
 def kept_order(run: Run) -> Order:
@@ -79,6 +83,9 @@ def kept_order(run: Run) -> Order:
         return Order(
             config=config,
             image=place(document["image"]),
+            other=place(document.get("other")),
+            how=str(document.get("how", "")),
+            parents=tuple(map(str, document.get("parents", ()))),
             edit=edit,
             parent=str(document["parent"]),
             sized=bool(document["sized"]),

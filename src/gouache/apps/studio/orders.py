@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run
 # Settings that name files, or that only the owner of the machine decides.
 NOT_SET = {
-    *("prompt", "prompts", "image_prompts", "init_image", "count"),
+    *("prompt", "prompts", "image_prompts", "init_image", "cross_image", "init_disturb", "count"),
     *("device", "precision", "compile", "losses"),
 }
 _KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent", "count")
+_VARIED = ("vary", "evolve", "near")  # from other pictures, or near one
+NEAR_WEIGHT = 32.0  # of the pull on the latent, at the most
 _EDIT_KEYS = ("replace", "from", "mask", "settings")
 
 
@@ -66,6 +68,9 @@ class Order:
     parent: str = ""
     sized: bool = False
     count: int = 1
+    other: Path | None = None  # the picture that `image` is crossed with
+    how: str = ""  # vary, evolve, edit or branch; "" for a picture of its own
+    parents: tuple[str, ...] = ()  # points of the history, RUN/NODE, that it comes from
 
 
 def read_order(
@@ -80,7 +85,7 @@ def read_order(
     `find_image` turns the id of an upload, or "RUN/NODE", into a file, for this visitor only.
     `models` names what may be painted with: a name never becomes a path or a download here.
     """
-    body = _mapping(document, "the request", _KEYS)
+    body = _mapping(document, "the request", (*_KEYS, *_VARIED))
     prompt = _text(body.get("prompt", ""), "prompt")
     given = dict(_mapping(body.get("settings", {}), "settings", None))
     for name in given:
@@ -89,6 +94,7 @@ def read_order(
     for kind, allowed in models.items():
         check_models(kind, given.get(kind), allowed)
     image = _image(body.get("image"), "image", find_image)
+    varied = _read_varied(body, find_image)
     prompts = body.get("image_prompts", [])
     if not _is_list(prompts) or len(prompts) > 8:
         raise ConfigError("image_prompts must be a list of at most 8 entries {image, weight}")
@@ -98,6 +104,15 @@ def read_order(
         edit = _read_edit(body["edit"], find_image)
         if image is None:
             raise ConfigError("an edit needs a picture: give image")
+    if varied is not None:
+        if image is not None or edit is not None:
+            raise ConfigError(f"{varied.how} brings its pictures; leave image and edit out")
+        image = varied.images[0]
+        given["init_disturb"] = varied.strength
+    if (near := _share(body.get("near", 0), "near")) > 0:
+        if image is None or edit is not None:
+            raise ConfigError("near is for a painting from a picture; give image, or leave it out")
+        given |= near_settings(near)
     given["prompt"] = prompt
     config = make_config(preset, **given) if edit is None else painting_config(preset, given)
     if prompt or not config.image_prompts:
@@ -108,7 +123,22 @@ def read_order(
         raise ConfigError(f"parent is {parent!r:.60}; expected the id of a run, or ID/NODE")
     count = _count(body.get("count", 1), limits.together)
     config.updated(seed=config.seed + count - 1)  # the last one's has to be possible
-    return Order(config, image, edit, parent, "size" in given, count)
+    order = Order(config, image, edit, parent, "size" in given, count)
+    if varied is not None:
+        other = varied.images[1] if len(varied.images) > 1 else None
+        parent = parent or varied.parents[0]
+        return replace(order, other=other, how=varied.how, parents=varied.parents, parent=parent)
+    how = "edit" if edit is not None else "branch" if parent else ""
+    return replace(order, how=how, parents=(parent,) if parent else ())
+
+
+def near_settings(near: float) -> dict[str, Any]:
+    """The settings that keep a painting near the picture it starts from: 0 is free, 1 the most."""
+    return {
+        "latent_rule": "stepwise",
+        "latent_weight": round(NEAR_WEIGHT * near**2, 6),
+        "latent_drop": 0.0,
+    }
 
 
 def installed_models() -> dict[str, list[str]]:
@@ -157,6 +187,42 @@ def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
         del found["perceptor"]
         table[",".join(names)] = {k: v for k, v in found.items() if v != plain[k]}
     return table
+
+
+@dataclass(frozen=True)
+class _Varied:
+    """What is asked for of pictures there are: one disturbed, or two crossed."""
+
+    how: str
+    parents: tuple[str, ...]
+    images: tuple[Path, ...]
+    strength: float = 0.0
+
+
+def _read_varied(body: Mapping[str, Any], find_image: Callable[[str], Path]) -> _Varied | None:
+    vary, evolve = body.get("vary"), body.get("evolve")
+    if vary is not None and evolve is not None:
+        raise ConfigError("both vary and evolve are given; give one of them")
+    if vary is not None:
+        asked = _mapping(vary, "vary", ("of", "strength"))
+        strength = _share(asked.get("strength", 0.5), "vary.strength")
+        return _Varied("vary", *_nodes([asked.get("of")], "vary.of", find_image), strength)
+    if evolve is not None:
+        pair: Any = _mapping(evolve, "evolve", ("of",)).get("of")
+        if not _is_list(pair) or len(pair) != 2:
+            raise ConfigError("evolve.of must be a list of two pictures, RUN/NODE each")
+        return _Varied("evolve", *_nodes(pair, "evolve.of", find_image))
+    return None
+
+
+def _nodes(
+    given: Sequence[Any], what: str, find_image: Callable[[str], Path]
+) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Names and files of points of the history."""
+    for one in given:
+        if not isinstance(one, str) or not _PICTURE.fullmatch(one) or "/" not in one:
+            raise ConfigError(f"{what} has {one!r:.60}; expected RUN/NODE")
+    return tuple(given), tuple(map(find_image, given))
 
 
 def check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
@@ -233,6 +299,13 @@ def _mapping(value: Any, what: str, names: Any) -> Mapping[str, Any]:
     return value
 
 
+def _share(value: Any, what: str) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ConfigError(f"{what} is {value!r:.40}; expected a number from 0 to 1")
+    return float(value)
+
+
 def _count(value: Any, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise ConfigError(f"count is {value!r:.40}; expected a whole number from 1 to {most}")
@@ -258,6 +331,7 @@ __all__ = [
     "check_models",
     "flat_settings",
     "installed_models",
+    "near_settings",
     "presets_table",
     "read_id",
     "read_order",

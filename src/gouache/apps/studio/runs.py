@@ -59,6 +59,8 @@ class Run:
     config: PaintConfig
     parent: str = ""
     group: str = ""
+    how: str = ""  # it came about: vary, evolve, edit, branch, "" by itself
+    parents: tuple[str, ...] = ()  # RUN/NODE, or RUN
     kind: str = "paint"
     name: str = ""  # what its owner calls it
     favourite: bool = False
@@ -97,6 +99,8 @@ class Run:
             config=order.config,
             parent=order.parent,
             group=group,
+            how=order.how,
+            parents=order.parents,
             kind="edit" if order.edit else "paint",
             created=time.time(),
             num_steps=sum(order.config.steps),
@@ -181,6 +185,8 @@ class Run:
             "owner": self.owner,
             "parent": self.parent,
             "group": self.group,
+            "how": self.how,
+            "parents": list(self.parents),
             "kind": self.kind,
             "name": self.name,
             "favourite": self.favourite,
@@ -206,6 +212,8 @@ class Run:
                 "favourite": self.favourite,
                 "parent": self.parent,
                 "group": self.group,
+                "how": self.how,
+                "parents": list(self.parents),
                 "created": self.created,
                 "status": self.status,
                 "step": self.step,
@@ -247,6 +255,10 @@ def load_runs(root: Path, folder: str = "runs") -> list[Run]:
                 config=PaintConfig.from_dict(settings["config"]),
                 parent=str(about["parent"]),
                 group=str(about.get("group", "")),
+                how=str(about.get("how", _how(about))),
+                parents=tuple(
+                    map(str, about.get("parents", [about["parent"]][: bool(about["parent"])]))
+                ),
                 kind=str(about["kind"]),
                 name=str(about.get("name", "")),
                 favourite=about.get("favourite") is True,
@@ -270,6 +282,11 @@ def load_runs(root: Path, folder: str = "runs") -> list[Run]:
             run.step = int(steps[-1].stem) if steps else run.step
         found.append(run)
     return sorted(found, key=lambda run: run.created)
+
+
+def _how(about: dict[str, Any]) -> str:
+    """Of a run of an earlier version."""
+    return "edit" if about["kind"] == "edit" else "branch" if about["parent"] else ""
 
 
 def hide_tokens(root: Path) -> None:

@@ -101,8 +101,12 @@ export class Stroke {
   }
 
   line(pen, places) {
-    pen.strokeStyle = this.brush.color;
+    pen.strokeStyle = pen.fillStyle = this.brush.color;
     pen.lineCap = pen.lineJoin = "round";
+    const [first] = places;
+    pen.beginPath(); // a line of no length is none
+    pen.arc(first.x, first.y, this.width(first) / 2, 0, 2 * Math.PI);
+    pen.fill();
     for (let k = 1; k < places.length; k += 1) {
       pen.lineWidth = this.width(mean(places[k - 1], places[k]));
       pen.beginPath();

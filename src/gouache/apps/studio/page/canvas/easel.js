@@ -490,6 +490,7 @@ class Easel {
     if (images.at(-1)) this.mask.replace(images.at(-1));
     if (list.length) {
       this.list = [];
+      this.count = 0;
       list.forEach(({ name, opacity, hidden }, at) => {
         const added = this.addLayer(false, name);
         Object.assign(added, { opacity, hidden });

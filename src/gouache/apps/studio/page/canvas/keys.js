@@ -11,7 +11,7 @@ const LARGER = 1.2;
 
 export function mount({ store, hand, actions: { buttons } }) {
   const free = (event) =>
-    !event.target.matches("input:not([type=range], [type=checkbox]), textarea, select") &&
+    !event.target.matches("input:not([type=range], [type=checkbox], [type=color]), textarea, select") &&
     !document.querySelector("dialog[open]");
   const held = (told) => store.dispatch({ type: "held", ...told });
 

@@ -102,7 +102,7 @@ export class Undo {
   move(from, to) {
     const change = from.at(-1);
     if (!change) return false;
-    if (!change.ready) return change.unpack().then(() => from.at(-1) === change && this.move(from, to));
+    if (!change.ready) return change.unpack().then(() => this.move(from, to));
     change.swap();
     to.push(from.pop());
     this.tidy();

@@ -114,7 +114,7 @@ export function makeActions({ store, server, easel, doing, words, work }) {
 
   /** Brings the picture to start from to the sheet's shape, in a way that is chosen: crop, fit, extend, or "" for as
    * it is, the sheet taking its shape. (x, y) is what of it a crop shows, 0 to 1. */
-  async function fit(way, { x = 0.5, y = 0.5 } = {}) {
+  async function fit({ way, x = 0.5, y = 0.5 }) {
     const { start } = draft();
     if (!start) return;
     const { from } = start;
