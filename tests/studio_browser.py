@@ -180,6 +180,8 @@ class TinyStudio:
             steps=asked.config.steps,
             seed=asked.config.seed,
             init_image="" if asked.image is None else str(asked.image),
+            cross_image="" if asked.other is None else str(asked.other),
+            init_disturb=asked.config.latents.init_disturb,
             **self.tries,
         )
         if "fails" in config.title:
