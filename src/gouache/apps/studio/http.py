@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from gouache.apps.studio.orders import (
     read_order,
     settings_table,
 )
+from gouache.apps.studio.outpainting import as_edit
 from gouache.apps.studio.refusals import HANDLERS, NotFoundError
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.uploads import lay_together, read_strokes
@@ -124,7 +126,9 @@ class Interface(Endpoints):
         find = self._find_image(owner)
 
         def work() -> list[Run]:
+            keep = partial(self.uploads.keep, owner=owner)
             asked = self._as_parent(document, owner)
+            asked = as_edit(asked, self.studio.limits, find, keep)
             order = read_order(asked, self.studio.limits, find, self.models)
             return self.studio.submit_all(order, owner)
 

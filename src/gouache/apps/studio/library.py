@@ -24,6 +24,7 @@ from gouache.apps.studio.copies import (
     thumbnail,
 )
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
+from gouache.apps.studio.fitting import brought, read_fit
 from gouache.apps.studio.guard import may_see
 from gouache.apps.studio.reading import is_settings, parse_settings, read_document
 from gouache.apps.studio.refusals import NotFoundError
@@ -31,6 +32,7 @@ from gouache.apps.studio.runs import Run
 from gouache.apps.studio.trash import DAYS
 from gouache.apps.studio.workshop import Workshop
 from gouache.errors import ConfigError
+from gouache.ops.images import read_picture
 from gouache.runs.outputs import slug
 
 NAME = 200  # characters
@@ -61,6 +63,7 @@ class Library(Endpoints):
             Route("/api/trash", self.trash, methods=["GET"]),
             Route("/api/zip", self.zip, methods=["GET"]),
             Route("/api/read", self.read, methods=["POST"]),
+            Route("/api/uploads", self.bring, methods=["POST"]),
         ]
 
     async def thumb(self, request: Request) -> Response:
@@ -158,6 +161,28 @@ class Library(Endpoints):
         async with self.bodies.read(request, studio.limits.upload_bytes) as data:
             found = await anyio.to_thread.run_sync(work, data, limiter=self.decoding)
         return JSONResponse(found)
+
+    async def bring(self, request: Request) -> Response:
+        """Takes a picture (a file as the body, or `image=ID`) at the size and place asked for."""
+        owner, asked = owner_asking(request), request.query_params
+        fit, name = read_fit(asked, self.studio.limits), asked.get("image")
+
+        def work(data: bytes) -> dict[str, Any]:
+            if name is None:
+                picture = self.uploads.picture(data, owner)
+            else:
+                picture = read_picture(self._find_image(owner)(picture_name(name)))
+            found, mask = brought(picture, fit)
+            return {
+                "id": self.uploads.keep(found, owner),
+                "mask": mask and self.uploads.keep(mask.convert("RGB"), owner),
+                "width": found.width,
+                "height": found.height,
+            }
+
+        async with self.bodies.read(request, self.studio.limits.upload_bytes) as data:
+            kept = await anyio.to_thread.run_sync(work, data, limiter=self.decoding)
+        return JSONResponse(kept, 201)
 
     def _entry(self, name: str, request: Request) -> Entry | None:
         """What goes into the ZIP file for an id, None for a run without a picture."""

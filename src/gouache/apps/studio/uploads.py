@@ -58,6 +58,11 @@ class Uploads:
             picture, lossy = self._read(path)
         return self._write(picture, owner, ".jpg" if lossy else ".png"), picture
 
+    def picture(self, data: bytes, owner: str) -> Picture:
+        """A picture file as `add` would keep it; nothing is kept."""
+        with self._incoming(data, owner) as path:
+            return self._read(path)[0]
+
     def document(self, data: bytes, owner: str) -> dict[str, Any]:
         """What gouache wrote into a picture file (`read_metadata`); nothing is kept."""
         with self._incoming(data, owner) as path:
