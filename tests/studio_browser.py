@@ -17,7 +17,7 @@ from PIL import Image, ImageChops
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-SECONDS = 12_000  # as playwright counts: milliseconds
+SECONDS = 60_000  # as playwright counts: milliseconds
 DRAWN = "document.getElementById('{}').getContext('2d').getImageData(0, 0, 4096, 4096).data"
 
 
@@ -134,6 +134,7 @@ class TinyStudio:
         from gouache.apps.studio.worker import Studio
 
         self.root, self.pace = root, 0.02
+        self.tries: dict[str, Any] = {}  # settings of starts: sketches to choose from
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -179,6 +180,9 @@ class TinyStudio:
             steps=asked.config.steps,
             seed=asked.config.seed,
             init_image="" if asked.image is None else str(asked.image),
+            cross_image="" if asked.other is None else str(asked.other),
+            init_disturb=asked.config.latents.init_disturb,
+            **self.tries,
         )
         if "fails" in config.title:
             raise ValueError("it was asked to fail")

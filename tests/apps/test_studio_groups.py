@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -16,6 +19,11 @@ from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.runs import load_runs
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
+from gouache.errors import ConfigError
+from gouache.halting import check
+from gouache.perceptors.truncation import TruncationWarning
+from gouache.protocols import Step
+from gouache.watching import watcher
 from studio_client import SMALL, submit, tiny_build, wait
 from studio_tiny import Gate, order, reaches, until
 
@@ -139,3 +147,49 @@ def test_one_that_fails_leaves_the_others(studio: Studio, gate: Gate) -> None:
     runs = studio.submit_all(Order(order().config, count=3), "ada")
     until(lambda: all(run.ended for run in runs))
     assert [run.status for run in runs] == ["done", "failed", "done"]
+
+
+def test_starts_are_found_in_turn_and_told_apart(studio: Studio, gate: Gate) -> None:
+    gate.open.set()
+    seen: list[int] = []
+
+    def build(asked: Order) -> Session:
+        for number in range(3):
+            seen.append(asked.config.seed)
+            show = watcher()
+            assert show is not None
+            show(Step(number, 3, 0, torch.rand(1, 3, 24, 32), {}))
+        warnings.warn(f"seed {asked.config.seed}", TruncationWarning, stacklevel=1)
+        return tiny_build(asked)
+
+    studio._painter._build = build
+    runs = studio.submit_all(Order(order().config, count=2), "ada")
+    for run in runs:
+        reaches(run, "done")
+    assert seen == [0, 1, 0, 1, 0, 1]
+    assert [list(run.notes.values()) for run in runs] == [["seed 0"], ["seed 1"]]
+
+
+def test_one_is_stopped_while_starts_are_found(studio: Studio, gate: Gate) -> None:
+    gate.open.set()
+
+    def build(asked: Order) -> Session:
+        show = watcher()
+        assert show is not None
+        for number in range(4):
+            check()
+            if (asked.config.seed, number) == (1, 2):
+                studio.stop(runs[1])
+            show(Step(number, 3, 0, torch.rand(1, 3, 24, 32), {}))
+        if asked.config.seed == 2:
+            raise ConfigError("not this one")
+        return tiny_build(asked)
+
+    studio._painter._build = build
+    runs: list[Any] = []
+    with studio._news:
+        runs += studio.submit_all(Order(order().config, count=3), "ada")
+    reaches(runs[0], "done")
+    assert [run.status for run in runs] == ["done", "cancelled", "failed"]
+    assert runs[2].error == "not this one"
+    assert not [one for one in threading.enumerate() if one.name == "start"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from studio_browser import CHROMIUM, TinyStudio, hold, show, status, texts, until, visit
+from studio_browser import CHROMIUM, TinyStudio, hold, order, show, status, texts, until, visit
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
@@ -97,6 +97,33 @@ def focused(page: Any) -> str:
     return page.evaluate("document.activeElement.textContent")
 
 
+# A start to choose.
+
+
+@pytest.fixture
+def sketched(page: Any, studio: TinyStudio) -> Iterator[Any]:
+    """A page whose picture waits for one of three sketches to be chosen."""
+    studio.tries = {"start_tries": 3, "start_steps": 20_000, "start_scale": 1.0}
+    order(page, "a red apple", LONG, "32x32")
+    until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
+    yield page
+    studio.tries = {}
+
+
+@pytest.mark.parametrize("number", [2, 0])
+def test_a_sketch_is_gone_on_from_or_the_best_is_taken(
+    sketched: Any, studio: TinyStudio, number: int
+) -> None:
+    page = sketched
+    assert page.get_attribute("body", "data-status") == "starting"
+    until(page, "[...document.querySelectorAll('#tiles img')].every((one) => one.naturalWidth === 32)")
+    with page.expect_request("**/sketch") as asked:
+        page.click(f"[aria-label='Go on from sketch {number}']" if number else "#take-best")
+    assert asked.value.post_data_json == {"number": number}
+    status(page, "painting")
+    assert page.is_hidden("#grid")
+
+
 # Four to choose from.
 
 
@@ -154,6 +181,43 @@ def test_those_that_form_stay_in_sight_when_they_are_done(page: Any) -> None:
     assert page.is_hidden("#grid")
     reloaded(page)
     assert page.is_hidden("#grid")
+
+
+def settled(page: Any) -> None:
+    """All four are done."""
+    until(page, "document.querySelectorAll('#tiles .tile .vary:enabled').length === 4")
+
+
+def test_a_picture_is_varied_and_two_are_crossed(page: Any, studio: TinyStudio) -> None:
+    root = painted(page, "a red apple")["id"]
+    chosen(page, "a red apple")
+    show(page, "history")
+    page.click("#vary")
+    page.wait_for_selector("#grid")
+    settled(page)
+    children = [run for run in studio.runs(page) if run["how"] == "vary"]
+    assert [run["parents"] for run in children] == [[f"{root}/1"]] * 4
+    assert len({run["seed"] for run in children}) == 4
+    assert texts(page, "#tree .from")[1:] == ["varied from end 2"] * 4
+
+    page.fill("#spread", "90")
+    with page.expect_request("**/api/runs") as asked:
+        page.locator(".tile .vary").nth(1).click()
+    second = children[1]["id"]
+    assert asked.value.post_data_json["vary"] == {"of": f"{second}/1", "strength": 0.9}
+    until(page, f"document.querySelectorAll('#tree .run').length === {1 + 4 + 4}")
+    settled(page)
+
+    tiles = [page.locator(".tile .evolve").nth(k) for k in (0, 2)]
+    tiles[0].click()
+    assert page.locator(".tile.first").count() == 1
+    with page.expect_request("**/api/runs") as asked:
+        tiles[1].click()
+    settled(page)
+    crossed = [run for run in studio.runs(page) if run["how"] == "evolve"]
+    assert [run["parents"] for run in crossed] == [asked.value.post_data_json["evolve"]["of"]] * 4
+    assert len(set(crossed[0]["parents"])) == 2
+    assert "evolved from a red apple and a red apple" in texts(page, "#tree .from")
 
 
 # History.

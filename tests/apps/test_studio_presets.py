@@ -81,7 +81,8 @@ def as_shown(config: PaintConfig) -> dict[str, str]:
 
 
 def painted(page: Any, studio: TinyStudio, count: int) -> PaintConfig:
-    """Presses Paint with the seed that is shown; the settings of the run that this makes, which fails: nothing changes them."""
+    """Presses Paint, the seed being kept; the settings of the run that this makes, which fails:
+    nothing changes them."""
     page.fill("#prompt", "fails")
     if page.get_attribute("#lock", "aria-pressed") == "false":
         page.click("#lock")

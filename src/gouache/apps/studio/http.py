@@ -17,6 +17,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -127,8 +128,7 @@ class Interface(Endpoints):
 
         def work() -> list[Run]:
             keep = partial(self.uploads.keep, owner=owner)
-            asked = self._as_parent(document, owner)
-            asked = as_edit(asked, self.studio.limits, find, keep)
+            asked = as_edit(self._as_parent(document, owner), self.studio.limits, find, keep)
             order = read_order(asked, self.studio.limits, find, self.models)
             return self.studio.submit_all(order, owner)
 
@@ -347,7 +347,7 @@ def make_app(
         await run_in_threadpool(studio.close)
 
     app = Starlette(
-        routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
+        routes=[*routes, Mount("/page", GZipMiddleware(StaticFiles(directory=PAGE)))],
         middleware=[Middleware(Ending, closing=closing), guard],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

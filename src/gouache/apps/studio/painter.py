@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from gouache.apps.studio.alternating import in_parts
 from gouache.apps.studio.asking import with_words
 from gouache.apps.studio.films import keep_frame
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
@@ -58,7 +59,12 @@ class Painter:
     def paint(self, run: Run) -> Iterator[None]:
         """Begins or goes on, and yields between two steps; others may be painted in between."""
         run.changed(sealed=False)
-        if run.session is None and not self._opened(run):
+        if run.session is None:
+            if run.group:  # whose starts are found together
+                yield from in_parts(lambda: self._open(run))
+            else:
+                self._open(run)
+        if run.session is None:
             return
         yield
         session, folder = run.session, run.folder
@@ -135,12 +141,12 @@ class Painter:
         save_picture(picture, run.picture_path, record, run.config.title)
         return Frame(picture)
 
-    def _opened(self, run: Run) -> bool:
-        """A new session, or that of an interrupted run; false if it is not wanted any more."""
+    def _open(self, run: Run) -> None:
+        """A new session, or that of an interrupted run; none if it is not wanted any more."""
         if run.begun:
             run.folder = RunFolder.open(run.path)
             self._reopen(run, run.folder)
-            return True
+            return
         run.save_about()  # a server that this ends does not begin it again by itself
         try:
             with halting(lambda: run.wish == "stop" or self._closing()):
@@ -150,8 +156,6 @@ class Painter:
             with self._lock:
                 run.changed(status="queued" if self._closing() else "cancelled", wish="")
             run.save_about()
-            return False
-        return True
 
     def _begin(self, run: Run) -> None:
         order = run.order or kept_order(run)

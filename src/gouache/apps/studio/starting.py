@@ -6,6 +6,7 @@ import time
 
 from torch import Tensor
 
+from gouache.apps.studio.alternating import give_way
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.runs import Run, Sketch
 from gouache.ops.images import to_pil
@@ -25,6 +26,7 @@ class Starting(Watcher):
 
     def doing(self, what: str) -> None:
         self._run.changed(doing=what)
+        give_way()
 
     def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
         now = time.monotonic()
@@ -44,6 +46,7 @@ class Starting(Watcher):
         if time.monotonic() - self._frame_at >= FRAME_SECONDS:
             self._frame_at = time.monotonic()
             self._run.changed(frame=Frame(to_pil(step.image[0])))
+        give_way()
 
 
 __all__ = ["Starting"]

@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from gouache.runs.places import run_settings
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture
 Build = Callable[[Order], Session]
+_noting: ContextVar[Run | None] = ContextVar("noting", default=None)
 
 
 class Studio:
@@ -368,13 +370,13 @@ class Studio:
 
 @contextlib.contextmanager
 def _listening(run: Run) -> Iterator[None]:
-    """Notes the warnings of this thread: what others are told in theirs is not this run's."""
-    painter = threading.get_ident()
+    """Notes the warnings of this work: what others are told in their threads is not this run's."""
 
     def note(*told: Any, **more: Any) -> None:
-        if threading.get_ident() == painter:
+        if _noting.get() is run:
             run.noted(*told, **more)
 
+    _noting.set(run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)

@@ -57,7 +57,7 @@ export function connect(reached) {
     post: (path, body) => call("POST", path, body),
     patch: (path, body) => call("PATCH", path, body),
     remove: (path) => call("DELETE", path),
-    send: (path, blob) => call("POST", path, blob, blob.type || "application/octet-stream"),
+    send: (path, blob) => call("POST", path, blob, blob.type.startsWith("image/") ? blob.type : "application/octet-stream"),
     watch,
   };
 }

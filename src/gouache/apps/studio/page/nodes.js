@@ -31,7 +31,7 @@ export function icon(name) {
 
 /** A new element with properties and children. */
 export function made(tag, values = {}, ...children) {
-  const node = put(document.createElement(tag), values);
+  const node = Object.assign(document.createElement(tag), values); // an empty alt too
   node.append(...children);
   return node;
 }

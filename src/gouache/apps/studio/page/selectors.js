@@ -117,9 +117,7 @@ export function statusLine(state) {
   return {
     queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
     starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
-    painting: drawn
-      ? "Paints. Pause it, and Continue lays your strokes in."
-      : "Paints. Pause it to paint on it yourself.",
+    painting: drawn ? "Paints. It takes your strokes in." : "Paints. Draw on it at any time.",
     paused: drawn
       ? "Paused. Continue or Stop lays your strokes in."
       : "Paused. Draw on it, change the words, and continue.",

@@ -1,6 +1,5 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
-import { changed, defaults, filled } from "../form.js";
 import { brief, ENDED, groupOf, isGridded, runOf, wordsOf } from "../selectors.js";
 import { namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
 
@@ -59,21 +58,15 @@ export function makeActions({ store, server, words, sync, doing, work }) {
 
   // Children of pictures.
 
-  /** Orders children of a run, in its words and settings and with seeds of their own. */
-  async function descend(parent, asks) {
-    const told = await server.get(`/api/runs/${parent.id}`);
-    const { info } = store.state;
-    const form = filled(info, defaults(info), told.settings);
-    const settings = changed({ info, form });
-    const next = await server.post("/api/runs", {
-      prompt: wordsOf(told), count: MANY, ...asks,
-      settings: { ...settings, seed: store.state.locked ? told.seed : Math.floor(Math.random() * SEEDS) },
-    });
+  /** Orders children of pictures, in the words and settings of the first one. */
+  async function descend(asks) {
+    const settings = store.state.locked ? {} : { seed: Math.floor(Math.random() * SEEDS) };
+    const next = await server.post("/api/runs", { count: MANY, settings, ...asks });
     dispatch("sifted", { wide: false });
     dispatch("enlarged", { picture: null });
     dispatch("ordered", { run: next, here: false });
     await sync.refresh();
-    if (next.group) dispatch("gridded", { group: next.group, open: true });
+    dispatch("gridded", { group: next.group, open: true });
   }
 
   function pointOrError(picture) {
@@ -84,14 +77,14 @@ export function makeActions({ store, server, words, sync, doing, work }) {
 
   async function vary(picture = shownPicture(store.state)) {
     const of = pointOrError(picture);
-    await descend(known(picture.run), { vary: { of, strength: store.state.spread } });
+    await descend({ vary: { of, strength: store.state.spread } });
     note("Four variations of it are painted.");
   }
 
   async function evolve(pictures) {
     const of = pictures.map(pointOrError);
     if (of[0] === of[1]) throw new Error("That is the same picture twice; choose another one.");
-    await descend(known(pictures[0].run), { evolve: { of } });
+    await descend({ evolve: { of } });
     note("Four children of both are painted.");
   }
 

@@ -13,19 +13,21 @@ export function makeActions({ store, server, easel, doing, words, work }) {
   const { acting, dispatch, draft, drawn, likes, node, note, order, place, run, seen, upload } = work;
   const { strokes } = easel;
 
-  /** What an order starts from a drawing or a picture with: how near it stays, if somebody said. */
-  const nearness = () => (store.state.near === null ? {} : { near: store.state.near });
+  /** How near an order stays to the drawing or picture that it starts from. */
+  const nearness = () => (store.state.near ? { near: store.state.near } : {});
   const together = () => (store.state.count > 1 ? { count: store.state.count } : {});
 
   async function paint() {
     const { start } = draft();
-    const given = { image: start?.id ?? null, image_prompts: likes(), ...together(), ...(start ? nearness() : {}) };
-    // A picture that was extended: its new parts are painted, the rest stays.
+    const given = { image: start?.id ?? null, image_prompts: likes(), ...together() };
+    // Of a picture that was extended the new parts are painted, and the rest stays.
     if (start?.mask) given.edit = { mask: start.mask, settings: changed(store.state, true) };
+    else if (start) Object.assign(given, nearness());
     if (!fromDrawing(store.state)) return order(given, !run() && start !== null);
     if (run()) return branch();
     const uses = drawn();
-    return order({ ...given, image: await upload(easel.composite()), ...nearness() }, true, uses);
+    const { edit, ...others } = given;
+    return order({ ...others, image: await upload(easel.composite()), ...nearness() }, true, uses);
   }
 
   async function branch() {
@@ -114,7 +116,7 @@ export function makeActions({ store, server, easel, doing, words, work }) {
 
   /** Brings the picture to start from to the sheet's shape, in a way that is chosen: crop, fit, extend, or "" for as
    * it is, the sheet taking its shape. (x, y) is what of it a crop shows, 0 to 1. */
-  async function fit(way, { x = 0.5, y = 0.5 } = {}) {
+  async function fit({ way, x = 0.5, y = 0.5 }) {
     const { start } = draft();
     if (!start) return;
     const { from } = start;

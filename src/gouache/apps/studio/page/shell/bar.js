@@ -4,7 +4,6 @@ import { $, attributes, keyed, put } from "../nodes.js";
 import { isDrawn } from "../selectors.js";
 import { chosenSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
-const NEAR = 0.5; // where the slider stands while nobody said how near
 const FIRST = "0"; // the seed where nobody says
 
 export function mount({ store, work }) {
@@ -30,7 +29,6 @@ export function mount({ store, work }) {
   $("dice").addEventListener("click", () => work.roll());
   $("lock").addEventListener("click", () => chose({ locked: !store.state.locked }));
   near.addEventListener("input", () => chose({ near: Number(near.value) / 100 }));
-  $("near-free").addEventListener("click", () => chose({ near: null }));
 
   function fillScale(state, shape, known) {
     const own = state.form.size.trim();
@@ -58,9 +56,8 @@ export function mount({ store, work }) {
     });
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
     put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start) });
-    put(near, { value: String(Math.round(100 * (state.near ?? NEAR))) });
-    put($("near-free"), { hidden: state.near === null });
-    put($("near-is"), { textContent: state.near === null ? "as usual" : `${Math.round(100 * state.near)} %` });
+    put(near, { value: String(Math.round(100 * state.near)) });
+    put($("near-is"), { textContent: state.near ? `${Math.round(100 * state.near)} %` : "free" });
   }
 
   return { update };

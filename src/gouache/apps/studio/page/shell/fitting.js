@@ -11,10 +11,10 @@ export function mount({ store, actions }) {
   const [across, down] = [$("fit-x"), $("fit-y")];
 
   card.addEventListener("submit", (event) => event.preventDefault());
-  for (const button of ways) button.addEventListener("click", () => actions.fit(button.dataset.fit));
+  for (const button of ways) button.addEventListener("click", () => actions.fit({ way: button.dataset.fit }));
   for (const place of [across, down]) {
     place.addEventListener("change", () => {
-      actions.fit("crop", { x: Number(across.value) / 100, y: Number(down.value) / 100 });
+      actions.fit({ way: "crop", x: Number(across.value) / 100, y: Number(down.value) / 100 });
     });
   }
   $("fit-done").addEventListener("click", () => store.dispatch({ type: "chose", fitting: false }));

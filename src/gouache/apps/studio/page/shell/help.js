@@ -25,6 +25,15 @@ const KEYS = [
     ["F", "the picture alone"],
     ["X", "grow the picture"],
   ]],
+  ["In history and gallery", [
+    ["Arrow keys", "from picture to picture"],
+    ["Enter", "on the easel"],
+    ["Space", "large; arrow keys lead on"],
+    ["F  X", "favourite, mark"],
+    ["V  E", "vary, evolve with another"],
+    ["C", "compare with another"],
+    ["Delete", "throw away; Undo brings it back"],
+  ]],
 ];
 const WORDS = [
   ["a house | snow", "both, together"],

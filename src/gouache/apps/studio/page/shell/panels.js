@@ -27,7 +27,8 @@ export function mount({ store }) {
   });
   $("fold").addEventListener("click", () => open(""));
 
-  function update({ panel }) {
+  function update({ panel, ready }) {
+    attributes(document.body, { "data-ready": ready ? "" : null });
     attributes(document.body, { "data-panel": panel || null });
     for (const [at, tab] of tabs.entries()) {
       const selected = nameOf(tab) === panel;

@@ -5,7 +5,7 @@
 //              given, and `fit` how it was brought to the sheet's shape: "" for as it is, crop, fit or extend.
 //   form       the settings' fields (form.js). parsed: the prompt's parts, of the words they belong to.
 //   locked     whether the seed stays; else each order throws the dice. count: pictures of an order.
-//   near       how strongly a painting stays near the drawing it starts from, 0 to 1; null where nobody said.
+//   near       how strongly a painting stays near the drawing or picture it starts from, 0 (free) to 1.
 //   panel      which panel is open: tune, layers, change, history, gallery, or "" for none.
 //   fitting    whether the picture to start from was given just now, and asks how it fits.
 
@@ -20,7 +20,7 @@ export const INITIAL = Object.freeze({
   parsed: { words: "", stages: [], error: "" },
   locked: false,
   count: 1,
-  near: null,
+  near: 0,
   panel: "",
   fitting: false,
 });
@@ -31,7 +31,7 @@ export function keptOf(state) {
   return { ...draft, settings, run: state.shown?.run ?? "", locked, count, near, panel };
 }
 
-export function begun(state, { locked = false, count = 1, near = null, panel = state.panel }) {
+export function begun(state, { locked = false, count = 1, near = 0, panel = state.panel }) {
   return { ...state, locked, count, near, panel };
 }
 
