@@ -103,7 +103,7 @@ def focused(page: Any) -> str:
 @pytest.fixture
 def sketched(page: Any, studio: TinyStudio) -> Iterator[Any]:
     """A page whose picture waits for one of three sketches to be chosen."""
-    studio.tries = {"start_tries": 3, "start_steps": 20_000, "start_scale": 1.0}
+    studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     order(page, "a red apple", LONG, "32x32")
     until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
     yield page
@@ -213,6 +213,7 @@ def test_a_picture_is_varied_and_two_are_crossed(page: Any, studio: TinyStudio) 
     assert page.locator(".tile.first").count() == 1
     with page.expect_request("**/api/runs") as asked:
         tiles[1].click()
+    until(page, f"document.querySelectorAll('#tree .run').length === {1 + 4 + 4 + 4}")
     settled(page)
     crossed = [run for run in studio.runs(page) if run["how"] == "evolve"]
     assert [run["parents"] for run in crossed] == [asked.value.post_data_json["evolve"]["of"]] * 4
