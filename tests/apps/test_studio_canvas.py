@@ -586,6 +586,40 @@ def test_frames_come_by_the_stream_of_events(page: Any) -> None:
     status(page, "stopped")
 
 
+def kinds(page: Any, studio: TinyStudio) -> list[str]:
+    return [node["kind"] for node in studio.runs(page)[0]["nodes"]]
+
+
+def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio) -> None:
+    order(page, "a slow sun", 600, "32x32")
+    status(page, "painting")
+    until(page, "Number(view.dataset.frame) > 1")
+    stroke(page, 0.5)
+    assert alpha_at(page, 0.5, 0.5) > 0
+    hold(lambda: kinds(page, studio) == ["start", "drawn"])
+    hold(lambda: not is_drawn(page))  # they are in the picture now
+    assert page.get_attribute("body", "data-status") == "painting"
+    assert page.text_content("#problem") == ""
+    stroke(page, 0.3)
+    hold(lambda: kinds(page, studio) == ["start", "drawn", "drawn"])
+    page.click("#stop")
+    status(page, "stopped")
+
+
+def test_strokes_that_are_refused_stay_and_can_be_undone(page: Any) -> None:
+    order(page, "a slow sun", 600, "32x32")
+    status(page, "painting")
+    until(page, "Number(view.dataset.frame) > 1")
+    page.route("**/draw", lambda route: route.fulfill(status=507, body='{"error": "full"}'))
+    stroke(page, 0.5)
+    until(page, "document.getElementById('problem').textContent === 'full'")
+    assert alpha_at(page, 0.5, 0.5) > 0
+    page.keyboard.press("Control+z")
+    assert not is_drawn(page)
+    page.click("#stop")
+    status(page, "stopped")
+
+
 def test_a_large_picture_is_drawn_on_at_the_size_of_the_screen(sheet: Any, tmp_path: Path) -> None:
     Image.new("RGB", (2048, 1024), "white").save(tmp_path / "large.png")
     sheet.locator("#file").set_input_files(tmp_path / "large.png")

@@ -1,4 +1,4 @@
-"""What was painted before, in a real browser: four to choose from, history, gallery, comparison, lightbox."""
+"""What was painted before, in a real browser: a choice of four, history, gallery, comparison."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def page(browser: Any, studio: TinyStudio) -> Iterator[Any]:
 
 
 def sent(page: Any, method: str, path: str, *, ended: bool = False, **body: Any) -> Any:
-    """As another window of the same visitor would do it; `ended`: what is under way is stopped first."""
+    """As another window of the same visitor; `ended`: what is under way is stopped first."""
     return page.evaluate(
         """async ([method, path, body, ended]) => {
             const ask = (method, path, body) => fetch("/api/runs" + path, {
@@ -90,7 +90,9 @@ def chosen(page: Any, prompt: str) -> None:
 
 
 def shown_sources(page: Any) -> list[str]:
-    return page.evaluate("['before', 'after'].map((id) => document.getElementById(id).getAttribute('src'))")
+    return page.evaluate(
+        "['before', 'after'].map((id) => document.getElementById(id).getAttribute('src'))"
+    )
 
 
 def focused(page: Any) -> str:
@@ -103,7 +105,7 @@ def focused(page: Any) -> str:
 @pytest.fixture
 def sketched(page: Any, studio: TinyStudio) -> Iterator[Any]:
     """A page whose picture waits for one of three sketches to be chosen."""
-    studio.tries = {"start_tries": 3, "start_steps": 20_000, "start_scale": 1.0}
+    studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     order(page, "a red apple", LONG, "32x32")
     until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
     yield page
@@ -116,7 +118,9 @@ def test_a_sketch_is_gone_on_from_or_the_best_is_taken(
 ) -> None:
     page = sketched
     assert page.get_attribute("body", "data-status") == "starting"
-    until(page, "[...document.querySelectorAll('#tiles img')].every((one) => one.naturalWidth === 32)")
+    until(
+        page, "[...document.querySelectorAll('#tiles img')].every((one) => one.naturalWidth === 32)"
+    )
     with page.expect_request("**/sketch") as asked:
         page.click(f"[aria-label='Go on from sketch {number}']" if number else "#take-best")
     assert asked.value.post_data_json == {"number": number}
@@ -148,7 +152,9 @@ def test_four_form_together_and_one_is_seen_alone(page: Any, studio: TinyStudio)
     page.locator(".pick").nth(2).click()
     page.wait_for_selector("#grid", state="hidden")
     status(page, "painting")
-    assert page.evaluate("document.querySelector('#tree .run').textContent").startswith("four moons")
+    assert page.evaluate("document.querySelector('#tree .run').textContent").startswith(
+        "four moons"
+    )
     page.click("#four")
     assert page.locator("#tiles .tile").count() == 4
     assert {run["id"] for run in studio.runs(page)} == set(ids)
@@ -164,7 +170,9 @@ def test_of_four_some_are_kept_and_the_others_come_back_if_they_are_missed(
     until(page, "document.querySelectorAll('.tile')[1].classList.contains('kept')")
     page.click("#four-others")
     hold(lambda: [run["id"] for run in studio.runs(page)] == [ids[1]])
-    until(page, "document.body.dataset.status === 'painting'")  # another of the four, no empty sheet
+    until(
+        page, "document.body.dataset.status === 'painting'"
+    )  # another of the four, no empty sheet
     assert studio.runs(page)[0]["favourite"]
     assert "2 pictures" in page.text_content("#bin")
     page.click("#restore")
@@ -213,6 +221,7 @@ def test_a_picture_is_varied_and_two_are_crossed(page: Any, studio: TinyStudio) 
     assert page.locator(".tile.first").count() == 1
     with page.expect_request("**/api/runs") as asked:
         tiles[1].click()
+    until(page, f"document.querySelectorAll('#tree .run').length === {1 + 4 + 4 + 4}")
     settled(page)
     crossed = [run for run in studio.runs(page) if run["how"] == "evolve"]
     assert [run["parents"] for run in crossed] == [asked.value.post_data_json["evolve"]["of"]] * 4
@@ -231,7 +240,10 @@ def test_the_history_is_a_tree_with_names_and_favourites(page: Any, studio: Tiny
     show(page, "history")
     branches = page.locator("#tree .fork > li > .run")
     # In the order of the points that they come from.
-    assert [text.partition(" ·")[0] for text in branches.all_text_contents()] == ["at night", "in a storm"]
+    assert [text.partition(" ·")[0] for text in branches.all_text_contents()] == [
+        "at night",
+        "in a storm",
+    ]
     assert texts(page, "#tree .from") == ["", "painted on from start 0", "painted on from end 2"]
     until(page, "[...document.querySelectorAll('#tree img')].every((one) => one.naturalWidth > 0)")
     assert page.locator("#tree .thumb").count() == 6
@@ -340,7 +352,9 @@ def test_thumbnails_are_large_and_keep_the_shape_of_their_pictures(page: Any) ->
     show(page, "gallery")
 
     def boxes(side: str) -> list[int]:
-        until(page, "[...document.querySelectorAll('#gallery img')].every((one) => one.naturalWidth)")
+        until(
+            page, "[...document.querySelectorAll('#gallery img')].every((one) => one.naturalWidth)"
+        )
         found = page.locator("#gallery .thumb img").all()
         return [round(one.bounding_box()[side]) for one in found]
 
@@ -355,7 +369,9 @@ def test_thumbnails_are_large_and_keep_the_shape_of_their_pictures(page: Any) ->
     until(page, "document.body.dataset.gallery === ''")
 
 
-def test_marked_pictures_are_saved_compared_and_deleted_together(page: Any, studio: TinyStudio) -> None:
+def test_marked_pictures_are_saved_compared_and_deleted_together(
+    page: Any, studio: TinyStudio
+) -> None:
     words = ["one", "two", "three", "four"]
     for one in words:
         painted(page, one)

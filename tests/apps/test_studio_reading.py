@@ -53,7 +53,12 @@ def test_a_picture_of_the_studio_gives_the_words_and_settings_of_its_order(
     assert found["prompt"] == "a red apple:2 | fog:-0.5"
     assert {name: found["settings"][name] for name in asked} == asked
     assert found["size"] == found["settings"]["size"] == [32, 24]
-    assert found["lineage"]["inputs"] == []
+    assert found["lineage"] == {"run": run, "how": "", "parents": [], "inputs": [], "edits": []}
+    branch = submit(client, parent=f"{run}/1")
+    wait(client, branch, "done")
+    for path in ("picture.png", "nodes/0/export"):
+        told = read(client, client.get(f"/api/runs/{branch}/{path}").content)["lineage"]
+        assert (told["run"], told["how"], told["parents"]) == (branch, "branch", [f"{run}/1"])
     again = client.post("/api/runs", json={"prompt": "x", "settings": found["settings"]})
     assert again.status_code == 201, again.text
     settings = client.get(f"/api/runs/{run}/settings.json").content

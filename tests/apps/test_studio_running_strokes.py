@@ -12,15 +12,21 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from gouache.apps.replaying import Named, replay_settings
+from gouache.apps.runner import _laying
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.engine.edits import lay_strokes
-from gouache.errors import ConfigError
+from gouache.errors import ConfigError, StateError
 from gouache.ops.images import to_pil
+from gouache.output.pictures import read_metadata
+from gouache.runs.drive import Run as Driven
+from gouache.runs.drive import drive
 from studio_client import submit, tiny_build
 from studio_tiny import Gate, order, reaches, strokes, until
+from tiny import TinyGenerator, TinyPerceptor
 
 
 @pytest.fixture
@@ -129,3 +135,31 @@ def test_drawing_on_a_running_picture_by_the_interface(tmp_path: Path, gate: Gat
         gate.open.set()
         reaches(run, "done")
         assert [node["kind"] for node in run.nodes] == ["start", "drawn", "end"]
+
+
+def test_the_picture_is_replayed_with_its_strokes(studio: Studio, gate: Gate) -> None:
+    run = running(studio, gate)
+    studio.draw(run, strokes())
+    gate.open.set()
+    reaches(run, "done")
+    record = read_metadata(run.picture_path)
+    found = replay_settings(record, run.picture_path, Named())
+    assert found.strokes == ((2, run.path / "strokes" / "1.png"),)
+    again = Session.build(found.config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+    drive(Driven(again), [_laying(found.strokes)])
+    assert (pixels(run.picture_path) == pixels(to_pil(again.picture()[0]))).all()
+    kept = run.path / "strokes" / "1.png"
+    for damage in (b"", strokes((1, 2, 3))):
+        kept.write_bytes(damage)
+        with pytest.raises(StateError, match="changed by hand"):
+            replay_settings(record, run.picture_path, Named())
+
+
+def test_strokes_on_what_was_painted_already_are_not_replayed(studio: Studio, gate: Gate) -> None:
+    run = running(studio, gate)
+    studio.draw(run, strokes())
+    studio.stop(run)
+    gate.open.set()
+    reaches(run, "stopped")
+    with pytest.raises(StateError, match="changed by hand"):
+        replay_settings(read_metadata(run.picture_path), run.picture_path, Named())

@@ -60,6 +60,7 @@ class Replay(NamedTuple):
     config: PaintConfig
     picture: int | None
     plan: EditPlan | None = None
+    strokes: tuple[tuple[int, Path], ...] = ()  # drawn on the way: after so many steps, which file
 
 
 def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) -> Replay:
@@ -70,7 +71,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     """
     shown = one_line(picture)
     check_document(document, picture)
-    _refuse_changes(document, shown)
+    strokes = _strokes(document, picture)
     if "config" not in document:
         raise StateError(f"{shown} lacks settings (config); it cannot be replayed")
     try:
@@ -102,7 +103,7 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
         _note(f"{later}; what it would do otherwise is not known")
     config, index = config.updated(**changes), document.get("picture")
     if own is None or edited is None:
-        return Replay(config, index)
+        return Replay(config, index, strokes=strokes)
     from gouache.editing.editor import make_plan
 
     plan = make_plan(
@@ -115,14 +116,46 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     return Replay(config, index, plan)
 
 
-def _refuse_changes(document: Mapping[str, Any], shown: str) -> None:
+def _strokes(document: Mapping[str, Any], picture: Path) -> tuple[tuple[int, Path], ...]:
+    """What was drawn while it was painted, where the strokes still lie beside the picture; other
+    changes by hand raise `StateError`."""
     edits = [edit for edit in document.get("edits", ()) if "edit" in edit]
     by_hand = [edit for edit in edits if edit["edit"] not in ("init_image", *_EDITS)]
-    if by_hand:
+    edited = any(edit["edit"] in _EDITS for edit in edits)
+    found = [None if edited else _drawn(edit, document, picture) for edit in by_hand]
+    kept = [one for one in found if one is not None]
+    if len(kept) < len(by_hand):
         raise StateError(
-            f"{shown} was changed by hand while it was painted ({len(by_hand)} changes), which its "
-            "file does not hold; it cannot be replayed"
+            f"{one_line(picture)} was changed by hand while it was painted ({len(by_hand)} "
+            "changes), which its file does not hold; it cannot be replayed"
         )
+    return tuple(kept)
+
+
+def _drawn(
+    edit: Mapping[str, Any], document: Mapping[str, Any], picture: Path
+) -> tuple[int, Path] | None:
+    """When strokes were laid, and their file; None for other changes, and for strokes on what was
+    painted already, which lie on it as they were drawn."""
+    step, name, end = edit.get("step"), edit.get("strokes"), document.get("step")
+    if not isinstance(step, int) or not isinstance(name, str) or not isinstance(end, int):
+        return None
+    path = picture.parent / "strokes" / base_name(name)
+    if step >= end or _strokes_sum(path) != edit.get("sha256"):
+        return None
+    return step, path
+
+
+def _strokes_sum(path: Path) -> str:
+    from PIL import Image
+
+    from gouache.ops.sums import object_sum
+
+    try:
+        with Image.open(path, formats=["PNG"]) as strokes:
+            return object_sum(strokes.convert("RGBA"))[1]
+    except Exception:  # missing, or damaged in one of many ways
+        return ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from PIL import Image
 
 from gouache.apps.fetching import fetch_models
 from gouache.apps.printing import print_json
@@ -18,6 +20,7 @@ from gouache.apps.progress import Progress, make_progress
 from gouache.editing.composite import warn_lossy
 from gouache.editing.editor import EditPlan, edit_of, start
 from gouache.engine import Session, resume_session
+from gouache.engine.edits import lay_strokes
 from gouache.interrupts import NUMBERS
 from gouache.output.pictures import save_picture
 from gouache.output.run_folder import RunFolder
@@ -75,10 +78,23 @@ def _shown(progress: Progress) -> Listener:
     return show
 
 
-def _painted(run: Run, keep: Keep, progress: Progress) -> Result:
+def _laying(strokes: Sequence[tuple[int, Path]]) -> Listener:
+    """Lays files of strokes after so many steps, as somebody drew them."""
+    waiting = list(strokes)
+
+    def lay(event: Event, run: Run) -> None:
+        while waiting and waiting[0][0] == run.session.step_index:
+            _, path = waiting.pop(0)
+            with Image.open(path, formats=["PNG"]) as layer:
+                lay_strokes(run.session, layer.convert("RGBA"), path.name)
+
+    return lay
+
+
+def _painted(run: Run, keep: Keep, progress: Progress, *before: Listener) -> Result:
     """Paints to the end or to Ctrl-C; `progress` is entered already."""
     with Stop().listening() as stop, keep:
-        drive(run, [_shown(progress), keep], lambda: stop.wanted)
+        drive(run, [*before, _shown(progress), keep], lambda: stop.wanted)
     return keep.result
 
 
@@ -90,8 +106,9 @@ def paint_run(
     json: bool,
     preview: bool = False,
     expected: Mapping[str, Any] | None = None,
+    strokes: Sequence[tuple[int, Path]] = (),
 ) -> int:
-    """Builds the session and runs it; returns the exit code."""
+    """Builds the session and runs it; returns the exit code. `strokes` are laid on the way."""
     with ExitStack() as stack:
         progress = stack.enter_context(make_progress(quiet or json, preview))
         with watching(progress.sketch):
@@ -104,7 +121,7 @@ def paint_run(
             folder = stack.enter_context(RunFolder.create(outputs.run_dir, settings))
             keep_places(folder, outputs)
         _say_compiled(session, quiet or json)
-        result = _painted(Run(session), Keep(outputs, folder), progress)
+        result = _painted(Run(session), Keep(outputs, folder), progress, _laying(strokes))
     return report(config, result, json=json)
 
 

@@ -134,7 +134,7 @@ def replay(
     named = Named(
         init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
     )
-    settings, index, plan = replay_settings(metadata, picture, named)
+    settings, index, plan, strokes = replay_settings(metadata, picture, named)
     try:
         settings.stages  # noqa: B018
     except PromptError as error:
@@ -148,7 +148,13 @@ def replay(
                 plan, settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
             )
         return paint_and_report(
-            settings, outputs, quiet=quiet, json=json, preview=preview, expected=metadata
+            settings,
+            outputs,
+            quiet=quiet,
+            json=json,
+            preview=preview,
+            expected=metadata,
+            strokes=strokes,
         )
 
 
@@ -160,6 +166,7 @@ def paint_and_report(
     json: bool,
     preview: bool = False,
     expected: Mapping[str, Any] | None = None,
+    strokes: Sequence[tuple[int, Path]] = (),
 ) -> int:
     """Checks the settings before anything slow is loaded, then paints."""
     from gouache.apps.fetching import fetch_models
@@ -168,7 +175,15 @@ def paint_and_report(
 
     validate(settings)
     fetch_models(settings, quiet)
-    return paint_run(settings, outputs, quiet=quiet, json=json, preview=preview, expected=expected)
+    return paint_run(
+        settings,
+        outputs,
+        quiet=quiet,
+        json=json,
+        preview=preview,
+        expected=expected,
+        strokes=strokes,
+    )
 
 
 def split_prompts(words: Sequence[str]) -> list[str]:

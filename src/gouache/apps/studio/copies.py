@@ -100,6 +100,7 @@ def _record(run: Run, source: Path) -> dict[str, Any]:
         "step": node.get("step", run.step),
         "num_steps": run.num_steps,
         "edits": [{"step": one["step"], "edit": one["kind"]} for one in by_hand],
+        "studio": run.origin,
     }
 
 

@@ -17,7 +17,6 @@ import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -128,7 +127,8 @@ class Interface(Endpoints):
 
         def work() -> list[Run]:
             keep = partial(self.uploads.keep, owner=owner)
-            asked = as_edit(self._as_parent(document, owner), self.studio.limits, find, keep)
+            asked = as_edit(document, self.studio.limits, find, keep)
+            asked = self._as_parent(asked, owner)
             order = read_order(asked, self.studio.limits, find, self.models)
             return self.studio.submit_all(order, owner)
 
@@ -347,7 +347,7 @@ def make_app(
         await run_in_threadpool(studio.close)
 
     app = Starlette(
-        routes=[*routes, Mount("/page", GZipMiddleware(StaticFiles(directory=PAGE)))],
+        routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
         middleware=[Middleware(Ending, closing=closing), guard],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

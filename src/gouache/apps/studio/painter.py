@@ -138,6 +138,7 @@ class Painter:
         """Writes the run's picture; what is shown of it."""
         record = painting.record(0)
         record["prompt"] = run.config.title  # the words may have been changed on the way
+        record["studio"] = run.origin
         save_picture(picture, run.picture_path, record, run.config.title)
         return Frame(picture)
 

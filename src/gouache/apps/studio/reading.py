@@ -25,6 +25,7 @@ from gouache.settings.config import PaintConfig, make_config, settings
 _MOST_NOTES = 20
 _INPUTS = {
     "init_image": "it starts from",
+    "cross_image": "it is crossed with",
     "image_prompts": "it is painted towards",
     "source": "it changes",
     "mask": "its mask is",

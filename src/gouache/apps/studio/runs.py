@@ -125,6 +125,11 @@ class Run:
         """What its files are called by."""
         return self.name or self.config.title
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What its pictures' files tell of where they come from in the studio."""
+        return {"run": self.id, "how": self.how, "parents": list(self.parents)}
+
     def newest_picture(self) -> Path | None:
         """The file that shows it best now, None before anything was painted."""
         steps, nodes = sorted(self.path.glob("steps/*.png")), self.path.glob("nodes/*.png")

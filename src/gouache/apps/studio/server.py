@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import webbrowser
 from collections.abc import Collection
 from contextlib import suppress
@@ -17,7 +18,10 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError, OutputError
+from gouache.networks.models import Models
+from gouache.priors.loading import Proposer
 from gouache.prompts import one_line
+from gouache.settings.config import make_config
 
 
 def serve(
@@ -78,11 +82,20 @@ def _serve(
         one_owner = local and auth is None and not allowed_hosts
         app = make_app(Studio(root, limits), names, auth, any_address=any_address, local=one_owner)
         print(f"gouache studio: {address}  (pictures in {root}; Ctrl-C ends it)", file=sys.stderr)
+        threading.Thread(target=_warm, name="warming", daemon=True).start()
         if browser and local:
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):  # raised again after everything is closed
             make_server(app, app.state.closing).run(sockets=[listener])
         return 0
+
+
+def _warm() -> None:
+    """Loads what most pictures are painted with, so that the first one begins at once. What is
+    wrong with it is told by whoever paints."""
+    with suppress(Exception):
+        models = Models.load(make_config())
+        Proposer(models.generator, models.device)
 
 
 def _lock(root: Path) -> FileLock:

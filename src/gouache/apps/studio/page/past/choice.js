@@ -133,7 +133,7 @@ export function mount({ store, actions, sync }) {
       (tile, item) => (item.url ? fillSketch(tile, item) : fillRun(tile, item)),
     );
     if (!items.length) return undefined;
-    put(title, { textContent: gridded ? "" : `Choose a start, or let the best be taken. ${run.doing ?? ""}` });
+    put(title, { textContent: gridded ? "" : "Choose a start, or let the best be taken." });
     put(best, { hidden: gridded });
     put(foot, { hidden: !gridded });
     put(spread, { value: String(Math.round(100 * state.spread)) });
