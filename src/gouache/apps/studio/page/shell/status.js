@@ -1,7 +1,7 @@
 // What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
 
-import { $, put } from "../nodes.js";
-import { clock, nodeOf, runOf, statusLine } from "../selectors.js";
+import { $, attributes, put } from "../nodes.js";
+import { clock, nodeOf, OPEN, runOf, statusLine } from "../selectors.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -26,7 +26,7 @@ export function mount({ store }) {
 
   /** Something is there from the first moment: what is done until there is a picture. */
   function wait(state, run) {
-    const here = run && nodeOf(state) === null && ["queued", "starting"].includes(run.status);
+    const here = run && nodeOf(state) === null && run.status === "starting";
     const shown = Boolean(state.busy.order || here) && !state.sheet.picture;
     put($("skeleton"), { hidden: !shown });
     put($("skeleton").lastElementChild, {
@@ -39,6 +39,8 @@ export function mount({ store }) {
     say(state);
     wait(state, run);
     put(document.body.dataset, { status: run?.status ?? "" });
+    const does = run && OPEN.includes(run.status) ? "play" : "pause";
+    attributes($("pause").querySelector("use"), { href: `/page/icons.svg#${does}` });
     put($("status"), { textContent: statusLine(state) });
     put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0, hidden: !run });
     const left = run?.status === "painting" ? clock(run.seconds_left) : "";
