@@ -26,7 +26,6 @@ LONG = 2000  # steps: more than any test waits for
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyStudio]:
     """One for all tests: each has a visitor of its own, who sees nothing of the others."""
     studio = TinyStudio(tmp_path_factory.mktemp("past") / "runs")
-    studio.pace = 0.002
     yield studio
     studio.close()
 
@@ -539,7 +538,7 @@ def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
     page.wait_for_selector("#bin")
     look("thrown away")
     page.click("#four-close")
-    chosen(page, "a green apple")
+    chosen(page, "a red apple")
     show(page, "history")
     page.click("#exports summary")
     look("history")
