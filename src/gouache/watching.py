@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 class Watcher:
     """Who sees a start being found: `show` is called with the steps of the first try, or nobody is.
 
-    What a subclass does not override is not looked at.
+    What a subclass does not override is not looked at; `sees_all` says that it wants `sketched`.
     """
+
+    sees_all = False
 
     def __init__(self, show: Callable[[Step], object] | None = None) -> None:
         self._show = show

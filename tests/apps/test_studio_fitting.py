@@ -17,7 +17,7 @@ from gouache.apps.studio.worker import Studio
 from studio_client import file_of, tiny_build, upload, wait
 
 NOBODY = "f" * 32
-QUICK = {"steps": 2, "num_cutouts": 2, "seed": 1}
+QUICK = {"steps": 2, "num_cutouts": 2, "seed": 1, "learning_rate": 0.2}
 
 
 @pytest.fixture(scope="module")

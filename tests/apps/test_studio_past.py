@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ LONG = 2000  # steps: more than any test waits for
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyStudio]:
     """One for all tests: each has a visitor of its own, who sees nothing of the others."""
     studio = TinyStudio(tmp_path_factory.mktemp("past") / "runs")
-    studio.pace = 0.002
     yield studio
     studio.close()
 
@@ -508,3 +508,53 @@ def test_a_picture_is_saved_at_every_size(page: Any, studio: TinyStudio) -> None
     with page.expect_download() as download:
         page.click("#save-json")
     assert json.loads(Path(download.value.path()).read_text())["prompt"] == "a red apple"
+
+
+# For everybody.
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
+    """No finding of axe while four form, in history, gallery, lightbox and comparison."""
+    if not util.find_spec("axe_playwright_python"):
+        pytest.skip("axe is not installed")
+    page.emulate_media(color_scheme=theme)
+    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    seen: list[str] = []
+
+    def look(state: str) -> None:
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")["violations"]
+        seen.extend(
+            f"{state}: {one['id']} {node['target']}" for one in found for node in one["nodes"]
+        )
+
+    root = painted(page, "a red apple")["id"]
+    painted(page, "a green apple", parent=f"{root}/1", image=f"{root}/1")
+    four(page)
+    page.locator(".tile .keep").first.click()
+    look("four")
+    page.locator(".tile .discard").nth(3).click()
+    page.wait_for_selector("#bin")
+    look("thrown away")
+    page.click("#four-close")
+    chosen(page, "a red apple")
+    show(page, "history")
+    page.click("#exports summary")
+    look("history")
+    show(page, "gallery")
+    page.locator(".mark").first.click()
+    look("gallery")
+    page.click("#gallery-wide")
+    look("wide gallery")
+    page.focus("#gallery .thumb")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#lightbox[open]")
+    look("lightbox")
+    page.keyboard.press("Escape")
+    page.locator(".mark").nth(1).click()
+    page.click("#marked-compare")
+    for way in ("slide", "beside", "onion"):
+        page.click(f"#versus-{way}")
+        look(way)
+    assert seen == []

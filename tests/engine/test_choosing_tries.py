@@ -20,6 +20,8 @@ TRIES: dict[str, Any] = {"start_tries": 3, "start_steps": 4, "start_scale": 0.5}
 class Chooser(Watcher):
     """Chooses a try when so many steps of those from `group` are done."""
 
+    sees_all = True
+
     def __init__(self, number: int | None = None, step: int = 2, group: int = 1) -> None:
         super().__init__()
         self.wish, self.step, self.group = number, step, group
@@ -126,3 +128,16 @@ def test_a_run_that_was_chosen_goes_on_from_its_file(tmp_path: Any) -> None:
         tmp_path / "state.safetensors", generator=TinyGenerator(), perceptor=TinyPerceptor()
     )
     assert torch.equal(next(session).image, next(again).image)
+
+
+def test_a_choice_after_the_last_step_still_counts() -> None:
+    class Late(Chooser):
+        asked = 0
+
+        def choice(self) -> int | None:
+            self.asked += 1
+            return 3 if self.asked > 4 else None
+
+    session = begun(Late())
+    assert (session.config.latents.start_choice, session.config.latents.start_steps) == (3, 4)
+    assert torch.equal(session.latent(), tiny_session(**TRIES, start_choice=3).latent())

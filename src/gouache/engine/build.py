@@ -180,6 +180,7 @@ class _Lifted(Watcher):
 
     def __init__(self, watch: Watcher, canvas: Canvas, asking: bool) -> None:
         super().__init__(lambda step: watch(_as_shown(step, 1, step.num_steps, canvas)))
+        self.sees_all = watch.sees_all
         self.doing, self.sketched = watch.doing, watch.sketched  # type: ignore[method-assign]
         if asking:
             self.choice = watch.choice  # type: ignore[method-assign]

@@ -55,6 +55,7 @@ def choose_start(
     found = dict(enumerate(drawn))
     if config.latents.start_steps:
         found = _rehearsed(drawn, rngs, small, rehearse, together, asked)
+    asked.ask()  # the last time
     if asked.choice:
         found = {asked.choice - 1: found[asked.choice - 1]}
     if len(found) == 1 and small == canvas:

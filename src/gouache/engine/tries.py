@@ -42,12 +42,13 @@ class Tries:
 
     @property
     def watched(self) -> bool:
-        return self._watch is not None
+        """Does somebody want to see all of them?"""
+        return self._watch is not None and self._watch.sees_all
 
     def show(self, pictures: Tensor, step: int = 0) -> None:
         """The group's pictures (size*B,3,h,w), try by try, after so many steps."""
         self._steps = step
-        if self._watch is not None:
+        if self._watch is not None and self._watch.sees_all:
             self._watch.sketched(pictures[:: self._count], self._first + 1, self.number, step)
 
     def ask(self) -> bool:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 SIDES = ("left", "right", "top", "bottom")
-FEATHER = 8  # pixels, from the filling beside the old part to what is painted
+FEATHER = 12  # pixels, from the filling beside the old part to what is painted
+# Where the order does not say: slow enough for the new part to keep the old one's colours.
+_LEARNING_RATE = 0.03
+_FOCUS_SHARE = 0.4  # of cutouts; the others look at both parts
 
 
 def as_edit(
@@ -49,11 +52,11 @@ def as_edit(
     mask = new_parts(picture.size, margins, seam=feather)
     return {
         **{name: value for name, value in document.items() if name != "extend"},
-        "settings": {**settings, "size": list(size)},
+        "settings": {"learning_rate": _LEARNING_RATE, **settings, "size": list(size)},
         "image": keep(extended(picture, margins)),
         "edit": {
             "mask": keep(mask.convert("RGB")),
-            "settings": {"composite": True, "feather": feather},
+            "settings": {"composite": True, "feather": feather, "focus_share": _FOCUS_SHARE},
         },
         "parent": document.get("parent") or (of if "/" in of else ""),
     }

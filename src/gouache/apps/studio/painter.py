@@ -164,6 +164,8 @@ class Painter:
         try:
             with watching(Starting(run)):
                 session = _start_edit(order) if order.edit else self._build(order)
+            if run.choice and not session.config.latents.start_choice:
+                run.notes["choice"] = f"sketch {run.choice} was chosen too late; it is not painted"
         finally:
             run.changed(doing="", sketches={}, choice=None)
         run.config = session.config

@@ -19,6 +19,8 @@ SKETCH_SECONDS = 0.25  # all tries are encoded
 class Starting(Watcher):
     """Of one run, in the thread that paints it."""
 
+    sees_all = True
+
     def __init__(self, run: Run) -> None:
         super().__init__(self._shown)
         self._run = run
