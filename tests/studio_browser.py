@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import socket
 import threading
@@ -9,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from PIL import Image, ImageChops
 
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -25,7 +29,7 @@ def visit(browser: Any, address: str, width: int = 1360, height: int = 960) -> A
     page.on("request", lambda request: page.mistakes.append(request.url) if away(request) else None)
     page.set_default_timeout(SECONDS)
     page.goto(address)
-    page.wait_for_selector("#setting-steps")
+    page.wait_for_selector("#setting-steps", state="attached")
     return page
 
 
@@ -34,12 +38,25 @@ def away(request: Any) -> bool:
     return not request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
 
 
+def show(page: Any, panel: str) -> None:
+    """Opens a panel: tune, layers, change, history or gallery."""
+    if page.get_attribute("body", "data-panel") != panel:
+        page.click(f"#tab-{panel}")
+        page.wait_for_selector(f"#panel-{panel}")
+
+
+def tune(page: Any, **settings: object) -> None:
+    """Writes settings into Fine tuning."""
+    show(page, "tune")
+    for name, value in settings.items():
+        page.fill(f"#setting-{name}", str(value))
+
+
 def order(page: Any, prompt: str, steps: int, size: str = "128x128") -> None:
     page.fill("#prompt", prompt)
+    show(page, "tune")
     page.select_option("#setting-perceptor", "pocket")  # the faster one, where it is the real one
-    page.fill("#setting-steps", str(steps))
-    page.fill("#setting-size", size)
-    page.fill("#setting-seed", "3")
+    tune(page, steps=steps, size=size, seed=3)
     page.click("#paint")
 
 
@@ -91,6 +108,21 @@ def alpha_at(page: Any, x: float, y: float, sheet: str = "strokes") -> int:
     )
 
 
+def sheets(page: Any) -> list[Image.Image]:
+    """What is seen of strokes and mask."""
+    urls = page.evaluate("[strokes.toDataURL(), mask.toDataURL()]")
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
+def alike(before: list[Image.Image], after: list[Image.Image]) -> bool:
+    """Whether they are the same up to rounding, by which parts differ from the whole."""
+    pairs = list(zip(before, after, strict=True))
+    if any(one.size != other.size for one, other in pairs):
+        return False
+    alphas = [ImageChops.difference(*(one.getchannel("A") for one in pair)) for pair in pairs]
+    return all(one.getextrema()[1] <= 4 for one in alphas)
+
+
 def texts(page: Any, selector: str) -> list[str]:
     return [text.strip() for text in page.locator(selector).all_text_contents()]
 
@@ -102,6 +134,7 @@ class TinyStudio:
         from gouache.apps.studio.worker import Studio
 
         self.root, self.pace = root, 0.02
+        self.tries: dict[str, Any] = {}  # settings of starts: sketches to choose from
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -148,6 +181,9 @@ class TinyStudio:
             seed=asked.config.seed,
             scale=asked.config.scale,
             init_image="" if asked.image is None else str(asked.image),
+            cross_image="" if asked.other is None else str(asked.other),
+            init_disturb=asked.config.latents.init_disturb,
+            **self.tries,
         )
         if "fails" in config.title:
             raise ValueError("it was asked to fail")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from studio_browser import CHROMIUM, order, status, stroke, until, visit
+from studio_browser import CHROMIUM, order, show, status, stroke, until, visit
 from studio_server import Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -84,6 +84,7 @@ def test_painting_together(browser: Any, server: Server) -> None:
     page.click("#stop")
     status(page, "stopped")
     page.reload()
+    show(page, "gallery")
     page.wait_for_selector("#gallery .thumb")
     assert page.locator("#gallery .thumb").count() == 1
     assert page.locator("#tree .thumb").count() == 3  # start, drawn on, end
@@ -96,22 +97,28 @@ def test_a_mask_by_phrase_and_a_queue(browser: Any, server: Server, tmp_path: Pa
     phrase = "a red apple"
     page = visit(browser, server.address)
     page.locator("#file").set_input_files(scene)
+    show(page, "tune")
     page.wait_for_selector("#start figure")
+    show(page, "change")
     page.fill("#phrase", phrase)
     page.click("#find")
     until(page, "document.getElementById('mask-note').textContent.startsWith('Found')")
     shoot(page, "mask")
+    show(page, "tune")
     page.fill("#setting-steps", "300")
+    show(page, "change")
     page.fill("#replace", "a green pear")
     page.click("#repaint")
     page.wait_for_selector('body[data-status="painting"]')
     shoot(page, "repaint")
 
     order(page, "a blue house", 5, "64x64")
+    show(page, "history")
     page.wait_for_selector("#queue .cancel:has-text('Cancel')")
     shoot(page, "queue")
     page.click("#queue .cancel:has-text('Cancel')")
     status(page, "cancelled")
+    show(page, "history")
     page.click("#queue .cancel:has-text('Stop')")
     until(page, "document.querySelectorAll('#queue .cancel').length === 0")
     assert page.mistakes == []
@@ -121,12 +128,15 @@ def test_branches_comparison_and_exports(browser: Any, server: Server) -> None:
     page = visit(browser, server.address)
     order(page, "a red sun", 12, "64x64")
     status(page, "done")
+    show(page, "history")
     page.locator("#tree .thumb").first.click()
     page.fill("#prompt", "a green sun")
     page.click("#branch")
+    show(page, "history")
     page.wait_for_selector("#tree ul ul .thumb")
     status(page, "done")
     page.click("#compare")
+    show(page, "history")
     page.locator("#tree .thumb").first.click()
     page.wait_for_selector("#versus[open]")
     page.fill("#split", "30")
@@ -134,10 +144,12 @@ def test_branches_comparison_and_exports(browser: Any, server: Server) -> None:
     shoot(page, "compare")
     page.click("#close")
     page.fill("#prompt", "something else")
+    show(page, "history")
     page.click("#reuse")
     until(page, "document.getElementById('prompt').value === 'a green sun'")
     for name, start in (("png", b"\x89PNG"), ("json", b"{"), ("gif", b"GIF8"), ("mp4", b"\0\0\0")):
         with page.expect_download() as download:
+            show(page, "history")
             page.click(f"#save-{name}")
         assert Path(download.value.path()).read_bytes().startswith(start)
     assert page.mistakes == []
@@ -149,6 +161,7 @@ def test_keyboard_and_phone(browser: Any, server: Server, tmp_path: Path) -> Non
     assert wide <= 390
     page.focus("#prompt")
     page.keyboard.type("a yellow sun")
+    show(page, "tune")
     page.fill("#setting-steps", "400")
     page.keyboard.press("Control+Enter")
     status(page, "painting")
@@ -183,6 +196,7 @@ def _two_visitors(browser: Any, server: Server) -> None:
     status(second, "done")
     for page, mine in ((first, "a red apple"), (second, "a blue fish")):
         page.reload()
+        show(page, "gallery")
         page.wait_for_selector("#gallery .thumb")
         assert page.locator("#gallery .thumb").all_text_contents() == [mine]
         assert page.mistakes == []
@@ -193,7 +207,7 @@ def _two_visitors(browser: Any, server: Server) -> None:
 
 def test_scripts_keep_the_page_off_other_hosts() -> None:
     page = Path(__file__).parents[2] / "src/gouache/apps/studio/page"
-    for path in page.iterdir():
-        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+    for path in page.rglob("*.*"):
+        text = path.read_bytes().decode(errors="ignore").replace("http://www.w3.org/2000/svg", "")
         assert "http://" not in text, path
         assert "https://" not in text, path

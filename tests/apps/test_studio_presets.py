@@ -19,7 +19,7 @@ from gouache.apps.studio.orders import (
 )
 from gouache.editing.config import painting_config
 from gouache.settings.config import PaintConfig, make_config
-from studio_browser import CHROMIUM, TinyStudio, hold, until
+from studio_browser import CHROMIUM, TinyStudio, hold, show, until
 
 BOTH = ",".join(PaintConfig.perceptor)
 
@@ -81,8 +81,11 @@ def as_shown(config: PaintConfig) -> dict[str, str]:
 
 
 def painted(page: Any, studio: TinyStudio, count: int) -> PaintConfig:
-    """Presses Paint; the settings of the run that this makes, which fails: nothing changes them."""
+    """Presses Paint, the seed being kept; the settings of the run that this makes, which fails:
+    nothing changes them."""
     page.fill("#prompt", "fails")
+    if page.get_attribute("#lock", "aria-pressed") == "false":
+        page.click("#lock")
     page.click("#paint")
     hold(lambda: len(studio.studio.runs) == count)
     return list(studio.studio.runs.values())[-1].config
@@ -91,9 +94,11 @@ def painted(page: Any, studio: TinyStudio, count: int) -> PaintConfig:
 @with_browser
 def test_the_form_follows_the_guides(page: Any, studio: TinyStudio) -> None:
     assert shown(page) == as_shown(make_config())
+    show(page, "tune")
     page.select_option("#setting-perceptor", "pocket")
     assert shown(page) == as_shown(make_config("pocket"))
-    assert page.locator("label.changed").count() == 1  # the guide itself
+    assert page.locator(".setting.changed").count() == 1  # the guide itself
+    show(page, "tune")
     page.fill("#setting-steps", "3")
     assert painted(page, studio, 1) == make_config("pocket", prompt="fails", steps=3)
     page.select_option("#setting-perceptor", BOTH)  # what was written stays
@@ -124,13 +129,16 @@ def test_reused_settings_are_those_of_the_picture(
     )
     hold(lambda: [run.status for run in studio.studio.runs.values()] == ["failed"])
     page.reload()
+    show(page, "gallery")
     page.click("#gallery .thumb")
+    show(page, "history")
     page.wait_for_selector("#reuse:not([disabled])")
     page.click("#reuse")
     until(page, "document.getElementById('setting-steps').value === '2'")
     expected = next(iter(studio.studio.runs.values())).config
     assert expected == make_config(prompt="fails", **given)
     page.reload()  # which keeps the form
+    show(page, "tune")
     page.wait_for_selector("#setting-steps")
     until(page, "document.getElementById('setting-steps').value === '2'")
     assert painted(page, studio, 2) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,22 @@ from typing import Any
 
 import pytest
 
-from studio_browser import CHROMIUM, TinyStudio, order, status, stroke, texts, until
+from studio_browser import CHROMIUM, TinyStudio, order, show, status, stroke, texts, until
 
 PAGE = Path(__file__).parents[2] / "src/gouache/apps/studio/page"
-SCRIPTS = {path.name: path.read_text() for path in sorted(PAGE.glob("*.js"))}
-PURE = ("store.js", "selectors.js", "form.js")
+SCRIPTS = {
+    path.relative_to(PAGE).as_posix(): path.read_text() for path in sorted(PAGE.rglob("*.js"))
+}
+SLICES = ("common.js", *(name for name in SCRIPTS if name.endswith("/slice.js")))
+PURE = ("store.js", "selectors.js", "form.js", *SLICES)
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+
+
+def imports(name: str) -> set[str]:
+    """The scripts that one imports, as named in SCRIPTS."""
+    found = re.findall(r'from "(\..*)"', SCRIPTS[name])
+    return {posixpath.normpath(posixpath.join(posixpath.dirname(name), one)) for one in found}
 
 
 # How the script is built.
@@ -27,7 +37,7 @@ def test_no_state_beside_the_store(name: str) -> None:
     """What is not in a function or a class is a constant by its name, or a function."""
     assert re.findall(r"^(?:export )?(?:let|var)\b.*", SCRIPTS[name], re.M) == []
     for made in re.findall(r"^(?:export )?const (.*)", SCRIPTS[name], re.M):
-        assert re.match(r"[A-Z_]+ = (?!new )|[\w$]+ = \([\w{},= ]*\) =>", made), made
+        assert re.match(r"[A-Z_]+ = (?!new )|[\w$]+ = \([\w{},.= ]*\) =>", made), made
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -35,7 +45,7 @@ def test_the_state_knows_neither_page_nor_server(name: str) -> None:
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", SCRIPTS[name], flags=re.S)  # comments may name them
     for word in ("document", "window", "fetch", "Event", "setTimeout", "Date", "random", "Storage"):
         assert not re.search(rf"\b{word}\b", text), word
-    assert set(re.findall(r'from "\./(.*)"', SCRIPTS[name])) <= set(PURE)
+    assert imports(name) <= set(PURE)
 
 
 def test_one_place_asks_the_server_and_one_changes_the_state() -> None:
@@ -48,14 +58,21 @@ def test_one_place_asks_the_server_and_one_changes_the_state() -> None:
 
 
 def test_modules_import_in_one_direction() -> None:
-    imports = {
-        name: set(re.findall(r'from "\./(.*)"', text)) - {name} for name, text in SCRIPTS.items()
-    }
+    needed = {name: imports(name) for name in SCRIPTS}
     placed: set[str] = set()
-    while len(placed) < len(imports):
-        ready = {name for name, needs in imports.items() if needs <= placed} - placed
-        assert ready, {name: needs - placed for name, needs in imports.items() if needs - placed}
+    while len(placed) < len(needed):
+        ready = {name for name, needs in needed.items() if needs <= placed} - placed
+        assert ready, {name: needs - placed for name, needs in needed.items() if needs - placed}
         placed |= ready
+
+
+def test_parts_do_not_know_each_other() -> None:
+    """Only what joins them imports more than one: the store, the buttons and the page."""
+    for name in SCRIPTS:
+        part = posixpath.dirname(name)
+        others = {posixpath.dirname(one) for one in imports(name)} - {part, ""}
+        assert not part or not others, (name, others)
+        assert part or not others or name in ("store.js", "buttons.js", "studio.js"), name
 
 
 # The store, in a browser that has nothing but the scripts.
@@ -101,7 +118,7 @@ class Scripts:
 @pytest.fixture(scope="module")
 def scripts(browser: Any) -> Iterator[Scripts]:
     def answer(route: Any) -> None:
-        path = PAGE / route.request.url.rpartition("/")[2]
+        path = PAGE / route.request.url.partition("/page/")[2]
         kind = mimetypes.guess_type(path.name)[0] if path.is_file() else "text/html"
         body = path.read_text() if path.is_file() else "<!doctype html><body></body>"
         route.fulfill(body=body, content_type=kind)
@@ -146,8 +163,10 @@ def test_news_of_a_run_that_is_not_shown_changes_that_run_alone(scripts: Scripts
 @needs_chromium
 def test_a_state_is_never_changed(scripts: Scripts) -> None:
     """Each action, on a state that nobody can write to."""
-    reducers = SCRIPTS["store.js"].partition("const REDUCERS = {")[2].partition("\n};")[0]
-    types = re.findall(r"^  (\w+)(?:\(state|: \(state|,$)", reducers, re.M)
+    types: list[str] = []
+    for name in SLICES:
+        reducers = SCRIPTS[name].partition("const REDUCERS = {")[2].partition("\n};")[0]
+        types += re.findall(r"^  (\w+)(?:\(state|: \(state|,$)", reducers, re.M)
     done = scripts("""
         const deep = (one) => {
             if (one === null || typeof one !== "object" || Object.isFrozen(one)) return one;
@@ -168,20 +187,31 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "ordered", run: run("d", { status: "queued" }), here: true },
             { type: "chosen", run: "c", node: 0 },
             { type: "pictured", place: "c/0", key: "c/0", frame: "" },
-            { type: "comparing", first: {} }, { type: "versus", second: {} },
+            { type: "paired", pair: { what: "compare", first: { run: "a", node: null } } },
+            { type: "versus", versus: { first: {}, second: {} } }, { type: "turned", way: "onion" },
+            { type: "sifted", sought: "a" }, { type: "marked", runs: ["a", "b"] },
+            { type: "gridded", group: "g", open: true }, { type: "spread", spread: 0.1 },
+            { type: "enlarged", picture: { run: "a", node: null } },
+            { type: "edited", run: "a", node: 0, values: { name: "x" } },
+            { type: "trashed", runs: ["b"], what: "b" }, { type: "binRead" }, { type: "recovered" },
             { type: "held", tool: "mask" },
             { type: "drawn", layers: { strokes: { empty: false }, mask: { empty: true } },
-              undo: { past: 1, future: 0 }, picture: true },
+              undo: { past: 1, future: 0 }, picture: true,
+              sheets: { list: [{ id: 1 }], active: 1, laid: [] } },
+            { type: "tried", base: { place: "c/0" }, tries: [{ id: "b", words: "a pear" }] },
+            { type: "counted", count: 2 }, { type: "settledOn" }, { type: "grown", left: 16 },
             { type: "wrote", field: "words", text: "a" },
             { type: "parsed", words: "a", stages: [[part]] },
             { type: "weighed", stage: 0, part: 0, key: "weight", value: 2 },
             { type: "set", name: "perceptor", value: "large" },
-            { type: "filled", settings: { steps: 5 } },
+            { type: "filled", settings: { steps: 5 } }, { type: "rolled", seed: 7 },
+            { type: "chose", count: 4 }, { type: "unsaid", stage: 0, part: 0 },
             { type: "started", picture: { id: "p", url: "" } },
             { type: "liked", picture: { id: "q", url: "", weight: 1 } },
             { type: "likedMore", key: 0, weight: null },
             { type: "busy", kind: "order", on: true }, { type: "asked", run: "a", what: "Stops" },
             { type: "sent", sent: { run: "a", version: 1 } }, { type: "answered", run: "a" },
+            { type: "unfolded", panel: "tune" },
             { type: "noticed", note: "x" }, { type: "removed", run: "c" }, { type: "newSheet" },
         ];
         actions.reduce((state, action) => deep(reduce(state, deep(action))), INITIAL);
@@ -328,19 +358,24 @@ def test_lists_are_refreshed_around_the_focus(page: Any, studio: TinyStudio) -> 
     status(page, "queued")
     _, sun, moon = (run["id"] for run in studio.runs(page))
 
+    show(page, "gallery")
     held(page, page.locator("#gallery .thumb", has_text="a red apple"))
     posted(page, f"/{sun}/stop")
     page.locator("#gallery .thumb", has_text="stopped: a slow sun").wait_for()
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="painting: a moon").wait_for()
     assert is_held(page)
 
+    show(page, "history")
     held(page, page.locator("#tree .thumb").first)
     posted(page, f"/{moon}/pause")
     status(page, "paused")
     posted(page, f"/{moon}/continue", prompt="a green pear")
+    show(page, "history")
     page.locator("#tree .thumb", has_text="new words").wait_for()
     assert is_held(page)
 
+    show(page, "history")
     held(page, page.locator("#queue .cancel"))
     posted(page, "", prompt="a fish", settings={"steps": 600, "size": "32x32"})
     page.locator("#queue li", has_text="a fish (waits, number 1)").wait_for()
@@ -348,9 +383,11 @@ def test_lists_are_refreshed_around_the_focus(page: Any, studio: TinyStudio) -> 
 
     # The row goes with the button that was pressed: another press stops nobody else.
     page.keyboard.press("Enter")
+    show(page, "history")
     page.locator("#queue li", has_text="a fish (painting)").wait_for()
     assert page.evaluate("document.activeElement.id") == "queue"
     page.keyboard.press("Enter")
+    show(page, "history")
     page.click("#queue .cancel")
     until(page, "document.querySelectorAll('#queue .cancel').length === 0")
 
@@ -363,12 +400,15 @@ def test_a_run_that_paints_behind_another_picture_disturbs_nothing(
     status(page, "done")
     order(page, "a slow sun", 600, "32x32")
     status(page, "painting")
+    show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     status(page, "done")
     until(page, "view.width === 48 && document.getElementById('empty').hidden")
     stroke(page, 0.5)
+    show(page, "change")
     page.fill("#phrase", "an apple on a table")
     page.evaluate("document.getElementById('phrase').setSelectionRange(3, 8)")
+    show(page, "history")
     page.locator("#queue li", has_text="a slow sun (painting)").wait_for()
     page.wait_for_timeout(500)  # the words' parts have come too
 
@@ -394,5 +434,6 @@ def test_a_run_that_paints_behind_another_picture_disturbs_nothing(
         page.wait_for_timeout(100)
     assert seen() == before
     assert texts(page, "#tree .run") == ["a red apple · done"]
+    show(page, "history")
     page.click("#queue .cancel")
     until(page, "document.querySelectorAll('#queue .cancel').length === 0")

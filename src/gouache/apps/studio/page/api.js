@@ -5,7 +5,7 @@ const SILENT = "The studio does not answer; is it still running? What you made h
 
 /** The server. `reached(true)` is called whenever it answered, `reached(false)` when it did not. */
 export function connect(reached) {
-  async function call(method, path, body, type = "application/json") {
+  async function call(method, path, body, type = "application/json", as = "json") {
     const options = { method, headers: {} };
     if (body !== undefined) {
       options.headers["Content-Type"] = type;
@@ -19,6 +19,7 @@ export function connect(reached) {
       throw new Error(SILENT);
     }
     reached(true);
+    if (answer.ok && as === "blob") return answer.blob();
     const told = await answer.json().catch(() => ({}));
     if (!answer.ok) {
       const error = new Error(told.error || `The studio answered ${answer.status}.`);
@@ -27,15 +28,17 @@ export function connect(reached) {
     return told;
   }
 
-  /** Calls `news` with each state of a run, and `lost` when the stream breaks; returns what ends it.
+  /** Calls `news` with each state of a run, `frame` with each {step, image} of it, and `lost` when the stream breaks;
+   * returns what ends it.
    * A stream that breaks is opened again: by the browser, or from here where the browser gives up. */
-  function watch(run, news, lost) {
+  function watch(run, { news, frame, lost }) {
     let source;
     let timer;
     const open = () => {
       source = new EventSource(`/api/runs/${run}/events`);
       source.onopen = () => reached(true);
       source.onmessage = (event) => news(JSON.parse(event.data));
+      source.addEventListener("frame", (event) => frame(JSON.parse(event.data)));
       source.onerror = () => {
         if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN);
         lost();
@@ -50,9 +53,11 @@ export function connect(reached) {
 
   return {
     get: (path) => call("GET", path),
+    blob: (path) => call("GET", path, undefined, undefined, "blob"),
     post: (path, body) => call("POST", path, body),
+    patch: (path, body) => call("PATCH", path, body),
     remove: (path) => call("DELETE", path),
-    send: (path, blob) => call("POST", path, blob, blob.type || "application/octet-stream"),
+    send: (path, blob) => call("POST", path, blob, blob.type.startsWith("image/") ? blob.type : "application/octet-stream"),
     watch,
   };
 }

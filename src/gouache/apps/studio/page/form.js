@@ -24,6 +24,9 @@ function baseOf(info, perceptor, setting) {
   return shownAs(setting, preset[setting.name] ?? setting.default);
 }
 
+/** What a field shows that nobody changed, of the guides that are chosen. */
+export const unchanged = ({ info, form }, setting) => baseOf(info, form.perceptor, setting);
+
 const trimmed = (value) => (typeof value === "string" ? value.trim() : value);
 const isChanged = (info, form, setting) =>
   trimmed(form[setting.name]) !== baseOf(info, form.perceptor, setting);

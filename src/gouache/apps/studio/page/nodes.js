@@ -19,11 +19,31 @@ export function attributes(node, values) {
   return node;
 }
 
+/** An icon of icons.svg, beside a name that says the same. */
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const [svg, use] = ["svg", "use"].map((tag) => document.createElementNS(space, tag));
+  attributes(svg, { class: "icon", "aria-hidden": "true" });
+  attributes(use, { href: `/page/icons.svg#${name}` });
+  svg.append(use);
+  return svg;
+}
+
 /** A new element with properties and children. */
 export function made(tag, values = {}, ...children) {
-  const node = put(document.createElement(tag), values);
+  const node = Object.assign(document.createElement(tag), values); // an empty alt too
   node.append(...children);
   return node;
+}
+
+/** A picture from its address, loaded. */
+export function loadImage(url) {
+  return new Promise((done, failed) => {
+    const image = new Image();
+    image.onload = () => done(image);
+    image.onerror = () => failed(new Error("The picture cannot be shown."));
+    image.src = url;
+  });
 }
 
 /** Makes the children of `parent` those of `items`, in order. A child stays the same node as long as there

@@ -39,10 +39,30 @@ export function wantedPicture(state) {
 /** Whether the view holds what is shown, or nothing is to be there. */
 export const pictureIsThere = (state) => !wantedPicture(state) || state.sheet.place === placeOf(state);
 
+// What is painted together.
+
+/** Those that the shown run is painted together with, itself among them; [] where it is alone. */
+export function groupOf(state) {
+  const group = runOf(state)?.group;
+  if (!group) return [];
+  const members = [...state.runs.values()].filter((run) => run.group === group);
+  return members.length > 1 ? members : [];
+}
+
+/** Whether they lie over the easel as a grid: as long as they form, or if it was asked for. */
+export function isGridded(state) {
+  const members = groupOf(state);
+  if (!members.length || nodeOf(state) !== null) return false;
+  const { group, open } = state.four;
+  if (group === members[0].group) return open;
+  return members.some((run) => BUSY.includes(run.status));
+}
+
 /** The runs whose events the page listens to. */
 export function watched(state) {
   const run = runOf(state);
-  return run && !ENDED.includes(run.status) ? [run.id] : [];
+  const seen = isGridded(state) ? groupOf(state) : run ? [run] : [];
+  return seen.filter(({ status }) => !ENDED.includes(status)).map(({ id }) => id);
 }
 
 /** Whether there are strokes over the picture. */
@@ -64,6 +84,12 @@ export const typedHere = (state) => newWords(state) !== null && state.draft.type
 /** Whether Paint starts from what was drawn. A picture given to start from comes first. */
 export const fromDrawing = (state) => isDrawn(state) && !(runOf(state) && state.draft.start);
 
+/** What was asked for before, each once, newest last. */
+export function askedBefore({ runs }) {
+  const words = [...runs.values()].map(({ prompt }) => prompt).filter(Boolean);
+  return [...new Set(words.reverse())].reverse();
+}
+
 /** The prompt that the chips stand for. */
 export function promptOf(stages) {
   const one = ({ source, weight, stop }) =>
@@ -71,68 +97,7 @@ export function promptOf(stages) {
   return stages.map((parts) => parts.map(one).join(" | ")).join(" ^ ");
 }
 
-// Lists.
-
-/** What is painted or waits, in order. */
-export function queueOf({ runs }) {
-  const active = [...runs.values()].filter((run) => BUSY.includes(run.status));
-  return active.sort((a, b) => a.position - b.position);
-}
-
-/** All that was painted, newest first, and what failed or was cancelled before: its words are worth
- * keeping. */
-export function galleryOf({ runs }) {
-  const kept = (run) => run.picture || run.nodes.length || ["failed", "cancelled"].includes(run.status);
-  return [...runs.values()].filter(kept).reverse();
-}
-
-/** All runs that hang together with the one that is shown by their parents: {run, children}, or null. */
-export function treeOf(state) {
-  const parent = (run) => state.runs.get(run.parent.split("/")[0]);
-  let root = runOf(state);
-  if (!root) return null;
-  while (parent(root)) root = parent(root);
-  const children = new Map();
-  for (const run of state.runs.values()) {
-    const id = parent(run)?.id;
-    children.set(id, [...(children.get(id) ?? []), run]);
-  }
-  const grown = (run) => ({ run, children: (children.get(run.id) ?? []).map(grown) });
-  return grown(root);
-}
-
-// Buttons and status.
-
-/** What each button is called and whether it can be pressed: {id: {text, disabled, hidden}}. */
-export function buttonsOf(state) {
-  const { busy, ready, sheet, undo } = state;
-  const run = runOf(state);
-  const ended = Boolean(run && ENDED.includes(run.status));
-  const open = Boolean(run && OPEN.includes(run.status));
-  const going = Boolean(run && ["painting", "starting"].includes(run.status));
-  const ordering = Boolean(busy.order) || !ready;
-  const typed = typedHere(state);
-  const from = run ? "Paint from what you drew " : "Paint from your sketch ";
-  const goOn = typed ? "Continue with new words " : "Continue ";
-  return {
-    paint: { text: fromDrawing(state) ? from : "Paint ", disabled: ordering },
-    repaint: { disabled: ordering },
-    branch: { disabled: ordering || !(sheet.picture || isDrawn(state) || run) },
-    pause: { text: open ? goOn : "Pause ", disabled: !(open || going) || Boolean(busy.run) },
-    "other-words": {
-      text: typed ? "Continue with its own words" : "Continue with new words",
-      hidden: newWords(state) === null,
-      disabled: Boolean(busy.run),
-    },
-    stop: { disabled: !run || ended || Boolean(busy.run) },
-    delete: { disabled: !ended || Boolean(busy.delete) },
-    reuse: { disabled: !run },
-    compare: { text: state.comparing ? "…now choose the other" : "Compare with…", disabled: !run },
-    find: { disabled: Boolean(busy.find) },
-    undo: { disabled: !undo.past },
-    redo: { disabled: !undo.future },
-  };
-}
+// Status.
 
 export function clock(seconds) {
   if (seconds === null) return "";
@@ -151,10 +116,8 @@ export function statusLine(state) {
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
   return {
     queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
-    starting: "Loads the models and finds a start…",
-    painting: drawn
-      ? "Paints. Pause it, and Continue lays your strokes in."
-      : "Paints. Pause it to paint on it yourself.",
+    starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
+    painting: drawn ? "Paints. It takes your strokes in." : "Paints. Draw on it at any time.",
     paused: drawn
       ? "Paused. Continue or Stop lays your strokes in."
       : "Paused. Draw on it, change the words, and continue.",

@@ -5,7 +5,8 @@ import { BUSY, ENDED, runOf, watched } from "./selectors.js";
 
 const LOOK = 1500; // milliseconds between two looks at all runs
 
-export function mount({ store, server }) {
+export function mount({ store, server, easel }) {
+  const eyes = []; // who else wants to see frames
   const streams = new Map(); // run -> what ends the listening to it
   let recalled = ""; // the run whose losses were asked for
   let refreshing = null;
@@ -56,7 +57,14 @@ export function mount({ store, server }) {
     }
     for (const run of wanted) {
       if (streams.has(run)) continue;
-      streams.set(run, server.watch(run, (told) => store.dispatch({ type: "news", told }), look));
+      streams.set(run, server.watch(run, {
+        news: (told) => store.dispatch({ type: "news", told }),
+        frame: (told) => {
+          if (runOf(store.state)?.id === run) easel.frame(run, told);
+          for (const see of eyes) see(run, told);
+        },
+        lost: look,
+      }));
     }
     const run = runOf(state);
     const missing = run && ENDED.includes(run.status) && !state.losses[run.id] ? run.id : "";
@@ -64,5 +72,5 @@ export function mount({ store, server }) {
     recalled = missing;
   }
 
-  return { refresh, look, start, update };
+  return { refresh, look, start, update, see: (eye) => eyes.push(eye) };
 }

@@ -1,7 +1,7 @@
 // What was written and drawn but not sent yet: it outlives a reload of the page, in this tab only.
 
-import { changed } from "./form.js";
-import { isDrawn } from "./selectors.js";
+import { isDrawn } from "../selectors.js";
+import { keptOf } from "../store.js";
 
 const NAME = "gouache-draft";
 const PAUSE = 300; // milliseconds without a change until it is kept
@@ -21,7 +21,7 @@ function save(draft) {
     sessionStorage.setItem(NAME, JSON.stringify(draft));
   } catch {
     try {
-      sessionStorage.setItem(NAME, JSON.stringify({ ...draft, strokes: null, mask: null }));
+      sessionStorage.setItem(NAME, JSON.stringify({ ...draft, drawn: null }));
     } catch {
       // no storage: the question before the page is left remains
     }
@@ -36,14 +36,7 @@ export function mount({ store, easel }) {
     const { state } = store;
     clearTimeout(timer);
     if (!state.ready) return;
-    const sheet = (layer) => (layer.empty ? null : layer.canvas.toDataURL());
-    save({
-      ...state.draft,
-      settings: { ...changed(state), ...changed(state, true) },
-      run: state.shown?.run ?? "",
-      strokes: sheet(easel.strokes),
-      mask: sheet(easel.mask),
-    });
+    save({ ...keptOf(state), drawn: easel.keep() });
   }
 
   addEventListener("pagehide", keep);
@@ -52,7 +45,7 @@ export function mount({ store, easel }) {
   });
 
   function update(state) {
-    const parts = [state.draft, state.form, state.layers, state.shown?.run];
+    const parts = [state.layers, state.sheets, JSON.stringify(state.ready ? keptOf(state) : {})];
     if (parts.every((part, at) => part === kept[at])) return;
     kept = parts;
     clearTimeout(timer);

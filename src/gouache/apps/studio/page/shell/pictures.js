@@ -1,10 +1,13 @@
-// Pictures by drop, paste and choice: one to start from, and some to paint towards.
+// Files by drop, paste and choice: pictures to start from or to paint towards, and pictures of ours.
 
-import { $, attributes, keyed, made, put } from "./nodes.js";
+import { $, attributes, keyed, made, put } from "../nodes.js";
+
+const LEFT = 400; // milliseconds without a move until what is dragged is taken to have left
 
 export function mount({ store, actions }) {
-  const [start, like, file] = [$("start"), $("like"), $("file")];
-  let towards = false; // what the chosen file is for
+  const [start, like, file, landing] = [$("start"), $("like"), $("file"), $("landing")];
+  let purpose = "start"; // of the file that is chosen
+  let hovering;
 
   const forget = ({ key, weighted }) =>
     store.dispatch(
@@ -30,46 +33,42 @@ export function mount({ store, actions }) {
     if (weighted && input !== document.activeElement) put(input, { value: String(weight) });
   }
 
-  function choosing(drop) {
-    towards = drop === like;
-    file.click();
-  }
-
   for (const drop of [start, like]) {
-    drop.addEventListener("click", (event) => {
-      if (!event.target.closest("button, input")) choosing(drop);
-    });
-    drop.addEventListener("keydown", (event) => {
-      if (event.target !== drop || !["Enter", " "].includes(event.key)) return;
-      choosing(drop);
-      event.preventDefault();
-    });
-  }
-  for (const drop of [start, like, $("stage")]) {
-    drop.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", (event) => {
-      event.preventDefault();
-      drop.classList.remove("over");
-      actions.take([...event.dataTransfer.files], drop === like);
+    drop.querySelector(".choose").addEventListener("click", () => {
+      purpose = drop === like ? "like" : "start";
+      file.click();
     });
   }
   file.addEventListener("change", () => {
-    actions.take([...file.files], towards);
+    actions.take([...file.files], purpose);
+    purpose = "start";
     file.value = "";
   });
-  document.addEventListener("paste", (event) => {
-    actions.take([...event.clipboardData.files].filter((one) => one.type.startsWith("image/")), false);
-  });
-  // A file that misses a field would replace the page, and with it all that was not sent.
-  for (const name of ["dragover", "drop"]) {
-    document.addEventListener(name, (event) => {
-      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
-    });
+
+  const holds = (event) => event.dataTransfer?.types.includes("Files");
+
+  function land(shown, onLike = false) {
+    clearTimeout(hovering);
+    like.classList.toggle("over", shown && onLike);
+    put(landing, { hidden: !shown || onLike });
+    if (shown) hovering = setTimeout(land, LEFT, false); // it may leave the window without a word
   }
+
+  // Anywhere: a file that missed a field would replace the page, and with it all that was not sent.
+  document.addEventListener("dragover", (event) => {
+    if (!holds(event)) return;
+    event.preventDefault();
+    land(true, like.contains(event.target));
+  });
+  document.addEventListener("drop", (event) => {
+    if (!holds(event)) return;
+    event.preventDefault();
+    land(false);
+    actions.take([...event.dataTransfer.files], like.contains(event.target) ? "like" : "any");
+  });
+  document.addEventListener("paste", (event) => {
+    actions.take([...event.clipboardData.files].filter((one) => one.type.startsWith("image/")), "any");
+  });
 
   function update({ draft }) {
     const starts = draft.start ? [{ ...draft.start, key: draft.start.id, weighted: false }] : [];

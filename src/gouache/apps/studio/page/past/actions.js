@@ -1,0 +1,224 @@
+// What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
+
+import { brief, ENDED, groupOf, isGridded, runOf, wordsOf } from "../selectors.js";
+import { namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
+
+const OTHER = {
+  compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
+  evolve: "Now choose the picture to cross it with: in the history, the gallery, or the four. Esc ends it.",
+};
+const SEEDS = 1e6; // to choose from
+const MANY = 4; // children of a variation or a crossing
+const ASKS = 200; // how often it is asked whether a run has ended
+const AGAIN = 100; // milliseconds between
+
+const pause = () => new Promise((done) => setTimeout(done, AGAIN));
+
+export function makeActions({ store, server, words, sync, doing, work }) {
+  const { acting, dispatch, note, run } = work;
+  const known = (id) => store.state.runs.get(id);
+
+  const seenAs = (picture) => {
+    const one = runOfPicture(store.state, picture);
+    return { ...picture, url: pictureUrl(one, picture.node), name: namedIn(one, picture.node) };
+  };
+
+  // Choosing, and pairs.
+
+  function show({ run: id, node }) {
+    dispatch("sifted", { wide: false });
+    if (node !== null) dispatch("chosen", { run: id, node });
+    else dispatch("followed", { run: known(id) });
+  }
+
+  async function pairUp(what, first, second) {
+    if (what === "evolve") return evolve([first, second]);
+    return dispatch("versus", { versus: { first: seenAs(first), second: seenAs(second) } });
+  }
+
+  const choose = doing(async (id, node = null) => {
+    if (!known(id)) return;
+    const picture = { run: id, node };
+    const { pair } = store.state;
+    if (!pair) return show(picture);
+    dispatch("paired", { pair: null });
+    dispatch("enlarged", { picture: null });
+    if (!known(pair.first.run)) throw new Error("The first picture is gone; choose it again.");
+    await pairUp(pair.what, pair.first, picture);
+  });
+
+  /** The first picture of a pair; the same once more ends it. */
+  const pairWith = (what) => doing((picture = shownPicture(store.state)) => {
+    if (!picture) throw new Error("There is no picture yet.");
+    const again = store.state.pair?.what === what;
+    dispatch("paired", { pair: again ? null : { what, first: picture } });
+    if (!again) note(OTHER[what]);
+  });
+  const [compare, cross] = [pairWith("compare"), pairWith("evolve")];
+
+  // Children of pictures.
+
+  /** Orders children of pictures, in the words and settings of the first one. */
+  async function descend(asks) {
+    const settings = store.state.locked ? {} : { seed: Math.floor(Math.random() * SEEDS) };
+    const next = await server.post("/api/runs", { count: MANY, settings, ...asks });
+    dispatch("sifted", { wide: false });
+    dispatch("enlarged", { picture: null });
+    dispatch("ordered", { run: next, here: false });
+    await sync.refresh();
+    dispatch("gridded", { group: next.group, open: true });
+  }
+
+  function pointOrError(picture) {
+    const point = pointOf(runOfPicture(store.state, picture), picture.node);
+    if (!point) throw new Error("This one is still being painted: stop it, or choose a point of its history.");
+    return point;
+  }
+
+  async function vary(picture = shownPicture(store.state)) {
+    const of = pointOrError(picture);
+    await descend({ vary: { of, strength: store.state.spread } });
+    note("Four variations of it are painted.");
+  }
+
+  async function evolve(pictures) {
+    const of = pictures.map(pointOrError);
+    if (of[0] === of[1]) throw new Error("That is the same picture twice; choose another one.");
+    await descend({ evolve: { of } });
+    note("Four children of both are painted.");
+  }
+
+  const sketch = doing(async (id, number) => {
+    await server.post(`/api/runs/${id}/sketch`, { number });
+  });
+
+  // Names and favourites.
+
+  const edit = doing(async ({ run: id, node }, values) => {
+    dispatch("edited", { run: id, node, values });
+    const place = node === null ? `/api/runs/${id}` : `/api/runs/${id}/nodes/${node}`;
+    try {
+      await server.patch(place, values);
+    } catch (error) {
+      await sync.refresh();
+      throw error;
+    }
+  });
+
+  function like(picture) {
+    const one = known(picture.run);
+    if (!one) return null;
+    const before = picture.node === null ? one : nodeIn(one, picture.node);
+    return edit(picture, { favourite: !before.favourite });
+  }
+
+  // Throwing away, and bringing back.
+
+  /** Stops what is under way; a run that is gone has ended too. */
+  async function ended(id) {
+    if (ENDED.includes(known(id)?.status)) return;
+    await server.post(`/api/runs/${id}/stop`).catch((error) => {
+      if (error.status !== 400) throw error; // it has ended meanwhile
+    });
+    for (let k = 0; k < ASKS; k += 1) {
+      const { status } = await server.get(`/api/runs/${id}`);
+      if (ENDED.includes(status)) return;
+      await pause();
+    }
+    throw new Error("It is still being painted; try again in a moment.");
+  }
+
+  async function discard(ids) {
+    const doomed = ids.map(known).filter(Boolean);
+    if (!doomed.length) return;
+    // Of those that are painted together another one is shown, not an empty sheet.
+    const next = groupOf(store.state).find((one) => !ids.includes(one.id));
+    const gridded = isGridded(store.state);
+    const gone = [];
+    try {
+      for (const { id } of doomed) {
+        await ended(id);
+        await server.remove(`/api/runs/${id}`);
+        gone.push(id);
+      }
+    } finally {
+      if (gridded && next && gone.includes(run()?.id)) dispatch("followed", { run: next });
+      for (const id of gone) dispatch("removed", { run: id });
+      const what = gone.length === 1 ? `“${brief(titleOf(doomed[0]), 60)}”` : `${gone.length} pictures`;
+      if (gone.length) dispatch("trashed", { runs: gone, what });
+      await sync.refresh();
+    }
+  }
+
+  async function restore() {
+    const last = store.state.trash.at(-1);
+    if (!last) return;
+    let problem = null;
+    for (const id of last.runs) {
+      await server.post(`/api/runs/${id}/restore`).catch((error) => (problem = error));
+    }
+    dispatch("recovered");
+    await sync.refresh();
+    const back = last.runs.map(known).filter(Boolean);
+    if (back.length && !runOf(store.state)) dispatch("followed", { run: back[0] });
+    if (problem) throw problem;
+    note(`Back again: ${last.what}.`);
+  }
+
+  async function reuse() {
+    const told = await server.get(`/api/runs/${run().id}`);
+    dispatch("filled", { settings: told.settings });
+    words.retype(wordsOf(told));
+    note("Words and settings are those of this picture.");
+  }
+
+  const cancel = doing(async (id) => {
+    await server.post(`/api/runs/${id}/cancel`);
+    await sync.refresh();
+  });
+
+  /** The four over the easel, or the one that is shown large. */
+  const grid = (open) => {
+    const [{ group }] = groupOf(store.state);
+    if (open) dispatch("chosen", { run: run().id, node: null });
+    dispatch("gridded", { group, open });
+  };
+
+  const marked = () => store.state.gallery.marked.map((id) => ({ run: id, node: null }));
+
+  return {
+    choose,
+    cancel,
+    compare,
+    cross,
+    edit,
+    grid,
+    like,
+    sketch,
+    /** A picture to evolve with another, or the other one. */
+    evolveWith: (picture) => (store.state.pair?.what === "evolve" ? choose(picture.run, picture.node) : cross(picture)),
+    vary: acting("order", vary),
+    discard: acting("delete", discard),
+    /** One of the four, large. */
+    pick: doing((id) => {
+      if (store.state.pair) return choose(id);
+      grid(false);
+      return dispatch("followed", { run: known(id) });
+    }),
+    large: (picture) => dispatch("enlarged", { picture }),
+    /** By the id of their button. */
+    buttons: {
+      reuse: acting("reuse", reuse),
+      delete: acting("delete", () => discard([run().id])),
+      compare: () => compare(),
+      evolve: () => cross(),
+      vary: acting("order", () => vary()),
+      four: () => grid(true),
+      restore: acting("restore", restore),
+      undelete: acting("restore", restore),
+      "marked-compare": doing(() => pairUp("compare", ...marked())),
+      "marked-evolve": acting("order", () => evolve(marked())),
+      "marked-delete": acting("delete", () => discard(store.state.gallery.marked)),
+    },
+  };
+}

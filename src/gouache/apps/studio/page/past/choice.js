@@ -1,0 +1,146 @@
+// What lies over the easel to be chosen from: sketches of a start, and pictures that are painted together.
+
+import { $, attributes, keyed, made, put } from "../nodes.js";
+import { BUSY, ENDED, groupOf, isGridded, runOf } from "../selectors.js";
+import { namedIn, pictureUrl, pointOf, sketchesOf, thumbUrl } from "./selectors.js";
+import { button } from "./thumbs.js";
+
+const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
+const SAYS = {
+  queued: "waits", starting: "finds a start", painting: "paints", paused: "paused", stopped: "stopped",
+  failed: "failed", cancelled: "cancelled", interrupted: "interrupted", done: "",
+};
+
+/** A picture that changes: `bring(url)` shows the newest as soon as the one before is there. */
+function picture() {
+  const image = made("img", { alt: "", draggable: false, hidden: true });
+  let [wanted, shown, under] = ["", "", false];
+  function next() {
+    put(image, { hidden: wanted === "" });
+    under = wanted !== shown && wanted !== "";
+    if (!under) return;
+    shown = wanted;
+    image.src = shown;
+  }
+  for (const end of ["load", "error"]) image.addEventListener(end, next);
+  image.bring = (url) => {
+    wanted = url;
+    if (!under) next();
+  };
+  return image;
+}
+
+/** What shows a run as it is now. */
+function urlOf(run) {
+  if (run.status === "starting" && run.sketches?.length) return `${run.sketches[0].url}?v=${run.sketches[0].step}`;
+  if (ENDED.includes(run.status) && Math.max(...run.size) > LARGE) return thumbUrl(run);
+  return pictureUrl(run, null);
+}
+
+export function mount({ store, actions, sync }) {
+  const [grid, tiles, title] = ["grid", "tiles", "grid-title"].map($);
+  const [foot, best, spread] = ["four-foot", "take-best", "spread"].map($);
+  const one = (run) => ({ run, node: null });
+  const told = $("told"); // the grid ends where it begins
+  new ResizeObserver(() => grid.style.setProperty("--told", `${told.offsetHeight}px`)).observe(told);
+  const coming = new Set(); // the runs whose frames come by themselves
+
+  sync.see((id, { image }) => {
+    coming.add(id);
+    [...tiles.children].find(({ key }) => key === `run ${id}`)?.firstChild.firstChild.bring(image);
+  });
+
+  spread.addEventListener("input", () => store.dispatch({ type: "spread", spread: Number(spread.value) / 100 }));
+  best.addEventListener("click", () => actions.sketch(runOf(store.state).id, 0));
+  $("four-close").addEventListener("click", () => actions.grid(false));
+  $("four-others").addEventListener("click", () => {
+    actions.discard(groupOf(store.state).filter((run) => !run.favourite).map(({ id }) => id));
+  });
+
+  // Sketches.
+
+  function makeSketch({ run, number }) {
+    const pick = made("button", { className: "pick" }, picture());
+    pick.addEventListener("click", () => actions.sketch(run.id, number));
+    return made("li", { className: "tile sketch" }, pick);
+  }
+
+  function fillSketch(tile, { number, step, url }) {
+    const [pick] = tile.children;
+    pick.firstChild.bring(`${url}?v=${step}`);
+    attributes(pick, { "aria-label": `Go on from sketch ${number}`, title: "Go on from this one" });
+  }
+
+  // Pictures painted together.
+
+  function makeRun({ run: { id } }) {
+    const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }));
+    pick.addEventListener("click", () => actions.pick(id));
+    const keep = button("keep", "Keep", () => actions.like(one(id)));
+    const vary = button("vary", "Vary", () => actions.vary(one(id)));
+    const evolve = button("evolve", "Evolve", () => actions.evolveWith(one(id)));
+    const discard = button("discard", "Discard", () => actions.discard([id]));
+    const bar = made("progress", { max: 1 });
+    attributes(bar, { "aria-label": "Progress" });
+    return made("li", { className: "tile" }, pick, bar, made("div", { className: "deeds" }, keep, vary, evolve, discard));
+  }
+
+  function fillRun(tile, { run, number, pair, busy }) {
+    const [pick, bar, deeds] = tile.children;
+    const [image, state] = pick.children;
+    if (!(coming.has(run.id) && ["starting", "painting"].includes(run.status))) image.bring(urlOf(run));
+    const says = run.status === "starting" && run.doing ? run.doing : (SAYS[run.status] ?? run.status);
+    put(state, { textContent: says, hidden: !says });
+    const crossed = pair?.what === "evolve" && pair.first.run === run.id;
+    tile.classList.toggle("kept", Boolean(run.favourite));
+    tile.classList.toggle("first", crossed);
+    tile.classList.toggle("forms", BUSY.includes(run.status));
+    const name = `picture ${number}, seed ${run.seed}`;
+    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: namedIn(run, null) });
+    put(bar, { value: run.num_steps ? run.step / run.num_steps : 0, hidden: ENDED.includes(run.status) });
+    attributes(bar, { "aria-label": `Progress of ${name}` });
+    const [keep, vary, evolve, discard] = deeds.children;
+    const early = pointOf(run, null) === null;
+    const title = early ? "Possible when it is done or stopped" : null;
+    attributes(keep, { "aria-pressed": Boolean(run.favourite), "aria-label": `Keep ${name}` });
+    attributes(vary, { "aria-label": `Vary ${name}`, title });
+    attributes(evolve, { "aria-label": `Evolve ${name}`, title, "aria-pressed": crossed });
+    attributes(discard, { "aria-label": `Discard ${name}` });
+    put(vary, { disabled: early || busy });
+    put(evolve, { disabled: early || busy });
+    put(evolve, { textContent: pair?.what === "evolve" && !crossed ? "…with this" : "Evolve" });
+  }
+
+  function update(state) {
+    const [run, gridded] = [runOf(state), isGridded(state)];
+    const members = gridded ? groupOf(state) : [];
+    const sketches = sketchesOf(state);
+    if (gridded && state.four.group !== run.group) {
+      // Those that form stay in sight when they are done.
+      return store.dispatch({ type: "gridded", group: run.group, open: true });
+    }
+    const busy = Boolean(state.busy.order);
+    const items = gridded
+      ? members.map((member, at) => ({ run: member, number: at + 1, pair: state.pair, busy }))
+      : sketches.map((sketch) => ({ run, ...sketch }));
+    put(grid, { hidden: !items.length });
+    put(grid.dataset, { of: gridded ? "four" : "sketches", count: items.length > 6 ? "many" : String(items.length) });
+    keyed(
+      tiles,
+      items,
+      ({ url, run: { id }, number }) => (url ? `sketch ${number} of ${id}` : `run ${id}`),
+      (item) => (item.url ? makeSketch(item) : makeRun(item)),
+      (tile, item) => (item.url ? fillSketch(tile, item) : fillRun(tile, item)),
+    );
+    if (!items.length) return undefined;
+    put(title, { textContent: gridded ? "" : "Choose a start, or let the best be taken." });
+    put(best, { hidden: gridded });
+    put(foot, { hidden: !gridded });
+    put(spread, { value: String(Math.round(100 * state.spread)) });
+    const kept = members.filter((member) => member.favourite).length;
+    put($("four-others"), { hidden: !kept || kept === members.length });
+    return undefined;
+  }
+
+  return { update };
+}

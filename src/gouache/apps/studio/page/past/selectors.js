@@ -1,0 +1,148 @@
+// What follows from the state of what was painted: pure functions.
+
+import { brief, BUSY, ENDED, isGridded, nodeOf, nodeUrl, runOf, wordsOf } from "../selectors.js";
+
+const SIDE = 320; // pixels of the longer side of a thumbnail
+const LARGEST = 4096; // of a picture that is saved
+const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", branch: "painted on" };
+export const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
+const ONLY = {
+  all: () => true,
+  favourites: (run) => run.favourite || run.nodes.some((node) => node.favourite),
+  done: (run) => run.status === "done",
+  open: (run) => !ENDED.includes(run.status) || run.status === "interrupted",
+  stopped: (run) => run.status === "stopped",
+  failed: (run) => ["failed", "cancelled"].includes(run.status),
+};
+
+// Pictures. One is {run, node}; node is null for the run as it is now.
+
+export const titleOf = (run) => run.name || wordsOf(run);
+export const runOfPicture = (state, picture) => (picture && state.runs.get(picture.run)) ?? null;
+export const nodeIn = (run, node) => run.nodes.find((one) => one.node === node) ?? null;
+
+/** The last point of the history of a run, null before it has any. */
+export const lastNode = (run) => run.nodes.at(-1)?.node ?? null;
+
+/** The point that stands for a picture: what a variation can be made of; null while it is being painted. */
+export function pointOf(run, node) {
+  if (node !== null) return `${run.id}/${node}`;
+  return ENDED.includes(run.status) && run.nodes.length ? `${run.id}/${lastNode(run)}` : null;
+}
+
+/** A picture at its full size. */
+export function pictureUrl(run, node) {
+  if (node !== null) return nodeUrl(run.id, node);
+  if (run.picture) return `/api/runs/${run.id}/picture.png`;
+  return run.shown || run.step || run.nodes.length ? `/api/runs/${run.id}/frame.jpg?v=${run.version}` : "";
+}
+
+/** A small one, made once by the server; "" where there is none yet. */
+export function thumbUrl(run, node = null) {
+  const point = node ?? lastNode(run);
+  return point === null ? "" : `/api/runs/${run.id}/nodes/${point}/thumb?side=${SIDE}`;
+}
+
+/** A picture in a few words. */
+export function namedIn(run, node) {
+  const point = node === null ? null : nodeIn(run, node);
+  const which = point ? ` (${point.name || `${KINDS[point.kind] ?? point.kind} ${point.step}`})` : "";
+  return brief(titleOf(run), 40) + which;
+}
+
+/** What is shown, as a picture; null on a sheet of one's own. */
+export function shownPicture(state) {
+  const run = runOf(state);
+  return run && { run: run.id, node: nodeOf(state) };
+}
+
+// What is painted together.
+
+/** The sketches of the start of the shown run, while one can be chosen; [] else. */
+export function sketchesOf(state) {
+  const run = runOf(state);
+  if (run?.status !== "starting" || nodeOf(state) !== null || isGridded(state)) return [];
+  return run.sketches ?? [];
+}
+
+// Lists.
+
+/** What is painted or waits, in order. */
+export function queueOf({ runs }) {
+  const active = [...runs.values()].filter((run) => BUSY.includes(run.status));
+  return active.sort((a, b) => a.position - b.position);
+}
+
+/** What was painted, newest first, and what failed or was cancelled before (its words are worth keeping), of
+ * the kind that is asked for, if it `has(run, word)` all the words that are sought. */
+export function galleryOf({ runs, gallery: { sought, only } }, has = hasWord) {
+  const kept = (run) => run.picture || run.nodes.length || ["failed", "cancelled"].includes(run.status);
+  const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = (run) => kept(run) && ONLY[only](run) && words.every((word) => has(run, word));
+  return [...runs.values()].filter(found).reverse().sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
+}
+
+/** Whether a run's words, names or seed have a word. */
+export function hasWord(run, word) {
+  const texts = [run.prompt, run.words, run.name, run.status, String(run.seed ?? "")];
+  for (const node of run.nodes) texts.push(node.name, node.prompt);
+  return texts.some((text) => text?.toLowerCase().includes(word));
+}
+
+/** The ids of the runs that a run came from, the first of which it hangs on in the tree. */
+export function parentsOf(run) {
+  const all = run.parents?.length ? run.parents : [run.parent];
+  return all.filter(Boolean).map((place) => {
+    const [id, node] = place.split("/");
+    return { run: id, node: node === undefined ? null : Number(node) };
+  });
+}
+
+/** All runs that hang together with the one that is shown by their first parents: {run, children}, or null.
+ * Children are in the order of the points they came from. */
+export function treeOf(state) {
+  const parent = (run) => state.runs.get(parentsOf(run)[0]?.run);
+  let root = runOf(state);
+  if (!root) return null;
+  while (parent(root)) root = parent(root);
+  const children = new Map();
+  for (const run of state.runs.values()) {
+    const id = parent(run)?.id;
+    children.set(id, [...(children.get(id) ?? []), run]);
+  }
+  const from = (run) => parentsOf(run)[0].node ?? Infinity;
+  const grown = (run) => {
+    const own = (children.get(run.id) ?? []).toSorted((a, b) => from(a) - from(b) || 0);
+    return { run, children: own.map(grown) };
+  };
+  return grown(root);
+}
+
+/** Where a run came from, in words: "varied from start 0 of a red apple". "" for one that begins a tree. */
+export function originOf(state, run) {
+  const how = HOW[run.how || (run.kind === "edit" ? "edit" : "branch")];
+  const all = parentsOf(run).map((one) => ({ ...one, known: state.runs.get(one.run) }));
+  if (!all.length) return "";
+  const places = all.map(({ known, node }) => {
+    if (!known) return "a picture that is gone";
+    const point = node === null ? null : nodeIn(known, node);
+    const where = point ? (point.name || `${KINDS[point.kind] ?? point.kind} ${point.step}`) : "";
+    return all.length > 1 ? brief(titleOf(known), 20) : where;
+  });
+  return `${how}${places[0] ? ` from ${places.join(" and ")}` : ""}`;
+}
+
+// Saving.
+
+/** The sizes a picture can be saved at: [{side, width, height}], as it was painted first. */
+export function sizesOf(run) {
+  const [width, height] = run.size;
+  return [1, 2, 4, 8]
+    .map((scale) => ({ side: scale * Math.max(width, height), width: scale * width, height: scale * height }))
+    .filter(({ side }, at) => at === 0 || side <= LARGEST);
+}
+
+export function exportUrl(run, node, side, format) {
+  const place = node === null ? `/api/runs/${run.id}` : `/api/runs/${run.id}/nodes/${node}`;
+  return `${place}/export?side=${side}&format=${format}`;
+}

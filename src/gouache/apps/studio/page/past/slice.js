@@ -1,0 +1,65 @@
+// What was painted: how it is sought, marked, compared, seen large and thrown away.
+//
+//   gallery    {sought, only, marked, wide}: words that are sought; all, favourites, or a kind of ending; the
+//              ids of the marked; whether it covers the easel.
+//   four       {group, open}: whether those painted together lie over the easel, as a grid to choose from.
+//   spread     how far a variation goes from its picture, 0 to 1.
+//   pair       {what, first}: the first picture of two, until the other is chosen. `what` is done with them:
+//              compare or evolve. A picture is {run, node}; node is null for the run as it is now.
+//   versus     {first, second, way}: the comparison that is open, and how: slide, beside or onion.
+//   large      {run, node}: the picture in the lightbox.
+//   trash      what was thrown away, newest last: [{runs: [id], what}]; it can be brought back. `binTold`: whether
+//              the newest is still told of.
+
+const RECALLED = 20; // how often what was thrown away can be brought back
+
+export const INITIAL = Object.freeze({
+  gallery: { sought: "", only: "all", marked: [], wide: false },
+  four: { group: "", open: false },
+  spread: 0.4,
+  pair: null,
+  versus: null,
+  large: null,
+  trash: [],
+  binTold: false,
+});
+
+export const keptOf = ({ trash, four, spread }) => ({ trash, four, spread });
+
+export function begun(state, { trash = [], four = state.four, spread = state.spread }) {
+  return { ...state, trash, four, spread };
+}
+
+const sifted = (state, told) => ({ ...state, gallery: { ...state.gallery, ...told } });
+
+export const REDUCERS = {
+  /** Words, kind, or width of the gallery; what it does not show any longer is not marked. */
+  sifted: (state, { type, ...told }) =>
+    sifted(state, "wide" in told ? told : { ...told, marked: [] }),
+  /** `runs` are marked in the gallery, in the order they were. */
+  marked: (state, { runs }) => sifted(state, { marked: runs }),
+  gridded: (state, { group, open }) => ({ ...state, four: { group, open } }),
+  spread: (state, { spread }) => ({ ...state, spread }),
+  paired: (state, { pair }) => ({ ...state, pair }),
+  /** Two pictures are compared, or null none any longer. */
+  versus: (state, { versus }) => ({ ...state, pair: null, versus: versus && { way: "slide", ...versus } }),
+  /** Another way to see the two. */
+  turned: (state, { way }) => ({ ...state, versus: state.versus && { ...state.versus, way } }),
+  enlarged: (state, { picture }) => ({ ...state, large: picture }),
+  /** Name and favourite of a run, or of a point of its history. */
+  edited(state, { run, node = null, values }) {
+    const before = state.runs.get(run);
+    if (!before) return state;
+    const point = (one) => (one.node === node ? { ...one, ...values } : one);
+    const now = node === null ? { ...before, ...values } : { ...before, nodes: before.nodes.map(point) };
+    return { ...state, revision: state.revision + 1, runs: new Map(state.runs).set(run, now) };
+  },
+  trashed(state, { runs, what }) {
+    const marked = state.gallery.marked.filter((id) => !runs.includes(id));
+    return { ...sifted(state, { marked }), trash: [...state.trash, { runs, what }].slice(-RECALLED), binTold: true };
+  },
+  /** The newest of what was thrown away is back, or is not to be any longer. */
+  recovered: (state) =>
+    ({ ...state, trash: state.trash.slice(0, -1), binTold: false, revision: state.revision + 1 }),
+  binRead: (state) => ({ ...state, binTold: false }),
+};

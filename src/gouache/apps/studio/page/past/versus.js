@@ -1,0 +1,81 @@
+// The comparison of two pictures: one slid over the other, beside it, or shining through it.
+
+import { $, attributes, put } from "../nodes.js";
+
+const WAYS = ["slide", "beside", "onion"];
+const ASKS = {
+  slide: "Where the first one ends",
+  onion: "How much of the second one shines through",
+};
+
+export function mount({ store }) {
+  const [dialog, two, split] = ["versus", "two", "split"].map($);
+  const [before, after, names] = ["before", "after", "versus-names"].map($);
+  const versus = () => store.state.versus;
+  const away = () => store.dispatch({ type: "versus", versus: null });
+  let opened = false; // by what is to be compared; it closes before its event says so
+  const turn = (way) => store.dispatch({ type: "turned", way });
+
+  function cut() {
+    const way = versus()?.way;
+    before.style.clipPath = way === "slide" ? `inset(0 ${100 - split.value}% 0 0)` : "";
+    after.style.opacity = "";
+    before.style.opacity = way === "onion" ? String(1 - split.value / 100) : "";
+    two.style.setProperty("--at", `${split.value}%`);
+  }
+
+  function drag(event) {
+    if (versus()?.way !== "slide" || !(event.buttons & 1)) return;
+    const { left, width } = two.getBoundingClientRect();
+    split.value = String(Math.round((100 * (event.clientX - left)) / width));
+    cut();
+    event.preventDefault();
+  }
+
+  for (const way of WAYS) $(`versus-${way}`).addEventListener("click", () => turn(way));
+  two.addEventListener("pointerdown", drag);
+  two.addEventListener("pointermove", drag);
+  split.addEventListener("input", cut);
+  after.addEventListener("load", () => {
+    two.style.setProperty("--ratio", `${after.naturalWidth / after.naturalHeight || 1}`);
+  });
+  $("swap").addEventListener("click", () => {
+    const { first, second, way } = versus();
+    store.dispatch({ type: "versus", versus: { first: second, second: first, way } });
+  });
+  $("close").addEventListener("click", away);
+  dialog.addEventListener("close", away);
+  dialog.addEventListener("keydown", (event) => {
+    const at = "123".indexOf(event.key);
+    if (event.key.toLowerCase() === "x") $("swap").click();
+    else if (at >= 0 && event.key.length === 1) turn(WAYS[at]);
+    else return;
+    event.preventDefault();
+  });
+
+  function update(state) {
+    if (!state.versus) {
+      opened = false;
+      if (dialog.open) dialog.close();
+      return;
+    }
+    const { first, second, way } = state.versus;
+    attributes(before, { src: first.url, alt: `First: ${first.name}` });
+    attributes(after, { src: second.url, alt: `Second: ${second.name}` });
+    put(two, { className: way });
+    for (const one of WAYS) attributes($(`versus-${one}`), { "aria-pressed": one === way });
+    if (way === "beside" && document.activeElement === split) $("versus-beside").focus();
+    put(split, { hidden: way === "beside" });
+    attributes(split, { "aria-label": ASKS[way] ?? null });
+    put(names, { textContent: `left: ${first.name}, right: ${second.name}` });
+    cut();
+    if (opened) return;
+    opened = true;
+    put(split, { value: "50" });
+    cut();
+    dialog.showModal();
+    if (way !== "beside") split.focus();
+  }
+
+  return { update };
+}

@@ -1,0 +1,62 @@
+// What keys do and how words are written, by ? or the button.
+
+import { $, made } from "../nodes.js";
+
+const KEYS = [
+  ["Words", [
+    ["Ctrl Enter", "paint"],
+    ["Space", "pause, and go on"],
+    ["↑ ↓ in the words", "what you asked for before"],
+    ["Pull a chip", "its words count more or less"],
+  ]],
+  ["Drawing", [
+    ["B  E", "brush, eraser"],
+    ["G  I", "fill, pick a colour"],
+    ["M  N", "mask, unmask"],
+    ["[  ]", "smaller, larger"],
+    ["Shift", "a straight line"],
+    ["Ctrl Z", "undo, with Shift redo"],
+    ["Arrow keys, Enter", "move the brush, put it down and up"],
+  ]],
+  ["Looking", [
+    ["Wheel, two fingers", "zoom"],
+    ["Space and drag, H", "move the picture"],
+    ["0  1  +  −", "fit, one to one, larger, smaller"],
+    ["F", "the picture alone"],
+    ["X", "grow the picture"],
+  ]],
+  ["In history and gallery", [
+    ["Arrow keys", "from picture to picture"],
+    ["Enter", "on the easel"],
+    ["Space", "large; arrow keys lead on"],
+    ["F  X", "favourite, mark"],
+    ["V  E", "vary, evolve with another"],
+    ["C", "compare with another"],
+    ["Delete", "throw away; Undo brings it back"],
+  ]],
+];
+const WORDS = [
+  ["a house | snow", "both, together"],
+  ["a house | snow:2", "twice as much snow"],
+  ["a house | people:-0.5", "without people"],
+  ["a house ^ a house at night", "first this, then that"],
+];
+
+export function mount() {
+  const dialog = $("help");
+  const table = (title, rows) =>
+    made("section", {}, made("h3", { textContent: title }),
+      made("dl", {}, ...rows.flatMap(([what, means]) =>
+        [made("dt", {}, made("kbd", { textContent: what })), made("dd", { textContent: means })])));
+  for (const [title, rows] of [...KEYS, ["How words are written", WORDS]]) $("help-text").append(table(title, rows));
+  const open = () => dialog.open || dialog.showModal();
+  $("help-open").addEventListener("click", open);
+  $("help-close").addEventListener("click", () => dialog.close());
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "?" || event.target.matches("input:not([type=range], [type=checkbox]), textarea, select")) return;
+    if (document.querySelector("dialog[open]")) return;
+    open();
+    event.preventDefault();
+  });
+  return { update() {} };
+}

@@ -1,0 +1,74 @@
+// What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
+
+import { $, attributes, put } from "../nodes.js";
+import { clock, nodeOf, OPEN, runOf, statusLine } from "../selectors.js";
+
+const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+export function mount({ store }) {
+  let plotted = null;
+
+  for (const name of ["problem", "note"]) {
+    $(`${name}-read`).addEventListener("click", () => {
+      store.dispatch({ type: "noticed", [name]: "" });
+      $("stage").focus({ preventScroll: true });
+    });
+  }
+
+  function say({ notices }) {
+    put($("connection"), { textContent: notices.alive ? "" : SILENT });
+    for (const name of ["problem", "note"]) {
+      put($(name), { textContent: notices[name] });
+      put($(name).parentNode, { hidden: !notices[name] });
+    }
+  }
+
+  /** Something is there from the first moment: what is done until there is a picture. */
+  function wait(state, run) {
+    const here = run && nodeOf(state) === null && run.status === "starting";
+    const shown = Boolean(state.busy.order || here) && !state.sheet.picture;
+    put($("skeleton"), { hidden: !shown });
+    put($("skeleton").lastElementChild, {
+      textContent: (here && run.doing && `${capital(run.doing)}…`) || (here ? "" : "Sends the order…"),
+    });
+  }
+
+  function update(state) {
+    const run = runOf(state);
+    say(state);
+    wait(state, run);
+    put(document.body.dataset, { status: run?.status ?? "" });
+    const does = run && OPEN.includes(run.status) ? "play" : "pause";
+    attributes($("pause").querySelector("use"), { href: `/page/icons.svg#${does}` });
+    put($("status"), { textContent: statusLine(state) });
+    put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0, hidden: !run });
+    const left = run?.status === "painting" ? clock(run.seconds_left) : "";
+    put($("clock"), { textContent: run?.num_steps ? `step ${run.step} of ${run.num_steps} ${left}` : "" });
+    put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
+    const losses = state.losses[run?.id] ?? [];
+    if (losses !== plotted) plot($("plot"), losses);
+    plotted = losses;
+  }
+
+  return { update };
+}
+
+function plot(canvas, losses) {
+  const pen = canvas.getContext("2d");
+  const { width, height } = canvas;
+  pen.clearRect(0, 0, width, height);
+  if (losses.length < 2) return;
+  const low = Math.min(...losses);
+  const high = Math.max(...losses);
+  const y = (loss) => 14 + ((high - loss) / (high - low || 1)) * (height - 22);
+  const style = getComputedStyle(canvas);
+  pen.strokeStyle = style.getPropertyValue("--red");
+  pen.fillStyle = style.getPropertyValue("--soft");
+  pen.lineWidth = 2;
+  pen.beginPath();
+  losses.forEach((loss, k) => pen.lineTo((k / (losses.length - 1)) * (width - 2) + 1, y(loss)));
+  pen.stroke();
+  pen.font = "13px system-ui, sans-serif";
+  pen.fillText(`loss ${losses.at(-1).toFixed(3)} after ${losses.length} steps`, 4, 12);
+}
