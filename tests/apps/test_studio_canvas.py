@@ -570,7 +570,7 @@ def test_edges_are_dragged_and_the_new_parts_ordered(page: Any, studio: TinyStud
 def test_frames_come_by_the_stream_of_events(page: Any) -> None:
     order(page, "a slow sun", 600, "32x32")
     status(page, "painting")
-    until(page, "Number(view.dataset.frame) > 2")
+    until(page, "Number(view.dataset.frame) > 20")  # the first one may have been asked for
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     number = int(page.get_attribute("#view", "data-frame"))
