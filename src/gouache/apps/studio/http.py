@@ -17,6 +17,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -347,7 +348,7 @@ def make_app(
         await run_in_threadpool(studio.close)
 
     app = Starlette(
-        routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
+        routes=[*routes, Mount("/page", GZipMiddleware(StaticFiles(directory=PAGE)))],
         middleware=[Middleware(Ending, closing=closing), guard],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

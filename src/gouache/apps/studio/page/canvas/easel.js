@@ -8,7 +8,7 @@ import { Screen } from "./screen.js";
 import { Order, Tiles, Undo } from "./undo.js";
 
 const SHEET = 1024; // pixels of the longer side that is drawn on, at least about so many
-const LARGEST = 4096; // of a drawing, as the server takes it
+const LARGEST = 3072; // of a sheet: memory is kept flat, and a stroke over a larger picture is no softer to the eye
 const KEPT = 1536; // of a sheet that outlives a reload
 const LAID = 12; // sketches that went into pictures and can be had back
 const PAPER = "#fffdf8";

@@ -83,6 +83,7 @@ export function mount({ store, easel }) {
     last = { layer, place: at };
     stroke = null;
     easel.drawing = false;
+    made.wet.release();
     easel.did(layer, made.wet.dry);
   }
 

@@ -20,6 +20,9 @@ export function copied(canvas) {
   return copy;
 }
 
+/** Gives the memory of a canvas back at once, that nobody needs any longer. */
+export const release = (canvas) => Object.assign(canvas, { width: 0, height: 0 });
+
 /** The smallest box of whole pixels around a box, with `more` pixels on each side, within a size. */
 export function within({ left, top, right, bottom }, width, height, more = 0) {
   return {
@@ -217,8 +220,14 @@ export class Wet {
   undo() {
     const box = this.touched;
     this.layer.swap(new Map([...this.dry].map(([key, tile]) => [key, tile && copied(tile)])));
-    this.sheet.wipe();
+    this.release();
     return box;
+  }
+
+  /** The stroke is done: what it was drawn on is needed no longer. */
+  release() {
+    this.sheet.tiles.forEach(release);
+    this.sheet.wipe();
   }
 
   /** The box of all tiles that the stroke has touched. */

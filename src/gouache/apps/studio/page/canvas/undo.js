@@ -1,7 +1,7 @@
 // What was done by hand, to be undone and redone without end. The newest changes are kept as they are; older
 // ones are packed away by the browser, so that the page's own memory does not grow with them.
 
-import { newCanvas, penOf, TILE } from "./layer.js";
+import { newCanvas, penOf, release, TILE } from "./layer.js";
 
 const ROOM = 96; // tiles that are kept as they are: 24 MiB
 
@@ -30,11 +30,12 @@ export class Tiles {
   }
 
   async turn(kind, how) {
-    for (const [key, tile] of [...this.tiles]) {
-      if (!(tile instanceof kind)) continue;
+    await Promise.all([...this.tiles].filter(([, tile]) => tile instanceof kind).map(async ([key, tile]) => {
       const other = await how(tile);
-      if (this.tiles.get(key) === tile) this.tiles.set(key, other);
-    }
+      if (this.tiles.get(key) !== tile) return; // it was done or undone meanwhile
+      this.tiles.set(key, other);
+      if (kind === HTMLCanvasElement) release(tile);
+    }));
   }
 
   pack() {
