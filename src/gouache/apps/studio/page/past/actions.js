@@ -132,18 +132,23 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     const doomed = ids.map(known).filter(Boolean);
     if (!doomed.length) return;
     // Of those that are painted together another one is shown, not an empty sheet.
-    const next = groupOf(store.state).find((one) => !ids.includes(one.id));
-    const gridded = isGridded(store.state);
+    const next = isGridded(store.state) && groupOf(store.state).find((one) => !ids.includes(one.id));
+    if (next && ids.includes(run().id)) dispatch("followed", { run: next });
+    const shown = run()?.id;
     const gone = [];
     try {
       for (const { id } of doomed) {
         await ended(id);
         await server.remove(`/api/runs/${id}`);
         gone.push(id);
+        dispatch("removed", { run: id });
       }
     } finally {
-      if (gridded && next && gone.includes(run()?.id)) dispatch("followed", { run: next });
-      for (const id of gone) dispatch("removed", { run: id });
+      // A list of all runs may have come in between, in which it is missing.
+      if (gone.includes(shown) && !run()) {
+        dispatch("newSheet");
+        note("");
+      }
       const what = gone.length === 1 ? `“${brief(titleOf(doomed[0]), 60)}”` : `${gone.length} pictures`;
       if (gone.length) dispatch("trashed", { runs: gone, what });
       await sync.refresh();
