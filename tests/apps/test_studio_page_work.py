@@ -221,6 +221,7 @@ def test_what_was_drawn_on_a_finished_picture_is_painted_on(page: Any, studio: T
 def test_a_picture_that_is_drawn_larger_is_painted_on_as_small(
     page: Any, studio: TinyStudio
 ) -> None:
+    show(page, "tune")
     page.select_option("#setting-scale", "4")
     done(page, "a red apple")
     until(page, "document.getElementById('view').width === 128")

@@ -32,8 +32,8 @@ export function makeActions({ store, server, easel, doing, words, work }) {
 
   async function branch() {
     // A finished picture is drawn larger than it is painted.
-    const { size: [w, h], scale } = run();
-    const { width, height } = scale > 1 ? { width: w, height: h } : easel.view;
+    const painted = run(); // null where it was deleted elsewhere
+    const [width, height] = painted?.scale > 1 ? painted.size : [easel.view.width, easel.view.height];
     const size = easel.hasPicture ? { size: `${width}x${height}` } : {};
     const settings = { ...size, ...changed(store.state) };
     const [parent, uses] = [place(), drawn()];
