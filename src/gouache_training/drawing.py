@@ -20,7 +20,7 @@ from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingConfig, DrawingDecoder, enlarged, small_view
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.efficientnet import EfficientNet
-from gouache_training.codebook import contrast, gradient_difference, same_codes
+from gouache_training.codebook import gradient_difference, same_codes, slope
 from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_judge import Judge, feature_distance
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs, Window
@@ -299,7 +299,7 @@ def sharpness_difference(drawn: Tensor, real: Tensor, patch: int = 8) -> Tensor:
     """
 
     def steepness(image: Tensor) -> Tensor:
-        return (F.avg_pool2d(contrast(image).square(), patch) + 1e-6).sqrt()
+        return (F.avg_pool2d(slope(image), patch) + 1e-6).sqrt()
 
     return (steepness(drawn) - steepness(real)).abs().mean()
 

@@ -483,3 +483,12 @@ def test_other_patch_sizes_are_refused() -> None:
         Pairs(vqgan(1), Composer(large(), rng), rng)
     with pytest.raises(TrainingError, match="covers 8 pixels"):
         trainer(lower=((16, 1),))
+
+
+def test_even_ground_has_a_gradient() -> None:
+    drawn = torch.ones(1, 3, 16, 16, requires_grad=True)
+    real = torch.ones(1, 3, 16, 16)
+    real[..., 8:] = 0
+    sharpness_difference(drawn, real).backward()
+    assert drawn.grad is not None
+    assert drawn.grad.isfinite().all()
