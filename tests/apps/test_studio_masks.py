@@ -47,7 +47,7 @@ def test_an_uploaded_mask_and_a_source_that_keeps_its_own(
         body = {
             "prompt": "a pear",
             "image": image,
-            "edit": {"mask": painted, "settings": {"composite": True, "feather": 0}},
+            "edit": {"mask": painted, "settings": {"feather": 0}},
             "settings": {"steps": 2, "num_cutouts": 2},
         }
         run = client.post("/api/runs", json=body).json()["id"]

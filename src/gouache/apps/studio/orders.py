@@ -22,6 +22,7 @@ NOT_SET = {
     *("prompt", "prompts", "image_prompts", "init_image", "cross_image", "init_disturb", "count"),
     *("device", "precision", "compile", "losses"),
 }
+_WITH_MASK = {"composite": True}  # what an edit with a mask is otherwise than elsewhere
 _KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent", "count")
 _VARIED = ("vary", "evolve", "near")  # from other pictures, or near one
 NEAR_WEIGHT = 32.0  # of the pull on the latent, at the most
@@ -174,7 +175,8 @@ def read_id(text: Any, what: str) -> str:
 def settings_table() -> list[dict[str, Any]]:
     """Name, help, default and range of each setting, as the page and other clients want them."""
     everything = (*settings(), *edit_settings())
-    return [item.document() for item in everything if item.name not in NOT_SET]
+    found = [item.document() for item in everything if item.name not in NOT_SET]
+    return [one | {"default": _WITH_MASK.get(one["name"], one["default"])} for one in found]
 
 
 def presets_table(perceptors: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -262,11 +264,14 @@ def _read_edit(document: Any, find_image: Callable[[str], Path]) -> EditOrder:
     body = _mapping(document, "edit", _EDIT_KEYS)
     names = [item.name for item in edit_settings()]
     given = _mapping(body.get("settings", {}), "edit.settings", names)
+    mask = _image(body.get("mask"), "edit.mask", find_image)
+    # Who draws a mask wants nothing else to change, and the picture's own size.
+    kept = {} if mask is None else _WITH_MASK
     return EditOrder(
         replace=_text(body.get("replace", ""), "edit.replace"),
         old=_text(body.get("from", ""), "edit.from"),
-        mask=_image(body.get("mask"), "edit.mask", find_image),
-        config=EditConfig().updated(**given),
+        mask=mask,
+        config=EditConfig().updated(**{**kept, **given}),
     )
 
 
