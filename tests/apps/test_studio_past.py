@@ -484,6 +484,25 @@ def test_two_pictures_are_compared_in_three_ways_from_anywhere(page: Any) -> Non
     until(page, "document.getElementById('compare').textContent === 'Compare…'")
 
 
+def test_the_divider_of_two_pictures_is_where_the_pointer_is(page: Any) -> None:
+    for words in ("one", "two"):
+        painted(page, words)
+    show(page, "gallery")
+    for k in (0, 1):
+        page.locator(".mark").nth(k).click()
+    page.click("#marked-compare")
+    until(page, "document.getElementById('before').naturalWidth === 32")
+    box = page.locator("#before").bounding_box()
+    assert box["width"] < 0.7 * page.locator("#two").bounding_box()["width"]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for share, kept in ((0.123, 0.123), (0.9, 0.9), (-0.2, 0), (1.1, 1)):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 20)
+        cut = page.evaluate("document.getElementById('before').style.clipPath")
+        assert 1 - float(cut.split()[1].rstrip("%")) / 100 == pytest.approx(kept, abs=0.002), share
+    page.mouse.up()
+
+
 # Saving.
 
 
