@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from studio_browser import CHROMIUM, TinyStudio, hold, order, show, status, texts, until, visit
+from studio_browser import (
+    CHROMIUM,
+    TinyStudio,
+    hold,
+    order,
+    show,
+    status,
+    stroke,
+    texts,
+    until,
+    visit,
+)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
@@ -227,6 +238,67 @@ def test_a_picture_is_varied_and_two_are_crossed(page: Any, studio: TinyStudio) 
     assert [run["parents"] for run in crossed] == [asked.value.post_data_json["evolve"]["of"]] * 4
     assert len(set(crossed[0]["parents"])) == 2
     assert "evolved from a red apple and a red apple" in texts(page, "#tree .from")
+
+
+def test_all_says_how_many_there_are(page: Any) -> None:
+    four(page)
+    page.locator(".tile .discard").nth(3).click()
+    until(page, "document.querySelectorAll('#tiles .tile').length === 3")
+    page.click("#four-close")
+    assert page.text_content("#four") == "All three"
+
+
+def test_of_several_tries_on_a_part_one_is_seen_large_and_kept(
+    page: Any, studio: TinyStudio
+) -> None:
+    painted(page, "a red apple")
+    chosen(page, "a red apple")
+
+    def plainly(route: Any) -> None:  # tiny models edit nothing
+        if route.request.method != "POST":
+            return route.continue_()
+        document = route.request.post_data_json
+        document.pop("edit")
+        document["settings"]["steps"] = LONG
+        return route.continue_(post_data=document)
+
+    page.route("**/api/runs", plainly)
+    show(page, "change")
+    page.click("#mask-brush")
+    stroke(page, 0.5)
+    page.select_option("#tries-count", "3")
+    page.fill("#replace", "a green pear")
+    page.press("#replace", "Enter")
+    page.wait_for_selector("#tries li >> nth=3")
+    page.wait_for_selector("#grid")
+    tries = page.locator("#tries button")
+    tries.nth(2).click()
+    page.wait_for_selector("#grid", state="hidden")  # though they are being painted
+    assert tries.nth(2).get_attribute("aria-pressed") == "true"
+    page.click("#four")
+    page.click("#keep-try")
+    page.wait_for_selector("#grid", state="hidden")
+    hold(lambda: [run["favourite"] for run in studio.runs(page)].count(True) == 1)
+    shown = page.evaluate("document.querySelector('#tree .run[aria-current]').textContent")
+    assert shown.startswith("★ a green pear")
+
+
+def test_what_was_found_is_told_as_long_as_there_is_a_mask(page: Any) -> None:
+    painted(page, "a red apple")
+    chosen(page, "a red apple")
+    picture = page.request.get(page.url + page.get_attribute("#tree img", "src").lstrip("/")).body()
+    found = {"id": "0" * 32, "share": 0.24}
+    page.route("**/api/masks", lambda route: route.fulfill(json=found))
+    page.route(
+        f"**/api/images/{found['id']}",
+        lambda route: route.fulfill(body=picture, content_type="image/png"),
+    )
+    show(page, "change")
+    page.fill("#phrase", "an apple")
+    page.click("#find")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Found: 24 %')")
+    page.click("#mask-none")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Without a mask')")
 
 
 # History.
@@ -482,6 +554,25 @@ def test_two_pictures_are_compared_in_three_ways_from_anywhere(page: Any) -> Non
     page.click("#compare")
     page.keyboard.press("Escape")
     until(page, "document.getElementById('compare').textContent === 'Compare…'")
+
+
+def test_the_divider_of_two_pictures_is_where_the_pointer_is(page: Any) -> None:
+    for words in ("one", "two"):
+        painted(page, words)
+    show(page, "gallery")
+    for k in (0, 1):
+        page.locator(".mark").nth(k).click()
+    page.click("#marked-compare")
+    until(page, "document.getElementById('before').naturalWidth === 32")
+    box = page.locator("#before").bounding_box()
+    assert box["width"] < 0.7 * page.locator("#two").bounding_box()["width"]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for share, kept in ((0.123, 0.123), (0.9, 0.9), (-0.2, 0), (1.1, 1)):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 20)
+        cut = page.evaluate("document.getElementById('before').style.clipPath")
+        assert 1 - float(cut.split()[1].rstrip("%")) / 100 == pytest.approx(kept, abs=0.002), share
+    page.mouse.up()
 
 
 # Saving.

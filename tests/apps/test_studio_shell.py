@@ -141,6 +141,61 @@ def test_the_page_is_small(browser: Any, studio: TinyStudio) -> None:
     page.context.close()
 
 
+@pytest.mark.parametrize("width", [1440, 820, 390])
+def test_the_main_buttons_stay_where_they_are(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+
+    def places() -> list[dict[str, float]]:
+        return [page.locator(one).bounding_box() for one in ("#paint", "#pause", "#stop")]
+
+    before = places()
+    stroke(page, 0.5)
+    until(page, "document.getElementById('status').textContent.includes('what you drew')")
+    assert page.get_attribute("#paint", "title") == "Paint from your sketch (Ctrl Enter)"
+    assert places() == before
+    page.click("#undo")
+    order(page, "a red apple", LONG, "32x32")
+    status(page, "painting")
+    page.click("#pause")
+    status(page, "paused")
+    assert (page.text_content("#pause") or "").strip() == "Continue"
+    assert places() == before
+
+
+def test_the_status_asks_for_words_while_there_are_none(page: Any) -> None:
+    assert page.text_content("#status") == "Say what to paint."
+    page.fill("#prompt", "a red apple")
+    assert page.text_content("#status") == "Ready: press Paint."
+    page.fill("#prompt", " ")
+    assert page.text_content("#status") == "Say what to paint."
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_tool_has_a_name_beside_the_rail(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    tools = page.locator("#rail button, #rail input")
+    names = []
+    for tool in tools.all():
+        tool.scroll_into_view_if_needed()
+        page.mouse.move(width / 2, 450)
+        assert page.is_hidden("#tip")
+        tool.hover(force=True)  # Undo is named while there is nothing to undo, too
+        names.append(page.text_content("#tip"))
+        rail, tip = (page.locator(one).bounding_box() for one in ("#rail", "#tip"))
+        assert tip["x"] >= rail["width"] or tip["y"] >= rail["y"] + rail["height"]
+        assert tip["x"] + tip["width"] <= width
+    begin = ["Brush", "Eraser", "Fill", "Pick a colour", "Mask", "Unmask", "Clear", "New sheet"]
+    assert all(any(name.startswith(one) for name in names) for one in begin)
+    assert all(names)
+    page.mouse.move(width / 2, 450)
+    page.focus("[data-tool=brush]")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.text_content("#tip") == "Brush (B)"
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#tip")
+
+
 def test_panels_unfold_and_fold(page: Any) -> None:
     wide = page.locator("#stage").bounding_box()["width"]
     page.focus("#tab-tune")

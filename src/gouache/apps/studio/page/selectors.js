@@ -109,7 +109,8 @@ export function clock(seconds) {
 export function statusLine(state) {
   const { asked } = state;
   const [run, drawn] = [runOf(state), isDrawn(state)];
-  if (!run) return drawn ? "Paint starts from what you drew." : "Say what to paint.";
+  if (!run && drawn) return "Paint starts from what you drew.";
+  if (!run) return state.draft.words.trim() ? "Ready: press Paint." : "Say what to paint.";
   if (nodeOf(state) !== null) {
     return "A point of the history. Paint on from this picture to branch from it.";
   }

@@ -11,6 +11,7 @@ import * as hands from "./canvas/hand.js";
 import * as canvasKeys from "./canvas/keys.js";
 import * as layers from "./canvas/layers.js";
 import * as live from "./canvas/live.js";
+import * as tip from "./canvas/tip.js";
 import * as tools from "./canvas/tools.js";
 import * as past from "./past/actions.js";
 import * as bin from "./past/bin.js";
@@ -40,7 +41,7 @@ import * as syncing from "./sync.js";
 const AGAIN = 1500; // milliseconds until a studio that did not answer is asked again
 const MODULES = [
   [theme, bar, panels, settings, pictures, fitting, examples, status, keys, help, draft], // shell
-  [tools, change, layers, grow, live, canvasKeys], // canvas
+  [tools, tip, change, layers, grow, live, canvasKeys], // canvas
   [choice, tree, queue, gallery, exporting, lightbox, versus, bin], // past
 ];
 

@@ -59,10 +59,15 @@ export function makeActions({ store, server, easel, doing, work }) {
     }
   }
 
-  function keepTry() {
+  /** The try that is shown is kept: a favourite, alone on the easel. */
+  async function keepTry() {
+    const { id, group } = run();
     dispatch("settledOn");
     easel.clear(mask);
-    note("This one is kept, and the mask is off; Undo brings the mask back. The other tries are in the history.");
+    if (group) dispatch("gridded", { group, open: false });
+    note("This one is kept, with a star. The mask is off; Undo brings it back. The other tries are in the history.");
+    dispatch("edited", { run: id, values: { favourite: true } });
+    await server.patch(`/api/runs/${id}`, { favourite: true });
   }
 
   /** The canvas grows, and what is new is painted. */

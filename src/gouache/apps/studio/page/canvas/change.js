@@ -20,7 +20,7 @@ export function mount({ store, actions }) {
 
   function make({ id, node }) {
     const button = made("button", { type: "button" }, made("img", { alt: "" }), made("span"));
-    button.addEventListener("click", () => actions.choose(id, node));
+    button.addEventListener("click", () => actions.pick(id, node));
     return made("li", {}, button);
   }
 

@@ -37,7 +37,9 @@ export const REDUCERS = {
     for (const [name, value] of Object.entries({ layers, undo, sheets })) {
       if (!same(value, next[name])) next = { ...next, [name]: value };
     }
-    return next;
+    const unmasked = layers.mask.empty && !state.layers.mask.empty;
+    // What was said of the mask goes with it.
+    return unmasked ? { ...next, notices: { ...next.notices, mask: null } } : next;
   },
   /** The view holds a picture, or holds that it cannot be shown. */
   pictured: (state, { place, key, frame, picture = true }) =>

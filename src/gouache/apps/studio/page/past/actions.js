@@ -204,11 +204,13 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     evolveWith: (picture) => (store.state.pair?.what === "evolve" ? choose(picture.run, picture.node) : cross(picture)),
     vary: acting("order", vary),
     discard: acting("delete", discard),
-    /** One of the four, large. */
-    pick: doing((id) => {
-      if (store.state.pair) return choose(id);
-      grid(false);
-      return dispatch("followed", { run: known(id) });
+    /** A picture large on the easel, and no grid over it. */
+    pick: doing((id, node = null) => {
+      if (!known(id)) return null;
+      if (store.state.pair || node !== null) return choose(id, node);
+      const { group } = known(id);
+      dispatch("followed", { run: known(id) }); // first: the grid that is closed is that of what is shown
+      return group && dispatch("gridded", { group, open: false });
     }),
     large: (picture) => dispatch("enlarged", { picture }),
     /** By the id of their button. */

@@ -3,12 +3,14 @@
 import { groupOf, isGridded, nodeOf, runOf } from "../selectors.js";
 import { pointOf } from "./selectors.js";
 
+const COUNTS = ["", "one", "two", "three", "four", "five", "six", "seven", "eight"];
+
 export function buttonsOf(state) {
   const run = runOf(state);
   const point = run && pointOf(run, nodeOf(state));
   const pairs = (what) => state.pair?.what === what;
   const { marked } = state.gallery;
-  const grid = isGridded(state);
+  const [grid, members] = [isGridded(state), groupOf(state).length];
   return {
     delete: { disabled: !run || Boolean(state.busy.delete) },
     reuse: { disabled: !run },
@@ -18,7 +20,7 @@ export function buttonsOf(state) {
       text: pairs("evolve") ? "…choose the other" : "Evolve…",
       disabled: !point || Boolean(state.busy.order),
     },
-    four: { hidden: grid || !groupOf(state).length },
+    four: { text: `All ${COUNTS[members] ?? members}`, hidden: grid || !members },
     restore: { disabled: Boolean(state.busy.restore) },
     undelete: { hidden: !state.trash.length, disabled: Boolean(state.busy.restore) },
     "marked-compare": { disabled: marked.length !== 2 },

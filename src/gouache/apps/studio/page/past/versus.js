@@ -13,29 +13,35 @@ export function mount({ store }) {
   const [before, after, names] = ["before", "after", "versus-names"].map($);
   const versus = () => store.state.versus;
   const away = () => store.dispatch({ type: "versus", versus: null });
+  let share = 50; // percent: where the first one ends, or how much of the second one shines through
   let opened = false; // by what is to be compared; it closes before its event says so
   const turn = (way) => store.dispatch({ type: "turned", way });
 
   function cut() {
     const way = versus()?.way;
-    before.style.clipPath = way === "slide" ? `inset(0 ${100 - split.value}% 0 0)` : "";
+    before.style.clipPath = way === "slide" ? `inset(0 ${100 - share}% 0 0)` : "";
     after.style.opacity = "";
-    before.style.opacity = way === "onion" ? String(1 - split.value / 100) : "";
-    two.style.setProperty("--at", `${split.value}%`);
+    before.style.opacity = way === "onion" ? String(1 - share / 100) : "";
+    two.style.setProperty("--at", `${share}%`);
+  }
+
+  function slide(value) {
+    share = Math.min(100, Math.max(0, value));
+    put(split, { value: String(Math.round(share)) });
+    cut();
   }
 
   function drag(event) {
     if (versus()?.way !== "slide" || !(event.buttons & 1)) return;
-    const { left, width } = two.getBoundingClientRect();
-    split.value = String(Math.round((100 * (event.clientX - left)) / width));
-    cut();
+    const { left, width } = after.getBoundingClientRect(); // the picture's: it need not fill the window
+    slide((100 * (event.clientX - left)) / width);
     event.preventDefault();
   }
 
   for (const way of WAYS) $(`versus-${way}`).addEventListener("click", () => turn(way));
   two.addEventListener("pointerdown", drag);
   two.addEventListener("pointermove", drag);
-  split.addEventListener("input", cut);
+  split.addEventListener("input", () => slide(Number(split.value)));
   after.addEventListener("load", () => {
     two.style.setProperty("--ratio", `${after.naturalWidth / after.naturalHeight || 1}`);
   });
@@ -71,8 +77,7 @@ export function mount({ store }) {
     cut();
     if (opened) return;
     opened = true;
-    put(split, { value: "50" });
-    cut();
+    slide(50);
     dialog.showModal();
     if (way !== "beside") split.focus();
   }

@@ -12,7 +12,7 @@ export function buttonsOf(state) {
   const typed = typedHere(state);
   return {
     paint: {
-      text: fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint",
+      title: `${fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint"} (Ctrl Enter)`,
       disabled: ordering,
     },
     branch: { disabled: ordering, hidden: !(sheet.picture || isDrawn(state) || run) },
