@@ -481,6 +481,59 @@ def test_the_edge_of_the_mask_marches_and_rests_where_motion_is_unwanted(
         page.context.close()
 
 
+def masked(page: Any) -> None:
+    page.keyboard.press("m")
+    stroke(page, 0.5)
+    page.keyboard.press("b")
+    assert is_drawn(page, "mask")
+
+
+@pytest.mark.parametrize("how", ["another", "sheet", "paint", "delete"])
+def test_a_mask_is_of_the_picture_it_was_made_on(page: Any, how: str) -> None:
+    for words, size in (("a red apple", "32x32"), ("a blue fish", "48x24")):
+        order(page, words, 2, size)
+        until(page, f"view.width === {size[:2]}")
+        status(page, "done")
+    masked(page)
+    if how == "another":
+        show(page, "gallery")
+        page.locator("#gallery .thumb", has_text="a red apple").click()
+        until(page, "view.width === 32")
+    elif how == "sheet":
+        page.click("#new-sheet")
+    elif how == "delete":
+        show(page, "history")
+        page.click("#delete")
+        until(page, "document.querySelectorAll('#gallery .thumb').length === 1")
+    else:
+        order(page, "a moon", 2, "32x32")
+        until(page, "view.width === 32")
+        status(page, "done")
+    assert not is_drawn(page, "mask")
+    assert "lies over" not in page.text_content("#note")
+    assert page.is_disabled("#undo")
+    page.keyboard.press("Control+z")
+    assert not is_drawn(page, "mask")
+
+
+def test_a_mask_outlives_a_reload(page: Any) -> None:
+    order(page, "a red apple", 2, "32x32")
+    status(page, "done")
+    masked(page)
+    page.reload()
+    until(page, "view.width === 32")
+    hold(lambda: is_drawn(page, "mask"))
+
+
+def test_clear_takes_the_mask_too_and_undo_brings_both_back(sheet: Any) -> None:
+    stroke(sheet, 0.3)
+    masked(sheet)
+    sheet.click("#clear")
+    assert (is_drawn(sheet), is_drawn(sheet, "mask")) == (False, False)
+    sheet.click("#undo")
+    assert (is_drawn(sheet), is_drawn(sheet, "mask")) == (True, True)
+
+
 def edits(page: Any) -> list[dict[str, Any]]:
     """Orders of edits; the studio gets them as those of pictures: tiny models edit nothing."""
     asked: list[dict[str, Any]] = []

@@ -63,12 +63,13 @@ export function makeWork({ store, server, easel, sync, doing }) {
   }
 
   /** Queues a run. `here`: it starts from the picture in the view. `uses`: the version of the strokes
-   * that are in its start, null if none are. Returns what the server told of it. */
-  async function order(extra, here, uses = null) {
+   * that are in its start, null if none are. `part`: it is a try on a part of the picture. Returns what the
+   * server told of it. */
+  async function order(extra, here, uses = null, part = false) {
     const asks = { prompt: draft().words, settings: changed(store.state), ...extra };
     const next = await server.post("/api/runs", asks);
     if (uses !== null && uses === strokes.version) easel.taken();
-    dispatch("ordered", { run: next, here });
+    dispatch("ordered", { run: next, here, part });
     easel.focus();
     await sync.refresh();
     return next;

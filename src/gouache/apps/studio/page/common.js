@@ -5,10 +5,12 @@
 //   shown      {run, node}: what is on the easel, null for a sheet of one's own.
 //   sheet      what the view holds. `blank`, new each time, is a sheet to begin with;
 //              {place, key, frame} of the picture since; `start`, the picture given to start from.
+//   subject    counts the pictures that were on the easel, all tries on a part of one being one: a mask belongs
+//              to the one it was made on.
 //   busy, asked, sent, notices: what is under way, and what is said of it.
 
 import { defaults, filled, sheetSize } from "./form.js";
-import { BUSY, ENDED, runOf, watched, wantedPicture, wordsOf } from "./selectors.js";
+import { BUSY, ENDED, isSubject, runOf, watched, wantedPicture, wordsOf } from "./selectors.js";
 
 export const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";
 const LIES_OVER = "What you drew lies over this picture now. Undo or Clear takes it away.";
@@ -24,6 +26,7 @@ export const INITIAL = Object.freeze({
   losses: {}, // by run; those of an ended run are not there until they were asked for
   shown: null,
   sheet: SHEET,
+  subject: 0,
   busy: {}, // kind of action -> true while one is under way
   asked: null, // {run, what}: pause or stop, until it happens
   sent: null, // {run, version}: strokes that the server has, though the picture has not yet
@@ -41,16 +44,20 @@ function withRun(state, run) {
   return { ...state, revision: state.revision + (ends ? 1 : 0), runs: new Map(state.runs).set(run.id, run) };
 }
 
+/** Another picture comes on the easel. */
+const renewed = (state) => noticed({ ...state, subject: state.subject + 1 }, { mask: null });
+
 /** A sheet without a run: empty, or with the picture to start from. */
 export function newSheet(state) {
   const sheet = blank(...sheetSize(state.form), EMPTY, state.draft.start);
-  return { ...state, shown: null, sheet };
+  return { ...renewed(state), shown: null, sheet };
 }
 
-/** Shows a run; `here`: the picture in the view is where it goes on from, and stays until there is news. */
-export function follow(state, run, here = false) {
+/** Shows a run; `here`: the picture in the view is where it goes on from, and stays until there is news.
+ * `subject`: whether it is of the picture that is shown, as a try on a part is. */
+export function follow(state, run, here = false, subject = isSubject(state, run.id)) {
   const other = state.shown?.run !== run.id;
-  let next = { ...withRun(state, run), shown: { run: run.id, node: null } };
+  let next = { ...withRun(subject ? state : renewed(state), run), shown: { run: run.id, node: null } };
   if (other) {
     const { [run.id]: _, ...losses } = state.losses;
     next.losses = losses;
@@ -62,8 +69,7 @@ export function follow(state, run, here = false) {
   if (!other) return { ...next, sheet: { ...state.sheet, place: "", key: "" } };
   const words = ENDED.includes(run.status) ? "Nothing was painted." : "Nothing is painted yet.";
   next.sheet = blank(...run.size, words);
-  const { strokes, mask } = state.layers;
-  if (!(strokes.empty && mask.empty)) next = noticed(next, { note: LIES_OVER });
+  if (!state.layers.strokes.empty) next = noticed(next, { note: LIES_OVER });
   return next;
 }
 
@@ -80,7 +86,9 @@ export const REDUCERS = {
     const form = filled(info, defaults(info), kept.settings ?? {});
     const draft = { words, phrase, replace, typedFor, start, likes };
     const next = { ...state, ready: true, info, form, draft };
-    return newest ? follow(next, newest) : newSheet(next);
+    // The mask of an earlier load is of what was shown then.
+    const same = (kept.run ?? "") === (newest?.id ?? "");
+    return { ...(newest ? follow(next, newest) : newSheet(next)), subject: state.subject + (same ? 0 : 1) };
   },
 
   // What the server tells.
@@ -119,9 +127,9 @@ export const REDUCERS = {
 
   // What is shown.
   followed: (state, { run, here }) => follow(state, run, here),
-  /** A run was ordered, and is shown. */
-  ordered: (state, { run, here }) =>
-    follow({ ...drafted(state, { typedFor: "" }), revision: state.revision + 1 }, run, here),
+  /** A run was ordered, and is shown; `part`: it is a try on a part of what is shown. */
+  ordered: (state, { run, here, part = false }) =>
+    follow({ ...drafted(state, { typedFor: "" }), revision: state.revision + 1 }, run, here, part),
   /** A node of the history, or null for the run itself, the picture in the view staying till then. */
   chosen(state, { run, node }) {
     const known = state.runs.get(run);

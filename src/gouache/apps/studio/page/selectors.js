@@ -39,6 +39,13 @@ export function wantedPicture(state) {
 /** Whether the view holds what is shown, or nothing is to be there. */
 export const pictureIsThere = (state) => !wantedPicture(state) || state.sheet.place === placeOf(state);
 
+/** Whether a run is the picture that is shown, as far as the hand goes: itself, or one of the tries on one part,
+ * or what those start from. */
+export function isSubject({ part: { base, tries }, shown }, id) {
+  const part = [base?.run, ...tries.map((one) => one.id)];
+  return shown?.run === id || (part.includes(shown?.run) && part.includes(id));
+}
+
 // What is painted together.
 
 /** Those that the shown run is painted together with, itself among them; [] where it is alone. */

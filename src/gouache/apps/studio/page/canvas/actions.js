@@ -37,7 +37,7 @@ export function makeActions({ store, server, easel, doing, work }) {
     const { size, ...settings } = changed(store.state, false, false);
     const { count } = store.state.part;
     const more = count > 1 ? { count } : {};
-    const made = await order({ prompt, image: base.image, edit, parent: base.place, settings, ...more }, true, uses);
+    const made = await order({ prompt, image: base.image, edit, parent: base.place, settings, ...more }, true, uses, true);
     const tries = (made.runs ?? [made]).map(({ id }) => ({ id, words: prompt }));
     dispatch("tried", { base, tries });
   }
@@ -97,7 +97,7 @@ export function makeActions({ store, server, easel, doing, work }) {
       "new-sheet": doing(() => dispatch("newSheet")),
       undo: doing(() => easel.undo()),
       redo: doing(() => easel.redo()),
-      clear: doing(() => easel.clear()),
+      clear: doing(() => easel.clear(easel.layer, mask)),
     },
   };
 }

@@ -5,7 +5,7 @@ import { $, loadImage, put } from "../nodes.js";
 import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
 import { copied, Layer, newCanvas, penOf, scaled } from "./layer.js";
 import { Screen } from "./screen.js";
-import { Order, Tiles, Undo } from "./undo.js";
+import { Order, Tiles, Together, Undo } from "./undo.js";
 
 const SHEET = 1024; // pixels of the longer side that is drawn on, at least about so many
 const LARGEST = 3072; // of a sheet: memory is kept flat, and a stroke over a larger picture is no softer to the eye
@@ -65,6 +65,7 @@ class Easel {
     this.laid = []; // {id, name, blob}: sketches that are in a picture now
     this.blanked = null; // the sheet that was laid last
     this.looking = null;
+    this.subject = 0; // the picture that the mask is of, as the state counts them
     this.streamed = ""; // the run whose frames come by themselves
     this.coming = this.decoding = null; // the newest frame that is not shown yet
     this.rough = false; // whether the view holds such a frame
@@ -105,6 +106,10 @@ class Easel {
       this.blanked = blank;
       Object.assign(this.view, { width: blank.width, height: blank.height });
       this.sheets();
+    }
+    if (state.subject !== this.subject) {
+      this.subject = state.subject;
+      this.unmask();
     }
     put($("empty"), { hidden: picture || isDrawn(state) });
     if (blank) put($("empty"), { textContent: blank.words });
@@ -237,13 +242,22 @@ class Easel {
     return this.step(this.past.redo());
   }
 
-  /** Wipes the layer of the tool in hand; this can be undone. */
-  clear(layer = this.layer) {
-    if (layer.empty) return;
-    const tiles = new Map(layer.tiles);
-    layer.wipe();
-    this.did(layer, tiles);
+  /** Wipes layers; this can be undone. */
+  clear(...layers) {
+    const full = [...new Set(layers)].filter((layer) => !layer.empty);
+    if (!full.length) return;
+    this.past.remember(new Together(full.map((layer) => new Tiles(layer, new Map(layer.tiles)))));
+    for (const layer of full) layer.wipe();
     this.screen.render();
+    this.tell();
+  }
+
+  /** The mask was made on another picture: it goes, and undo does not bring it here. */
+  unmask() {
+    this.past.forget(this.mask);
+    this.mask.wipe();
+    this.screen.render("mask");
+    this.tell();
   }
 
   /** Lets `draw(pen)` draw all over a layer; this can be undone. */

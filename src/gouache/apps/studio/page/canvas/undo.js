@@ -54,6 +54,43 @@ export class Tiles {
     this.tiles = layer.swap(this.tiles);
     layer.resize(width, height);
   }
+
+  /** What is left of the change if a layer is none any longer, null if nothing. */
+  without(layer) {
+    return this.layer === layer ? null : this;
+  }
+}
+
+/** Changes that are done and undone as one. */
+export class Together {
+  constructor(changes) {
+    this.changes = changes;
+  }
+
+  get room() {
+    return this.changes.reduce((all, { room }) => all + room, 0);
+  }
+
+  get ready() {
+    return this.changes.every(({ ready }) => ready);
+  }
+
+  pack() {
+    return Promise.all(this.changes.map((one) => one.pack()));
+  }
+
+  unpack() {
+    return Promise.all(this.changes.map((one) => one.unpack()));
+  }
+
+  swap() {
+    for (const one of this.changes) one.swap();
+  }
+
+  without(layer) {
+    const changes = this.changes.filter((one) => one.without(layer));
+    return changes.length ? new Together(changes) : null;
+  }
 }
 
 /** A change of the list of layers: `swap()` gets the other list and gives the one that was there. */
@@ -64,6 +101,10 @@ export class Order {
 
   swap() {
     this.list = this.exchange(this.list);
+  }
+
+  without() {
+    return this;
   }
 }
 
@@ -112,7 +153,7 @@ export class Undo {
 
   /** Forgets what was done to a layer: what was on it is somewhere else now. */
   forget(layer) {
-    this.past = this.past.filter((one) => one.layer !== layer);
-    this.future = this.future.filter((one) => one.layer !== layer);
+    const left = (changes) => changes.map((one) => one.without(layer)).filter(Boolean);
+    Object.assign(this, { past: left(this.past), future: left(this.future) });
   }
 }
