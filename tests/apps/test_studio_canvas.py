@@ -583,6 +583,33 @@ def test_several_tries_on_one_mask_start_from_the_same_picture(page: Any) -> Non
     status(page, "done")
 
 
+def test_the_tint_of_the_mask_is_not_over_a_try(page: Any) -> None:
+    order(page, "a red apple", 2, "32x32")
+    status(page, "done")
+    edits(page)
+    show(page, "change")
+    page.click("#mask-brush")
+    stroke(page, 0.5)
+    assert page.is_visible("#mask")
+    page.fill("#replace", "a green pear")
+    page.click("#repaint")
+    page.wait_for_selector("#tries li >> nth=1")
+    status(page, "done")
+    assert page.is_hidden("#mask")
+    assert is_drawn(page, "mask")  # for the next try
+    page.locator("#tries button", has_text="Before").click()
+    page.wait_for_selector("#mask")
+    page.locator("#tries button", has_text="a green pear").click()
+    page.wait_for_selector("#mask", state="hidden")
+    box = box_of(page, "#strokes")
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    assert page.is_visible("#mask")  # what is drawn is seen
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.up()
+    assert page.is_visible("#mask")
+
+
 # Growing the picture.
 
 

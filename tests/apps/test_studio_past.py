@@ -22,6 +22,7 @@ from studio_browser import (
     status,
     stroke,
     texts,
+    tune,
     until,
     visit,
 )
@@ -649,3 +650,51 @@ def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
         page.click(f"#versus-{way}")
         look(way)
     assert seen == []
+
+
+# What the bar has of a picture that is opened.
+
+
+@pytest.fixture
+def two(page: Any) -> Any:
+    """A page that has painted two pictures, the second of which is shown."""
+    for words in ("a red apple", "a blue fish"):
+        order(page, words, 2, "32x32")
+        until(page, f"document.querySelector('#tree .run')?.textContent === '{words} · done'")
+    return page
+
+
+def bar(page: Any) -> tuple[str, str]:
+    return page.input_value("#prompt"), page.input_value("#setting-seed")
+
+
+def test_a_picture_that_is_opened_brings_its_words_and_seed(two: Any, studio: TinyStudio) -> None:
+    page = two
+    if page.get_attribute("#lock", "aria-pressed") == "true":
+        page.click("#lock")
+    page.click("#paint")  # another fish, with another seed
+    hold(lambda: len(studio.runs(page)) == 3)
+    status(page, "done")
+    seeds = [str(run["seed"]) for run in studio.runs(page)]
+    chosen(page, "a red apple")
+    assert bar(page) == ("a red apple", seeds[0])
+    show(page, "history")
+    page.click("#branch")
+    hold(lambda: len(studio.runs(page)) == 4)
+    assert studio.runs(page)[3]["prompt"] == "a red apple"
+    status(page, "done")
+
+
+def test_words_that_were_written_and_a_locked_seed_stay(two: Any) -> None:
+    page = two
+    tune(page, seed=77)
+    page.fill("#prompt", "a green pear")
+    chosen(page, "a red apple")
+    assert bar(page) == ("a green pear", "77")
+    assert "words that you wrote stay" in page.text_content("#note")
+    chosen(page, "a blue fish")  # and once more
+    assert bar(page) == ("a green pear", "77")
+    page.fill("#prompt", "")
+    chosen(page, "a red apple")
+    assert bar(page) == ("a red apple", "77")
+    assert page.text_content("#note") == ""

@@ -204,6 +204,7 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "parsed", words: "a", stages: [[part]] },
             { type: "weighed", stage: 0, part: 0, key: "weight", value: 2 },
             { type: "set", name: "perceptor", value: "large" },
+            { type: "brought", run: "a", words: true },
             { type: "filled", settings: { steps: 5 } }, { type: "rolled", seed: 7 },
             { type: "chose", count: 4 }, { type: "unsaid", stage: 0, part: 0 },
             { type: "started", picture: { id: "p", url: "" } },

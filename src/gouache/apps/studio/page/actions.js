@@ -69,7 +69,7 @@ export function makeWork({ store, server, easel, sync, doing }) {
     const asks = { prompt: draft().words, settings: changed(store.state), ...extra };
     const next = await server.post("/api/runs", asks);
     if (uses !== null && uses === strokes.version) easel.taken();
-    dispatch("ordered", { run: next, here, part });
+    dispatch("ordered", { run: next, here, words: asks.prompt, part });
     easel.focus();
     await sync.refresh();
     return next;

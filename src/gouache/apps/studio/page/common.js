@@ -84,7 +84,8 @@ export const REDUCERS = {
       ?? last("starting", "painting") ?? last("paused") ?? last("queued") ?? runs.at(-1);
     const words = state.draft.words || (kept.words ?? (newest ? wordsOf(newest) : ""));
     const form = filled(info, defaults(info), kept.settings ?? {});
-    const draft = { words, phrase, replace, typedFor, start, likes };
+    const known = kept.known ?? (newest ? wordsOf(newest) : "");
+    const draft = { words, known, phrase, replace, typedFor, start, likes };
     const next = { ...state, ready: true, info, form, draft };
     // The mask of an earlier load is of what was shown then.
     const same = (kept.run ?? "") === (newest?.id ?? "");
@@ -127,9 +128,11 @@ export const REDUCERS = {
 
   // What is shown.
   followed: (state, { run, here }) => follow(state, run, here),
-  /** A run was ordered, and is shown; `part`: it is a try on a part of what is shown. */
-  ordered: (state, { run, here, part = false }) =>
-    follow({ ...drafted(state, { typedFor: "" }), revision: state.revision + 1 }, run, here, part),
+  /** A run was ordered, and is shown; `words`: what was sent; `part`: it is a try on a part of what is shown. */
+  ordered(state, { run, here, words = "", part = false }) {
+    const known = words === state.draft.words ? words : state.draft.known;
+    return follow({ ...drafted(state, { typedFor: "", known }), revision: state.revision + 1 }, run, here, part);
+  },
   /** A node of the history, or null for the run itself, the picture in the view staying till then. */
   chosen(state, { run, node }) {
     const known = state.runs.get(run);

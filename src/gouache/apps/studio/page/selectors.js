@@ -91,6 +91,13 @@ export const typedHere = (state) => newWords(state) !== null && state.draft.type
 /** Whether Paint starts from what was drawn. A picture given to start from comes first. */
 export const fromDrawing = (state) => isDrawn(state) && !(runOf(state) && state.draft.start);
 
+/** Whether the bar has words that were written and neither sent nor those of a picture. */
+export function isUnsent(state) {
+  const run = runOf(state);
+  const words = state.draft.words.trim();
+  return words !== "" && words !== state.draft.known.trim() && !(run && words === wordsOf(run).trim());
+}
+
 /** What was asked for before, each once, newest last. */
 export function askedBefore({ runs }) {
   const words = [...runs.values()].map(({ prompt }) => prompt).filter(Boolean);

@@ -3,6 +3,7 @@
 
 import { $, loadImage, put } from "../nodes.js";
 import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
+import { tryOf } from "./buttons.js";
 import { copied, Layer, newCanvas, penOf, scaled } from "./layer.js";
 import { Screen } from "./screen.js";
 import { Order, Tiles, Together, Undo } from "./undo.js";
@@ -111,9 +112,17 @@ class Easel {
       this.subject = state.subject;
       this.unmask();
     }
+    this.tint();
     put($("empty"), { hidden: picture || isDrawn(state) });
     if (blank) put($("empty"), { textContent: blank.words });
     this.look();
+  }
+
+  /** The tint of the mask is not over a try that was made with it, until there is another mask. */
+  tint() {
+    const { layers, part } = this.store.state;
+    const tried = tryOf(this.store.state) && part.base.version === layers.mask.version;
+    put($("mask"), { hidden: Boolean(tried) && !(this.drawing && this.masking) });
   }
 
   // The picture.

@@ -67,6 +67,7 @@ export function mount({ store, easel }) {
     stroke = { made: new Stroke(layer, brush, from), layer, kind: kindNow(), since: Date.now(), at };
     laid(from === at ? stroke.made.begin() : stroke.made.straight(at));
     easel.drawing = true;
+    easel.tint();
     return true;
   }
 

@@ -1,12 +1,13 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
-import { brief, ENDED, groupOf, isGridded, runOf, wordsOf } from "../selectors.js";
+import { brief, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
 import { namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
 
 const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
   evolve: "Now choose the picture to cross it with: in the history, the gallery, or the four. Esc ends it.",
 };
+const UNSENT = "The words that you wrote stay in the bar; Reuse settings brings those of this picture.";
 const SEEDS = 1e6; // to choose from
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
@@ -15,7 +16,7 @@ const AGAIN = 100; // milliseconds between
 const pause = () => new Promise((done) => setTimeout(done, AGAIN));
 
 export function makeActions({ store, server, words, sync, doing, work }) {
-  const { acting, dispatch, note, run } = work;
+  const { acting, dispatch, draft, note, run } = work;
   const known = (id) => store.state.runs.get(id);
 
   const seenAs = (picture) => {
@@ -25,10 +26,19 @@ export function makeActions({ store, server, words, sync, doing, work }) {
 
   // Choosing, and pairs.
 
+  /** Shows another run, `type` being the action, with its words and seed; words that were written stay. */
+  function open(type, told, id = told.run.id) {
+    const [other, unsent] = [!isSubject(store.state, id), isUnsent(store.state)];
+    dispatch(type, told);
+    if (!other) return;
+    dispatch("brought", { run: id, words: !unsent });
+    if (unsent && draft().words.trim() !== wordsOf(known(id)).trim()) note(`${store.state.notices.note} ${UNSENT}`.trim());
+  }
+
   function show({ run: id, node }) {
     dispatch("sifted", { wide: false });
-    if (node !== null) dispatch("chosen", { run: id, node });
-    else dispatch("followed", { run: known(id) });
+    if (node !== null) open("chosen", { run: id, node }, id);
+    else open("followed", { run: known(id) });
   }
 
   async function pairUp(what, first, second) {
@@ -64,7 +74,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     const next = await server.post("/api/runs", { count: MANY, settings, ...asks });
     dispatch("sifted", { wide: false });
     dispatch("enlarged", { picture: null });
-    dispatch("ordered", { run: next, here: false });
+    open("ordered", { run: next, here: false });
     await sync.refresh();
     dispatch("gridded", { group: next.group, open: true });
   }
@@ -165,7 +175,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     dispatch("recovered");
     await sync.refresh();
     const back = last.runs.map(known).filter(Boolean);
-    if (back.length && !runOf(store.state)) dispatch("followed", { run: back[0] });
+    if (back.length && !runOf(store.state)) open("followed", { run: back[0] });
     if (problem) throw problem;
     note(`Back again: ${last.what}.`);
   }
@@ -209,7 +219,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
       if (!known(id)) return null;
       if (store.state.pair || node !== null) return choose(id, node);
       const { group } = known(id);
-      dispatch("followed", { run: known(id) }); // first: the grid that is closed is that of what is shown
+      open("followed", { run: known(id) }); // first: the grid that is closed is that of what is shown
       return group && dispatch("gridded", { group, open: false });
     }),
     large: (picture) => dispatch("enlarged", { picture }),

@@ -1,6 +1,7 @@
 // What is asked for: words, settings and pictures; and how the page is laid out.
 //
-//   draft      what was written or given and not sent: it outlives a reload (draft.js). `start` is the picture to
+//   draft      what was written or given and not sent: it outlives a reload (draft.js). `known`: the words that
+//              were sent last, or came with a picture. `start` is the picture to
 //              start from: {id, url, width, height, from, fit, x, y, mask}, where `from` is the picture as it was
 //              given, and `fit` how it was brought to the sheet's shape: "" for as it is, crop, fit or extend.
 //   form       the settings' fields (form.js). parsed: the prompt's parts, of the words they belong to.
@@ -11,11 +12,11 @@
 
 import { blank, drafted, EMPTY, newSheet } from "../common.js";
 import { changed, filled, sheetSize, withValue } from "../form.js";
-import { ENDED, OPEN, promptOf, runOf } from "../selectors.js";
+import { ENDED, OPEN, promptOf, runOf, wordsOf } from "../selectors.js";
 
 export const INITIAL = Object.freeze({
   // `typedFor`: the run in whose pause the words were written. likes: [{key, id, url, weight}]
-  draft: { words: "", phrase: "", replace: "", typedFor: "", start: null, likes: [] },
+  draft: { words: "", known: "", phrase: "", replace: "", typedFor: "", start: null, likes: [] },
   form: {},
   parsed: { words: "", stages: [], error: "" },
   locked: false,
@@ -82,6 +83,15 @@ export const REDUCERS = {
   },
   /** The dice were thrown. */
   rolled: (state, { seed }) => ({ ...state, form: withValue(state.info, state.form, "seed", String(seed)) }),
+  /** Another run is shown: its seed is that of the bar unless that is locked, and its words are, if `words`. */
+  brought(state, { run, words }) {
+    const found = state.runs.get(run);
+    if (!found) return state;
+    const known = wordsOf(found);
+    const next = words ? drafted(state, { words: known, known, typedFor: "" }) : state;
+    if (state.locked || found.seed === undefined) return next;
+    return { ...next, form: withValue(state.info, state.form, "seed", String(found.seed)) };
+  },
   /** What an order or a run had. */
   filled(state, { settings }) {
     const locked = state.locked || "seed" in settings;

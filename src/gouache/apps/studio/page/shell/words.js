@@ -147,6 +147,7 @@ export function mount({ store, server }) {
 
   function update({ draft, parsed, ready }) {
     if (prompt.value !== draft.words) {
+      browsed = null;
       prompt.value = draft.words;
       fit();
     }
