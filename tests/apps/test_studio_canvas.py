@@ -149,7 +149,7 @@ def test_keys_and_buttons_zoom_and_the_picture_never_leaves(sheet: Any) -> None:
 
 
 def test_space_and_drag_move_the_picture_and_a_tap_on_space_pauses(page: Any) -> None:
-    order(page, "a slow sun", 600, "32x32")
+    order(page, "a slow sun", 2000, "32x32")
     status(page, "painting")
     before = box_of(page, "#view")
     page.mouse.move(*at(page, 0.5, 0.5))
@@ -648,7 +648,7 @@ def test_edges_are_dragged_and_the_new_parts_ordered(page: Any, studio: TinyStud
 
 
 def test_frames_come_by_the_stream_of_events(page: Any) -> None:
-    order(page, "a slow sun", 600, "32x32")
+    order(page, "a slow sun", 2000, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 20")  # the first one may have been asked for
     asked: list[str] = []
@@ -671,7 +671,7 @@ def kinds(page: Any, studio: TinyStudio) -> list[str]:
 
 
 def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio) -> None:
-    order(page, "a slow sun", 600, "32x32")
+    order(page, "a slow sun", 2000, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
     stroke(page, 0.5)
@@ -687,7 +687,7 @@ def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio)
 
 
 def test_strokes_that_are_refused_stay_and_can_be_undone(page: Any) -> None:
-    order(page, "a slow sun", 600, "32x32")
+    order(page, "a slow sun", 2000, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
     page.route("**/draw", lambda route: route.fulfill(status=507, body='{"error": "full"}'))

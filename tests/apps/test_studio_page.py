@@ -165,6 +165,7 @@ def test_keyboard_and_phone(browser: Any, server: Server, tmp_path: Path) -> Non
     page.keyboard.type("a yellow sun")
     show(page, "tune")
     page.fill("#setting-steps", "400")
+    page.fill("#setting-start_tries", "1")
     page.keyboard.press("Control+Enter")
     status(page, "painting")
     page.focus("#strokes")

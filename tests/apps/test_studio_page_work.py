@@ -31,7 +31,7 @@ from studio_browser import (
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
-LONG = 600  # steps: more than any test waits for
+LONG = 2000  # steps: more than any test waits for
 SMALL, WIDE = "32x32", "48x24"
 
 
