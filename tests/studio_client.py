@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from gouache.apps.studio.orders import Order
 from gouache.engine import Session
+from gouache.errors import OutputError
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 SMALL = {"size": "32x24", "steps": [6], "num_cutouts": 4}
@@ -58,3 +61,12 @@ def wait(client: Any, run: str, *statuses: str, seconds: float = 60) -> dict[str
         assert told["status"] != "failed", told
         time.sleep(0.01)
     return dict(told)
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told of a run cannot be written any more."""
+
+    def full(path: Path, *_: object) -> None:
+        raise OutputError(f"cannot write {path}: no space is left on the disk")
+
+    monkeypatch.setattr("gouache.apps.studio.runs.write_bytes", full)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from gouache.apps.studio.orders import Order
+from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.runs import Run
+from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.settings.config import make_config
 from studio_client import tiny_build
@@ -44,6 +47,15 @@ class Gate:
 
         session._try_step = patient  # type: ignore[method-assign]
         return session
+
+
+@contextmanager
+def gated(root: Path, gate: Gate, limits: Limits | None = None) -> Iterator[Studio]:
+    """A studio whose runs wait at the gate; it is open in the end."""
+    studio = Studio(root, limits, gate)
+    yield studio
+    gate.open.set()
+    studio.close()
 
 
 def until(told: Callable[[], bool], seconds: float = 60) -> None:

@@ -29,6 +29,7 @@ Init = Annotated[
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from gouache_training.feed import Feed, Recipe
     from gouache_training.loop import Trainer
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
@@ -88,10 +89,13 @@ def _at_rate(settings: Settings, learning_rate: float) -> Settings:
     return replace(settings, learning_rate=learning_rate) if learning_rate > 0 else settings
 
 
-def _seed_of(checkpoint: Path, seed: int) -> int:
-    """Of what processes compose: another one for a training that goes on than at its beginning."""
+def _feed(recipe: Recipe, workers: int, checkpoint: Path, seed: int) -> Feed | None:
+    """Composes in processes, if there are to be some; otherwise when a training goes on than when
+    it begins."""
+    from gouache_training.feed import Feed
+
     began = int(checkpoint.stat().st_mtime) if checkpoint.exists() else 0
-    return seed * 1_000_003 + began
+    return Feed(recipe, workers, seed * 1_000_003 + began) if workers else None
 
 
 def _train(trainer: Trainer[Any, Any], checkpoint: Path, resume: bool) -> None:
@@ -236,7 +240,7 @@ def prior(
     _prepare(threads)
     from gouache_training.dataset import PictureSet
     from gouache_training.export import load_painter
-    from gouache_training.feed import Feed, Recipe
+    from gouache_training.feed import Recipe
     from gouache_training.loop import Budget
     from gouache_training.prior import PriorTrainer, PriorTraining
 
@@ -251,7 +255,7 @@ def prior(
         settings,
         Budget(steps, minutes),
         device,
-        Feed(recipe, workers, _seed_of(checkpoint, seed)) if workers else None,
+        _feed(recipe, workers, checkpoint, seed),
     )
     _train(trainer, checkpoint, resume)
 
@@ -324,7 +328,7 @@ def drawing(
     from gouache_training.dataset import PictureSet
     from gouache_training.drawing import DrawingTrainer, DrawingTraining
     from gouache_training.export import load_painter
-    from gouache_training.feed import Feed, Recipe
+    from gouache_training.feed import Recipe
     from gouache_training.loop import Budget
     from gouache_training.renderings import load_renderings
 
@@ -344,7 +348,7 @@ def drawing(
         Budget(steps, minutes),
         device,
         painted,
-        Feed(recipe, workers, _seed_of(checkpoint, seed)) if workers else None,
+        _feed(recipe, workers, checkpoint, seed),
     )
     _train(trainer, checkpoint, resume)
 

@@ -12,6 +12,7 @@ from gouache.apps.cli.main import run
 from gouache.runs.drive import Event, Run, Stepped
 from gouache.runs.keep import Keep
 from studio_browser import CHROMIUM, TinyStudio, visit
+from studio_tiny import Gate
 
 
 class Outcome(NamedTuple):
@@ -75,6 +76,19 @@ def studio(tmp_path: Path) -> Iterator[TinyStudio]:
     studio = TinyStudio(tmp_path / "runs")
     yield studio
     studio.close()
+
+
+@pytest.fixture(scope="module")
+def open_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyStudio]:
+    """One for all tests of a file: each has a visitor of its own, who sees no other's runs."""
+    studio = TinyStudio(tmp_path_factory.mktemp("studio") / "runs")
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
 
 
 @pytest.fixture

@@ -22,11 +22,10 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
-from gouache.errors import OutputError
 from gouache.output.pictures import read_metadata
 from gouache.protocols import Step
 from gouache.watching import watcher
-from studio_client import SMALL, submit, tiny_build, upload, wait
+from studio_client import SMALL, fill_disk, submit, tiny_build, upload, wait
 from studio_server import Server
 
 Build = Callable[[Order], Session]
@@ -410,10 +409,7 @@ def test_malformed_requests_get_one_line_and_a_good_one_follows(client: TestClie
 def test_a_full_disk_is_one_line_without_a_path(
     client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, *_: object) -> None:
-        raise OutputError(f"cannot write {path}: no space is left on the disk")
-
-    monkeypatch.setattr("gouache.apps.studio.runs.write_bytes", full)
+    fill_disk(monkeypatch)
     answer = client.post("/api/runs", json={"prompt": "a", "settings": SMALL})
     assert answer.status_code == 507
     assert answer.json()["error"].startswith("cannot write the studio's folder/runs/")

@@ -30,13 +30,6 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
 
-@pytest.fixture(scope="module")
-def open_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyStudio]:
-    studio = TinyStudio(tmp_path_factory.mktemp("canvas") / "runs")
-    yield studio
-    studio.close()
-
-
 @pytest.fixture
 def sheet(browser: Any, open_studio: TinyStudio) -> Iterator[Any]:
     """The page with an empty sheet; what was painted before is not there."""

@@ -25,20 +25,13 @@ from gouache.perceptors.truncation import TruncationWarning
 from gouache.protocols import Step
 from gouache.watching import watcher
 from studio_client import SMALL, submit, tiny_build, wait
-from studio_tiny import Gate, order, reaches, until
-
-
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
+from studio_tiny import Gate, gated, order, reaches, until
 
 
 @pytest.fixture
 def studio(tmp_path: Path, gate: Gate) -> Iterator[Studio]:
-    studio = Studio(tmp_path / "runs", Limits(queue_each=5), gate)
-    yield studio
-    gate.open.set()
-    studio.close()
+    with gated(tmp_path / "runs", gate, Limits(queue_each=5)) as studio:
+        yield studio
 
 
 def pixels(path: Path) -> np.ndarray[Any, Any]:

@@ -21,7 +21,7 @@ from gouache.apps.studio.uploads import lay_together
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError
 from gouache.output.pictures import read_metadata
-from studio_tiny import Gate, order, reaches, strokes, until
+from studio_tiny import Gate, gated, order, reaches, strokes, until
 
 TOKEN = "0123456789abcdef" * 2
 SMALL = {
@@ -34,16 +34,9 @@ SMALL = {
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
 def studio(tmp_path: Path, gate: Gate) -> Iterator[Studio]:
-    studio = Studio(tmp_path / "runs", build=gate)
-    yield studio
-    gate.open.set()
-    studio.close()
+    with gated(tmp_path / "runs", gate) as studio:
+        yield studio
 
 
 def paused(studio: Studio, gate: Gate, prompt: str = "a red apple", **settings: Any) -> Run:

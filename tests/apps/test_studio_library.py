@@ -19,9 +19,8 @@ from gouache.apps.studio import copies, trash
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.worker import Studio
-from gouache.errors import OutputError
 from gouache.output.pictures import read_metadata
-from studio_client import submit, tiny_build, wait
+from studio_client import fill_disk, submit, tiny_build, wait
 
 NOBODY = "f" * 32
 
@@ -135,10 +134,7 @@ def test_other_changes_are_refused(client: TestClient, run: str, body: Any) -> N
 def test_a_name_that_cannot_be_kept_is_not_told_as_kept(
     client: TestClient, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, *_: object) -> None:
-        raise OutputError(f"cannot write {path}: no space is left on the disk")
-
-    monkeypatch.setattr("gouache.apps.studio.runs.write_bytes", full)
+    fill_disk(monkeypatch)
     told(client.patch(f"/api/runs/{run}", json={"name": "x", "favourite": True}), 507)
     told(client.patch(f"/api/runs/{run}/nodes/0", json={"favourite": True}), 507)
     found = client.get(f"/api/runs/{run}").json()

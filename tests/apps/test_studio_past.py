@@ -34,12 +34,9 @@ DAY = 86400
 LONG = 2000  # steps: more than any test waits for
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyStudio]:
-    """One for all tests: each has a visitor of its own, who sees nothing of the others."""
-    studio = TinyStudio(tmp_path_factory.mktemp("past") / "runs")
-    yield studio
-    studio.close()
+@pytest.fixture
+def studio(open_studio: TinyStudio) -> TinyStudio:
+    return open_studio
 
 
 @pytest.fixture

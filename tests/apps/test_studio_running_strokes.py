@@ -25,21 +25,14 @@ from gouache.output.pictures import read_metadata
 from gouache.runs.drive import Run as Driven
 from gouache.runs.drive import drive
 from studio_client import submit, tiny_build
-from studio_tiny import Gate, order, reaches, strokes, until
+from studio_tiny import Gate, gated, order, reaches, strokes, until
 from tiny import TinyGenerator, TinyPerceptor
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
 def studio(tmp_path: Path, gate: Gate) -> Iterator[Studio]:
-    studio = Studio(tmp_path / "runs", build=gate)
-    yield studio
-    gate.open.set()
-    studio.close()
+    with gated(tmp_path / "runs", gate) as studio:
+        yield studio
 
 
 def running(studio: Studio, gate: Gate) -> Run:

@@ -19,20 +19,13 @@ from gouache.apps.studio.runs import Run, load_runs
 from gouache.apps.studio.turns import QueueFullError, Turns
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError, GouacheError
-from studio_tiny import Gate, order, reaches, tiny_build, until
-
-
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
+from studio_tiny import Gate, gated, order, reaches, tiny_build, until
 
 
 @pytest.fixture
 def studio(tmp_path: Path, gate: Gate) -> Iterator[Studio]:
-    studio = Studio(tmp_path / "runs", Limits(queue=30, queue_each=8), gate)
-    yield studio
-    gate.open.set()
-    studio.close()
+    with gated(tmp_path / "runs", gate, Limits(queue=30, queue_each=8)) as studio:
+        yield studio
 
 
 def paused(studio: Studio, gate: Gate, owner: str = "ada") -> Run:

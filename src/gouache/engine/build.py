@@ -177,22 +177,18 @@ def _painted_alone(
         losses=(),
     )
     show = watcher() if picture == 0 else None  # the first stands for all
-    lifted = None if show is None else _Lifted(show, parts.canvas, parts.config.count == 1)
-    with watching(lifted or _unseen):
+    # Nobody sees the others.
+    lifted = _Lifted(show, parts.canvas, parts.config.count == 1) if show else Watcher()
+    with watching(lifted):
         painter = begin(small)
         tell("painting it small")
         for step in steps(painter):
-            if lifted is not None:
-                lifted(step)
+            lifted(step)
     made, asked = painter.config.latents, config.latents
     found = {name: getattr(made, name) for name in ("start_choice", "start_steps")}
     changes = {name: value for name, value in found.items() if value != getattr(asked, name)}
     whole = parts.models.encode(enlarged(painter.picture(), parts.canvas), parts.canvas)[0]
     return whole, changes
-
-
-def _unseen(step: Step) -> None:
-    """Shows nobody a picture for which another stands."""
 
 
 class _Lifted(Watcher):

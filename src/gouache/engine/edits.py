@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from PIL.Image import Image
+from PIL import Image
 from torch import Tensor
 
 from gouache.errors import ImageError
@@ -23,8 +23,8 @@ TOLERANCE = 2 / 255
 
 
 def read_edit(
-    image: Tensor | Image,
-    changed: Tensor | Image | None,
+    image: Tensor | Image.Image,
+    changed: Tensor | Image.Image | None,
     index: int | None,
     shown: Sequence[Tensor],
     canvas: Canvas,
@@ -53,25 +53,25 @@ def read_edit(
     return edited, cells
 
 
-def over(below: Image, strokes: Image) -> Image:
+def over(below: Image.Image, strokes: Image.Image) -> Image.Image:
     """Strokes (RGBA, of any size) over a picture, RGBA at the picture's size."""
-    from PIL import Image as pil
-
-    layer = strokes.resize(below.size, pil.Resampling.LANCZOS)
-    return pil.alpha_composite(below.convert("RGBA"), layer)
+    return Image.alpha_composite(below.convert("RGBA"), _sized(strokes, below))
 
 
-def lay_strokes(session: Session, strokes: Image, name: str) -> Image:
+def _sized(strokes: Image.Image, below: Image.Image) -> Image.Image:
+    """Strokes at a picture's size."""
+    return strokes.resize(below.size, Image.Resampling.LANCZOS)
+
+
+def lay_strokes(session: Session, strokes: Image.Image, name: str) -> Image.Image:
     """Lays strokes (RGBA, of any size) over a session's one picture, RGB; painting goes on from it.
 
     The record of the change holds `name`, of a file, and the sum of the strokes: laid again at the
     same step they make the same picture.
     """
-    from PIL import Image as pil
-
     below = to_pil(session.picture()[0])
-    above = over(below, strokes).convert("RGB")
-    layer = strokes.resize(below.size, pil.Resampling.LANCZOS)
+    layer = _sized(strokes, below)
+    above = over(below, layer).convert("RGB")
     before = len(session.edits)
     session.set_image(above, layer.getchannel("A").point(lambda value: 255 * (value > 8)))
     for edit in session.edits[before:]:

@@ -61,7 +61,7 @@ class Endpoints:
             if not node:
                 return self.uploads.path(name, owner)
             run = self.studio.runs.get(name)
-            path = None if run is None else run.path / "nodes" / f"{int(node)}.png"
+            path = None if run is None else run.node_path(int(node))
             if run is None or not may_see(owner, run.owner) or path is None or not path.exists():
                 raise ConfigError(f"there is no picture {name}/{node} of yours")
             return path

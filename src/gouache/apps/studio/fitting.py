@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from gouache.apps.studio.copies import read_whole
-from gouache.apps.studio.orders import Limits
+from gouache.apps.studio.orders import Limits, check_pixels
 from gouache.errors import ConfigError
 from gouache.ops.profiles import flat
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 WAYS = ("crop", "fit", "extend")
+GROWN = "the picture would be"  # how a refusal of its size begins
 _SOFT = 0.04  # radius of the filling's blur, as a share of the picture's shorter side
 
 
@@ -41,18 +42,8 @@ def read_fit(asked: Mapping[str, str], limits: Limits) -> Fit:
     if not mark:
         raise ConfigError(f"size is {asked.get('size', '')!r:.20}; expected WxH, such as 256x384")
     size = read_whole(width, "width", 1, 2**13), read_whole(height, "height", 1, 2**13)
-    check_pixels(size, limits)
+    check_pixels(size, limits, GROWN)
     return Fit(way, size, *(_read_place(asked.get(name, "0.5"), name) for name in "xy"))
-
-
-def check_pixels(size: tuple[int, int], limits: Limits) -> None:
-    """Raises `ConfigError` for more than this studio paints."""
-    width, height = size
-    if width * height > limits.pixels:
-        raise ConfigError(
-            f"the picture would be {width}x{height}; this studio paints at most "
-            f"{limits.pixels:,} pixels"
-        )
 
 
 def brought(picture: Picture, fit: Fit) -> tuple[Picture, Picture | None]:
@@ -120,4 +111,4 @@ def _read_place(text: str, name: str) -> float:
     return place
 
 
-__all__ = ["WAYS", "Fit", "brought", "check_pixels", "extended", "new_parts", "read_fit"]
+__all__ = ["GROWN", "WAYS", "Fit", "brought", "extended", "new_parts", "read_fit"]

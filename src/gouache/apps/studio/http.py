@@ -252,7 +252,7 @@ class Interface(Endpoints):
 
     async def node(self, request: Request) -> Response:
         run = self._run(request)
-        return self._file(run, run.path / "nodes" / f"{request.path_params['node']}.png", "png")
+        return self._file(run, run.node_path(request.path_params["node"]), "png")
 
     async def settings(self, request: Request) -> Response:
         """The settings as a file: what `--config` of the command line reads."""

@@ -202,7 +202,7 @@ class Library(Endpoints):
         node = request.path_params.get("node")
         if node is None:
             return run.newest_picture()
-        path = run.path / "nodes" / f"{node}.png"
+        path = run.node_path(node)
         if not path.exists():
             raise NotFoundError(f"there is no point {node} in the run's history")
         return path

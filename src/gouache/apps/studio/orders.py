@@ -86,9 +86,9 @@ def read_order(
     `find_image` turns the id of an upload, or "RUN/NODE", into a file, for this visitor only.
     `models` names what may be painted with: a name never becomes a path or a download here.
     """
-    body = _mapping(document, "the request", (*_KEYS, *_VARIED))
+    body = mapping(document, "the request", (*_KEYS, *_VARIED))
     prompt = _text(body.get("prompt", ""), "prompt")
-    given = dict(_mapping(body.get("settings", {}), "settings", None))
+    given = dict(mapping(body.get("settings", {}), "settings", None))
     for name in given:
         if name in NOT_SET:
             raise ConfigError(f"{name!r:.60} is not a setting of the studio; leave it out")
@@ -206,11 +206,11 @@ def _read_varied(body: Mapping[str, Any], find_image: Callable[[str], Path]) -> 
     if vary is not None and evolve is not None:
         raise ConfigError("both vary and evolve are given; give one of them")
     if vary is not None:
-        asked = _mapping(vary, "vary", ("of", "strength"))
+        asked = mapping(vary, "vary", ("of", "strength"))
         strength = _share(asked.get("strength", 0.5), "vary.strength")
         return _Varied("vary", *_nodes([asked.get("of")], "vary.of", find_image), strength)
     if evolve is not None:
-        pair: Any = _mapping(evolve, "evolve", ("of",)).get("of")
+        pair: Any = mapping(evolve, "evolve", ("of",)).get("of")
         if not _is_list(pair) or len(pair) != 2:
             raise ConfigError("evolve.of must be a list of two pictures, RUN/NODE each")
         return _Varied("evolve", *_nodes(pair, "evolve.of", find_image))
@@ -241,13 +241,18 @@ def check_models(kind: str, given: Any, allowed: Sequence[str]) -> None:
             raise ConfigError(f"{kind} is {name!r:.60}; this studio has {', '.join(allowed)}")
 
 
-def check_limits(config: PaintConfig, limits: Limits) -> None:
-    """Raises `ConfigError` for what is too large for this studio."""
-    width, height = config.size
+def check_pixels(size: tuple[int, int], limits: Limits, what: str) -> None:
+    """Raises `ConfigError`, a line that begins with `what`, for more than this studio paints."""
+    width, height = size
     if width * height > limits.pixels:
         raise ConfigError(
-            f"size is {width}x{height}; this studio paints at most {limits.pixels:,} pixels"
+            f"{what} {width}x{height}; this studio paints at most {limits.pixels:,} pixels"
         )
+
+
+def check_limits(config: PaintConfig, limits: Limits) -> None:
+    """Raises `ConfigError` for what is too large for this studio."""
+    check_pixels(config.size, limits, "size is")
     if sum(config.steps) > limits.steps:
         raise ConfigError(
             f"{sum(config.steps)} steps are asked for; this studio does at most {limits.steps}"
@@ -261,9 +266,9 @@ def check_limits(config: PaintConfig, limits: Limits) -> None:
 
 
 def _read_edit(document: Any, find_image: Callable[[str], Path]) -> EditOrder:
-    body = _mapping(document, "edit", _EDIT_KEYS)
+    body = mapping(document, "edit", _EDIT_KEYS)
     names = [item.name for item in edit_settings()]
-    given = _mapping(body.get("settings", {}), "edit.settings", names)
+    given = mapping(body.get("settings", {}), "edit.settings", names)
     mask = _image(body.get("mask"), "edit.mask", find_image)
     # Who draws a mask wants nothing else to change, and the picture's own size.
     kept = {} if mask is None else _WITH_MASK
@@ -276,7 +281,7 @@ def _read_edit(document: Any, find_image: Callable[[str], Path]) -> EditOrder:
 
 
 def _image_prompt(document: Any, find_image: Callable[[str], Path]) -> str:
-    body = _mapping(document, "an image prompt", ("image", "weight"))
+    body = mapping(document, "an image prompt", ("image", "weight"))
     weight = body.get("weight", 1.0)
     number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
     if not number or not math.isfinite(weight) or abs(weight) > 1000:
@@ -295,7 +300,8 @@ def _image(given: Any, what: str, find_image: Callable[[str], Path]) -> Path | N
     return find_image(given)
 
 
-def _mapping(value: Any, what: str, names: Any) -> Mapping[str, Any]:
+def mapping(value: Any, what: str, names: Any) -> Mapping[str, Any]:
+    """`value`, if it is an object with no other keys than `names` (any, for None)."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"{what} must be a JSON object, got {value!r:.60}")
     for key in value:
@@ -334,8 +340,10 @@ __all__ = [
     "Order",
     "check_limits",
     "check_models",
+    "check_pixels",
     "flat_settings",
     "installed_models",
+    "mapping",
     "near_settings",
     "presets_table",
     "read_id",

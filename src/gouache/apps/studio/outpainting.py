@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gouache.apps.studio.endpoints import picture_name
-from gouache.apps.studio.fitting import check_pixels, extended, new_parts
-from gouache.apps.studio.orders import Limits
+from gouache.apps.studio.fitting import GROWN, extended, new_parts
+from gouache.apps.studio.orders import Limits, check_pixels, mapping
 from gouache.errors import ConfigError
 from gouache.ops.images import load_image
 
@@ -43,10 +43,8 @@ def as_edit(
     picture = load_image(find_image(of))
     left, right, top, bottom = margins
     size = picture.width + left + right, picture.height + top + bottom
-    check_pixels(size, limits)
-    settings = document.get("settings", {})
-    if not isinstance(settings, Mapping):
-        raise ConfigError(f"settings must be a JSON object, got {settings!r:.60}")
+    check_pixels(size, limits, GROWN)
+    settings = mapping(document.get("settings", {}), "settings", None)
     feather = min(FEATHER, min(side for side in margins if side) // 4 * 2)  # even
     # It reaches as far to both sides of a mask, which stays away from the old part for it.
     mask = new_parts(picture.size, margins, seam=feather)
@@ -56,7 +54,7 @@ def as_edit(
         "image": keep(extended(picture, margins)),
         "edit": {
             "mask": keep(mask.convert("RGB")),
-            "settings": {"composite": True, "feather": feather, "focus_share": _FOCUS_SHARE},
+            "settings": {"feather": feather, "focus_share": _FOCUS_SHARE},
         },
         "parent": document.get("parent") or (of if "/" in of else ""),
     }

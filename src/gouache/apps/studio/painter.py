@@ -247,8 +247,9 @@ class Painter:
         """A point in the run's history, with its picture."""
         assert run.session is not None
         number = len(run.nodes)
-        (run.path / "nodes").mkdir(exist_ok=True)
-        save_picture(picture, run.path / "nodes" / f"{number}.png", None, run.config.title)
+        path = run.node_path(number)
+        path.parent.mkdir(exist_ok=True)
+        save_picture(picture, path, None, run.config.title)
         node = {"node": number, "kind": kind, "step": run.session.step_index, "prompt": prompt}
         with run.lock:
             run.nodes.append(node)

@@ -130,6 +130,10 @@ class Run:
         """What its pictures' files tell of where they come from in the studio."""
         return {"run": self.id, "how": self.how, "parents": list(self.parents)}
 
+    def node_path(self, number: int) -> Path:
+        """The picture of a point of the history."""
+        return self.path / "nodes" / f"{number}.png"
+
     def newest_picture(self) -> Path | None:
         """The file that shows it best now, None before anything was painted."""
         steps, nodes = sorted(self.path.glob("steps/*.png")), self.path.glob("nodes/*.png")
