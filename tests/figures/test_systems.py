@@ -116,31 +116,6 @@ def _global_stream_untouched() -> Iterator[None]:
     assert torch.is_grad_enabled()
 
 
-def test_mindalle_is_asked_for_one_picture(pretend: Callable[..., None]) -> None:
-    asked: list[dict[str, Any]] = []
-
-    class Dalle:
-        @classmethod
-        def from_pretrained(cls, name: str) -> Dalle:
-            assert name == "minDALL-E/1.3B"
-            return cls()
-
-        def to(self, device: str) -> Dalle:
-            return self
-
-        def sampling(self, **told: Any) -> torch.Tensor:
-            asked.append(told)
-            return torch.rand(1, 3, 16, 16)
-
-    pretend("dalle.models", Dalle=Dalle)
-    system = systems.get("mindalle")("cpu")
-    first, again, other = (system.paint("an owl", seed) for seed in (1, 1, 2))
-    assert first.tobytes() == again.tobytes() != other.tobytes()
-    assert asked[0]["prompt"] == "an owl"
-    assert asked[0]["num_candidates"] == 1
-    assert isinstance(system, System)
-
-
 def test_the_port_of_dalle_mega_keeps_its_weights_in_the_cache(
     pretend: Callable[..., None],
 ) -> None:

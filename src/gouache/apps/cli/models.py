@@ -93,7 +93,7 @@ def add(
     """Add a local checkpoint: VQGANs are converted into the cache, perceptors stay where they are.
 
     Reads VQGANs of taming-transformers, latent-diffusion and diffusers, CLIPs of OpenAI and folders
-    of transformers.
+    of transformers; of the paper's other systems, minDALL-E's folder.
     """
     if not name:
         raise ConfigError("give the model a name: gouache models add PATH --name NAME")
@@ -110,17 +110,24 @@ def add(
     if config is not None and not config.is_file():
         raise ModelError(f"there is no file {config}; expected the configuration of {path}")
     found = recognise(path)
-    if found.kind == "perceptor" and config is not None:
+    if found.kind != "generator" and config is not None:
         raise ModelError(
-            f"{config} would not be read: the configuration of a perceptor lies beside its "
+            f"{config} would not be read: the configuration of a {found.kind} lies beside its "
             f"weights; put it there as {path.with_suffix('.json').name}"
         )
     if found.kind == "perceptor":
         load_perceptor(path)  # so that what cannot be loaded is refused now, not when painting
+    if found.kind == "system":
+        from gouache.systems.mindalle import load_mindalle
+
+        load_mindalle(path)
     record = cache.add(name, found.kind, found.family, path, config)
     facts = "".join(f", {key.replace('_', ' ')} {value}" for key, value in record.facts.items())
     typer.echo(f"{name}: a {record.kind} ({record.family}{facts}) in {record.path}")
-    typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
+    if record.kind == "system":
+        typer.echo("paint with it: gouache figures 9 --world paper")
+    else:
+        typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
     return 0
 
 
