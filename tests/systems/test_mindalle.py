@@ -25,6 +25,7 @@ from gouache.systems.text_to_codes import Memory, TransformerConfig
 from gouache.weights.recognise import recognise
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "mindalle"
+pytestmark = pytest.mark.filterwarnings("ignore::gouache.perceptors.truncation.TruncationWarning")
 PROMPTS: list[str] = json.loads((GOLDEN / "prompts.json").read_text(encoding="utf-8"))
 
 

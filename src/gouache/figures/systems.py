@@ -44,25 +44,34 @@ systems.add("min-dalle", "gouache.figures.dalle:MinDallePort")
 systems.add("glide-clip", "gouache.figures.glide:clip_guided")
 systems.add("glide-free", "gouache.figures.glide:classifier_free")
 
-# name -> how to get the weights of a system whose network is ours
+_GLIDE = (
+    "put base.pt, upsample.pt, clip_image_enc.pt and clip_text_enc.pt (3 GB) from "
+    "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/ and vocab.bpe from "
+    "https://openaipublic.blob.core.windows.net/gpt-2/models/124M/ into a folder, then: "
+    "gouache models add FOLDER --name glide"
+)
+# name -> family, how to get the weights; of systems whose networks are ours
 WEIGHTS = {
-    "mindalle": "unpack https://arena.kakaocdn.net/brainrepo/models/minDALL-E/"
-    "57b008f02ceaa02b779c8b7463143315/1.3B.tar.gz (5 GB), then: gouache models add 1.3B "
-    "--name mindalle",
+    "mindalle": (
+        "mindalle",
+        "unpack https://arena.kakaocdn.net/brainrepo/models/minDALL-E/"
+        "57b008f02ceaa02b779c8b7463143315/1.3B.tar.gz (5 GB), then: gouache models add 1.3B "
+        "--name mindalle",
+    ),
+    "glide-clip": ("glide", _GLIDE),
+    "glide-free": ("glide", _GLIDE),
 }
 
 # name -> module it needs, what installs it
 NEEDS = {
     "min-dalle": ("min_dalle", "pip install min-dalle"),
-    "glide-clip": ("glide_text2im", "pip install git+https://github.com/openai/glide-text2im"),
-    "glide-free": ("glide_text2im", "pip install git+https://github.com/openai/glide-text2im"),
 }
 
 
 def available() -> list[str]:
     """Names of the built-in systems whose weights or packages are here; nothing is imported."""
     packaged = [name for name, (module, _) in NEEDS.items() if importlib.util.find_spec(module)]
-    return [name for name in WEIGHTS if _added(name) is not None] + packaged
+    return [name for name, (family, _) in WEIGHTS.items() if _added(family)] + packaged
 
 
 def _added(family: str) -> Path | None:
@@ -73,8 +82,9 @@ def _added(family: str) -> Path | None:
 
 def weights(name: str) -> Path:
     """The folder of a system whose network is ours; `ModelError` says how to get it."""
-    if (found := _added(name)) is None:
-        raise ModelError(f"{name} needs its weights: {WEIGHTS[name]}")
+    family, how = WEIGHTS[name]
+    if (found := _added(family)) is None:
+        raise ModelError(f"{name} needs its weights: {how}")
     return found
 
 

@@ -93,7 +93,7 @@ def add(
     """Add a local checkpoint: VQGANs are converted into the cache, perceptors stay where they are.
 
     Reads VQGANs of taming-transformers, latent-diffusion and diffusers, CLIPs of OpenAI and folders
-    of transformers; of the paper's other systems, minDALL-E's folder.
+    of transformers; of the paper's other systems, folders of minDALL-E and GLIDE.
     """
     if not name:
         raise ConfigError("give the model a name: gouache models add PATH --name NAME")
@@ -118,17 +118,28 @@ def add(
     if found.kind == "perceptor":
         load_perceptor(path)  # so that what cannot be loaded is refused now, not when painting
     if found.kind == "system":
-        from gouache.systems.mindalle import load_mindalle
-
-        load_mindalle(path)
+        _try_system(path, found.family)
     record = cache.add(name, found.kind, found.family, path, config)
     facts = "".join(f", {key.replace('_', ' ')} {value}" for key, value in record.facts.items())
     typer.echo(f"{name}: a {record.kind} ({record.family}{facts}) in {record.path}")
     if record.kind == "system":
-        typer.echo("paint with it: gouache figures 9 --world paper")
+        figures = {"mindalle": "9", "glide": "11"}
+        typer.echo(f"paint with it: gouache figures {figures[record.family]} --world paper")
     else:
         typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
     return 0
+
+
+def _try_system(path: Path, family: str) -> None:
+    """Loads it, so that what cannot be loaded is refused now."""
+    if family == "mindalle":
+        from gouache.systems.mindalle import load_mindalle
+
+        load_mindalle(path)
+    else:
+        from gouache.systems.glide import CLIP_TEXT, load_glide
+
+        load_glide(path, guided_by="clip" if (path / CLIP_TEXT).is_file() else "free")
 
 
 @app.command()
