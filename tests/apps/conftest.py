@@ -11,7 +11,7 @@ import pytest
 from gouache.apps.cli.main import run
 from gouache.runs.drive import Event, Run, Stepped
 from gouache.runs.keep import Keep
-from studio_browser import CHROMIUM, TinyStudio, slowed, visit_after
+from studio_browser import CHROMIUM, TinyStudio, reloaded, slowed, visit, visit_after
 from studio_tiny import Gate
 
 
@@ -106,4 +106,15 @@ def page(window: Any, studio: TinyStudio) -> Iterator[Any]:
     page = visit_after(window, studio.address)
     yield page
     page.close()
+    assert page.mistakes == []
+
+
+@pytest.fixture
+def timed(browser: Any, studio: TinyStudio) -> Iterator[Any]:
+    """The page in a window whose clock can be put forward: `timed.clock.run_for(milliseconds)`."""
+    page = visit(browser, studio.address)
+    page.clock.install()
+    reloaded(page)
+    yield page
+    page.context.close()
     assert page.mistakes == []

@@ -146,9 +146,8 @@ def test_a_run_that_waits_shows_no_other_picture(page: Any) -> None:
     page.wait_for_selector("#empty", state="hidden")
 
 
-def test_a_picture_deleted_elsewhere_is_told(page: Any, studio: TinyStudio) -> None:
-    page.clock.install()
-    reloaded(page)
+def test_a_picture_deleted_elsewhere_is_told(timed: Any, studio: TinyStudio) -> None:
+    page = timed
     done(page, "a red apple")
     run = studio.runs(page)[0]["id"]
     other = page.context.new_page()
@@ -500,6 +499,23 @@ def test_strokes_stay_until_the_server_has_them(page: Any, studio: TinyStudio) -
     page.click("#stop")
     status(page, "stopped")
     assert [node["kind"] for node in studio.runs(page)[0]["nodes"]] == ["start", "drawn", "end"]
+
+
+def test_strokes_that_continue_takes_along_are_sent_once(page: Any) -> None:
+    paused(page)
+    stroke(page, 0.5)
+    posted = requests(page)
+    held: list[Any] = []
+    page.route("**/continue", lambda route: held.append((route, route.fetch())))
+    page.click("#pause")
+    status(page, "painting")  # the news of it comes before the answer
+    page.evaluate("new Promise((done) => setTimeout(done, 1000))")  # longer than a hand rests
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    hold(lambda: not is_drawn(page))
+    assert [path.split("/")[-1] for path, _ in posted] == ["draw", "continue"]
+    page.click("#stop")
+    status(page, "stopped")
 
 
 # Words.

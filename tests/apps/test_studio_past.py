@@ -320,8 +320,8 @@ def test_the_history_is_a_tree_with_names_and_favourites(page: Any, studio: Tiny
     assert page.input_value("#name") == "the good one"
 
 
-def test_a_name_that_is_being_written_stays_while_lists_refresh(page: Any) -> None:
-    page.clock.install()
+def test_a_name_that_is_being_written_stays_while_lists_refresh(timed: Any) -> None:
+    page = timed
     painted(page, "a lighthouse")
     chosen(page, "a lighthouse")
     show(page, "history")

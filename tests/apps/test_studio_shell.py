@@ -561,7 +561,13 @@ def test_another_picture_is_started_from_and_asked_how_it_fits(
     assert "edit" not in asked
     assert asked["image"] != first
     assert asked["near"] == 0.9
-    page.click("[data-fit=extend]")
+    held: list[Any] = []
+    page.route("**/api/uploads*", lambda route: held.append(route))
+    page.fill("#fit-x", "60")
+    until(page, lambda: held)
+    page.unroute("**/api/uploads*")
+    page.click("[data-fit=extend]")  # before that has come: what is asked last is what counts
+    held[0].continue_()
     page.wait_for_selector("[data-fit=extend][aria-pressed=true]")
     asked = sent(page, posted)
     assert re.fullmatch("[0-9a-f]{32}", asked["edit"]["mask"])
