@@ -686,8 +686,8 @@ def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio)
     stroke(page, 0.5)
     until(page, lambda: sent)
     assert alpha_at(page, 0.5, 0.5) > 0  # until they have arrived
-    page.unroute("**/draw")
     sent[0].continue_()
+    page.unroute("**/draw")
     hold(lambda: kinds(page, studio) == ["start", "drawn"])
     hold(lambda: not is_drawn(page))  # they are in the picture now
     assert page.get_attribute("body", "data-status") == "painting"

@@ -565,9 +565,11 @@ def test_another_picture_is_started_from_and_asked_how_it_fits(
     page.route("**/api/uploads*", lambda route: held.append(route))
     page.fill("#fit-x", "60")
     until(page, lambda: held)
-    page.unroute("**/api/uploads*")
     page.click("[data-fit=extend]")  # before that has come: what is asked last is what counts
     held[0].continue_()
+    until(page, lambda: len(held) == 2)
+    held[1].continue_()
+    page.unroute("**/api/uploads*")
     page.wait_for_selector("[data-fit=extend][aria-pressed=true]")
     asked = sent(page, posted)
     assert re.fullmatch("[0-9a-f]{32}", asked["edit"]["mask"])
