@@ -12,7 +12,8 @@ from PIL import Image
 from gouache.output.pictures import read_metadata
 from gouache.settings.config import PaintConfig, make_config
 
-FAST = ["--size", "48x32", "--steps", "2", "--num-cutouts", "3", "--start-steps", "1"]
+SMALL = ["--size", "48x32", "--steps", "2", "--num-cutouts", "3"]
+FAST = [*SMALL, "--start-steps", "1"]
 ONE = [*FAST, "--start-tries", "1"]  # start, where starts do not matter
 HOPE = "effervescent hope"
 NOTE = f"gouache: note: photo does not know '{HOPE}'; pocket guides there alone"
@@ -105,7 +106,7 @@ def test_presets_by_name_and_by_themselves(gouache):
 def test_edits_and_masks_are_led_by_pocket(gouache):
     """Until somebody names others."""
     Image.fromarray(np.full((32, 48, 3), 200, np.uint8)).save("a.png")
-    edit = ["edit", "a.png", "a red apple", "-q", *ONE, "--steps", "1"]
+    edit = ["edit", "a.png", "a red apple", "-q", *SMALL, "--steps", "1"]
     for more, names in (
         ([], ["pocket"]),
         (["--preset", "pocket"], ["pocket"]),
@@ -119,7 +120,7 @@ def test_edits_and_masks_are_led_by_pocket(gouache):
 
 
 def test_figures_of_the_shipped_world_have_the_default_guides(gouache):
-    result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *FAST, "--steps", "1")
+    result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *SMALL, "--steps", "1")
     assert result.code == 0
     told = json.loads(Path("c/figure.json").read_text())
     assert told["config"]["perceptor"] == ["pocket", "photo"]
