@@ -78,7 +78,7 @@ def test_painting_together(browser: Any, server: Server) -> None:
     before = color_at(page, 0.5, 0.5)
     shoot(page, "drawn")
     page.click("#pause")  # which is Continue now
-    page.locator("#tree .thumb", has_text="drawn").wait_for()
+    page.locator("#tree .thumb", has_text="drawn").wait_for(state="attached")
     frames(page, 1)
 
     def is_blue() -> bool:
