@@ -19,7 +19,7 @@ from PIL import Image, ImageChops
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-SECONDS = 60_000  # as playwright counts: milliseconds
+SECONDS = 120_000  # as playwright counts: milliseconds
 LONG = 20_000  # steps: more than any test waits for, however slow the machine is
 PACE = 0.02  # seconds that a step takes
 SLOW = float(os.environ.get("GOUACHE_TEST_SLOW", "1"))  # how many times slower pages run
