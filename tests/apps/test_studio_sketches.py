@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +78,9 @@ def sketching(client: TestClient, building: Building) -> dict[str, Any]:
 def test_sketches_are_there_while_a_start_is_found(client: TestClient, building: Building) -> None:
     told = sketching(client, building)
     assert told["status"] == "starting"
-    assert told["doing"] in ("3 sketches", "sketches 1 to 3 of 3")
+    what, _, step = told["doing"].partition(", ")
+    assert what in ("3 sketches", "sketches 1 to 3 of 3")
+    assert re.fullmatch(r"(step \d+ of \d+)?", step)  # of the sketches, not of the picture
     assert [one["number"] for one in told["sketches"]] == [1, 2, 3]
     for one in told["sketches"]:
         answer = client.get(one["url"])
