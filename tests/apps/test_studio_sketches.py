@@ -158,3 +158,20 @@ def test_frames_of_large_pictures_are_small() -> None:
     assert Image.open(io.BytesIO(frame.webp)).size == (512, 256)
     assert Image.open(io.BytesIO(frame.jpeg)).size == (2000, 1000)
     assert frame.webp is frame.webp
+
+
+def test_one_stream_tells_of_several_runs(client: TestClient, building: Building) -> None:
+    building.perceptor.open.set()
+    first, second = submit(client), submit(client, "a blue fish")
+    for run in (first, second):
+        wait(client, run, "done")
+    text = client.get(f"/api/events?runs={first},{'0' * 32},{second}").text
+    events = [one.split("\n") for one in text.strip().split("\n\n")]
+    told = [json.loads(lines[-1].removeprefix("data: ")) for lines in events]
+    states = [one for one in told if "status" in one]
+    assert [(one["id"], one["status"]) for one in states] == [(first, "done"), (second, "done")]
+    assert {one["run"] for one in told if "image" in one} == {first, second}
+    for runs in ("", "0" * 32, ",".join(f"{k:032x}" for k in range(17))):
+        answer = client.get(f"/api/events?runs={runs}")
+        assert answer.status_code in (400, 404)
+        assert "\n" not in answer.json()["error"]
