@@ -334,3 +334,18 @@ def test_two_tabs_with_four_each_are_told_of_all(page: Any, studio: TinyStudio) 
     for tab in (page, other):
         until(tab, "document.querySelectorAll('#tiles .tile:not(.forms)').length === 4")
     other.close()
+
+
+def test_frames_fade_into_each_other(page: Any, studio: TinyStudio) -> None:
+    studio.pace = 0.4
+    order(page, "a slow sun", LONG, "32x32")
+    status(page, "painting")
+    until(page, "Number(view.dataset.frame) > 2")
+    frame, blends = page.evaluate("[view.dataset.frame, view.dataset.blends].map(Number)")
+    until(page, f"Number(view.dataset.frame) > {frame + 1}")
+    until(page, f"Number(view.dataset.blends) > {blends + 4}")
+    page.click("#pause")
+    status(page, "paused")
+    page.click("#new-sheet")  # no fade goes on over another sheet
+    until(page, "!document.body.dataset.status")
+    assert page.is_visible("#empty")
