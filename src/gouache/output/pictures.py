@@ -2,8 +2,8 @@
 
 A PNG holds them as a JSON document under the key "gouache", with the standard keys "Software" and
 "Description" (the prompt) beside it. JPEG and WebP hold the same document in EXIF: UserComment,
-Software and ImageDescription. WebP is written lossless. A document too large for the one segment that
-a JPEG has for EXIF is in segments of its own.
+Software and ImageDescription. WebP is written lossless. A document too large for the one segment
+that a JPEG has for EXIF is in segments of its own.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _exif(document: bytes, description: str) -> Image.Exif:
 
 
 def _segments(document: bytes, path: str | Path) -> bytes:
-    """A large document as segments of a JPEG file; none, with a warning, where they are too many."""
+    """A large document as segments of a JPEG file; none, with a warning, of one too large."""
     starts = range(0, len(document), _EXIF_MAX_BYTES)
     parts = [document[start : start + _EXIF_MAX_BYTES] for start in starts]
     if len(parts) > _MOST_SEGMENTS:
