@@ -5,7 +5,7 @@ import { isDrawn } from "../selectors.js";
 import { chosenSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
-const NEAR = [[0.85, "keeps shapes"], [0.35, "keeps places"], [0.01, "keeps colours"], [0, "free"]]; // from there on
+const NEAR = [[0.9, "keeps shapes"], [0.5, "keeps places"], [0.01, "keeps colours"], [0, "free"]]; // from there on
 
 export function mount({ store, work }) {
   const shapes = [...document.querySelectorAll("[data-shape]")];
