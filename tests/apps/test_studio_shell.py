@@ -154,7 +154,7 @@ def test_the_main_buttons_stay_where_they_are(page: Any, width: int) -> None:
     before = places()
     stroke(page, 0.5)
     until(page, "document.getElementById('status').textContent.includes('what you drew')")
-    assert page.get_attribute("#paint", "title") == "Paint from your sketch (Ctrl Enter)"
+    assert (page.get_attribute("#paint", "title") or "").startswith("Paint from your sketch (Enter")
     assert places() == before
     page.click("#undo")
     order(page, "a red apple", LONG, "32x32")
@@ -300,14 +300,15 @@ def test_arrow_up_brings_back_what_was_asked_for(page: Any, studio: TinyStudio) 
     assert seen == ["a blue fish", "a red apple", "a red apple", "a blue fish", "a poem"]
 
 
-def test_a_long_prompt_is_seen_while_it_is_written(page: Any) -> None:
+def test_a_long_prompt_is_seen(page: Any) -> None:
     low = page.locator("#prompt").bounding_box()["height"]
-    bar = page.locator("#bar").bounding_box()
     page.fill("#prompt", "a very long poem about the sea " * 12)
     page.focus("#prompt")
-    assert page.locator("#prompt").bounding_box()["height"] > 2 * low
-    assert page.locator("#bar").bounding_box() == bar
+    high = page.locator("#prompt").bounding_box()["height"]
+    assert high > 2 * low
     page.focus("#stage")
+    assert page.locator("#prompt").bounding_box()["height"] == high
+    page.fill("#prompt", "a poem")
     assert page.locator("#prompt").bounding_box()["height"] == low
 
 
@@ -396,7 +397,7 @@ def test_something_is_there_at_once_and_says_what_is_done(page: Any, studio: Tin
     assert page.is_disabled("#paint")
     until(page, lambda: waiting)
     told = {"doing": "loading the models", "status": "starting"}
-    page.route("**/events", lambda route: route.abort())
+    page.route("**/events*", lambda route: route.abort())
     answer = waiting[0].fetch()
     waiting[0].fulfill(json={**answer.json(), **told})
     until(page, "document.querySelector('#skeleton p').textContent === 'Loading the models…'")
