@@ -13,6 +13,7 @@ from html import escape
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -170,7 +171,7 @@ def _smoothed(values: Sequence[float]) -> list[float]:
 def _ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from `low` to `high`."""
     size = 10 ** math.floor(math.log10((high - low) / count))
-    size *= next(k for k in (1, 2, 5, 10) if k * size * count >= high - low)
+    size *= next((k for k in (1, 2, 5) if k * size * count >= high - low), 10)
     first = math.ceil(low / size - 1e-9)
     return [k * size for k in range(first, math.floor(high / size + 1e-9) + 1)]
 
@@ -302,15 +303,17 @@ def _sample(path: Path, most: int) -> str:
 
 def _settings(name: str, rows: list[Row]) -> str:
     """Of each call that differs from the one before."""
-    found, before = [], None
+    found: list[str] = []
+    before: dict[str, Any] | None = None
     for row in rows:
-        if "begins" in row and row["begins"] != before:
-            before = row["begins"]
+        begins = row.get("begins")
+        if begins and begins != before:
+            before = begins
             told: list[tuple[str, object]] = [
                 ("from step", row["step"]),
                 ("seconds trained before", row["seconds"]),
-                *((key, before[key]) for key in ("trainer", "machine", "torch") if key in before),
-                *((key, _plain(value)) for key, value in before.get("settings", {}).items()),
+                *((key, begins[key]) for key in ("trainer", "machine", "torch") if key in begins),
+                *((key, _plain(value)) for key, value in begins.get("settings", {}).items()),
             ]
             found.append(details(f"{name}, from step {row['step']:,}", table(told)))
     return "".join(found) or f"<p class='soft'>{escape(name)}: the log tells of none.</p>"

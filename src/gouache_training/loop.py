@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import Field, asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -228,7 +228,10 @@ def pick_device(name: str) -> torch.device:
 
 
 class Paced(Protocol):
-    """What `Trainer` asks of settings: pictures a step, and steps between checkpoints."""
+    """What `Trainer` asks of settings: a dataclass with pictures a step, and steps between
+    checkpoints."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def batch(self) -> int: ...
@@ -330,8 +333,12 @@ class Trainer(ABC, Generic[M, S]):
         self.rows = journal.rows
         if journal.replaced:
             log(f"{journal.path}: {journal.replaced} rows after step {budget.step} are replaced")
-        begins = {"trainer": type(self).__name__.removesuffix("Trainer").lower(), "machine": kind}
-        begins |= {"torch": torch.__version__, "settings": asdict(self.settings)}
+        begins = {
+            "trainer": type(self).__name__.removesuffix("Trainer").lower(),
+            "machine": kind,
+            "torch": str(torch.__version__),
+            "settings": asdict(self.settings),
+        }
         self._note(journal, begins=begins)
         start = told = budget.step
 
@@ -343,7 +350,7 @@ class Trainer(ABC, Generic[M, S]):
             more = "".join(f" {name} {value:.4g}" for name, value in also.items())
             log(self.meter.line(budget, count) + more)
             rate = self.optimizer.param_groups[0]["lr"]
-            speed = count / max(1e-9, budget.seconds_here)
+            speed = round(count / max(1e-9, budget.seconds_here), 3)
             values = self.meter.means() | also
             self._note(journal, rate=rate, machine=kind, pictures_per_second=speed, values=values)
             told = budget.step

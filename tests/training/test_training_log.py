@@ -104,7 +104,7 @@ def test_a_log_lies_beside_the_checkpoint_and_in_it(tmp_path: Path) -> None:
     assert last["rate"] == 0.1
     assert "CPU" in last["machine"]
     assert os.uname().nodename not in text
-    assert last["seconds"] >= rows[1]["seconds"] > 0 or last["seconds"] == 0
+    assert last["seconds"] >= rows[1]["seconds"]
 
 
 def test_a_resumed_log_replaces_rows_after_its_step(
@@ -122,7 +122,7 @@ def test_a_resumed_log_replaces_rows_after_its_step(
     assert rows_of(path, "values") == [2, 4, 6, 8]
     assert rows_of(path, "begins") == [0, 4]
     assert rows_of(path, "held") == [4, 8]
-    assert "99" not in log_path(path).read_text()
+    assert '"loss": 99}' not in log_path(path).read_text()
     whole = LineTrainer(8)
     whole.run(tmp_path / "whole.pt")
     assert torch.equal(whole.model.weight, second.model.weight)
@@ -214,7 +214,7 @@ def test_a_page_shows_it_all(tmp_path: Path) -> None:
     for expected in ("loss", "pool", "learning rate", "psnr", "enlarged", "CPU", "0.05"):
         assert expected in text, expected
     assert "step 100" in text
-    assert "step 3900" in text
+    assert "step 3,900" in text
     assert 6 <= text.count("data:image/jpeg;base64,") <= 39
     assert not re.search(r"(src|href)=.?http|@import|<script|url\(", text)
     assert "prefers-color-scheme: dark" in text
