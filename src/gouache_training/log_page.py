@@ -191,7 +191,8 @@ def _chart(name: str, curves: list[_Curve], smooth: bool, span: tuple[float, flo
     cut = len(values) // 50 if smooth else 0
     seen = [*values[cut : len(values) - cut], *(y for line in lines for y in line)]
     low, high = min(seen), max(seen)
-    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    even = high - low <= 1e-6 * max(abs(high), abs(low))  # but for rounding
+    room = 0.05 * abs(high) or 1.0 if even else 0.06 * (high - low)
     low, high = (low if low == 0 else low - room), high + room
     steps = [x for curve in curves for x, _ in curve.points]
     first, last = span
@@ -222,7 +223,8 @@ def _chart(name: str, curves: list[_Curve], smooth: bool, span: tuple[float, flo
             parts.append(path("smooth", curve.run, list(zip(xs, line, strict=True))))
         else:
             parts.append(path("beside" if curve.beside else "smooth", curve.run, curve.points))
-        if not curve.beside and (not smooth or len(curve.points) == 1):
+        few = len(curve.points) <= (1 if smooth else _COLUMNS)
+        if few and not curve.beside:
             parts += [
                 f'<circle class="dot" style="--own:var(--run{curve.run % 6})" r="3.5" '
                 f'cx="{across(x):.1f}" cy="{down(y):.1f}"/>'

@@ -234,6 +234,16 @@ def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
     assert "no checkpoint at" in str(result.exception)
 
 
+def test_what_does_not_change_is_drawn_as_a_line(tmp_path: Path) -> None:
+    """Not as the rounding of its means, largely magnified."""
+    LineTrainer(60).run(tmp_path / "line.pt")
+    write_page([tmp_path / "line.pt"], tmp_path / "page.html")
+    chart = (tmp_path / "page.html").read_text().split("<figcaption>learning rate")[1]
+    points = re.findall(r'class="smooth"[^>]* points="([^"]+)"', chart)[0].split()
+    assert len(points) == 30
+    assert len({point.split(",")[1] for point in points}) == 1
+
+
 TRAINERS = ("perceptor", "generator", "prior", "drawing")
 
 
