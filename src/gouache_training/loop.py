@@ -383,7 +383,7 @@ class Trainer(ABC, Generic[M, S]):
 
 def told_measures(measures: Mapping[str, float]) -> str:
     """In words: `psnr 24.3 (enlarged 23.9)`."""
-    words = []
+    words: list[str] = []
     for name, value in measures.items():
         base, _, other = name.partition(" (")
         if other:
