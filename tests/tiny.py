@@ -121,6 +121,7 @@ def tiny_config(**settings: Any) -> PaintConfig:
         "prompt": "a red apple",
         "perceptor": ("pocket",),
         "size": (32, 24),
+        "scale": 1,
         "steps": (6,),
         "num_cutouts": 4,
         "whole_share": 0.35,

@@ -13,7 +13,7 @@ from gouache.settings.schedule import Number
 from gouache.settings.sections import setting
 
 # What edits want otherwise than pictures do. Coarse levels would move all of the picture.
-DEFAULTS: dict[str, Any] = {"latent": "quantized", "perceptor": ("pocket",)}
+DEFAULTS: dict[str, Any] = {"latent": "quantized", "perceptor": ("pocket",), "scale": 1}
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class PaintConfig:
         (256, 256), "width and height in pixels, WxH", low=1, high=MAX_SIDE, codec=Size()
     )
     scale: int = _setting(
-        1, "how many times larger the finished picture is drawn", choices=(1, 2, 4)
+        2, "how many times larger the finished picture is drawn", choices=(1, 2, 4)
     )
     steps: tuple[int, ...] = _setting(
         (60,),
