@@ -1,0 +1,65 @@
+"""`gouache video`: films whose camera moves while they are painted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gouache.apps.cli.options import PRESET_HELP, VIDEO, with_settings
+from gouache.apps.cli.paint import Json, Preview, Quiet, read_config_file, split_prompts
+from gouache.apps.progress import Shown
+from gouache.films.config import FilmConfig, split
+from gouache.settings.config import make_config
+
+
+@with_settings(VIDEO)
+def video(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROMPT", help="What to paint: 'text:weight | text ^ next stage'."),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", help="Film to write: .mp4, .webm, .gif or frame-%04d.png."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
+    ] = None,
+    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
+    run_dir: Annotated[
+        Path | None,
+        typer.Option("--run-dir", help="Folder that keeps the frames and what resume goes on from."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the settings and stop.")
+    ] = False,
+    preview: Preview = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    *,
+    given: Mapping[str, Any],
+) -> int:
+    """Paint a film: the camera moves from frame to frame, and every frame is painted on."""
+    values = {**read_config_file(config), **given}
+    filed = values.pop("preset", preset)
+    preset = filed if preset == "auto" else preset
+    if words:
+        values["prompt"] = " ".join(split_prompts(words))
+    mine, others = split(values)
+    film, settings = FilmConfig().updated(**mine), make_config(preset, **others)
+    settings.stages  # mistakes are told before torch is imported  # noqa: B018
+    if dry_run:
+        from gouache.apps.settings_file import settings_text
+
+        typer.echo(settings_text(settings, sys.stdout.encoding))
+        return 0
+    from gouache.apps.filming import film_run
+
+    return film_run(settings, film, out, run_dir, Shown(quiet, json, preview))
+
+
+__all__ = ["video"]
