@@ -15,14 +15,16 @@ from gouache.settings.config import PaintConfig, settings
 
 
 def info(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
+    picture: Annotated[
+        Path, typer.Argument(metavar="PICTURE", help="A picture or a film made by gouache.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
-    """Show how a picture was made."""
+    """Show how a picture or a film was made."""
     from gouache.output.documents import check_document, later_version
-    from gouache.output.pictures import read_metadata
+    from gouache.output.video import read_any_metadata
 
-    metadata = read_metadata(picture)
+    metadata = read_any_metadata(picture)
     check_document(metadata, picture)
     if later := later_version(metadata, picture):
         typer.echo(f"gouache: note: {later}; what is new in it may be missing here", err=True)
