@@ -19,21 +19,20 @@ from pathlib import Path
 from typing import cast
 
 from gouache.atomic import check_writable, output_errors
-from gouache.errors import OutputError, StateError
-from gouache.films.film import Film
+from gouache.errors import OutputError
 from gouache.films.config import FilmConfig
+from gouache.films.film import Film
 from gouache.films.folders import FRAMES, film_document
 from gouache.ops.images import open_image
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import check_video, timelapse
 from gouache.prompts import one_line
 from gouache.reserve import reserve
-from gouache.runs.drive import Diverged, Done, Event, Interrupted, Prepared, Run, Stepped
+from gouache.runs.drive import Done, Event, Interrupted, Prepared, Run, Stepped
 from gouache.runs.outputs import Outputs, slug
-from gouache.runs.places import keep_places, run_settings, stored_outputs
+from gouache.runs.places import keep_places, run_settings
 from gouache.runs.written import Written
 from gouache.settings.config import PaintConfig
-
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,7 @@ class FilmResult:
 
 
 @contextmanager
-def film_outputs(
-    out: str | Path | None, title: str, run_dir: Path | None
-) -> Iterator[Outputs]:
+def film_outputs(out: str | Path | None, title: str, run_dir: Path | None) -> Iterator[Outputs]:
     """Where a film goes, and its run folder (`Outputs.rest` where none was asked for); all names
     are its own until the end of `with`. Raises `OutputError`."""
     film = Path(out) if out is not None else Path(f"{slug(title)}.mp4")
