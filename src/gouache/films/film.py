@@ -101,6 +101,7 @@ class Film:
         self._window = Window((height, width), center)
         self._look: Look | None = None
         self._scene = script.scene(0)
+        self._first: Tensor | None = None  # of a loop: the first frame, once it is painted
         self._picture: Tensor | None = None  # the frame, once its last step is done
         self._next: _Shot | None = None
         if not blank:
@@ -196,15 +197,32 @@ class Film:
             self._look, self._scene = Look.of(picture), scene
         elif scene != self._scene:  # on the way to another: as sharp as the frame before
             self._look = replace(self._look, energy=energy(picture))
+        if self.script.film.loop and self._first is None:
+            self._first = picture
         frame, memory = self.frame + 1, self._shot.session.memory()
-        motion = camera.move(self.script.motion(frame), self.canvas.height, self.script.film.fov)
+        motion, closing = self._motion(frame), self.script.closing(frame)
         key = replace(self._shot.key, way=motion @ self._shot.key.way)
-        if self._is_far(key):
-            latent, memory, key = self._new_key(motion, memory)
+        if closing or self._is_far(key):
+            if closing:
+                picture = torch.lerp(picture, self._before_first(frame - 1), closing)
+            latent, memory, key = self._new_key(picture, motion, memory)
             self._next = self._begin(frame, key, memory, latent)
         else:
             self._next = self._begin(frame, key, memory)
         return self._next
+
+    def _motion(self, frame: int) -> Tensor:
+        return camera.move(self.script.motion(frame), self.canvas.height, self.script.film.fov)
+
+    def _before_first(self, frame: int) -> Tensor:
+        """How a frame at the end of a loop has to look, so that the first one comes of it."""
+        assert self._first is not None
+        way = camera.still()
+        for later in range(frame + 1, self.num_frames + 1):
+            way = self._motion(later) @ way
+        grid = camera.places(way.inverse(), self._window)
+        whole = camera.sample(self.canvas.pad(self._first), grid, self.script.film.border)
+        return self.canvas.crop(whole).clamp(0, 1)
 
     def _is_far(self, key: Key) -> bool:
         """Whether a frame at the end of this way wants another key picture."""
@@ -215,10 +233,12 @@ class Film:
         return not 1 / MAGNIFIED < larger < MAGNIFIED or float(beyond) > BEYOND
 
     @torch.no_grad()
-    def _new_key(self, motion: Tensor, memory: Memory) -> tuple[Tensor, Memory, Key]:
-        """The frame that was painted as a key picture: its latent, the optimiser's memory in its
-        place, and the way from it."""
-        picture, border = self.picture(), self.script.film.border
+    def _new_key(
+        self, picture: Tensor, motion: Tensor, memory: Memory
+    ) -> tuple[Tensor, Memory, Key]:
+        """The frame that was painted, (1,3,H,W), as a key picture: its latent, the optimiser's
+        memory in its place, and the way from it."""
+        border = self.script.film.border
         latent = self.models.encode(picture, self.canvas)
         with self.models.autocast():
             held = self.models.generator.decode(self.models.rounded(latent)).float().clamp(0, 1)
@@ -302,6 +322,8 @@ class Film:
         }
         if shot.key.rest is not None:
             tensors["rest"] = shot.key.rest
+        if self._first is not None:
+            tensors["first"] = self._first
         if self._look is not None:
             tensors |= {"color": self._look.color, "energy": self._look.energy}
         meta |= {
@@ -351,6 +373,8 @@ class Film:
             latent, moments = (under(name, tensors) for name in ("latent", "optimizer"))
             session = self._session(frame, key)
             session.recall(Memory(latent, moments, meta["optimizer"], tensors["rng"]))
+            if "first" in tensors:
+                self._first = tensors["first"].to(self.models.device)
             if "color" in tensors:
                 self._look = Look(tensors["color"], tensors["energy"])
             self._scene, self._shot = int(meta["scene"]), _Shot(frame, key, session)
