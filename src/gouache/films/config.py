@@ -56,9 +56,7 @@ class FilmConfig:
     pixels, angles in degrees, a positive one turns the picture counter-clockwise.
     """
 
-    frames: int = setting(
-        0, "frames of the film; 0 is seconds times fps", low=0, high=MAX_FRAMES
-    )
+    frames: int = setting(0, "frames of the film; 0 is seconds times fps", low=0, high=MAX_FRAMES)
     seconds: float = setting(4.0, "length where frames is 0", above=0.0, high=36_000.0)
     fps: float = setting(12.0, "frames per second", low=0.1, high=MAX_FPS)
     steps_per_frame: int = setting(
@@ -84,9 +82,7 @@ class FilmConfig:
     border: str = setting(
         "reflect", "what comes in at the borders before it is painted", choices=BORDERS
     )
-    color_coherence: bool = setting(
-        True, "the colours keep their mean (CIELAB) within a scene"
-    )
+    color_coherence: bool = setting(True, "the colours keep their mean (CIELAB) within a scene")
     detail_coherence: bool = setting(True, "the picture stays as sharp within a scene")
     crossfade: int = setting(
         12, "frames over which the prompts of one stage become the next's", low=0, high=MAX_FRAMES
