@@ -32,7 +32,9 @@ def video(
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
     run_dir: Annotated[
         Path | None,
-        typer.Option("--run-dir", help="Folder that keeps the frames and what resume goes on from."),
+        typer.Option(
+            "--run-dir", help="Folder that keeps the frames and what resume goes on from."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the settings and stop.")
