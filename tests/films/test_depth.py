@@ -9,8 +9,14 @@ import torch
 
 from films.moving import texture
 from gouache.errors import ModelError
-from gouache.films.depth import FAR, NEAR, Plane, load_depth
+from gouache.films import camera
+from gouache.films import film as film_module
+from gouache.films.camera import Window
+from gouache.films.config import FilmConfig
+from gouache.films.depth import FAR, NEAR, Plane, load_depth, places_in_depth
+from gouache.films.film import Film
 from gouache.weights.catalogue import find
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +125,76 @@ def test_unknown_names() -> None:
         load_depth("midas")
     with pytest.raises(ModelError, match="no depth is called clip-vit-b-32"):
         load_depth("clip-vit-b-32")
+
+
+def moves(**motion: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The way of a plane, and of what is infinitely far."""
+    return camera.move(motion, 40), camera.move({**motion, "translation_z": 0.0}, 40)
+
+
+WINDOW = Window((40, 60), (30.0, 20.0))
+MOTION = {"translation_z": 20.0, "rotation_3d_y": 1.0, "zoom": 1.01, "translation_x": 2.0}
+
+
+def test_a_plane_moves_as_without_depth() -> None:
+    way, far = moves(**MOTION)
+    found = places_in_depth(way, far, torch.ones(40, 60), WINDOW)
+    assert torch.allclose(found, camera.places(way, WINDOW), atol=1e-9)
+
+
+@pytest.mark.parametrize("distance", [0.5, 2.0, 1e9])
+def test_what_is_near_moves_more(distance: float) -> None:
+    """Twice as near, twice the step towards it; what is infinitely far stays."""
+    near, far = moves(translation_z=20.0)
+    found = places_in_depth(near, far, torch.full((40, 60), distance), WINDOW)
+    alike, _ = moves(translation_z=20.0 / distance)
+    assert torch.allclose(found, camera.places(alike, WINDOW), atol=1e-6)
+
+
+def test_two_layers() -> None:
+    """Where a near square is before a far ground, each moves by its own distance."""
+    distances = torch.full((40, 60), 2.0)
+    distances[10:30, 20:40] = 0.5
+    way, far = moves(translation_z=10.0)
+    found = places_in_depth(way, far, distances, WINDOW)
+    for distance, rows, columns in (
+        (0.5, slice(15, 25), slice(25, 35)),
+        (2.0, slice(0, 4), slice(0, 60)),
+    ):
+        own, _ = moves(translation_z=10.0 / distance)
+        expected = camera.places(own, WINDOW)
+        assert torch.allclose(found[rows, columns], expected[rows, columns], atol=1e-3)
+
+
+def test_a_turning_camera_sees_no_depth() -> None:
+    way, far = moves(rotation_3d_y=3.0, angle=5.0)
+    distances = 0.5 + torch.rand(40, 60, generator=torch.Generator().manual_seed(0))
+    found = places_in_depth(way, far, distances, WINDOW)
+    assert torch.allclose(found, camera.places(way, WINDOW), atol=1e-9)
+
+
+def ramp(picture: torch.Tensor) -> torch.Tensor:
+    """Near on the left."""
+    return torch.linspace(0.5, 2.0, picture.shape[2]).expand(picture.shape[1:])
+
+
+def test_films_move_through_depth_and_go_on_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film_module, "load_depth", lambda *_: ramp)
+    models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+
+    def build(depth: str) -> Film:
+        film = FilmConfig(frames=5, steps_per_frame=2, translation_z="6", depth=depth)
+        return Film.build(tiny_config(steps=(3,)), film, **models)
+
+    def painted(film: Film) -> list[torch.Tensor]:
+        return [film.picture()[0].clone() for _ in film if film.frame_done]
+
+    deep = painted(build("ramp"))
+    flat = painted(build("plane"))
+    assert torch.equal(deep[0], flat[0])
+    assert not torch.equal(deep[2], flat[2])
+    film = build("ramp")
+    while not (film.frame == 2 and film.frame_done):
+        next(film)
+    rest = painted(Film.from_state(film.state_dict(), **models))
+    assert all(torch.equal(a, b) for a, b in zip(deep[3:], rest, strict=True))

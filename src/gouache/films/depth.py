@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import ModelError
+from gouache.films.camera import Window, places, sample
 from gouache.prompts import one_line
 from gouache.registry import nearest
 from gouache.weights import catalogue
@@ -25,6 +26,7 @@ _EXTREMES = 0.02  # share of pixels that may be nearer or farther: single ones d
 _SIDE, _PATCH = 518, 14  # of Depth Anything
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLANE = "plane"
+_ROUNDS = 8
 
 
 class Depth(Protocol):
@@ -71,6 +73,41 @@ def _distances(nearness: Tensor) -> Tensor:
     return 1 / torch.lerp(torch.tensor(1 / FAR), torch.tensor(1 / NEAR), share)
 
 
+def places_in_depth(way: Tensor, far: Tensor, distances: Tensor, window: Window) -> Tensor:
+    """As `camera.places`, for a key picture that is not flat: (H,W,2) float64.
+
+    way, far: where the key picture's pixels go that are at a distance of 1, and infinitely far
+        (the moves without their translation_z), homographies (3,3) float64.
+    distances: (H,W) of the key picture, as `Depth` tells them.
+
+    Which pixel is seen depends on how far away it is, which depends on the pixel: found in a few
+    rounds. Where something nearer moved away what was behind it is its surroundings, stretched.
+    """
+    height, width = window.size
+    x = torch.arange(width, dtype=torch.float64) + 0.5 - window.center[0]
+    y = torch.arange(height, dtype=torch.float64) + 0.5 - window.center[1]
+    target = torch.stack(
+        [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width)], -1
+    )
+    nearness, grid = 1 / distances.double(), places(way, window)
+    center, size = torch.tensor(window.center), torch.tensor([width, height])
+    for _ in range(_ROUNDS):
+        here = sample(nearness[None, None].float(), grid[None], "replicate", "bilinear")[0, 0]
+        homographies = far + (way - far) * here.double()[..., None, None]
+        found = _solved(homographies, target)
+        depth = found[..., 2:].clamp_min(1e-3)
+        grid = (found[..., :2] / depth + center) * 2 / size - 1
+    return grid
+
+
+def _solved(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """(...,3,3) and (...,3): what each matrix takes to a positive multiple of its vector."""
+    a, b, c = matrices.unbind(-1)
+    across = (torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b))
+    found = torch.stack([(row * vectors).sum(-1) for row in across], -1)
+    return found * (a * across[0]).sum(-1, keepdim=True).sign()
+
+
 def load_depth(name: str, device: torch.device | str = "cpu") -> Depth:
     """`plane`, a model of depth of the catalogue, or the folder of one. Raises `ModelError`."""
     if name == PLANE:
@@ -106,4 +143,13 @@ def _load_folder(folder: Path, device: torch.device | str, name: str) -> DepthAn
     return DepthAnything(network.float().to(device).eval().requires_grad_(False))
 
 
-__all__ = ["FAR", "NEAR", "PLANE", "Depth", "DepthAnything", "Plane", "load_depth"]
+__all__ = [
+    "FAR",
+    "NEAR",
+    "PLANE",
+    "Depth",
+    "DepthAnything",
+    "Plane",
+    "load_depth",
+    "places_in_depth",
+]
