@@ -126,18 +126,16 @@ class Curve:
             return value.value({**known, "t": t, "sec": t / fps, "fps": fps})
 
         after = bisect_right(places, frame)
-        if after == 0:
-            return number(values[0], places[0])
-        first = values[after - 1]
+        first = values[max(0, after - 1)]
         if isinstance(first, Expression):
-            return number(first, frame)
+            return number(first, max(frame, places[0]))
         if degree := self._degree:
             ends = num_frames, fps, seed
             if self._found.get("spline_of") != ends:
                 self._found["spline"] = _spline(self, degree, number, *ends)
                 self._found["spline_of"] = ends
             return float(self._found["spline"](frame))
-        if after == len(places) or self.between == "step":
+        if after in (0, len(places)) or self.between == "step":
             return first
         done = (frame - places[after - 1]) / (places[after] - places[after - 1])
         return mixed(first, number(values[after], places[after]), done, self.between)
