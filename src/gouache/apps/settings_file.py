@@ -1,4 +1,4 @@
-"""Settings from files: JSON, YAML, and all that gouache writes.
+"""Settings from files: JSON, YAML, TOML, and all that gouache writes.
 
 A plain scalar of YAML is a text, which each setting reads as what it holds and nothing guesses:
 `1e-05` is a number where a number belongs, and `12:30`, `yes` and `off` are text where text does.
@@ -31,7 +31,7 @@ class SettingsNote(UserWarning):
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Flat settings from a YAML or JSON file, or from a picture that gouache made.
+    """Flat settings from a YAML, TOML or JSON file, or from a picture that gouache made.
 
     Also a whole record (`settings.json` of a run, what `gouache info --json` prints), of which the
     settings are taken. Unknown and doubled names, and files that are neither, raise `ConfigError`.
@@ -46,7 +46,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def read_document(path: Path, kind: str) -> Any:
-    """What a TOML, YAML or JSON file holds: mappings, lists and texts, of JSON and TOML numbers too.
+    """What a TOML, YAML or JSON file holds: mappings, lists, texts; of JSON and TOML also numbers.
 
     kind: what it is in messages, which are `ConfigError`s of one line.
     """
