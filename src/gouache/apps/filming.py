@@ -15,7 +15,7 @@ from gouache.apps.printing import print_json
 from gouache.apps.progress import Progress, Shown, make_progress
 from gouache.apps.runner import Stop
 from gouache.engine import SessionState, validate
-from gouache.errors import ConfigError
+from gouache.errors import ConfigError, StateError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film, check
 from gouache.films.folders import FRAMES
@@ -26,6 +26,8 @@ from gouache.films.keeping import (
     film_outputs,
     write_film,
 )
+from gouache.films.restyle import follow
+from gouache.inputs import Input, file_sha256
 from gouache.output.pictures import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
@@ -33,26 +35,33 @@ from gouache.protocols import Step
 from gouache.reserve import reserve
 from gouache.runs.drive import Event, Listener, Run, Stepped, drive
 from gouache.runs.outputs import reserved
-from gouache.runs.places import check_run, stored_outputs
+from gouache.runs.places import check_run, stored_outputs, stored_source
 from gouache.runs.written import Written
 from gouache.settings.config import PaintConfig
 from gouache.watching import watching
 
 
 def film_run(
-    config: PaintConfig, film: FilmConfig, out: str | None, run_dir: Path | None, shown: Shown
+    config: PaintConfig,
+    film: FilmConfig,
+    out: str | None,
+    run_dir: Path | None,
+    shown: Shown,
+    source: Path | None = None,
 ) -> int:
-    """Paints a film; returns the exit code."""
+    """Paints a film, over the clip `source` if there is one; returns the exit code."""
     check(config)
     validate(config)
+    guide = None if source is None else follow(source, film, config)
     with film_outputs(out, config.title, run_dir) as outputs:
         fetch_models(config, shown.quiet)
         with ExitStack() as stack:
             progress = stack.enter_context(make_progress(shown.silent, shown.preview, "frame"))
             with watching(progress.sketch):
-                painter = Film.build(config, film)
-            folder = stack.enter_context(create_folder(painter, outputs))
-            result = _painted(Run(painter), KeepFilm(folder, outputs), progress)
+                painter = Film.build(config, film, guide=guide)
+            folder = stack.enter_context(create_folder(painter, outputs, source))
+            keep = KeepFilm(folder, outputs, sound=source)
+            result = _painted(Run(painter), keep, progress)
         return _report(config, film, result, shown, passing=outputs.run_dir is None)
 
 
@@ -69,9 +78,10 @@ def resume_film(run_dir: Path, shown: Shown) -> int:
         tensors, meta = folder.load_state()
         config = PaintConfig.from_dict(meta["config"])
         film = FilmConfig.from_dict(meta["film"])
+        source = _same_clip(stored_source(folder), meta)
         if not tensors:  # painted to the end
             if written.missing(outputs, 1, film.num_frames):
-                out = write_film(folder, outputs, written)
+                out = write_film(folder, outputs, written, source)
             else:
                 out = outputs.out
                 print(
@@ -81,28 +91,37 @@ def resume_film(run_dir: Path, shown: Shown) -> int:
             result = FilmResult(out, film.num_frames, film.num_frames, 0.0, run_dir)
         else:
             progress = stack.enter_context(make_progress(shown.silent, shown.preview, "frame"))
-            painter = Film.from_state(SessionState(tensors, meta), **changes)
+            guide = None if source is None else follow(source, film, config)
+            painter = Film.from_state(SessionState(tensors, meta), guide=guide, **changes)
             folder.truncate_losses(painter.step_index)
-            result = _painted(Run(painter), KeepFilm(folder, outputs, written), progress)
+            keep = KeepFilm(folder, outputs, written, source)
+            result = _painted(Run(painter), keep, progress)
     return _report(config, film, result, shown, passing=passing)
 
 
 def replay_film(
-    config: PaintConfig, told: Any, out: str | None, frame: int | None, shown: Shown
+    config: PaintConfig,
+    told: Any,
+    out: str | None,
+    frame: int | None,
+    shown: Shown,
+    source: Path | None = None,
 ) -> int:
-    """Paints a film again, or of it one frame as a picture. `told` is what a file tells of it."""
+    """Paints a film again, or of it one frame as a picture. `told` is what a file tells of it;
+    `source` the clip that it was painted over."""
     if not isinstance(told, Mapping) or not isinstance(frame, int | None):
         raise ConfigError("the settings of the film are damaged; give the original file")
     film = FilmConfig.from_dict(told)
     if frame is None:
-        return film_run(config, film, out, None, shown)
+        return film_run(config, film, out, None, shown, source)
     if not 0 <= frame < film.num_frames:
         raise ConfigError(f"frame is {frame}; the film has frames 0 to {film.num_frames - 1}")
     validate(config)
     with reserved(out, f"{config.title} {frame}") as outputs:
         fetch_models(config, shown.quiet)
         with make_progress(shown.silent, shown.preview, "frame") as progress:
-            run = Run(Film.build(config, film))
+            guide = None if source is None else follow(source, film, config)
+            run = Run(Film.build(config, film, guide=guide))
             painter = cast("Film", run.painter)
             with Stop().listening() as stop:
                 drive(
@@ -118,6 +137,22 @@ def replay_film(
         else:
             print(outputs.out)
     return 0
+
+
+def _same_clip(source: Path | None, meta: Mapping[str, Any]) -> Path | None:
+    """The clip, if it is the one that the film was begun with; else `StateError`."""
+    if source is None:
+        return None
+    told = [Input.from_record(one) for one in meta["inputs"] if one.get("setting") == "source"]
+    found = file_sha256(source)
+    if [one.sha256 for one in told] != [found]:
+        state = "was changed" if found else "is not there"
+        begun = told[0].short if told else "unknown"
+        raise StateError(
+            f"the clip {one_line(source)} {state}; put back the one that the film was begun with "
+            f"(sha256 {begun})"
+        )
+    return source
 
 
 def _painted(run: Run, keep: KeepFilm, progress: Progress) -> FilmResult:

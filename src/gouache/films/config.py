@@ -14,7 +14,7 @@ from typing import Any
 from gouache.errors import ConfigError
 from gouache.films.curves import Curve
 from gouache.settings.codec import Codec, Setting, settings_of
-from gouache.settings.schedule import NUMBER
+from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
 MAX_FRAMES = 100_000
@@ -92,6 +92,27 @@ class FilmConfig:
     )
     cycle: bool = setting(False, "the stages of a prompt come round to the first again")
     loop: bool = setting(False, "the film ends where it begins, and its stages cycle")
+    depth: str = setting(
+        "plane",
+        "what translation_z and rotations move through: plane, or a model that tells how far "
+        "things are, such as depth-anything-v2-small",
+    )
+    every_nth: int = setting(1, "of a clip only every n-th frame", low=1, high=1000)
+    strength: float = setting(
+        1.0, "over a clip: how far frames move towards the words", above=0.0, high=100.0
+    )
+    structure_weight: float = setting(
+        1.0,
+        "over a clip: weight of each cutout's distance to the same cutout of the clip's frame",
+        low=0.0,
+        high=1000.0,
+    )
+    keep_weight: float = setting(
+        30.0,
+        "over a clip: weight of each pixel's distance to what it was in the frame before",
+        low=0.0,
+        high=100_000.0,
+    )
 
     def __post_init__(self) -> None:
         for item in film_settings():

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gouache.engine.build import Parts, prepare, prepare_blank
+from gouache.engine.hook import Hook
 from gouache.engine.session import Memory, Session
 from gouache.engine.state import (
     SessionState,
@@ -34,6 +35,7 @@ from gouache.films import camera
 from gouache.films.camera import Window
 from gouache.films.coherence import Look, energy
 from gouache.films.config import FilmConfig
+from gouache.films.depth import PLANE, load_depth, places_in_depth
 from gouache.films.guide import Guide
 from gouache.films.script import Script
 from gouache.films.view import View
@@ -56,11 +58,29 @@ class Key:
     way: homography from the key picture's pixels to the frame's.
     rest: (B,3,h*f,w*f), or None: see `View`.
     age: frames since it was the frame; `number` is that frame's.
+    far: the way of what is infinitely far, and distances (h*f,w*f) of the key picture; None where
+        that is flat.
     """
 
     number: int
     way: Tensor
     rest: Tensor | None = None
+    far: Tensor | None = None
+    distances: Tensor | None = None
+
+    def moved(self, motion: Tensor, far: Tensor) -> Key:
+        """One frame on."""
+        return replace(
+            self, way=motion @ self.way, far=None if self.far is None else far @ self.far
+        )
+
+    def places(self, window: Window) -> Tensor | None:
+        """As `camera.places`; None where nothing moves."""
+        if self.far is None or self.distances is None:
+            return None if camera.is_still(self.way) else camera.places(self.way, window)
+        if camera.is_still(self.way) and camera.is_still(self.far):
+            return None
+        return places_in_depth(self.way, self.far, self.distances, window)
 
     def strength(self, frame: int) -> float:
         """How much of the rest is still there."""
@@ -74,6 +94,7 @@ class _Shot:
     frame: int
     key: Key
     session: Session
+    painted: Mapping[int, Tensor] = field(default_factory=dict)  # what a guide went on from
 
 
 class Film:
@@ -99,6 +120,8 @@ class Film:
         height, width = (side * canvas.cell for side in canvas.grid)
         center = left + film.center_x * canvas.width, top + film.center_y * canvas.height
         self._window = Window((height, width), center)
+        name = script.film.depth
+        self._depth = None if name == PLANE else load_depth(name, self.models.device)
         self._look: Look | None = None
         self._scene = script.scene(0)
         self._first: Tensor | None = None  # of a loop: the first frame, once it is painted
@@ -123,6 +146,10 @@ class Film:
         parts = prepare(first, generator=generator, perceptor=perceptor)
         script = Script(first, film, parts.stages)
         parts = replace(parts, config=script.settings(0), stages=(script.asked(0),))
+        if guide is not None:
+            begun = guide.begin(0, {}, parts.models, parts.canvas)
+            inputs = (*parts.inputs, *guide.inputs)
+            parts = replace(parts, start=begun.latent, edit=begun.hook, inputs=inputs)
         return cls(script, parts, guide)
 
     @property
@@ -178,7 +205,7 @@ class Film:
     def _alike(self, picture: Tensor) -> Tensor:
         """With the look of its scene, where that is known."""
         film = self.script.film
-        if self._look is None or self._is_new():
+        if self._look is None or self._is_new() or self.guide is not None:
             return picture
         color = film.color_coherence and self.script.scene(self.frame) == self._scene
         return self._look.given(picture, color=color, detail=film.detail_coherence)
@@ -192,6 +219,10 @@ class Film:
         """The next frame, before its first step."""
         if self._next is not None:
             return self._next
+        if self.guide is not None:
+            painted = {**self._shot.painted, self.frame: self.picture()}
+            self._next = self._led(self.frame + 1, painted)
+            return self._next
         picture, scene = self.picture(), self.script.scene(self.frame)
         if self._look is None or self._is_new():
             self._look, self._scene = Look.of(picture), scene
@@ -200,29 +231,46 @@ class Film:
         if self.script.film.loop and self._first is None:
             self._first = picture
         frame, memory = self.frame + 1, self._shot.session.memory()
-        motion, closing = self._motion(frame), self.script.closing(frame)
-        key = replace(self._shot.key, way=motion @ self._shot.key.way)
+        motion, far = self._motion(frame)
+        closing, last = self.script.closing(frame), self._shot.key
+        if self._depth is not None and last.distances is None:  # the first
+            last = self._with_depth(last, picture)
+        key = last.moved(motion, far)
         if closing or self._is_far(key):
             if closing:
                 picture = torch.lerp(picture, self._before_first(frame - 1), closing)
-            latent, memory, key = self._new_key(picture, motion, memory)
+            latent, memory, key = self._new_key(picture, memory)
+            key = key.moved(motion, far)
             self._next = self._begin(frame, key, memory, latent)
         else:
             self._next = self._begin(frame, key, memory)
         return self._next
 
-    def _motion(self, frame: int) -> Tensor:
-        return camera.move(self.script.motion(frame), self.canvas.height, self.script.film.fov)
+    def _motion(self, frame: int) -> tuple[Tensor, Tensor]:
+        """The move from the frame before to this one, of what is near and of what is far away."""
+        height, fov, told = self.canvas.height, self.script.film.fov, self.script.motion(frame)
+        far = camera.move({**told, "translation_z": 0.0}, height, fov)
+        return camera.move(told, height, fov), far
 
     def _before_first(self, frame: int) -> Tensor:
         """How a frame at the end of a loop has to look, so that the first one comes of it."""
         assert self._first is not None
         way = camera.still()
         for later in range(frame + 1, self.num_frames + 1):
-            way = self._motion(later) @ way
+            way = self._motion(later)[0] @ way
         grid = camera.places(way.inverse(), self._window)
         whole = camera.sample(self.canvas.pad(self._first), grid, self.script.film.border)
         return self.canvas.crop(whole).clamp(0, 1)
+
+    def _led(self, frame: int, painted: Mapping[int, Tensor]) -> _Shot:
+        """A frame that begins as the guide says. All have the same random streams: what chance
+        does to one it does to the next, so that it does not flicker."""
+        assert self.guide is not None
+        painted = {number: painted[number] for number in self.guide.wants(frame)}
+        begun = self.guide.begin(frame, painted, self.models, self.canvas)
+        key = Key(frame, camera.still(), begun.rest)
+        session = self._session(frame, key, begun.latent, begun.hook, seed=self.script.seed(0))
+        return _Shot(frame, key, session, painted)
 
     def _is_far(self, key: Key) -> bool:
         """Whether a frame at the end of this way wants another key picture."""
@@ -233,11 +281,9 @@ class Film:
         return not 1 / MAGNIFIED < larger < MAGNIFIED or float(beyond) > BEYOND
 
     @torch.no_grad()
-    def _new_key(
-        self, picture: Tensor, motion: Tensor, memory: Memory
-    ) -> tuple[Tensor, Memory, Key]:
-        """The frame that was painted, (1,3,H,W), as a key picture: its latent, the optimiser's
-        memory in its place, and the way from it."""
+    def _new_key(self, picture: Tensor, memory: Memory) -> tuple[Tensor, Memory, Key]:
+        """The frame that was painted, (1,3,H,W), as a key picture: its latent, and the optimiser's
+        memory in its place."""
         border = self.script.film.border
         latent = self.models.encode(picture, self.canvas)
         with self.models.autocast():
@@ -248,7 +294,15 @@ class Film:
             for name, value in memory.moments.items()
         }
         rest = self.canvas.pad(picture) - held
-        return latent, memory._replace(moments=moments), Key(self.frame, motion, rest)
+        key = self._with_depth(Key(self.frame, camera.still(), rest), picture)
+        return latent, memory._replace(moments=moments), key
+
+    def _with_depth(self, key: Key, picture: Tensor) -> Key:
+        """The key picture (1,3,H,W) with how far away it is, where a network says so."""
+        if self._depth is None:
+            return key
+        whole = self.canvas.pad(picture)[0]
+        return replace(key, far=camera.still(), distances=self._depth(whole))
 
     def _begin(self, frame: int, key: Key, memory: Memory, latent: Tensor | None = None) -> _Shot:
         """A frame that goes on with `memory`, in another latent (1,code_dim,h,w) if one is given,
@@ -259,11 +313,18 @@ class Film:
         session.recall(memory._replace(latent=kept, rngs=own.rngs))
         return _Shot(frame, key, session)
 
-    def _session(self, frame: int, key: Key, latent: Tensor | None = None) -> Session:
+    def _session(
+        self,
+        frame: int,
+        key: Key,
+        latent: Tensor | None = None,
+        hook: Hook | None = None,
+        seed: int | None = None,
+    ) -> Session:
         script, strength = self.script, key.strength(frame)
         view = View(
             self.models.generator,
-            None if camera.is_still(key.way) else camera.places(key.way, self._window),
+            key.places(self._window),
             strength * key.rest if key.rest is not None and strength else None,
             script.film.border,
         )
@@ -276,9 +337,10 @@ class Film:
                 models=replace(self.models, generator=view),
                 canvas=self.canvas,
                 stages=(script.asked(frame),),
-                rngs=picture_rngs(script.seed(frame), 1),
+                rngs=picture_rngs(script.seed(frame) if seed is None else seed, 1),
                 start=latent,
                 pull_target=None,
+                edit=hook,
                 inputs=self.inputs,
             )
         )
@@ -324,6 +386,9 @@ class Film:
             tensors["rest"] = shot.key.rest
         if self._first is not None:
             tensors["first"] = self._first
+        if shot.key.far is not None and shot.key.distances is not None:
+            tensors |= {"far": shot.key.far, "distances": shot.key.distances}
+        tensors |= with_prefix("painted", {str(n): one for n, one in shot.painted.items()})
         if self._look is not None:
             tensors |= {"color": self._look.color, "energy": self._look.energy}
         meta |= {
@@ -369,15 +434,25 @@ class Film:
                 raise StateError(f"the saved film is at frame {frame} of {self.num_frames}")
             rest = tensors.get("rest")
             rest = None if rest is None else rest.to(self.models.device)
-            key = Key(int(meta["key"]), tensors["way"].double(), rest)
+            far, distances = tensors.get("far"), tensors.get("distances")
+            key = Key(int(meta["key"]), tensors["way"].double(), rest, far, distances)
             latent, moments = (under(name, tensors) for name in ("latent", "optimizer"))
-            session = self._session(frame, key)
-            session.recall(Memory(latent, moments, meta["optimizer"], tensors["rng"]))
+            led = any(one.setting == "source" for one in self.inputs)
+            if led != (guide is not None):
+                raise StateError("the saved film needs the clip that it is painted over; give it")
+            if guide is not None:
+                kept = under("painted", tensors).items()
+                painted = {int(name): one.to(self.models.device) for name, one in kept}
+                shot = self._led(frame, painted)
+            else:
+                session = self._session(frame, key)
+                session.recall(Memory(latent, moments, meta["optimizer"], tensors["rng"]))
+                shot = _Shot(frame, key, session)
             if "first" in tensors:
                 self._first = tensors["first"].to(self.models.device)
             if "color" in tensors:
                 self._look = Look(tensors["color"], tensors["energy"])
-            self._scene, self._shot = int(meta["scene"]), _Shot(frame, key, session)
+            self._scene, self._shot = int(meta["scene"]), shot
         except StateError:
             raise
         except Exception as error:  # damage shows in many ways

@@ -71,27 +71,35 @@ def film_outputs(out: str | Path | None, title: str, run_dir: Path | None) -> It
         yield replace(outputs, out=film, rest=held.chosen[-1])
 
 
-def create_folder(film: Film, outputs: Outputs) -> RunFolder:
-    """A new run folder of a film; one that nobody asked for goes when the film is there."""
+def create_folder(film: Film, outputs: Outputs, source: Path | None = None) -> RunFolder:
+    """A new run folder of a film; one that nobody asked for goes when the film is there. `source`
+    is the clip that it is painted over."""
     path = outputs.run_dir or outputs.rest
     assert path is not None
     within = replace(outputs, run_dir=path)
-    settings = run_settings(film.config, within)
+    settings = run_settings(film.config, within, source)
     settings["film"] = film.script.film.to_dict()
     settings["outputs"] |= {"passing": outputs.run_dir is None}
     folder = RunFolder.create(path, settings, FRAMES)
-    keep_places(folder, within)
+    keep_places(folder, within, source)
     return folder
 
 
 class KeepFilm:
     """A listener that writes frames, state and losses, and in the end the film.
 
-    `written` is of a film that goes on.
+    `written` is of a film that goes on; `sound` a file that it sounds like.
     """
 
-    def __init__(self, folder: RunFolder, outputs: Outputs, written: Written | None = None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        outputs: Outputs,
+        written: Written | None = None,
+        sound: Path | None = None,
+    ) -> None:
         self._folder, self._outputs, self._written = folder, outputs, written
+        self._sound = sound
         self._begun = time.monotonic()
         self._result: FilmResult | None = None
 
@@ -121,7 +129,7 @@ class KeepFilm:
                 self._end(film.frame + film.frame_done, film.num_frames)
             case Done():
                 assert self._written is not None
-                out = write_film(self._folder, self._outputs, self._written)
+                out = write_film(self._folder, self._outputs, self._written, self._sound)
                 self._end(film.num_frames, film.num_frames, out)
 
     def _save(self, film: Film) -> None:
@@ -133,7 +141,9 @@ class KeepFilm:
         self._result = FilmResult(out, painted, num_frames, seconds, self._folder.path)
 
 
-def write_film(folder: RunFolder, outputs: Outputs, written: Written) -> Path:
+def write_film(
+    folder: RunFolder, outputs: Outputs, written: Written, sound: Path | None = None
+) -> Path:
     """Makes the film of the frames in the folder; its path."""
     _, meta = folder.load_state()
     film, number = FilmConfig.from_dict(meta["film"]), int(meta["frame"])
@@ -141,7 +151,7 @@ def write_film(folder: RunFolder, outputs: Outputs, written: Written) -> Path:
         document = film_document(meta)
         title = PaintConfig.from_dict(meta["config"]).title
         with timelapse(
-            names.out, film.fps, hold=0.0, metadata=document, description=title
+            names.out, film.fps, hold=0.0, metadata=document, description=title, sound=sound
         ) as video:
             for path in (folder.step_paths(frame)[0] for frame in range(number)):
                 with open_image(path) as picture:

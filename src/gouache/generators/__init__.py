@@ -64,7 +64,8 @@ def _load_cached(entry: Entry, device: torch.device | str, dtype: torch.dtype) -
     from gouache.weights.cache import check_sum, obtain
 
     if entry.kind != "generator":
-        raise ModelError(f"{entry.name} is a perceptor; give it as such, or choose a generator")
+        what = "a perceptor; give it as such," if entry.kind == "perceptor" else "a model of depth;"
+        raise ModelError(f"{entry.name} is {what} or choose a generator")
     model = load_checkpoint(obtain(entry), device, dtype, name=entry.name)
     check_sum(entry.name, model.fingerprint)
     return model

@@ -114,7 +114,8 @@ def load_path(
 
 def _load_entry(entry: Entry, device: torch.device, name: str) -> Perceptor:
     if entry.kind != "perceptor":
-        raise ModelError(f"{entry.name} is a generator; give it as such, or choose a perceptor")
+        what = "a generator; give it as such," if entry.kind == "generator" else "a model of depth;"
+        raise ModelError(f"{entry.name} is {what} or choose a perceptor")
     path = obtain(entry)
     # What lies there decides: a repository may have been published in either format.
     family = "" if path.is_dir() else entry.family

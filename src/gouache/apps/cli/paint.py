@@ -118,7 +118,8 @@ def replay(
         list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--source", help="Where the picture is now that was edited.")
+        Path | None,
+        typer.Option("--source", help="Where the picture or clip is now that was painted over."),
     ] = None,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="Where the mask of an edit is now.")
@@ -148,7 +149,7 @@ def replay(
     named = Named(
         init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
     )
-    settings, index, plan, strokes = replay_settings(metadata, picture, named)
+    settings, index, plan, strokes, clip = replay_settings(metadata, picture, named)
     try:
         settings.stages  # noqa: B018
     except PromptError as error:
@@ -157,7 +158,8 @@ def replay(
         from gouache.apps.filming import replay_film
 
         frame = metadata.get("frame") if frame is None else frame
-        return replay_film(settings, metadata["film"], out, frame, Shown(quiet, json, preview))
+        shown = Shown(quiet, json, preview)
+        return replay_film(settings, metadata["film"], out, frame, shown, clip)
     if frame is not None:
         raise ConfigError(f"frame is {frame}, and {picture} is no film; leave it out")
     name = settings.title if index is None else settings.prompt_of(index)

@@ -22,6 +22,10 @@ def video(
         list[str] | None,
         typer.Argument(metavar="PROMPT", help="What to paint: 'text:weight | text ^ next stage'."),
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", metavar="CLIP", help="Film to paint over; its sound stays."),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", help="Film to write: .mp4, .webm, .gif or frame-%04d.png."),
@@ -54,6 +58,10 @@ def video(
     mine, others = split(values)
     film, settings = FilmConfig().updated(**mine), make_config(preset, **others)
     settings.stages  # mistakes are told before torch is imported  # noqa: B018
+    if source is not None:
+        from gouache.films.restyle import followed
+
+        film, settings = followed(source, film, settings, [*values])
     if dry_run:
         from gouache.apps.settings_file import settings_text
 
@@ -61,7 +69,7 @@ def video(
         return 0
     from gouache.apps.filming import film_run
 
-    return film_run(settings, film, out, run_dir, Shown(quiet, json, preview))
+    return film_run(settings, film, out, run_dir, Shown(quiet, json, preview), source)
 
 
 __all__ = ["video"]
