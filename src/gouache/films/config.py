@@ -92,6 +92,7 @@ class FilmConfig:
     )
     cycle: bool = setting(False, "the stages of a prompt come round to the first again")
     loop: bool = setting(False, "the film ends where it begins, and its stages cycle")
+    morph: bool = setting(False, "go from the init image to the cross image; --morph A B is both")
     depth: str = setting(
         "plane",
         "what translation_z and rotations move through: plane, or a model that tells how far "
@@ -160,7 +161,7 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Flat names -> those of `FilmConfig` and all others. Both lengths raise `ConfigError`."""
     names = {item.name for item in film_settings()}
     mine = {name: value for name, value in values.items() if name in names}
-    if "frames" in mine and "seconds" in mine:
+    if str(mine.get("frames", 0)) != "0" and "seconds" in mine:
         raise ConfigError("both frames and seconds are given; give one of them")
     return mine, {name: value for name, value in values.items() if name not in names}
 
