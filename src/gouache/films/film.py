@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.build import Parts, prepare, prepare_blank
@@ -46,7 +47,7 @@ from gouache.networks.models import Guide as Judge
 from gouache.ops.images import load_image
 from gouache.ops.seeding import picture_rngs
 from gouache.prompts import one_line
-from gouache.protocols import Generator, Perceptor, Step
+from gouache.protocols import Generator, Perceptor, Step, with_codebook
 from gouache.settings.config import PaintConfig
 
 MAGNIFIED = 1.08  # a key picture is shown at most so much larger or smaller
@@ -319,8 +320,27 @@ class Film:
             for name, value in memory.moments.items()
         }
         kept = rest(picture, latent, self.models, self.canvas)
+        if border == "fresh":
+            beyond = camera.outside(camera.places(come, self._window)).to(kept.device)
+            latent, kept = self._fresh(latent, beyond), kept * ~beyond
         key = self._with_depth(Key(self.frame, camera.still(), kept), picture)
         return latent, memory._replace(moments=moments), key
+
+    def _fresh(self, latent: Tensor, beyond: Tensor) -> Tensor:
+        """A latent (1,code_dim,h,w) with something new in the cells that lie `beyond` (h*f,w*f),
+        drawn by the frame's number."""
+        rng = torch.Generator().manual_seed(self.script.seed(self.frame))
+        coded = with_codebook(self.models.generator)
+        if coded is None:
+            drawn = torch.randn(latent.shape, generator=rng).to(latent) * latent.std()
+        else:
+            number = latent[0, 0].numel()
+            drawn = coded.codebook[
+                torch.multinomial(coded.code_prior.cpu(), number, True, generator=rng)
+            ]
+            drawn = drawn.T.reshape(latent.shape).to(latent)
+        cells = F.max_pool2d(beyond[None, None].float(), self.canvas.cell) > 0
+        return torch.where(cells, drawn, latent)
 
     def _with_depth(self, key: Key, picture: Tensor) -> Key:
         """The key picture (1,3,H,W) with how far away it is, where a network says so."""
