@@ -9,21 +9,18 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gouache.errors import ConfigError
-from gouache.films.curves import Curve
+from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve
+from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
 from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
-MAX_FRAMES = 100_000
 MAX_FPS = 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
-MOTIONS = (
-    *("zoom", "angle", "translation_x", "translation_y", "translation_z"),
-    *("rotation_3d_x", "rotation_3d_y", "rotation_3d_z"),
-)
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
 
@@ -111,6 +108,14 @@ class FilmConfig:
         high=100_000.0,
     )
 
+    scenes: tuple[str, ...] = setting(
+        (),
+        "a scene as a line of JSON: frames, prompts by frame, seed, crossfade, curves; in a film "
+        "file [[scene]]",
+        option="scene",
+        most=1000,
+    )
+
     def __post_init__(self) -> None:
         for item in film_settings():
             item.check(item.get(self))
@@ -122,7 +127,14 @@ class FilmConfig:
     @property
     def num_frames(self) -> int:
         """Frames of the whole film, at least one."""
+        if self.scenes:
+            return sum(scene.frames for scene in self.parsed_scenes)
         return self.frames or max(1, round(self.seconds * self.fps))
+
+    @cached_property
+    def parsed_scenes(self) -> tuple[Scene, ...]:
+        """The scenes, read; none where one prompt is all. Mistakes raise `ConfigError`."""
+        return parse_scenes(self.scenes, self.fps)
 
     def curve(self, name: str) -> Curve:
         """The curve of one of `MOTIONS`."""

@@ -28,6 +28,11 @@ from gouache.errors import ConfigError
 from gouache.settings.expressions import NUMBER, WORD, Expression, read_expression
 from gouache.settings.schedule import INTERPOLATIONS, KeyframeReader, Schedule, mixed
 
+MAX_FRAMES = 100_000  # of a film
+MOTIONS = (
+    *("zoom", "angle", "translation_x", "translation_y", "translation_z"),
+    *("rotation_3d_x", "rotation_3d_y", "rotation_3d_z"),
+)
 SOUND = ("beat", "bass", "mid", "treble", "volume")
 VARIABLES = ("t", "s", "max_f", "sec", "fps", *SOUND)
 MAX_CHARACTERS = 2_000_000  # tools that listen to music write a keyframe for each frame
@@ -288,4 +293,4 @@ def _shown(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
-__all__ = ["SOUND", "VARIABLES", "Curve", "Keyframe"]
+__all__ = ["MAX_FRAMES", "MOTIONS", "SOUND", "VARIABLES", "Curve", "Keyframe"]

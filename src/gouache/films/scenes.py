@@ -20,8 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gouache.errors import ConfigError, PromptError
-from gouache.films.config import MAX_FRAMES, MOTIONS
-from gouache.films.curves import Curve
+from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve
 from gouache.prompts import MAX_PROMPT_CHARS, one_line, parse_stages
 from gouache.registry import nearest
 from gouache.settings.codec import Ranged, Setting, Whole
@@ -146,6 +145,20 @@ def in_order(values: Any, fps: float) -> tuple[Scene, ...]:
     return tuple(scenes)
 
 
+def parse_scenes(lines: Sequence[str], fps: float) -> tuple[Scene, ...]:
+    """The scenes of a film from lines of JSON, as `str(scene)` writes them."""
+    values = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError):
+            raise ConfigError(
+                f"scene {number} is {line!r:.60}; expected a line of JSON such as "
+                '{"frames": 48, "prompts": {"0": "sea"}}'
+            ) from None
+    return in_order(values, fps) if values else ()
+
+
 def prompts_by_frame(values: Mapping[Any, Any], name: str) -> tuple[tuple[int, str], ...]:
     """`{"0": ..., "60": ...}`, as Deforum has it: frames and texts, rising, from 0."""
     found: dict[int, str] = {}
@@ -256,4 +269,11 @@ def _hint(key: str, known: Iterable[str]) -> str:
     return close if close.startswith("did you mean") else f"its own are {', '.join(_OWN)}"
 
 
-__all__ = ["MAX_SCENES", "Scene", "in_order", "numeric_settings", "prompts_by_frame"]
+__all__ = [
+    "MAX_SCENES",
+    "Scene",
+    "in_order",
+    "numeric_settings",
+    "parse_scenes",
+    "prompts_by_frame",
+]
