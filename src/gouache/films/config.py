@@ -82,10 +82,13 @@ class FilmConfig:
     color_coherence: bool = setting(True, "the colours keep their mean (CIELAB) within a scene")
     detail_coherence: bool = setting(True, "the picture stays as sharp within a scene")
     crossfade: int = setting(
-        12, "frames over which the prompts of one stage become the next's", low=0, high=MAX_FRAMES
+        12,
+        "frames over which the prompts of one stage become the next's, and a loop closes",
+        low=0,
+        high=MAX_FRAMES,
     )
     cycle: bool = setting(False, "the stages of a prompt come round to the first again")
-    loop: bool = setting(False, "the film ends where it begins")
+    loop: bool = setting(False, "the film ends where it begins, and its stages cycle")
     depth: str = setting(
         "plane",
         "what translation_z and rotations move through: plane, or a model that tells how far "

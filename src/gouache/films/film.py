@@ -124,6 +124,7 @@ class Film:
         self._depth = None if name == PLANE else load_depth(name, self.models.device)
         self._look: Look | None = None
         self._scene = script.scene(0)
+        self._first: Tensor | None = None  # of a loop: the first frame, once it is painted
         self._picture: Tensor | None = None  # the frame, once its last step is done
         self._next: _Shot | None = None
         if not blank:
@@ -227,21 +228,39 @@ class Film:
             self._look, self._scene = Look.of(picture), scene
         elif scene != self._scene:  # on the way to another: as sharp as the frame before
             self._look = replace(self._look, energy=energy(picture))
+        if self.script.film.loop and self._first is None:
+            self._first = picture
         frame, memory = self.frame + 1, self._shot.session.memory()
-        height, fov, told = self.canvas.height, self.script.film.fov, self.script.motion(frame)
-        motion = camera.move(told, height, fov)
-        far = camera.move({**told, "translation_z": 0.0}, height, fov)
-        last = self._shot.key
+        motion, far = self._motion(frame)
+        closing, last = self.script.closing(frame), self._shot.key
         if self._depth is not None and last.distances is None:  # the first
             last = self._with_depth(last, picture)
         key = last.moved(motion, far)
-        if self._is_far(key):
-            latent, memory, key = self._new_key(memory)
+        if closing or self._is_far(key):
+            if closing:
+                picture = torch.lerp(picture, self._before_first(frame - 1), closing)
+            latent, memory, key = self._new_key(picture, memory)
             key = key.moved(motion, far)
             self._next = self._begin(frame, key, memory, latent)
         else:
             self._next = self._begin(frame, key, memory)
         return self._next
+
+    def _motion(self, frame: int) -> tuple[Tensor, Tensor]:
+        """The move from the frame before to this one, of what is near and of what is far away."""
+        height, fov, told = self.canvas.height, self.script.film.fov, self.script.motion(frame)
+        far = camera.move({**told, "translation_z": 0.0}, height, fov)
+        return camera.move(told, height, fov), far
+
+    def _before_first(self, frame: int) -> Tensor:
+        """How a frame at the end of a loop has to look, so that the first one comes of it."""
+        assert self._first is not None
+        way = camera.still()
+        for later in range(frame + 1, self.num_frames + 1):
+            way = self._motion(later)[0] @ way
+        grid = camera.places(way.inverse(), self._window)
+        whole = camera.sample(self.canvas.pad(self._first), grid, self.script.film.border)
+        return self.canvas.crop(whole).clamp(0, 1)
 
     def _led(self, frame: int, painted: Mapping[int, Tensor]) -> _Shot:
         """A frame that begins as the guide says. All have the same random streams: what chance
@@ -262,10 +281,10 @@ class Film:
         return not 1 / MAGNIFIED < larger < MAGNIFIED or float(beyond) > BEYOND
 
     @torch.no_grad()
-    def _new_key(self, memory: Memory) -> tuple[Tensor, Memory, Key]:
-        """The frame that was painted as a key picture, its latent, and the optimiser's memory in
-        its place."""
-        picture, border = self.picture(), self.script.film.border
+    def _new_key(self, picture: Tensor, memory: Memory) -> tuple[Tensor, Memory, Key]:
+        """The frame that was painted, (1,3,H,W), as a key picture: its latent, and the optimiser's
+        memory in its place."""
+        border = self.script.film.border
         latent = self.models.encode(picture, self.canvas)
         with self.models.autocast():
             held = self.models.generator.decode(self.models.rounded(latent)).float().clamp(0, 1)
@@ -365,6 +384,8 @@ class Film:
         }
         if shot.key.rest is not None:
             tensors["rest"] = shot.key.rest
+        if self._first is not None:
+            tensors["first"] = self._first
         if shot.key.far is not None and shot.key.distances is not None:
             tensors |= {"far": shot.key.far, "distances": shot.key.distances}
         tensors |= with_prefix("painted", {str(n): one for n, one in shot.painted.items()})
@@ -427,6 +448,8 @@ class Film:
                 session = self._session(frame, key)
                 session.recall(Memory(latent, moments, meta["optimizer"], tensors["rng"]))
                 shot = _Shot(frame, key, session)
+            if "first" in tensors:
+                self._first = tensors["first"].to(self.models.device)
             if "color" in tensors:
                 self._look = Look(tensors["color"], tensors["energy"])
             self._scene, self._shot = int(meta["scene"]), shot
