@@ -9,6 +9,7 @@ import pytest
 from gouache.apps.cli.video import read_film_file
 from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig, split
+from gouache.films.curves import pack_levels
 from gouache.films.film import Film
 from gouache.films.script import Script
 from gouache.settings.config import make_config
@@ -74,3 +75,32 @@ def test_scenes_that_are_none_are_one_line() -> None:
     for line in ("", "x", "[]", '{"frames": 0}', '{"frames": 3}', '{"frames": 3, "prompt": 1}'):
         with pytest.raises(ConfigError, match="scene"):
             FilmConfig().updated(scenes=[line])
+
+
+def test_a_script_hears_what_was_heard() -> None:
+    levels = pack_levels({"beat": [0, 1, 0.2], "bass": [1, 0, 0]})
+    film = FilmConfig(zoom="1+0.05*beat", frames=5, audio_levels=levels)
+    script = Script(make_config(prompt="x"), film, ())
+    zoom = [script.motion(frame)["zoom"] for frame in range(5)]
+    assert zoom == pytest.approx([1, 1.05, 1.01, 1, 1])
+    assert FilmConfig.from_dict(film.to_dict()) == film
+
+
+def test_a_curve_without_a_number_in_some_frame_is_told_before_painting() -> None:
+    with pytest.raises(ConfigError, match=r"zoom: .*1\^/\(t-3\)"):
+        Film.build(make_config(prompt="x"), FilmConfig(zoom="1/(t-3)", frames=5))
+
+
+@pytest.mark.parametrize("text", ["x", "[]", '{"a": ""}', '{"beat": 3}', '{"beat": "%"}'])
+def test_levels_that_are_none_are_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match="audio_levels"):
+        FilmConfig(audio_levels=text)
+
+
+def test_a_curve_that_hears_wants_a_sound(tmp_path: Path) -> None:
+    for film in (
+        FilmConfig(zoom="1+beat"),
+        FilmConfig().updated(scenes=['{"frames": 3, "prompt": "x", "angle": "bass"}']),
+    ):
+        with pytest.raises(ConfigError, match="(zoom|angle) hears a sound and there is none"):
+            Film.build(make_config(prompt="x"), film)

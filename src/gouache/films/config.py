@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from gouache.errors import ConfigError
-from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve
+from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve, read_levels
 from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
 from gouache.settings.expressions import NUMBER
@@ -119,9 +119,12 @@ class FilmConfig:
         most=1000,
     )
 
+    audio_levels: str = setting("", "what curves hear in each frame, as --audio finds it")
+
     def __post_init__(self) -> None:
         for item in film_settings():
             item.check(item.get(self))
+        read_levels(self.audio_levels)
         if self.num_frames > MAX_FRAMES:
             raise ConfigError(
                 f"the film has {self.num_frames:,} frames; at most {MAX_FRAMES:,} are possible"
@@ -133,6 +136,14 @@ class FilmConfig:
         if self.scenes:
             return sum(scene.frames for scene in self.parsed_scenes)
         return self.frames or max(1, round(self.seconds * self.fps))
+
+    @cached_property
+    def _levels(self) -> dict[str, list[float]]:
+        return read_levels(self.audio_levels)
+
+    def heard(self, frame: int) -> dict[str, float]:
+        """What curves hear in a frame of the film; what is missing is silence."""
+        return {name: track[frame] for name, track in self._levels.items() if frame < len(track)}
 
     @cached_property
     def parsed_scenes(self) -> tuple[Scene, ...]:

@@ -143,6 +143,7 @@ class Film:
         """Loads models and finds the start. Errors as of `Session.build`."""
         check(config)
         first = config.updated(steps=config.steps[0])
+        Script(first, film, ()).check()
         parts = prepare(first, generator=generator, perceptor=perceptor)
         script = Script(first, film, parts.stages)
         parts = replace(parts, config=script.settings(0), stages=(script.asked(0),))

@@ -106,6 +106,10 @@ class Scene:
     def _read(self) -> Mapping[str, Curve]:
         return {name: Curve.parse(text, name) for name, text in self.curves}
 
+    @property
+    def read_curves(self) -> tuple[Curve, ...]:
+        return tuple(self._read.values())
+
     def at(
         self, frame: int, *, fps: float, seed: int, sound: Mapping[str, float] = _SILENCE
     ) -> dict[str, float | int]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.targets import StagePlan, Target
+from gouache.errors import ConfigError
 from gouache.films.config import MOTIONS, FilmConfig
 from gouache.films.curves import Curve
 from gouache.films.scenes import Scene
@@ -34,6 +35,16 @@ class Script:
     config: PaintConfig
     film: FilmConfig
     stages: tuple[StagePlan, ...]
+
+    def check(self) -> None:
+        """`ConfigError` where a curve has no number in some frame, or hears what is not there."""
+        scenes = [curve for scene in self.film.parsed_scenes for curve in scene.read_curves]
+        for curve in (*self._curves.values(), *scenes):
+            if curve.hears and not self.film.audio_levels:
+                raise ConfigError(f"{curve.name} hears a sound and there is none; give --audio")
+        for frame in range(self.num_frames):
+            self.motion(frame)
+            self._changed(frame)
 
     @property
     def num_frames(self) -> int:
@@ -59,8 +70,11 @@ class Script:
 
     def motion(self, frame: int) -> dict[str, float]:
         """The camera's numbers between the frame before and `frame`."""
-        of = {"num_frames": self.num_frames, "fps": self.film.fps, "seed": self.config.seed}
-        found = {name: curve.at(frame, **of) for name, curve in self._curves.items()}
+        fps, seed, sound = self.film.fps, self.config.seed, self.film.heard(frame)
+        found = {
+            name: curve.at(frame, num_frames=self.num_frames, fps=fps, seed=seed, sound=sound)
+            for name, curve in self._curves.items()
+        }
         return found | {k: v for k, v in self._changed(frame).items() if k in MOTIONS}
 
     @cached_property
@@ -127,8 +141,10 @@ class Script:
     def _changed(self, frame: int) -> dict[str, float | int]:
         """The motions and settings that a scene changes."""
         scene, into = self._scene(frame)
-        seed = self.config.seed
-        return {} if scene is None else scene.at(into, fps=self.film.fps, seed=seed)
+        if scene is None:
+            return {}
+        sound = self.film.heard(frame)
+        return scene.at(into, fps=self.film.fps, seed=self.config.seed, sound=sound)
 
     def _turn(self, frame: int) -> tuple[int, float]:
         """The stage that `frame` lies in, and how many frames it is into it."""

@@ -27,6 +27,12 @@ def video(
         Path | None,
         typer.Option("--source", metavar="CLIP", help="Film to paint over; its sound stays."),
     ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            "--audio", help="Sound that curves hear: beat, bass, mid, treble, volume in [0,1]."
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", help="Film to write: .mp4, .webm, .gif or frame-%04d.png."),
@@ -65,6 +71,10 @@ def video(
         from gouache.films.restyle import followed
 
         film, settings = followed(source, film, settings, [*values])
+    if audio is not None:
+        from gouache.films.sound import listen
+
+        film = film.updated(audio_levels=str(listen(audio, film.fps, film.num_frames)))
     if dry_run:
         from gouache.apps.settings_file import settings_text
 
