@@ -102,5 +102,5 @@ def test_a_curve_that_hears_wants_a_sound(tmp_path: Path) -> None:
         FilmConfig(zoom="1+beat"),
         FilmConfig().updated(scenes=['{"frames": 3, "prompt": "x", "angle": "bass"}']),
     ):
-        with pytest.raises(ConfigError, match="(zoom|angle) hears a sound and there is none"):
+        with pytest.raises(ConfigError, match=r"(zoom|angle) hears a sound and there is none"):
             Film.build(make_config(prompt="x"), film)
