@@ -153,7 +153,8 @@ def _loudness(samples: Track, edges: NDArray[np.int64]) -> Track:
     if loud <= _FLOOR:
         return np.zeros_like(level)
     quiet = quiet if loud - quiet > 0.05 * loud else 0.0
-    return np.clip((level - quiet) / (loud - quiet), 0.0, 1.0)
+    found: Track = np.clip((level - quiet) / (loud - quiet), 0.0, 1.0)
+    return found
 
 
 def _read(path: str | Path, seconds: float) -> NDArray[np.float32]:
