@@ -9,21 +9,18 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gouache.errors import ConfigError
-from gouache.films.curves import Curve
+from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve, read_levels
+from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
 from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
-MAX_FRAMES = 100_000
 MAX_FPS = 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
-MOTIONS = (
-    *("zoom", "angle", "translation_x", "translation_y", "translation_z"),
-    *("rotation_3d_x", "rotation_3d_y", "rotation_3d_z"),
-)
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
 
@@ -115,9 +112,20 @@ class FilmConfig:
         high=100_000.0,
     )
 
+    scenes: tuple[str, ...] = setting(
+        (),
+        "a scene as a line of JSON: frames, prompts by frame, seed, crossfade, curves; in a film "
+        "file [[scene]]",
+        option="scene",
+        most=1000,
+    )
+
+    audio_levels: str = setting("", "what curves hear in each frame, as --audio finds it")
+
     def __post_init__(self) -> None:
         for item in film_settings():
             item.check(item.get(self))
+        read_levels(self.audio_levels)
         if self.num_frames > MAX_FRAMES:
             raise ConfigError(
                 f"the film has {self.num_frames:,} frames; at most {MAX_FRAMES:,} are possible"
@@ -126,7 +134,22 @@ class FilmConfig:
     @property
     def num_frames(self) -> int:
         """Frames of the whole film, at least one."""
+        if self.scenes:
+            return sum(scene.frames for scene in self.parsed_scenes)
         return self.frames or max(1, round(self.seconds * self.fps))
+
+    @cached_property
+    def _levels(self) -> dict[str, list[float]]:
+        return read_levels(self.audio_levels)
+
+    def heard(self, frame: int) -> dict[str, float]:
+        """What curves hear in a frame of the film; what is missing is silence."""
+        return {name: track[frame] for name, track in self._levels.items() if frame < len(track)}
+
+    @cached_property
+    def parsed_scenes(self) -> tuple[Scene, ...]:
+        """The scenes, read; none where one prompt is all. Mistakes raise `ConfigError`."""
+        return parse_scenes(self.scenes, self.fps)
 
     def curve(self, name: str) -> Curve:
         """The curve of one of `MOTIONS`."""

@@ -16,6 +16,8 @@ is gone towards, though: a film has the same frames, however long it is.
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -28,6 +30,11 @@ from gouache.errors import ConfigError
 from gouache.settings.expressions import NUMBER, WORD, Expression, read_expression
 from gouache.settings.schedule import INTERPOLATIONS, KeyframeReader, Schedule, mixed
 
+MAX_FRAMES = 100_000  # of a film
+MOTIONS = (
+    *("zoom", "angle", "translation_x", "translation_y", "translation_z"),
+    *("rotation_3d_x", "rotation_3d_y", "rotation_3d_z"),
+)
 SOUND = ("beat", "bass", "mid", "treble", "volume")
 VARIABLES = ("t", "s", "max_f", "sec", "fps", *SOUND)
 MAX_CHARACTERS = 2_000_000  # tools that listen to music write a keyframe for each frame
@@ -191,6 +198,31 @@ class Curve:
         return found
 
 
+def pack_levels(levels: Mapping[str, Sequence[float]]) -> str:
+    """What is heard, numbers in [0,1] by the names of `SOUND`, as one line, in steps of 1/255."""
+    packed = {
+        name: base64.b64encode(bytes(round(255 * float(x)) for x in track)).decode()
+        for name, track in levels.items()
+    }
+    return json.dumps(packed)
+
+
+def read_levels(text: str) -> dict[str, list[float]]:
+    """What `pack_levels` made; "" is silence. `ConfigError` for everything else."""
+    try:
+        packed = json.loads(text or "{}")
+        if set(packed) - set(SOUND):
+            raise ValueError
+        return {
+            name: [byte / 255 for byte in base64.b64decode(track, validate=True)]
+            for name, track in packed.items()
+        }
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ConfigError(
+            f"audio_levels is {text!r:.60}; expected what --audio writes into a film's settings"
+        ) from None
+
+
 def _spline(curve: Curve, degree: int, number: Any, num_frames: int, fps: float, seed: int) -> Any:
     try:
         from scipy.interpolate import make_interp_spline
@@ -288,4 +320,13 @@ def _shown(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
-__all__ = ["SOUND", "VARIABLES", "Curve", "Keyframe"]
+__all__ = [
+    "MAX_FRAMES",
+    "MOTIONS",
+    "SOUND",
+    "VARIABLES",
+    "Curve",
+    "Keyframe",
+    "pack_levels",
+    "read_levels",
+]

@@ -148,6 +148,7 @@ class Film:
         """Loads models and finds the start. Errors as of `Session.build`."""
         check(config, film)
         first = config.updated(steps=film.steps_per_frame if film.morph else config.steps[0])
+        Script(first, film, ()).check()
         alone = first.updated(cross_image="") if film.morph else first
         parts = prepare(alone, generator=generator, perceptor=perceptor)
         script = Script(first, film, parts.stages)

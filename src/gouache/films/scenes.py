@@ -20,8 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gouache.errors import ConfigError, PromptError
-from gouache.films.config import MAX_FRAMES, MOTIONS
-from gouache.films.curves import Curve
+from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve
 from gouache.prompts import MAX_PROMPT_CHARS, one_line, parse_stages
 from gouache.registry import nearest
 from gouache.settings.codec import Ranged, Setting, Whole
@@ -107,6 +106,10 @@ class Scene:
     def _read(self) -> Mapping[str, Curve]:
         return {name: Curve.parse(text, name) for name, text in self.curves}
 
+    @property
+    def read_curves(self) -> tuple[Curve, ...]:
+        return tuple(self._read.values())
+
     def at(
         self, frame: int, *, fps: float, seed: int, sound: Mapping[str, float] = _SILENCE
     ) -> dict[str, float | int]:
@@ -144,6 +147,20 @@ def in_order(values: Any, fps: float) -> tuple[Scene, ...]:
     if not all(scene.prompts for scene in scenes[:1]):
         raise ConfigError("scene 1 has no prompt; say what it shows")
     return tuple(scenes)
+
+
+def parse_scenes(lines: Sequence[str], fps: float) -> tuple[Scene, ...]:
+    """The scenes of a film from lines of JSON, as `str(scene)` writes them."""
+    values = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError):
+            raise ConfigError(
+                f"scene {number} is {line!r:.60}; expected a line of JSON such as "
+                '{"frames": 48, "prompts": {"0": "sea"}}'
+            ) from None
+    return in_order(values, fps) if values else ()
 
 
 def prompts_by_frame(values: Mapping[Any, Any], name: str) -> tuple[tuple[int, str], ...]:
@@ -256,4 +273,11 @@ def _hint(key: str, known: Iterable[str]) -> str:
     return close if close.startswith("did you mean") else f"its own are {', '.join(_OWN)}"
 
 
-__all__ = ["MAX_SCENES", "Scene", "in_order", "numeric_settings", "prompts_by_frame"]
+__all__ = [
+    "MAX_SCENES",
+    "Scene",
+    "in_order",
+    "numeric_settings",
+    "parse_scenes",
+    "prompts_by_frame",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine.targets import StagePlan, Target
+from gouache.errors import ConfigError
 from gouache.films.config import MOTIONS, FilmConfig
 from gouache.films.curves import Curve
+from gouache.films.scenes import Scene
 from gouache.prompts import one_line
 from gouache.settings.config import PaintConfig
 
@@ -25,13 +28,23 @@ _SIMILAR = 0.9995  # cosines above it are one direction
 class Script:
     """A film as it is asked for.
 
-    stages: what is painted one after the other, evenly over the frames. Their own steps are not
-        used: `steps` says how many a frame has.
+    stages: what is painted one after the other, evenly over the frames, or when the film's scenes
+        say. Their own steps are not used: `steps` says how many a frame has.
     """
 
     config: PaintConfig
     film: FilmConfig
     stages: tuple[StagePlan, ...]
+
+    def check(self) -> None:
+        """`ConfigError` where a curve has no number in some frame, or hears what is not there."""
+        scenes = [curve for scene in self.film.parsed_scenes for curve in scene.read_curves]
+        for curve in (*self._curves.values(), *scenes):
+            if curve.hears and not self.film.audio_levels:
+                raise ConfigError(f"{curve.name} hears a sound and there is none; give --audio")
+        for frame in range(self.num_frames):
+            self.motion(frame)
+            self._changed(frame)
 
     @property
     def num_frames(self) -> int:
@@ -50,12 +63,19 @@ class Script:
 
     def seed(self, frame: int) -> int:
         """What the frame's random streams begin from; the first one's is the picture's."""
+        scene, into = self._scene(frame)
+        if scene is not None and scene.seed is not None:
+            return (scene.seed + into * _STRIDE) % 2**63
         return (self.config.seed + frame * _STRIDE) % 2**63
 
     def motion(self, frame: int) -> dict[str, float]:
         """The camera's numbers between the frame before and `frame`."""
-        of = {"num_frames": self.num_frames, "fps": self.film.fps, "seed": self.config.seed}
-        return {name: curve.at(frame, **of) for name, curve in self._curves.items()}
+        fps, seed, sound = self.film.fps, self.config.seed, self.film.heard(frame)
+        found = {
+            name: curve.at(frame, num_frames=self.num_frames, fps=fps, seed=seed, sound=sound)
+            for name, curve in self._curves.items()
+        }
+        return found | {k: v for k, v in self._changed(frame).items() if k in MOTIONS}
 
     @cached_property
     def _curves(self) -> Mapping[str, Curve]:
@@ -64,6 +84,8 @@ class Script:
     def settings(self, frame: int) -> PaintConfig:
         """How a frame is painted: schedules of settings count frames here."""
         now = self.config.at(frame, self.num_frames)
+        changed = {k: v for k, v in self._changed(frame).items() if k not in MOTIONS}
+        now = now.updated(**changed) if changed else now
         if frame == 0:
             return now.updated(steps=(self.steps(0),))
         return now.updated(
@@ -96,8 +118,40 @@ class Script:
         """Whether one stage becomes another."""
         return self._place(frame)[2] > 0
 
+    @cached_property
+    def _starts(self) -> tuple[list[int], list[tuple[int, int]]]:
+        """Frames at which scenes begin; at which stages begin, and how long each fades in."""
+        scenes, stages, first = list[int](), list[tuple[int, int]](), 0
+        for scene in self.film.parsed_scenes:
+            scenes.append(first)
+            for at, _ in scene.prompts:
+                own = self.film.crossfade if at or scene.crossfade is None else scene.crossfade
+                stages.append((first + at, own))
+            first += scene.frames
+        return scenes, stages
+
+    def _scene(self, frame: int) -> tuple[Scene | None, int]:
+        """The scene of a frame, and how many frames it is into it."""
+        if not self.film.parsed_scenes:
+            return None, frame
+        starts = self._starts[0]
+        number = bisect_right(starts, frame) - 1
+        return self.film.parsed_scenes[number], frame - starts[number]
+
+    def _changed(self, frame: int) -> dict[str, float | int]:
+        """The motions and settings that a scene changes."""
+        scene, into = self._scene(frame)
+        if scene is None:
+            return {}
+        sound = self.film.heard(frame)
+        return scene.at(into, fps=self.film.fps, seed=self.config.seed, sound=sound)
+
     def _turn(self, frame: int) -> tuple[int, float]:
         """The stage that `frame` lies in, and how many frames it is into it."""
+        if self.film.parsed_scenes:
+            starts = [start for start, _ in self._starts[1]]
+            number = bisect_right(starts, frame) - 1
+            return number, frame - starts[number]
         long = self.num_frames / len(self.stages)
         number = min(int(frame / long), len(self.stages) - 1)
         return number, frame - math.ceil(number * long)
@@ -107,6 +161,10 @@ class Script:
         count = len(self.stages)
         number, into = self._turn(frame)
         fade = min(self.film.crossfade, self.num_frames // count // 2)
+        if self.film.parsed_scenes:
+            ends = [*(start for start, _ in self._starts[1][1:]), self.num_frames]
+            start, own = self._starts[1][number]
+            fade = min(own, ends[number] - start)
         if number and into < fade:
             return number - 1, number, (into + 1) / (fade + 1)
         left = self.num_frames - frame

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gouache.errors import MediaError
-from gouache.films.curves import SOUND
+from gouache.films.curves import SOUND, pack_levels
 from gouache.ops.media import open_media
 from gouache.prompts import one_line
 
@@ -53,6 +53,10 @@ class Sound:
     def at(self, frame: int) -> dict[str, float]:
         """What curves ask for, at `frame`."""
         return {name: float(getattr(self, name)[frame]) for name in SOUND}
+
+    def __str__(self) -> str:
+        """One line, as `FilmConfig.audio_levels` keeps it."""
+        return pack_levels({name: getattr(self, name) for name in SOUND})
 
 
 def listen(path: str | Path, fps: float, num_frames: int) -> Sound:
@@ -149,7 +153,8 @@ def _loudness(samples: Track, edges: NDArray[np.int64]) -> Track:
     if loud <= _FLOOR:
         return np.zeros_like(level)
     quiet = quiet if loud - quiet > 0.05 * loud else 0.0
-    return ((level - quiet) / (loud - quiet)).clip(0, 1)
+    found: Track = np.clip((level - quiet) / (loud - quiet), 0.0, 1.0)
+    return found
 
 
 def _read(path: str | Path, seconds: float) -> NDArray[np.float32]:

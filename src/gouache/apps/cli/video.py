@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from gouache.apps.cli.options import PRESET_HELP, VIDEO, with_settings
-from gouache.apps.cli.paint import Json, Preview, Quiet, read_config_file, split_prompts
+from gouache.apps.cli.paint import Json, Preview, Quiet, split_prompts
 from gouache.apps.progress import Shown
+from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig, split
 from gouache.settings.config import make_config
 
@@ -26,12 +27,18 @@ def video(
         Path | None,
         typer.Option("--source", metavar="CLIP", help="Film to paint over; its sound stays."),
     ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            "--audio", help="Sound that curves hear: beat, bass, mid, treble, volume in [0,1]."
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", help="Film to write: .mp4, .webm, .gif or frame-%04d.png."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
+        Path | None, typer.Option("--config", help="Film file: TOML, YAML or JSON.")
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
     morph: Annotated[
@@ -54,9 +61,11 @@ def video(
     given: Mapping[str, Any],
 ) -> int:
     """Paint a film: the camera moves from frame to frame, and every frame is painted on."""
-    values = {**read_config_file(config), **given}
+    values = {**(read_film_file(config, given) if config else {}), **given}
     filed = values.pop("preset", preset)
     preset = filed if preset == "auto" else preset
+    if words and values.get("scenes"):
+        raise ConfigError("the film file says what is shown; leave the prompt out")
     if words:
         values["prompt"] = " ^ ".join(split_prompts(words))
     if morph is not None:
@@ -71,6 +80,10 @@ def video(
         from gouache.films.restyle import followed
 
         film, settings = followed(source, film, settings, [*values])
+    if audio is not None:
+        from gouache.films.sound import listen
+
+        film = film.updated(audio_levels=str(listen(audio, film.fps, film.num_frames)))
     if dry_run:
         from gouache.output.documents import dump_json
 
@@ -81,6 +94,17 @@ def video(
     from gouache.apps.filming import film_run
 
     return film_run(settings, film, out, run_dir, Shown(quiet, json, preview), source)
+
+
+def read_film_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat settings from a film file, or from a file of settings; scenes as lines of JSON."""
+    from gouache.apps.film_file import read_film
+
+    values, scenes = read_film(path, given)
+    if not scenes:
+        return values
+    texts = [text for scene in scenes for _, text in scene.prompts]
+    return {**values, "scenes": tuple(map(str, scenes)), "prompt": " ^ ".join(texts)}
 
 
 __all__ = ["video"]
