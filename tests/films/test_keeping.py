@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,21 @@ def test_names_are_checked_before_anything_is_painted(here):
     with film_outputs(None, "title", None) as outputs:
         assert (outputs.out.name, outputs.rest.name) == ("title-2.mp4", "title-2.run")
     assert sorted(path.name for path in here.iterdir()) == ["run", "title.mp4"]
+
+
+def test_a_film_sounds_like_the_file_that_it_was_given_once(here):
+    av = pytest.importorskip("av")
+    with wave.open("a.wav", "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+    film = FilmConfig(frames=4, fps=4.0, steps_per_frame=1)
+    painter = Film.build(tiny_config(steps=1), film, **MODELS)
+    with film_outputs("x.mp4", "t", Path("run")) as outputs:
+        create_folder(painter, outputs, None, Path("a.wav")).close()
+        Path("a.wav").unlink()
+        with RunFolder.open("run", "frames") as folder:
+            drive(Run(painter), [KeepFilm(folder, outputs)])
+    with av.open("x.mp4") as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]

@@ -48,8 +48,10 @@ def film_run(
     run_dir: Path | None,
     shown: Shown,
     source: Path | None = None,
+    audio: Path | None = None,
 ) -> int:
-    """Paints a film, over the clip `source` if there is one; returns the exit code."""
+    """Paints a film, over the clip `source` if there is one, that sounds like that or `audio`;
+    returns the exit code."""
     check(config, film)
     validate(config)
     guide = None if source is None else follow(source, film, config)
@@ -59,7 +61,7 @@ def film_run(
             progress = stack.enter_context(make_progress(shown.silent, shown.preview, "frame"))
             with watching(progress.sketch):
                 painter = Film.build(config, film, guide=guide)
-            folder = stack.enter_context(create_folder(painter, outputs, source))
+            folder = stack.enter_context(create_folder(painter, outputs, source, audio))
             keep = KeepFilm(folder, outputs, sound=source)
             result = _painted(Run(painter), keep, progress)
         return _report(config, film, result, shown, passing=outputs.run_dir is None)

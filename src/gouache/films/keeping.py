@@ -3,6 +3,7 @@
     run/settings.json      what was asked, with the settings of the film
     run/frames/00000.png   each frame as it was painted, with its record
     run/losses.csv         as of other runs
+    run/sound.wav          what it sounds like where --audio gave it, copied
     run/state.safetensors  the begin of the frame that is painted next
 
 A frame is written before the state that comes after it, and the film from the frames when the last
@@ -11,6 +12,7 @@ one is there: a film that is killed anywhere, and goes on, has the same bytes.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from gouache.atomic import check_writable, output_errors
+from gouache.atomic import atomic_path, check_writable, output_errors
 from gouache.errors import OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
@@ -33,6 +35,8 @@ from gouache.runs.outputs import Outputs, slug
 from gouache.runs.places import keep_places, run_settings
 from gouache.runs.written import Written
 from gouache.settings.config import PaintConfig
+
+_SOUND = "sound"
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,11 @@ def film_outputs(out: str | Path | None, title: str, run_dir: Path | None) -> It
         yield replace(outputs, out=film, rest=held.chosen[-1])
 
 
-def create_folder(film: Film, outputs: Outputs, source: Path | None = None) -> RunFolder:
+def create_folder(
+    film: Film, outputs: Outputs, source: Path | None = None, audio: Path | None = None
+) -> RunFolder:
     """A new run folder of a film; one that nobody asked for goes when the film is there. `source`
-    is the clip that it is painted over."""
+    is the clip that it is painted over, `audio` what it sounds like otherwise."""
     path = outputs.run_dir or outputs.rest
     assert path is not None
     within = replace(outputs, run_dir=path)
@@ -82,13 +88,22 @@ def create_folder(film: Film, outputs: Outputs, source: Path | None = None) -> R
     settings["outputs"] |= {"passing": outputs.run_dir is None}
     folder = RunFolder.create(path, settings, FRAMES)
     keep_places(folder, within, source)
+    if audio is not None:
+        copy = folder.path / f"{_SOUND}{audio.suffix}"
+        with atomic_path(copy) as temp:
+            shutil.copyfile(audio, temp)
     return folder
+
+
+def sound_of(folder: Path) -> Path | None:
+    """The copy of what a film sounds like."""
+    return next(iter(sorted(folder.glob(f"{_SOUND}*"))), None)
 
 
 class KeepFilm:
     """A listener that writes frames, state and losses, and in the end the film.
 
-    `written` is of a film that goes on; `sound` a file that it sounds like.
+    `written` is of a film that goes on; `sound` the clip that it sounds like.
     """
 
     def __init__(
@@ -144,7 +159,9 @@ class KeepFilm:
 def write_film(
     folder: RunFolder, outputs: Outputs, written: Written, sound: Path | None = None
 ) -> Path:
-    """Makes the film of the frames in the folder; its path."""
+    """Makes the film of the frames in the folder; its path. It sounds like `sound`, or like the
+    sound in the folder."""
+    sound = sound or sound_of(folder.path)
     _, meta = folder.load_state()
     film, number = FilmConfig.from_dict(meta["film"]), int(meta["frame"])
     with written.names(outputs, 1) as names:
@@ -166,5 +183,6 @@ __all__ = [
     "KeepFilm",
     "create_folder",
     "film_outputs",
+    "sound_of",
     "write_film",
 ]

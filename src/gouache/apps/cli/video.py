@@ -93,7 +93,8 @@ def video(
         return 0
     from gouache.apps.filming import film_run
 
-    return film_run(settings, film, out, run_dir, Shown(quiet, json, preview), source)
+    shown = Shown(quiet, json, preview)
+    return film_run(settings, film, out, run_dir, shown, source, audio)
 
 
 def read_film_file(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
