@@ -102,6 +102,15 @@ def magnified(way: Tensor) -> float:
     return float((a[0] * b[1] - a[1] * b[0]).abs().sqrt())
 
 
+def shift_of(way: Tensor) -> tuple[float, float] | None:
+    """Pixels (x,y) that a way only shifts a picture by; None where it does anything else."""
+    shift = still()
+    shift[:2, 2] = way[:2, 2]
+    if not torch.allclose(way, shift, rtol=0, atol=1e-9):
+        return None
+    return float(way[0, 2]), float(way[1, 2])
+
+
 def sample(picture: Tensor, grid: Tensor, border: str, mode: str = "bicubic") -> Tensor:
     """(B,C,H,W) at the `places` of a frame, continued beyond the borders. Differentiable."""
     grid = grid.to(picture.device, torch.float32)
@@ -141,5 +150,6 @@ __all__ = [
     "outside",
     "places",
     "sample",
+    "shift_of",
     "still",
 ]

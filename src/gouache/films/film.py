@@ -52,6 +52,7 @@ from gouache.settings.config import PaintConfig
 
 MAGNIFIED = 1.08  # a key picture is shown at most so much larger or smaller
 BEYOND = 0.06  # share of a frame that may lie outside of its key picture
+_POINTS = ("quantized", "multiscale", "continuous")  # latents that are what is decoded
 FADE = 8  # frames until only the latent is left of a key picture
 
 
@@ -258,7 +259,11 @@ class Film:
         if closing or self._is_far(key):
             if closing:
                 picture = torch.lerp(picture, self._before_first(frame - 1), closing)
-            latent, memory, key = self._new_key(picture, memory)
+            cells = [int(pixels / self.canvas.cell) for pixels in self._pan(key) or ()]
+            if any(cells) and not closing:
+                latent, memory, key = self._shifted_key(picture, memory, *cells)
+            else:
+                latent, memory, key = self._new_key(picture, memory)
             key = key.moved(motion, far)
             self._next = self._begin(frame, key, memory, latent)
         else:
@@ -305,9 +310,17 @@ class Film:
         """Whether a frame at the end of this way wants another key picture."""
         if camera.is_still(key.way):
             return False
+        if pan := self._pan(key):
+            return max(map(abs, pan)) > max(self.canvas.cell, BEYOND * min(self._window.size))
         larger = camera.magnified(key.way)
         beyond = camera.outside(camera.places(key.way, self._window)).double().mean()
         return not 1 / MAGNIFIED < larger < MAGNIFIED or float(beyond) > BEYOND
+
+    def _pan(self, key: Key) -> tuple[float, float] | None:
+        """Pixels (x,y) from the key picture where the camera only went along it, and the latent can
+        be shifted; else None."""
+        points = self.config.latents.latent in _POINTS
+        return camera.shift_of(key.way) if points and self._depth is None else None
 
     @torch.no_grad()
     def _new_key(self, picture: Tensor, memory: Memory) -> tuple[Tensor, Memory, Key]:
@@ -316,16 +329,51 @@ class Film:
         border = self.script.film.border
         latent = self.models.encode(picture, self.canvas)
         come = self._shot.key.way
-        moments = {
-            name: camera.move_cells(value, come, self._window, border) if value.ndim == 4 else value
-            for name, value in memory.moments.items()
-        }
         kept = rest(picture, latent, self.models, self.canvas)
         if border == "fresh":
             beyond = camera.outside(camera.places(come, self._window)).to(kept.device)
             latent, kept = self._fresh(latent, beyond), kept * ~beyond
         key = self._with_depth(Key(self.frame, camera.still(), kept), picture)
-        return latent, memory._replace(moments=moments), key
+        return latent, self._moved(memory, come), key
+
+    def _moved(self, memory: Memory, way: Tensor) -> Memory:
+        """The optimiser's memory, moved along."""
+        border = self.script.film.border
+        moments = {
+            name: camera.move_cells(value, way, self._window, border) if value.ndim == 4 else value
+            for name, value in memory.moments.items()
+        }
+        return memory._replace(moments=moments)
+
+    @torch.no_grad()
+    def _shifted_key(
+        self, picture: Tensor, memory: Memory, x: int, y: int
+    ) -> tuple[Tensor, Memory, Key]:
+        """As `_new_key` where the camera only went along: the key picture is shifted by whole
+        cells, and keeps its latent; only what came in is encoded."""
+        canvas, border, last = self.canvas, self.script.film.border, self._shot.key
+        shift = camera.move({"translation_x": x * canvas.cell, "translation_y": y * canvas.cell}, 1)
+        left = last.way @ shift.inverse()
+        seen = camera.sample(
+            canvas.pad(picture), camera.places(left.inverse(), self._window), border
+        ).clamp(0, 1)
+        came = camera.outside(camera.places(shift, self._window)).to(seen.device)
+        new = F.max_pool2d(came[None, None].float(), canvas.cell) > 0
+        latent = self._shot.session.latent().roll((y, x), (2, 3))
+        latent = torch.where(new, self.models.encode(canvas.crop(seen), canvas), latent)
+        strength = last.strength(self.frame)
+        kept = torch.zeros_like(seen) if last.rest is None else strength * last.rest
+        kept = kept.roll((y * canvas.cell, x * canvas.cell), (2, 3))
+        kept = torch.where(came, rest(canvas.crop(seen), latent, self.models, canvas), kept)
+        if border == "fresh":
+            latent, kept = self._fresh(latent, came), kept * ~came
+        moments = {
+            name: camera.move_cells(value, shift, self._window, border)
+            if value.ndim == 4
+            else value
+            for name, value in memory.moments.items()
+        }
+        return latent, memory._replace(moments=moments), Key(self.frame, left, kept)
 
     def _fresh(self, latent: Tensor, beyond: Tensor) -> Tensor:
         """A latent (1,code_dim,h,w) with something new in the cells that lie `beyond` (h*f,w*f),
