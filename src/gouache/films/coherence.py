@@ -47,13 +47,14 @@ def _mixed(channels: Tensor, matrix: object) -> Tensor:
 
 
 def mean_color(picture: Tensor) -> Tensor:
-    """Mean in CIELAB of (B,3,H,W) in [0,1]: (B,3), float64."""
-    return to_lab(picture).mean((2, 3))
+    """Mean in CIELAB of (B,3,H,W) in [0,1]: (B,3), float64 on the CPU."""
+    return to_lab(picture.cpu()).mean((2, 3))
 
 
 def energy(picture: Tensor) -> Tensor:
-    """Mean square of the Laplacian of the luma of (B,3,H,W): (B,), float64. How sharp it is."""
-    return _laplacian(picture).square().mean((1, 2))
+    """Mean square of the Laplacian of the luma of (B,3,H,W): (B,), float64 on the CPU. How sharp a
+    picture is."""
+    return _laplacian(picture.cpu()).square().mean((1, 2))
 
 
 def _laplacian(picture: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W) float64
@@ -84,14 +85,14 @@ class Look:
 
     def given(self, picture: Tensor, *, color: bool = True, detail: bool = True) -> Tensor:
         """(B,3,H,W) in [0,1] with these mean colours, and about as sharp as this."""
-        found = picture.double()
+        found = picture.cpu().double()  # not every device has float64
         for _ in range(_ROUNDS):
             if detail:
                 found = _sharpened(found, self.energy)
             if color:
                 lab = to_lab(found)
                 found = from_lab(lab + (self.color - lab.mean((2, 3)))[..., None, None])
-        return found.to(picture.dtype)
+        return found.to(picture)
 
 
 def _sharpened(picture: Tensor, wanted: Tensor) -> Tensor:

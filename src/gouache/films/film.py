@@ -492,6 +492,7 @@ class Film:
             "frame": shot.frame,
             "key": shot.key.number,
             "scene": self._scene,
+            "edits": [],
             "optimizer": dict(memory.numbers),
         }
         return SessionState(tensors, meta)

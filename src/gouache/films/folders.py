@@ -20,6 +20,14 @@ def is_film(path: Path) -> bool:
     return "film" in _settings(path)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; what is no possible name is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def film_document_of(path: Path) -> dict[str, Any]:
     """What the run folder of a film tells, as a document like that of its file; `painted` frames
     are there. `StateError` where it cannot be read."""
@@ -46,4 +54,4 @@ def _settings(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-__all__ = ["FRAMES", "film_document", "film_document_of", "is_film"]
+__all__ = ["FRAMES", "film_document", "film_document_of", "is_film", "is_folder"]

@@ -24,7 +24,7 @@ from gouache.atomic import atomic_path, check_writable, output_errors
 from gouache.errors import OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
-from gouache.films.folders import FRAMES, film_document
+from gouache.films.folders import FRAMES, film_document, is_folder
 from gouache.ops.images import open_image
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import check_video, timelapse
@@ -55,7 +55,7 @@ def film_outputs(out: str | Path | None, title: str, run_dir: Path | None) -> It
     """Where a film goes, and its run folder (`Outputs.rest` where none was asked for); all names
     are its own until the end of `with`. Raises `OutputError`."""
     film = Path(out) if out is not None else Path(f"{slug(title)}.mp4")
-    if str(out or "").endswith("/") or film.is_dir():
+    if str(out or "").endswith("/") or is_folder(film):
         film, out = film / f"{slug(title)}.mp4", None
         with output_errors(film):
             film.parent.mkdir(parents=True, exist_ok=True)

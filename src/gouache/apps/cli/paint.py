@@ -12,7 +12,7 @@ import typer
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.progress import Shown
 from gouache.errors import ConfigError, PromptError
-from gouache.films.folders import film_document_of, is_film
+from gouache.films.folders import film_document_of, is_film, is_folder
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
 
@@ -145,7 +145,7 @@ def replay(
     from gouache.output.documents import unusable
     from gouache.output.video import read_any_metadata
 
-    metadata = film_document_of(picture) if picture.is_dir() else read_any_metadata(picture)
+    metadata = film_document_of(picture) if is_folder(picture) else read_any_metadata(picture)
     named = Named(
         init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
     )

@@ -11,7 +11,7 @@ import typer
 from gouache.apps.printing import print_json
 from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig, film_settings
-from gouache.films.folders import film_document_of
+from gouache.films.folders import film_document_of, is_folder
 from gouache.settings.codec import Setting
 from gouache.settings.config import PaintConfig, settings
 
@@ -26,7 +26,7 @@ def info(
     from gouache.output.documents import check_document, later_version
     from gouache.output.video import read_any_metadata
 
-    metadata = film_document_of(picture) if picture.is_dir() else read_any_metadata(picture)
+    metadata = film_document_of(picture) if is_folder(picture) else read_any_metadata(picture)
     check_document(metadata, picture)
     if later := later_version(metadata, picture):
         typer.echo(f"gouache: note: {later}; what is new in it may be missing here", err=True)
