@@ -50,7 +50,7 @@ def film_run(
     source: Path | None = None,
 ) -> int:
     """Paints a film, over the clip `source` if there is one; returns the exit code."""
-    check(config)
+    check(config, film)
     validate(config)
     guide = None if source is None else follow(source, film, config)
     with film_outputs(out, config.title, run_dir) as outputs:

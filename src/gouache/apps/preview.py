@@ -156,7 +156,9 @@ class Preview(AbstractContextManager["Preview"]):
             return
         left = (step.num_steps - step.index - 1) * (now - self._begun)
         left /= max(1, step.index - self._first)
-        told = f"{self._unit} {step.index + 1}/{step.num_steps}  {describe(step)}  {left:.0f} s left"
+        told = (
+            f"{self._unit} {step.index + 1}/{step.num_steps}  {describe(step)}  {left:.0f} s left"
+        )
         self._draw(step, told, now)
 
     def _draw(self, step: Step, told: str, now: float) -> None:

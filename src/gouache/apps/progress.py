@@ -74,7 +74,9 @@ class Lines(Silent):
         left = (step.num_steps - done) / max(rate, 1e-9)
         speed = f"{rate:.1f} {self._unit}s/s  {left:.0f} s left"
         print(
-            f"{self._unit} {done}/{step.num_steps}  {describe(step)}  {speed}", file=sys.stderr, flush=True
+            f"{self._unit} {done}/{step.num_steps}  {describe(step)}  {speed}",
+            file=sys.stderr,
+            flush=True,
         )
 
 
@@ -151,7 +153,7 @@ class Bar(TerminalBar):
 
 
 def make_progress(quiet: bool, preview: bool = False, unit: str = "step") -> Progress:
-    """Nothing, the picture, a bar or lines, as fits where stderr goes. `unit` is what is counted."""
+    """Nothing, the picture, a bar or lines, as fits where stderr goes; `unit` is counted."""
     if preview and sys.stderr.isatty():
         from gouache.apps.preview import Preview, can_show
 

@@ -14,7 +14,7 @@ from typing import Any
 from gouache.errors import ConfigError
 from gouache.films.curves import Curve
 from gouache.settings.codec import Codec, Setting, settings_of
-from gouache.settings.schedule import NUMBER
+from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
 MAX_FRAMES = 100_000
@@ -85,10 +85,14 @@ class FilmConfig:
     color_coherence: bool = setting(True, "the colours keep their mean (CIELAB) within a scene")
     detail_coherence: bool = setting(True, "the picture stays as sharp within a scene")
     crossfade: int = setting(
-        12, "frames over which the prompts of one stage become the next's", low=0, high=MAX_FRAMES
+        12,
+        "frames over which the prompts of one stage become the next's, and a loop closes",
+        low=0,
+        high=MAX_FRAMES,
     )
     cycle: bool = setting(False, "the stages of a prompt come round to the first again")
-    loop: bool = setting(False, "the film ends where it begins")
+    loop: bool = setting(False, "the film ends where it begins, and its stages cycle")
+    morph: bool = setting(False, "go from the init image to the cross image; --morph A B is both")
     depth: str = setting(
         "plane",
         "what translation_z and rotations move through: plane, or a model that tells how far "
@@ -157,7 +161,7 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Flat names -> those of `FilmConfig` and all others. Both lengths raise `ConfigError`."""
     names = {item.name for item in film_settings()}
     mine = {name: value for name, value in values.items() if name in names}
-    if "frames" in mine and "seconds" in mine:
+    if str(mine.get("frames", 0)) != "0" and "seconds" in mine:
         raise ConfigError("both frames and seconds are given; give one of them")
     return mine, {name: value for name, value in values.items() if name not in names}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,13 +35,15 @@ from gouache.errors import ConfigError, GouacheError, StateError
 from gouache.films import camera
 from gouache.films.camera import Window
 from gouache.films.coherence import Look, energy
-from gouache.films.config import FilmConfig
+from gouache.films.config import MOTIONS, FilmConfig
 from gouache.films.depth import PLANE, load_depth, places_in_depth
 from gouache.films.guide import Guide
+from gouache.films.morph import Morph, rest, room, way
 from gouache.films.script import Script
 from gouache.films.view import View
-from gouache.inputs import models_at, with_models_at
+from gouache.inputs import inputs_of, models_at, with_models_at
 from gouache.networks.models import Guide as Judge
+from gouache.ops.images import load_image
 from gouache.ops.seeding import picture_rngs
 from gouache.prompts import one_line
 from gouache.protocols import Generator, Perceptor, Step
@@ -57,7 +60,7 @@ class Key:
 
     way: homography from the key picture's pixels to the frame's.
     rest: (B,3,h*f,w*f), or None: see `View`.
-    age: frames since it was the frame; `number` is that frame's.
+    number: of the frame that it was.
     far: the way of what is infinitely far, and distances (h*f,w*f) of the key picture; None where
         that is flat.
     """
@@ -124,6 +127,8 @@ class Film:
         self._depth = None if name == PLANE else load_depth(name, self.models.device)
         self._look: Look | None = None
         self._scene = script.scene(0)
+        self._morph: Morph | None = None
+        self._first: Tensor | None = None  # of a loop: the first frame, once it is painted
         self._picture: Tensor | None = None  # the frame, once its last step is done
         self._next: _Shot | None = None
         if not blank:
@@ -140,16 +145,26 @@ class Film:
         guide: Guide | None = None,
     ) -> Film:
         """Loads models and finds the start. Errors as of `Session.build`."""
-        check(config)
-        first = config.updated(steps=config.steps[0])
-        parts = prepare(first, generator=generator, perceptor=perceptor)
+        check(config, film)
+        first = config.updated(steps=film.steps_per_frame if film.morph else config.steps[0])
+        alone = first.updated(cross_image="") if film.morph else first
+        parts = prepare(alone, generator=generator, perceptor=perceptor)
         script = Script(first, film, parts.stages)
         parts = replace(parts, config=script.settings(0), stages=(script.asked(0),))
         if guide is not None:
             begun = guide.begin(0, {}, parts.models, parts.canvas)
             inputs = (*parts.inputs, *guide.inputs)
             parts = replace(parts, start=begun.latent, edit=begun.hook, inputs=inputs)
-        return cls(script, parts, guide)
+        if not film.morph:
+            return cls(script, parts, guide)
+        self = cls(script, replace(parts, inputs=inputs_of(first)), guide, blank=True)
+        paths = first.init_image, first.cross_image
+        ends = [self.canvas.read(load_image(Path(path))) for path in paths]
+        self._morph = Morph.between(ends, self.models, self.canvas)
+        latent, kept = self._morph.at(0.0, torch.zeros(()).to(self._morph.latents))
+        key = Key(0, camera.still(), kept)
+        self._shot = _Shot(0, key, self._session(0, key, latent))
+        return self
 
     @property
     def config(self) -> PaintConfig:
@@ -204,7 +219,7 @@ class Film:
     def _alike(self, picture: Tensor) -> Tensor:
         """With the look of its scene, where that is known."""
         film = self.script.film
-        if self._look is None or self._is_new() or self.guide is not None:
+        if self._look is None or self._is_new() or self.guide is not None or film.morph:
             return picture
         color = film.color_coherence and self.script.scene(self.frame) == self._scene
         return self._look.given(picture, color=color, detail=film.detail_coherence)
@@ -218,6 +233,9 @@ class Film:
         """The next frame, before its first step."""
         if self._next is not None:
             return self._next
+        if self._morph is not None:
+            self._next = self._morphed(self._morph)
+            return self._next
         if self.guide is not None:
             painted = {**self._shot.painted, self.frame: self.picture()}
             self._next = self._led(self.frame + 1, painted)
@@ -227,21 +245,49 @@ class Film:
             self._look, self._scene = Look.of(picture), scene
         elif scene != self._scene:  # on the way to another: as sharp as the frame before
             self._look = replace(self._look, energy=energy(picture))
+        if self.script.film.loop and self._first is None:
+            self._first = picture
         frame, memory = self.frame + 1, self._shot.session.memory()
-        height, fov, told = self.canvas.height, self.script.film.fov, self.script.motion(frame)
-        motion = camera.move(told, height, fov)
-        far = camera.move({**told, "translation_z": 0.0}, height, fov)
-        last = self._shot.key
+        motion, far = self._motion(frame)
+        closing, last = self.script.closing(frame), self._shot.key
         if self._depth is not None and last.distances is None:  # the first
             last = self._with_depth(last, picture)
         key = last.moved(motion, far)
-        if self._is_far(key):
-            latent, memory, key = self._new_key(memory)
+        if closing or self._is_far(key):
+            if closing:
+                picture = torch.lerp(picture, self._before_first(frame - 1), closing)
+            latent, memory, key = self._new_key(picture, memory)
             key = key.moved(motion, far)
             self._next = self._begin(frame, key, memory, latent)
         else:
             self._next = self._begin(frame, key, memory)
         return self._next
+
+    def _motion(self, frame: int) -> tuple[Tensor, Tensor]:
+        """The move from the frame before to this one, of what is near and of what is far away."""
+        height, fov, told = self.canvas.height, self.script.film.fov, self.script.motion(frame)
+        far = camera.move({**told, "translation_z": 0.0}, height, fov)
+        return camera.move(told, height, fov), far
+
+    def _before_first(self, frame: int) -> Tensor:
+        """How a frame at the end of a loop has to look, so that the first one comes of it."""
+        assert self._first is not None
+        on = camera.still()
+        for later in range(frame + 1, self.num_frames + 1):
+            on = self._motion(later)[0] @ on
+        grid = camera.places(on.inverse(), self._window)
+        whole = camera.sample(self.canvas.pad(self._first), grid, self.script.film.border)
+        return self.canvas.crop(whole).clamp(0, 1)
+
+    def _morphed(self, morph: Morph) -> _Shot:
+        """The next frame, on the way to the other picture with what was painted so far."""
+        frame, number, back = self.frame + 1, self.num_frames, self.script.film.loop
+        before, now = (way(one, number, back=back) for one in (self.frame, frame))
+        session = self._shot.session
+        added = session.latent() - morph.at(before, torch.zeros(()).to(morph.latents))[0]
+        grown = min(1.0, room(now) / room(before)) if room(before) else min(1.0, room(now))
+        latent, kept = morph.at(now, grown * added)
+        return self._begin(frame, Key(frame, camera.still(), kept), session.memory(), latent)
 
     def _led(self, frame: int, painted: Mapping[int, Tensor]) -> _Shot:
         """A frame that begins as the guide says. All have the same random streams: what chance
@@ -262,20 +308,18 @@ class Film:
         return not 1 / MAGNIFIED < larger < MAGNIFIED or float(beyond) > BEYOND
 
     @torch.no_grad()
-    def _new_key(self, memory: Memory) -> tuple[Tensor, Memory, Key]:
-        """The frame that was painted as a key picture, its latent, and the optimiser's memory in
-        its place."""
-        picture, border = self.picture(), self.script.film.border
+    def _new_key(self, picture: Tensor, memory: Memory) -> tuple[Tensor, Memory, Key]:
+        """The frame that was painted, (1,3,H,W), as a key picture: its latent, and the optimiser's
+        memory in its place."""
+        border = self.script.film.border
         latent = self.models.encode(picture, self.canvas)
-        with self.models.autocast():
-            held = self.models.generator.decode(self.models.rounded(latent)).float().clamp(0, 1)
-        way = self._shot.key.way
+        come = self._shot.key.way
         moments = {
-            name: camera.move_cells(value, way, self._window, border) if value.ndim == 4 else value
+            name: camera.move_cells(value, come, self._window, border) if value.ndim == 4 else value
             for name, value in memory.moments.items()
         }
-        rest = self.canvas.pad(picture) - held
-        key = self._with_depth(Key(self.frame, camera.still(), rest), picture)
+        kept = rest(picture, latent, self.models, self.canvas)
+        key = self._with_depth(Key(self.frame, camera.still(), kept), picture)
         return latent, memory._replace(moments=moments), key
 
     def _with_depth(self, key: Key, picture: Tensor) -> Key:
@@ -365,6 +409,10 @@ class Film:
         }
         if shot.key.rest is not None:
             tensors["rest"] = shot.key.rest
+        if self._morph is not None:
+            tensors |= with_prefix("morph", self._morph.tensors())
+        if self._first is not None:
+            tensors["first"] = self._first
         if shot.key.far is not None and shot.key.distances is not None:
             tensors |= {"far": shot.key.far, "distances": shot.key.distances}
         tensors |= with_prefix("painted", {str(n): one for n, one in shot.painted.items()})
@@ -392,7 +440,7 @@ class Film:
         """The film that `state_dict` told of, before the first step of a frame: it ends in the same
         pixels. `changes` are of device, precision and compile. Raises `StateError`.
 
-        A film without a next frame raises `StateError`, too: see `frames_painted`.
+        A film without a next frame raises `StateError`, too.
         """
         tensors, meta = saved
         try:
@@ -411,22 +459,26 @@ class Film:
             check_identity(meta, self.identity())
             if not stages or not 0 <= frame < self.num_frames:
                 raise StateError(f"the saved film is at frame {frame} of {self.num_frames}")
-            rest = tensors.get("rest")
-            rest = None if rest is None else rest.to(self.models.device)
+            kept = tensors.get("rest")
+            kept = None if kept is None else kept.to(self.models.device)
             far, distances = tensors.get("far"), tensors.get("distances")
-            key = Key(int(meta["key"]), tensors["way"].double(), rest, far, distances)
+            key = Key(int(meta["key"]), tensors["way"].double(), kept, far, distances)
             latent, moments = (under(name, tensors) for name in ("latent", "optimizer"))
             led = any(one.setting == "source" for one in self.inputs)
             if led != (guide is not None):
                 raise StateError("the saved film needs the clip that it is painted over; give it")
             if guide is not None:
-                kept = under("painted", tensors).items()
-                painted = {int(name): one.to(self.models.device) for name, one in kept}
+                before = under("painted", tensors).items()
+                painted = {int(name): one.to(self.models.device) for name, one in before}
                 shot = self._led(frame, painted)
             else:
                 session = self._session(frame, key)
                 session.recall(Memory(latent, moments, meta["optimizer"], tensors["rng"]))
                 shot = _Shot(frame, key, session)
+            if film.morph:
+                self._morph = Morph.of(under("morph", tensors), self.models.device)
+            if "first" in tensors:
+                self._first = tensors["first"].to(self.models.device)
             if "color" in tensors:
                 self._look = Look(tensors["color"], tensors["energy"])
             self._scene, self._shot = int(meta["scene"]), shot
@@ -437,13 +489,17 @@ class Film:
         return self
 
 
-def check(config: PaintConfig) -> None:
+def check(config: PaintConfig, film: FilmConfig) -> None:
     """Raises `ConfigError` for settings that pictures may have and films may not."""
     if config.count != 1:
         raise ConfigError(
             f"a film is of one picture, and {config.count} are asked for; prompts that follow each "
             "other are written 'one ^ two'"
         )
+    if film.morph and not (config.init_image and config.cross_image):
+        raise ConfigError("morph goes from the init image to the cross image; give both pictures")
+    if film.morph and any(getattr(film, name) != getattr(FilmConfig, name) for name in MOTIONS):
+        raise ConfigError("a morph follows no camera; leave out its motions, or morph")
     if config.scale != 1:
         raise ConfigError(f"scale is {config.scale}; films are painted at their size: leave it out")
     if len(config.steps) > 1:

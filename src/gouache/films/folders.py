@@ -21,15 +21,15 @@ def is_film(path: Path) -> bool:
 
 
 def film_document_of(path: Path) -> dict[str, Any]:
-    """What the run folder of a film tells, as a document like that of its file; `frames` are those
-    that are painted. `StateError` where it cannot be read."""
+    """What the run folder of a film tells, as a document like that of its file; `painted` frames
+    are there. `StateError` where it cannot be read."""
     from gouache.output.state import load_state
 
     if not is_film(path):
         raise StateError(f"no film at {one_line(path)}: give a film's file or its run folder")
     _, meta = load_state(path / "state.safetensors")
     painted = sum(1 for _ in (path / FRAMES).glob("*.png"))
-    return film_document(meta) | {"frames": painted}
+    return film_document(meta) | {"painted": painted}
 
 
 def film_document(meta: Mapping[str, Any]) -> dict[str, Any]:

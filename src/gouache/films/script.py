@@ -82,6 +82,12 @@ class Script:
             plan = mixed(plan, self.stages[second], share)
         return replace(plan, steps=self.steps(frame))
 
+    def closing(self, frame: int) -> float:
+        """How far the frame before `frame` is led on to what the first frame of a loop comes of."""
+        fade = min(self.film.crossfade, self.num_frames // 2)
+        left = self.num_frames - frame
+        return 1 / (left + 1) if self.film.loop and left <= fade else 0.0
+
     def scene(self, frame: int) -> int:
         """The stage that is painted, or that is on its way to another: what is to look alike."""
         return self._place(frame)[1]
@@ -100,11 +106,11 @@ class Script:
         """From which stage to which one, and how far it is from the one to the other."""
         count = len(self.stages)
         number, into = self._turn(frame)
-        fade = min(self.film.crossfade, int(self.num_frames / count))
+        fade = min(self.film.crossfade, self.num_frames // count // 2)
         if number and into < fade:
             return number - 1, number, (into + 1) / (fade + 1)
         left = self.num_frames - frame
-        if self.film.cycle and count > 1 and left <= fade and number == count - 1:
+        if (self.film.cycle or self.film.loop) and count > 1 and left <= fade:
             return number, 0, (fade - left + 1) / (fade + 1)
         return number, number, 0.0
 

@@ -62,7 +62,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 
 PAINT = tuple(settings())
 EDIT = (*edit_settings(), *settings())
-VIDEO = (*film_settings(), *settings())
+# `--morph` takes the two pictures that it is about.
+VIDEO = (*(s for s in film_settings() if s.name != "morph"), *settings())
 MASK = tuple(setting for setting in edit_settings() if setting.name in MASK_SETTINGS)
 
 

@@ -34,6 +34,10 @@ def video(
         Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
     ] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
+    morph: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--morph", metavar="FROM TO", help="Two pictures to go between."),
+    ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +58,12 @@ def video(
     filed = values.pop("preset", preset)
     preset = filed if preset == "auto" else preset
     if words:
-        values["prompt"] = " ".join(split_prompts(words))
+        values["prompt"] = " ^ ".join(split_prompts(words))
+    if morph is not None:
+        ends = [str(path) for path in morph]
+        values |= {"morph": True, "init_image": ends[0], "cross_image": ends[1]}
+        if not values.get("prompt"):
+            values.setdefault("image_prompts", ends)  # what else could guide
     mine, others = split(values)
     film, settings = FilmConfig().updated(**mine), make_config(preset, **others)
     settings.stages  # mistakes are told before torch is imported  # noqa: B018
@@ -63,9 +72,11 @@ def video(
 
         film, settings = followed(source, film, settings, [*values])
     if dry_run:
-        from gouache.apps.settings_file import settings_text
+        from gouache.output.documents import dump_json
 
-        typer.echo(settings_text(settings, sys.stdout.encoding))
+        other = "seconds" if film.frames else "frames"
+        told = {name: value for name, value in film.to_dict().items() if name != other}
+        typer.echo(dump_json(settings.to_dict() | told, 2, sys.stdout.encoding))
         return 0
     from gouache.apps.filming import film_run
 
