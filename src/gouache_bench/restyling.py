@@ -186,7 +186,12 @@ def paint(
         frame_lr=arguments.frame_lr if road == "carried" else 1.0,
     )
     config = make_config(
-        "auto", prompt=scene.prompt, steps=arguments.steps, size=(arguments.size,) * 2, seed=1
+        "auto",
+        prompt=scene.prompt,
+        steps=arguments.steps,
+        size=(arguments.size,) * 2,
+        seed=1,
+        perceptor=arguments.guides,
     )
     film, config = followed(clip, film, config, {"size"})
     guide = follow(clip, film, config)
@@ -211,6 +216,7 @@ def main() -> None:
     parser.add_argument("--frame-lr", type=float, default=0.3)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--keep-weight", type=float, default=30.0)
+    parser.add_argument("--guides", nargs="*", default=["pocket"])
     parser.add_argument("--only", nargs="*", default=[scene.name for scene in SCENES])
     parser.add_argument("--roads", nargs="*", default=["clip", "alone", "carried"])
     parser.add_argument("--work", type=Path, default=Path("restyling"))

@@ -207,6 +207,19 @@ def test_damage_inside_is_one_line_or_frames(tmp_path: Path) -> None:
     assert all(line.isprintable() for line in told)
 
 
+@pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\x17"])
+def test_an_end_that_is_lost_is_told(tmp_path: Path, filler: bytes) -> None:
+    """The table of contents is whole, the frames are not: they are not repeated in silence."""
+    path = make_clip(tmp_path / "a.mp4", 60, draw=lambda k: bar(k, 60) ^ np.uint8(k * 3))
+    data = path.read_bytes()
+    begin, end = data.index(b"mdat"), data.index(b"moov")
+    middle = (begin + end) // 2
+    path.write_bytes(data[:middle] + filler * (end - 4 - middle) + data[end - 4 :])
+    clip = Clip.open(path)
+    with pytest.raises(MediaError, match="damaged"):
+        list(clip.frames())
+
+
 def test_lists_of_other_files_are_not_followed(tmp_path: Path) -> None:
     """A clip is the file that was named, and nothing that it names."""
     make_clip(tmp_path / "whole.mp4")

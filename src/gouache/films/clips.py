@@ -23,6 +23,7 @@ MAX_FPS = 240.0
 _HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 _ALPHA = frozenset({"vp8": "libvpx", "vp9": "libvpx-vp9"}.items())  # FFmpeg's own ones leave it out
 _WITH_LENGTH = ("mov", "matroska", "avi")  # others have none in their head, or guess
+_LOST = 0.5  # seconds at the end that a decoder may leave out: pictures that need a later one
 # Of a frame's time: containers round times, and a frame may begin so late and still be meant.
 _LATE = 0.25
 
@@ -56,6 +57,7 @@ class Clip:
     _tick: float = field(default=1.0, repr=False)  # seconds
     _start: int = field(default=0, repr=False)  # in ticks
     _late: float = field(default=0.0, repr=False)  # seconds
+    _last: float = field(default=0.0, repr=False)  # seconds at which the last frame begins
 
     @classmethod
     def open(
@@ -102,7 +104,7 @@ class Clip:
         num = max(1, math.ceil((length - late) * rate))
         return cls(
             *(Path(path), width, height, rate, num, sound, size),
-            *(rotation, tick, times[0], late),
+            *(rotation, tick, times[0], late, (times[-1] - times[0]) * tick),
         )
 
     @property
@@ -136,7 +138,7 @@ class Clip:
                 if number >= self.num_frames:
                     return
                 newest, at, made = frame, time, None
-        if newest is None or number / self.fps > at + max(1.0, 2 / self.fps):
+        if newest is None or at < self._last - _LOST:
             raise _damaged(shown, at)
         made = self._tensor(newest)
         for _ in range(max(number, first), self.num_frames):

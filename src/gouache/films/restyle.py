@@ -24,6 +24,7 @@ from gouache.films.clips import Clip
 from gouache.films.config import MAX_FPS, MOTIONS, FilmConfig
 from gouache.films.flow import Flow
 from gouache.films.guide import Begun
+from gouache.films.morph import rest
 from gouache.inputs import Input
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
@@ -170,11 +171,9 @@ class Restyle:
         carried, seen = (one.to(models.device) for one in self.carried(frame, painted))
         whole = torch.lerp(source, carried, seen)
         latent = models.encode(whole, canvas)
-        with models.autocast():
-            held = models.generator.decode(models.rounded(latent)).float().clamp(0, 1)
-        rest = KEPT * canvas.pad(seen) * (canvas.pad(whole) - held)
+        lacking = KEPT * canvas.pad(seen) * rest(whole, latent, models, canvas)
         kept = KeptLoss(self._keep_weight, carried, seen) if self._keep_weight else None
-        return Begun(latent, rest, SourceFrame(source, self._edit, models, canvas, kept))
+        return Begun(latent, lacking, SourceFrame(source, self._edit, models, canvas, kept))
 
 
 def _key(frame: int) -> int:
