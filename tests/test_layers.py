@@ -30,6 +30,7 @@ LEVELS = {
     "runs": 6,
     "editing": 7,
     "figures": 8,
+    "films": 8.5,
     "apps": 9,
 }
 GROUND = ("settings",)  # rooms that stand with the root modules

@@ -43,6 +43,10 @@ class ImageError(GouacheError):
     """A picture cannot be read or has unusable dimensions."""
 
 
+class MediaError(GouacheError):
+    """A film or a sound cannot be read."""
+
+
 class ModelError(GouacheError):
     """A model name is unknown, or its weights are missing, damaged or of the wrong shape."""
 

@@ -39,7 +39,8 @@ def test_entries_are_well_formed(name: str) -> None:
             assert len(set(file.sources)) == len(file.sources)
         assert len({file.name for file in entry.files}) == 2
     else:
-        assert entry.family in ("transformers", "clip")
+        families = {"perceptor": ("transformers", "clip"), "depth": ("depth-anything",)}
+        assert entry.family in families[entry.kind]
         assert entry.hub is not None
         assert entry.native_size is not None
 

@@ -126,10 +126,11 @@ class Preview(AbstractContextManager["Preview"]):
         stream: TextIO | None = None,
         environment: Mapping[str, str] = os.environ,
         size: tuple[int, int] | None = None,
+        unit: str = "step",
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._protocol = protocol(environment)
-        self._size = size
+        self._size, self._unit = size, unit
         self._begun = self._first = 0.0
         self._drawn = -math.inf
         self._painting = False
@@ -155,7 +156,9 @@ class Preview(AbstractContextManager["Preview"]):
             return
         left = (step.num_steps - step.index - 1) * (now - self._begun)
         left /= max(1, step.index - self._first)
-        told = f"step {step.index + 1}/{step.num_steps}  {describe(step)}  {left:.0f} s left"
+        told = (
+            f"{self._unit} {step.index + 1}/{step.num_steps}  {describe(step)}  {left:.0f} s left"
+        )
         self._draw(step, told, now)
 
     def _draw(self, step: Step, told: str, now: float) -> None:

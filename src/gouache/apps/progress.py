@@ -58,9 +58,10 @@ class Silent(AbstractContextManager["Silent"]):
 class Lines(Silent):
     """A line now and then, for log files."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "step") -> None:
         self._begun = time.monotonic()
         self._first: int | None = None
+        self._unit = unit
 
     def show(self, step: Step) -> None:
         if self._first is None:
@@ -71,9 +72,11 @@ class Lines(Silent):
         seconds = time.monotonic() - self._begun
         rate = (done - self._first) / max(seconds, 1e-9)
         left = (step.num_steps - done) / max(rate, 1e-9)
-        speed = f"{rate:.1f} steps/s  {left:.0f} s left"
+        speed = f"{rate:.1f} {self._unit}s/s  {left:.0f} s left"
         print(
-            f"step {done}/{step.num_steps}  {describe(step)}  {speed}", file=sys.stderr, flush=True
+            f"{self._unit} {done}/{step.num_steps}  {describe(step)}  {speed}",
+            file=sys.stderr,
+            flush=True,
         )
 
 
@@ -115,9 +118,9 @@ class TerminalBar:
 
 
 class Bar(TerminalBar):
-    """A bar of steps, with their rate and losses."""
+    """A bar of steps, or of frames, with their rate and losses."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "step") -> None:
         from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
         super().__init__(
@@ -126,7 +129,7 @@ class Bar(TerminalBar):
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[losses]}", style="dim"),
         )
-        self._losses = ""
+        self._losses, self._unit = "", unit
         self._begun = self._first = 0.0
         self._painting = False
 
@@ -144,18 +147,18 @@ class Bar(TerminalBar):
             "painting",
             step.index + 1,
             step.num_steps,
-            rate=f"{rate:.1f} steps/s",
+            rate=f"{rate:.1f} {self._unit}s/s",
             losses=self._losses,
         )
 
 
-def make_progress(quiet: bool, preview: bool = False) -> Progress:
-    """Nothing, the picture, a bar or lines, as fits where stderr goes."""
+def make_progress(quiet: bool, preview: bool = False, unit: str = "step") -> Progress:
+    """Nothing, the picture, a bar or lines, as fits where stderr goes; `unit` is counted."""
     if preview and sys.stderr.isatty():
         from gouache.apps.preview import Preview, can_show
 
         if can_show(sys.stderr):
-            return Preview()
+            return Preview(unit=unit)
         warnings.warn(
             f"a preview needs a terminal that takes UTF-8, this one takes {sys.stderr.encoding}; "
             "none is shown",
@@ -165,4 +168,4 @@ def make_progress(quiet: bool, preview: bool = False) -> Progress:
         warnings.warn("a preview needs a terminal; there is none, so none is shown", stacklevel=2)
     if quiet:
         return Silent()
-    return Bar() if sys.stderr.isatty() else Lines()
+    return Bar(unit) if sys.stderr.isatty() else Lines(unit)

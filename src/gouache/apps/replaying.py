@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,6 +56,7 @@ class Replay(NamedTuple):
     picture: int | None
     plan: EditPlan | None = None
     strokes: tuple[tuple[int, Path], ...] = ()  # drawn on the way: after so many steps, which file
+    clip: Path | None = None  # that a film was painted over
 
 
 def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) -> Replay:
@@ -97,7 +99,8 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
         _note(f"{later}; what it would do otherwise is not known")
     config, index = config.updated(**changes), document.get("picture")
     if own is None or edited is None:
-        return Replay(config, index, strokes=strokes)
+        clip = next(map(Path, found["source"]), None)
+        return Replay(config, index, strokes=strokes, clip=clip)
     from gouache.editing.editor import make_plan
 
     plan = make_plan(
@@ -175,7 +178,9 @@ def _wanted(
         source.append(_Wanted(Input.from_record({**told, "sha256": edited["source_sha256"]})))
     if "inputs" in document:
         inputs = map(Input.from_record, document["inputs"])
-        others = [one for one in inputs if one.setting in _WHAT and one.setting != "source"]
+        # Of an edit the source is known by its pixels; of a film over a clip it is the clip.
+        known = {*_WHAT} - ({"source"} if edited is not None else set())
+        others = [one for one in inputs if one.setting in known]
         return [*source, *map(_Wanted, others)]
     found = [*source, *(_Wanted(one, path) for one, path in files_of(config))]
     if edited is not None and edited.get("mask_file"):
@@ -228,7 +233,7 @@ def _assigned(
         )
     left, found = list(wanted), dict[_Wanted, Path]()
     for path in paths:
-        sums = {of: _sum(path, of) for of in {one.input.of for one in left}}
+        sums = {of: _sum(path, of, setting) for of in {one.input.of for one in left}}
         same = [one for one in left if one.input.sha256 == sums[one.input.of] != ""]
         called = [one for one in left if one.input.name == base_name(path)]
         missing = [one for one in left if not _present(one.input, picture)]
@@ -292,12 +297,12 @@ def _found_sum(path: Path, of: str) -> str:
         return ""
 
 
-def _sum(path: Path, of: str) -> str:
-    """Raises `ImageError` for what is no picture."""
+def _sum(path: Path, of: str, setting: str = "") -> str:
+    """Raises `ImageError` for what is no picture; the source of a film is none."""
     from gouache.ops.images import load_image, open_image
 
     if of == "file":
-        with open_image(path):
+        with open_image(path) if setting != "source" else nullcontext():
             return file_sha256(path)
     from gouache.ops.sums import pixels_sha256
 

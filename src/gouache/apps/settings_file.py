@@ -1,4 +1,4 @@
-"""Settings from files: JSON, YAML, and all that gouache writes.
+"""Settings from files: JSON, YAML, TOML, and all that gouache writes.
 
 A plain scalar of YAML is a text, which each setting reads as what it holds and nothing guesses:
 `1e-05` is a number where a number belongs, and `12:30`, `yes` and `off` are text where text does.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,12 +31,29 @@ class SettingsNote(UserWarning):
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Flat settings from a YAML or JSON file, or from a picture that gouache made.
+    """Flat settings from a YAML, TOML or JSON file, or from a picture that gouache made.
 
     Also a whole record (`settings.json` of a run, what `gouache info --json` prints), of which the
     settings are taken. Unknown and doubled names, and files that are neither, raise `ConfigError`.
     """
     shown = one_line(path)
+    data = _read(path, "settings file")
+    if data.startswith(_PICTURES):
+        from gouache.output.pictures import read_metadata
+
+        return _flat(read_metadata(path), shown)
+    return _flat(_document(data, path, "settings file"), shown)
+
+
+def read_document(path: Path, kind: str) -> Any:
+    """What a TOML, YAML or JSON file holds: mappings, lists, texts; of JSON and TOML also numbers.
+
+    kind: what it is in messages, which are `ConfigError`s of one line.
+    """
+    return _document(_read(path, kind), path, kind)
+
+
+def _read(path: Path, kind: str) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -43,17 +61,20 @@ def read_settings(path: Path) -> dict[str, Any]:
         if address := web_address(path):
             raise ConfigError(f"{one_line(address)} {NOT_FETCHED}") from None
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"the settings file {shown} cannot be read: {reason}") from None
-    if data.startswith(_PICTURES):
-        from gouache.output.pictures import read_metadata
+        raise ConfigError(f"the {kind} {one_line(path)} cannot be read: {reason}") from None
+    if len(data) > MAX_BYTES and not data.startswith(_PICTURES):
+        raise ConfigError(f"the {kind} {one_line(path)} is over {MAX_BYTES >> 20} MB; shorten it")
+    return data
 
-        return _flat(read_metadata(path), shown)
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"the settings file {shown} is over {MAX_BYTES >> 20} MB; shorten it")
+
+def _document(data: bytes, path: Path, kind: str) -> Any:
+    suffix = path.suffix.lower()
     try:
         # By its mark or its zeros: consoles write UTF-16 too.
         text = data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
-        return _flat(_parse(text, path.suffix.lower() == ".json"), shown)
+        if suffix == ".toml":
+            return _within_bounds(tomllib.loads(text))
+        return _parse(text, suffix == ".json")
     # Of a wrong value under a tag (`!!bool x`) PyYAML lets through what it met with.
     except (
         yaml.YAMLError,
@@ -64,7 +85,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         RecursionError,
     ) as error:
         reason = one_line(" ".join(str(error).split()), 120)
-        raise ConfigError(f"the settings file {shown} is not YAML or JSON: {reason}") from None
+        language = "TOML" if suffix == ".toml" else "YAML or JSON"
+        raise ConfigError(f"the {kind} {one_line(path)} is not {language}: {reason}") from None
 
 
 def settings_text(config: PaintConfig, encoding: str | None) -> str:
@@ -135,4 +157,4 @@ def _flat(values: Any, shown: str) -> dict[str, Any]:
     return flatten({} if values is None else values)
 
 
-__all__ = ["SettingsNote", "read_settings", "settings_text"]
+__all__ = ["SettingsNote", "read_document", "read_settings", "settings_text"]

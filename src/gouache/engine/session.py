@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL.Image import Image
@@ -44,6 +44,15 @@ from gouache.settings.schedule import numbers_at
 
 # fp16 has no numbers below 6e-8: gradients are computed this much larger and divided afterwards.
 _FP16_SCALE = 1024.0
+
+
+class Memory(NamedTuple):
+    """All that a step of a session changes: the latent, the optimiser's moments, random streams."""
+
+    latent: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor]  # "parameter/name" -> tensor
+    numbers: Mapping[str, Any]
+    rngs: Tensor
 
 
 class Session:
@@ -171,14 +180,14 @@ class Session:
             )
 
     def _try_step(self) -> Step:
-        before = self._memory()
+        before = self.memory()
         place = self._index, self._shown, self._picture
         try:
             # Whatever the caller has switched off, it is on here and off again on return.
             with torch.inference_mode(False):  # and with gradients
                 return self._advance()
         except BaseException:  # Ctrl-C too: the step is done again, with the same result
-            self._recall(before)
+            self.recall(before)
             self._index, self._shown, self._picture = place
             raise
 
@@ -347,17 +356,20 @@ class Session:
             settling(self.config, stages, self.models) if untouched else None,
         )
 
-    def _memory(self) -> tuple[dict[str, Tensor], Any, Tensor]:
+    def memory(self) -> Memory:
         """All that a step changes, copied: small beside one decode."""
-        return self._latent.state_dict(), optimizer_state(self._optimizer), rng_states(self._rngs)
+        moments, numbers = optimizer_state(self._optimizer)
+        return Memory(self._latent.state_dict(), moments, numbers, rng_states(self._rngs))
 
     @torch.inference_mode(False)
-    def _recall(self, memory: tuple[Mapping[str, Tensor], Any, Tensor]) -> None:
-        latent, (tensors, numbers), rngs = memory
-        self._latent.load_state_dict(latent)
-        load_optimizer_state(self._optimizer, tensors, numbers)
-        set_rng_states(self._rngs, rngs)
+    def recall(self, memory: Memory) -> None:
+        """Puts back what `memory` gave, of this session or of one like it. Shapes that do not fit
+        raise `StateError`."""
+        self._latent.load_state_dict(memory.latent)
+        load_optimizer_state(self._optimizer, memory.moments, memory.numbers)
+        set_rng_states(self._rngs, memory.rngs)
         drop_gradients(self._optimizer)
+        self._shown = self._picture = None
 
     def identity(self) -> dict[str, Any]:
         """What this run is, for its records and for whoever goes on with it; holds no paths."""
@@ -370,7 +382,7 @@ class Session:
         A session that loads it ends in the same pixels as this one. Losses given as objects are not
         part of it.
         """
-        latent, (moments, numbers), rngs = self._memory()
+        latent, moments, numbers, rngs = self.memory()
         stages = state.pack_stages(self.stages)
         tensors = {
             **state.with_prefix("latent", latent),
@@ -396,15 +408,15 @@ class Session:
     @torch.inference_mode(False)
     def load_state_dict(self, saved: SessionState) -> None:
         """Continues a saved run. `StateError` if it is damaged or of other settings or models."""
-        before = self._memory()
+        before = self.memory()
         try:
             mine = self.identity(), self.models, self.config.count, self.canvas.grid
             found = state.read_state(saved, *mine)
             numbers = dict(saved.meta["optimizer"])
-            moments = state.under("optimizer", saved.tensors), numbers
-            self._recall((state.under("latent", saved.tensors), moments, saved.tensors["rng"]))
+            latent, moments = (state.under(k, saved.tensors) for k in ("latent", "optimizer"))
+            self.recall(Memory(latent, moments, numbers, saved.tensors["rng"]))
         except Exception as error:  # damage shows in many ways
-            self._recall(before)
+            self.recall(before)
             if isinstance(error, StateError):
                 raise
             raise StateError(
@@ -415,4 +427,4 @@ class Session:
         self._aim_at(found.stages, found.pull_target)
 
 
-__all__ = ["Session"]
+__all__ = ["Memory", "Session"]

@@ -131,6 +131,8 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "edits": (_are_mappings, "a list of changes"),
     "inputs": (_are_mappings, "a list of pictures"),
+    "film": (_is_mapping, "settings by name"),
+    "frame": (_is_whole, "a whole number"),
     "finish": (_are_mappings, "a list of steps"),
 }
 

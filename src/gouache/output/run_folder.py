@@ -2,7 +2,7 @@
 
 run/settings.json      what was asked, as the front end passed it
 run/losses.csv         step, picture, then one column per loss; one line per step and picture
-run/steps/00050.png    saved steps; 00050-1.png for further pictures of a batch
+run/steps/00050.png    saved steps; 00050-1.png for further pictures of a batch (a film: frames/)
 run/state.safetensors  what `gouache resume` goes on from
 run/.lock              held by the process that writes here; free as soon as that process ends
 """
@@ -41,22 +41,24 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     raises `OutputError`, reading `StateError`.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """Locks `path`, an existing folder; use `create` or `open`."""
+    def __init__(self, path: str | Path, shelf: str = "steps") -> None:
+        """Locks `path`, an existing folder; use `create` or `open`. Pictures are on its `shelf`."""
         self.path = Path(path)
         self.settings_path = self.path / "settings.json"
         self.losses_path = self.path / "losses.csv"
-        self.steps_path = self.path / "steps"
+        self.steps_path = self.path / shelf
         self.state_path = self.path / "state.safetensors"
         self._columns: list[str] = []  # names of losses.csv after step and picture
         self._lock: int | None = _acquire_lock(self.path)
 
     @classmethod
-    def create(cls, path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
+    def create(
+        cls, path: str | Path, settings: Mapping[str, Any], shelf: str = "steps"
+    ) -> RunFolder:
         """A new run in `path`, made with its parents where missing; refuses a folder with a run."""
         with output_errors(path):
             Path(path).mkdir(parents=True, exist_ok=True)
-        folder = cls(path)
+        folder = cls(path, shelf)
         try:
             if folder.settings_path.exists():
                 raise OutputError(
@@ -73,7 +75,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         return folder
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | Path, shelf: str = "steps") -> RunFolder:
         """The run in `path`; cleans up after a killed process. `StateError` if there is none."""
         try:
             found = (Path(path) / "settings.json").is_file()
@@ -83,7 +85,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             raise StateError(
                 f"no run at {one_line(path)}: settings.json is missing; check the path"
             )
-        folder = cls(path)
+        folder = cls(path, shelf)
         try:
             folder.read_settings()
             remove_leftovers(folder.path)

@@ -1,24 +1,31 @@
-"""Timelapses: frames go to the disk as they come, the file appears when the last one is in."""
+"""Films: frames go to the disk as they come, the file appears when the last one is in."""
 
 from __future__ import annotations
 
-import io
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from fractions import Fraction
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from PIL import Image
 
 from gouache.atomic import atomic_path
-from gouache.errors import OutputError
-from gouache.ops.images import fit
+from gouache.errors import MediaError, OutputError
+from gouache.ops.images import fit, open_image
+from gouache.ops.media import need_av, open_media
+from gouache.output.documents import dump_json
+from gouache.output.gif import GifWriter
+from gouache.output.muxing import AvWriter, SoundWarning
+from gouache.output.pictures import read_metadata, save_picture
 from gouache.prompts import one_line
 
 MAX_GIF_FPS = 50.0  # players slow faster ones down
+_KINDS = {".mp4": "mp4", ".webm": "webm", ".gif": "gif", ".png": "png"}
+_NUMBER = re.compile(r"%0?[1-9]?d")  # where the name of one picture of a sequence has its number
+_MARK = '{"gouache": '  # how a comment begins that is ours
 
 
 class Timelapse:
@@ -53,28 +60,62 @@ class Timelapse:
 
 
 @contextmanager
-def timelapse(path: str | Path, fps: float = 20.0, hold: float = 1.0) -> Iterator[Timelapse]:
-    """Writes a `.gif` (Pillow) or a `.mp4` (PyAV, H.264) atomically, frame by frame.
+def timelapse(
+    path: str | Path,
+    fps: float = 20.0,
+    hold: float = 1.0,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    description: str = "",
+    sound: str | Path | None = None,
+) -> Iterator[Timelapse]:
+    """Writes a film atomically, frame by frame, in the format that the name's ending asks for.
 
         with timelapse("painting.mp4") as video:
             video.add(image_pil)
 
+    `.mp4` (H.264) and `.webm` (VP9) by PyAV, `.gif` by Pillow, and pictures one by one where the
+    name is like `frame-%04d.png`, from 0 on. The same frames give the same bytes.
+
     The last frame is held for `hold` seconds. If the body fails, or adds no frame, nothing is
-    written and what was at `path` stays. A `.gif` has at most `MAX_GIF_FPS`; a `.mp4` of odd sides
-    repeats its last row or column. Raises `OutputError`: see `check_video`; unwritable place;
-    failure of the encoder.
+    written and what was at `path` stays. A `.gif` has at most `MAX_GIF_FPS`; sides that are odd are
+    made even in `.mp4` and `.webm`, whose last row or column is repeated.
+
+    metadata, description: what `read_film_metadata` finds again, as in pictures (`save_picture`).
+    sound: a film or sound file that it sounds like, from its begin to the film's end. Copied where
+        the container may hold it, else encoded anew; that, and that a format has no sound, is told
+        by a `SoundWarning`.
+
+    Raises `OutputError`: see `check_video`; unwritable place; failure of the encoder. A `sound`
+    that cannot be read raises `MediaError`.
     """
-    suffix = check_video(path)
+    kind = check_video(path)
     if not (0.1 <= fps <= 240 and 0 <= hold <= 600):
         raise OutputError(
             f"cannot write {one_line(path)}: got {fps:g} frames per second, the last held for "
             f"{hold:g} s; expected 0.1 to 240, and 0 to 600 s"
         )
-    if suffix == ".gif":
+    if kind == "gif":
         fps = min(fps, MAX_GIF_FPS)
-    encoder_errors = _ffmpeg_errors(path) if suffix == ".mp4" else nullcontext()
-    with suppress(_NoFrames), encoder_errors, atomic_path(path) as temp:
-        video = Timelapse(lambda size: _WRITERS[suffix](temp, size, fps), fps, hold)
+    if sound is not None and kind in ("gif", "png"):
+        what = "a GIF has" if kind == "gif" else "pictures have"
+        told = f"{what} no sound: that of {one_line(sound)} is left out; write an .mp4 to keep it"
+        warnings.warn(told, SoundWarning, stacklevel=3)
+
+    def start(place: Path | None, size: tuple[int, int]) -> _Writer:
+        if place is None:
+            return _PngWriter(path, metadata, description)
+        document = "" if metadata is None else f"{_MARK}{dump_json(metadata)}}}"
+        if kind == "gif":
+            return GifWriter(place, size, document.encode())
+        tags = {"title": one_line(description, 1000), "comment": document}
+        tags = {name: text for name, text in tags.items() if text}
+        return AvWriter(place, size, fps, kind, tags, None if sound is None else Path(sound))
+
+    encoder_errors = _ffmpeg_errors(path) if kind in ("mp4", "webm") else nullcontext()
+    one_file = atomic_path(path) if kind != "png" else nullcontext()
+    with suppress(_NoFrames), encoder_errors, one_file as temp:
+        video = Timelapse(lambda size: start(temp, size), fps, hold)
         try:
             yield video
             video._finish()
@@ -83,22 +124,76 @@ def timelapse(path: str | Path, fps: float = 20.0, hold: float = 1.0) -> Iterato
 
 
 def check_video(path: str | Path) -> str:
-    """The suffix of a video that can be written here; else `OutputError` (suffix, PyAV missing)."""
+    """What a film of this name is here: mp4, webm, gif or png (pictures one by one).
+
+    Raises `OutputError`: another ending, PyAV missing, no place for the numbers of pictures.
+    """
     suffix = Path(path).suffix.lower()
-    if suffix not in _WRITERS:
+    kind = _KINDS.get(suffix)
+    if kind is None:
         raise OutputError(
             f"cannot write {one_line(path)}: no video format is called "
-            f"{one_line(suffix, 20) or 'nothing'}; use .mp4 or .gif"
+            f"{one_line(suffix, 20) or 'nothing'}; use .mp4 or .gif, .webm or frame-%04d.png"
         )
-    if suffix == ".mp4":
+    numbers = Path(path).name.count("%")
+    if kind == "png" and not (numbers == 1 and _NUMBER.search(Path(path).name)):
+        raise OutputError(
+            f"cannot write {one_line(path)}: a film in pictures needs a name for each, such as "
+            "frame-%04d.png; or use .mp4 or .gif"
+        )
+    if kind in ("mp4", "webm"):
         try:
-            import av  # noqa: F401
-        except ImportError:
-            raise OutputError(
-                f"cannot write {one_line(path)}: PyAV is not installed; run "
-                "pip install 'gouache[video]', or write a .gif"
-            ) from None
-    return suffix
+            need_av(f"write {one_line(path)}")
+        except MediaError as error:
+            raise OutputError(f"{error}, or write a .gif") from None
+    return kind
+
+
+def read_film_metadata(path: str | Path) -> dict[str, Any]:
+    """The document that `timelapse` put into an MP4, WebM or GIF.
+
+    Raises `MediaError`: no film, or one without (or with a damaged) document.
+    """
+    if _begins(path, b"GIF8"):
+        with open_image(path) as image:
+            text = image.info.get("comment", b"").decode("utf-8", "replace")
+    else:
+        with open_media(path) as container:
+            tags = {name.lower(): text for name, text in container.metadata.items()}
+            text = tags.get("comment", "")
+    shown = one_line(path)
+    if not text.startswith(_MARK):
+        raise MediaError(
+            f"{shown} holds no gouache settings: another program made or re-saved it; give a film "
+            "as gouache wrote it"
+        )
+    try:
+        document = json.loads(text)["gouache"]
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise MediaError(f"the gouache settings in {shown} are damaged; give the original film")
+    return document
+
+
+def read_any_metadata(path: str | Path) -> dict[str, Any]:
+    """The document of a picture (`read_metadata`) or of a film (`read_film_metadata`), whichever
+    the file's contents are."""
+    film = any(_begins(path, mark, at) for mark, at in _FILM_MARKS)
+    return read_film_metadata(path) if film else read_metadata(path)
+
+
+_FILM_MARKS = ((b"ftyp", 4), (b"moov", 4), (b"\x1aE\xdf\xa3", 0), (b"GIF8", 0))
+
+
+def _begins(path: str | Path, mark: bytes, at: int = 0) -> bool:
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as file:
+            return file.read(at + len(mark))[at:] == mark
+    except (OSError, ValueError):  # reading it says why
+        return False
 
 
 class _NoFrames(Exception):
@@ -116,92 +211,29 @@ class _Writer(Protocol):
         """Closes the file, complete or not; raises nothing."""
 
 
-class _GifWriter:
-    """GIF with a palette per frame, written as a stream (Pillow alone would collect all frames)."""
+class _PngWriter:
+    """One picture a frame, each with the settings in it; all take their places in the end."""
 
-    def __init__(self, temp: Path, size: tuple[int, int], fps: float) -> None:
-        self._file = temp.open("wb")
-        self._clock = 0.0
-        # Logical screen without a palette of its own, then the block that makes players repeat.
-        self._file.write(b"GIF89a" + struct.pack("<HHBBB", *size, 0x70, 0, 0))
-        self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
-
-    def write(self, frame: Image.Image, seconds: float) -> None:
-        before, self._clock = self._clock, self._clock + seconds
-        hundredths = round(self._clock * 100) - round(before * 100)  # rounding does not add up
-        # A graphic control extension (how long it is shown), then the picture.
-        self._file.write(b"\x21\xf9\x04\x00" + struct.pack("<H", hundredths) + b"\x00\x00")
-        self._file.write(_gif_picture(frame))
-
-    def finish(self) -> None:
-        self._file.write(b";")
-        self._file.close()
-
-    def release(self) -> None:
-        with suppress(OSError):
-            self._file.close()
-
-
-def _gif_picture(frame: Image.Image) -> bytes:
-    """The blocks of a picture with a palette of its own, out of a whole file that Pillow writes."""
-    buffer = io.BytesIO()
-    frame.quantize(256).save(buffer, "GIF", interlace=0)
-    data = buffer.getvalue()
-    # GIF89a, 17 and 18: signature (6), logical screen (7, its flags at 10), then the palette.
-    flags = data[10]
-    palette = data[13 : 13 + 3 * (2 << (flags & 7))]
-    at = 13 + len(palette)
-    while data[at] == 0x21:  # extensions (23 to 26): two bytes, then sub-blocks until an empty one
-        at += 2
-        while data[at]:
-            at += 1 + data[at]
-        at += 1
-    # The descriptor (20) is ten bytes, the last for flags; the file ends with its trailer (27).
-    return data[at : at + 9] + bytes([0x80 | (flags & 7)]) + palette + data[at + 10 : -1]
-
-
-class _Mp4Writer:
-    """H.264 in yuv420p, which every player reads; it needs even sides."""
-
-    def __init__(self, temp: Path, size: tuple[int, int], fps: float) -> None:
-        import av
-
-        self._av: Any = av
-        self._fps = fps
-        self._odd = (size[0] % 2, size[1] % 2)
-        self._container: Any = av.open(
-            str(temp), "w", format="mp4", options={"movflags": "faststart"}
-        )
-        has_x264 = "libx264" in av.codecs_available
-        self._stream = self._container.add_stream(
-            "libx264" if has_x264 else "mpeg4", rate=Fraction(fps).limit_denominator(1001)
-        )
-        self._stream.width, self._stream.height = size[0] + self._odd[0], size[1] + self._odd[1]
-        self._stream.pix_fmt = "yuv420p"
-        if has_x264:
-            self._stream.options = {"crf": "17", "preset": "medium"}
-        else:
-            self._stream.bit_rate = 8_000_000
+    def __init__(
+        self, pattern: str | Path, metadata: Mapping[str, Any] | None, description: str
+    ) -> None:
+        self._pattern, self._metadata = Path(pattern), metadata
+        self._description, self._num = description, 0
+        self._waiting = ExitStack()
+        self._done = False
 
     def write(self, frame: Image.Image, seconds: float) -> None:
-        pixels = np.pad(np.asarray(frame), ((0, self._odd[1]), (0, self._odd[0]), (0, 0)), "edge")
-        for _ in range(max(1, round(seconds * self._fps))):
-            picture = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            self._container.mux(self._stream.encode(picture))
+        path = self._pattern.with_name(self._pattern.name % self._num)
+        temp = self._waiting.enter_context(atomic_path(path))
+        save_picture(frame, temp, self._metadata, self._description)
+        self._num += 1
 
     def finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._waiting.close()
 
     def release(self) -> None:
-        with suppress(Exception):
-            self._container.close()
-
-
-_WRITERS: dict[str, Callable[[Path, tuple[int, int], float], _Writer]] = {
-    ".gif": _GifWriter,
-    ".mp4": _Mp4Writer,
-}
+        with suppress(_NoFrames):  # what has not taken its place by now never does
+            self._waiting.__exit__(_NoFrames, _NoFrames(), None)
 
 
 @contextmanager
@@ -215,4 +247,11 @@ def _ffmpeg_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(f"cannot write {one_line(path)}: {one_line(error, 80)}") from error
 
 
-__all__ = ["MAX_GIF_FPS", "Timelapse", "check_video", "timelapse"]
+__all__ = [
+    "MAX_GIF_FPS",
+    "Timelapse",
+    "check_video",
+    "read_any_metadata",
+    "read_film_metadata",
+    "timelapse",
+]

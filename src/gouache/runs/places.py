@@ -28,13 +28,18 @@ PLACES = "places.json"
 _OF_THE_STUDIO = "studio.json"
 
 
-def run_settings(config: PaintConfig, outputs: Outputs) -> dict[str, Any]:
-    """What settings.json holds: the settings, and where the results go from `outputs.run_dir`.
+def run_settings(
+    config: PaintConfig, outputs: Outputs, source: Path | None = None
+) -> dict[str, Any]:
+    """What settings.json holds: the settings, where the results go from `outputs.run_dir`, and
+    where the clip lies that a film is painted over.
 
     What goes elsewhere is named only; `keep_places` keeps its place.
     """
+    read = {} if source is None else {"source": _relative(source, outputs.run_dir)}
     return {
         "config": portable(config).to_dict(),
+        **read,
         "outputs": {
             "out": _relative(outputs.out, outputs.run_dir),
             "save_every": outputs.save_every,
@@ -44,9 +49,9 @@ def run_settings(config: PaintConfig, outputs: Outputs) -> dict[str, Any]:
     }
 
 
-def keep_places(folder: RunFolder, outputs: Outputs) -> None:
+def keep_places(folder: RunFolder, outputs: Outputs, source: Path | None = None) -> None:
     """Writes places.json, where settings.json cannot tell all; `OutputError` where that fails."""
-    places = {"out": outputs.out, "timelapse": outputs.timelapse}
+    places = {"out": outputs.out, "timelapse": outputs.timelapse, "source": source}
     far = {
         name: below_home(path)
         for name, path in places.items()
@@ -83,6 +88,23 @@ def stored_outputs(folder: RunFolder) -> Outputs:
         raise StateError(
             f"{one_line(folder.settings_path)} does not say where the picture goes; "
             "start the run again"
+        ) from None
+
+
+def stored_source(folder: RunFolder) -> Path | None:
+    """The clip that the film in `folder` is painted over; None where it follows a camera.
+    `StateError` where settings.json does not say it properly."""
+    stored = folder.read_settings().get("source")
+    if stored is None:
+        return None
+    try:
+        far = folder.path / PLACES
+        moved = json.loads(far.read_bytes()) if far.exists() else {}
+        return Path(from_home(moved["source"])) if "source" in moved else _place(folder, stored)
+    except (OSError, TypeError, ValueError):
+        raise StateError(
+            f"{one_line(folder.settings_path)} does not say where the clip lies; start the run "
+            "again"
         ) from None
 
 
@@ -176,4 +198,4 @@ def _place(folder: RunFolder, stored: str) -> Path:
     return Path(os.path.normpath(folder.path / stored))
 
 
-__all__ = ["PLACES", "check_run", "keep_places", "run_settings", "stored_outputs"]
+__all__ = ["PLACES", "check_run", "keep_places", "run_settings", "stored_outputs", "stored_source"]

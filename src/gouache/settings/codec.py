@@ -18,7 +18,8 @@ from typing import Any
 
 from gouache.errors import ConfigError
 from gouache.registry import nearest
-from gouache.settings.schedule import NUMBER, Schedule
+from gouache.settings.expressions import NUMBER
+from gouache.settings.schedule import Schedule
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}|0x[0-9a-fA-F]{1,300}|0o[0-7]{1,400}")
 _ENDLESS = re.compile(r"([-+]?)\.?(inf|nan)", re.IGNORECASE)

@@ -2,22 +2,23 @@
 
 Written as keyframes, `0:(0.1), 50:(0.3)` as in Deforum, by steps or by shares of the run in percent
 (`0%:(1), 100%:(0)`), with `linear`, `cosine` or `step` after them for what is between two; or over
-the whole run as `linear(1, 0.1)`, `cosine(1, 0.1)`, `constant(1)`. Numbers only: nothing is
-evaluated as code.
+the whole run as `linear(1, 0.1)`, `cosine(1, 0.1)`, `constant(1)`. Numbers only: a run's settings
+are plain. `KeyframeReader` reads all keyframes, also those of films, whose values may be formulas
+(`gouache.films.curves`).
 """
 
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gouache.errors import ConfigError
 from gouache.registry import nearest
+from gouache.settings.expressions import WORD, Scanner
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,8 +27,6 @@ INTERPOLATIONS = ("linear", "cosine", "step")
 MAX_KEYFRAMES = 1000
 MAX_STEP = 1_000_000
 _WHOLE_RUN = {"constant": 1, "linear": 2, "cosine": 2}  # and how many numbers each has
-NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")  # as people write it
-_WORD = re.compile(r"[A-Za-z_]+")
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,7 @@ class Schedule:
             return self.values[max(0, after - 1)]
         first, second = self.values[after - 1 : after + 1]
         done = (step - places[after - 1]) / (places[after] - places[after - 1])
-        if self.between == "cosine":
-            done = (1 - math.cos(math.pi * done)) / 2
-        value = first * (1 - done) + second * done
-        return min(max(value, min(first, second)), max(first, second))  # whatever is rounded
+        return mixed(first, second, done, self.between)
 
     def __str__(self) -> str:
         """As `parse` reads it."""
@@ -100,103 +96,107 @@ class Schedule:
         return _Reader(text, name).schedule()
 
 
-class _Reader:
-    """A text and how far it is read."""
+def mixed(first: float, second: float, done: float, between: str = "linear") -> float:
+    """What is between two numbers, `done` of the way in [0,1]: "linear" or "cosine"."""
+    if between == "cosine":
+        done = (1 - math.cos(math.pi * done)) / 2
+    value = first * (1 - done) + second * done
+    return min(max(value, min(first, second)), max(first, second))  # whatever is rounded
 
-    def __init__(self, text: str, name: str) -> None:
-        self._text, self._name, self._place = text, name, 0
+
+class KeyframeReader(Scanner):
+    """Keyframes `position:value, ... INTERPOLATION`; what positions and values are, others say."""
+
+    interpolations: tuple[str, ...] = INTERPOLATIONS
+    most_keyframes = MAX_KEYFRAMES
+
+    def keyframes(self) -> tuple[list[Any], list[Any], str]:
+        """Positions, values, and what is between them. All of the text is read."""
+        positions: list[Any] = []
+        values: list[Any] = []
+        while True:
+            if len(positions) == self.most_keyframes:
+                self.fail(f"at most {self.most_keyframes} keyframes")
+            positions.append(self.position(positions))
+            self.take(":", "':'")
+            values.append(self.value())
+            if not self.more():
+                break
+        self.skip()
+        word = WORD.match(self.text, self.place)
+        if word is None:
+            self.end(f"',' and the next keyframe, or {', '.join(self.interpolations)}")
+            return positions, values, self.interpolations[0]
+        return positions, values, self.interpolation(word[0])
+
+    def interpolation(self, word: str) -> str:
+        """The word that comes, at the end of the text."""
+        if word.lower() not in self.interpolations:
+            self.fail(f"one of {', '.join(self.interpolations)}")
+        self.place += len(word)
+        self.end("nothing more")
+        return word.lower()
+
+    def position(self, earlier: list[Any]) -> Any:
+        raise NotImplementedError
+
+    def value(self) -> Any:
+        raise NotImplementedError
+
+    def more(self) -> bool:
+        """Whether another keyframe comes; what is between the two is read."""
+        return self.given(",")
+
+
+class _Reader(KeyframeReader):
+    """Steps or shares of a run, and numbers."""
+
+    _percent = False
 
     def schedule(self) -> Schedule:
-        self._skip()
-        word = _WORD.match(self._text, self._place)
-        return self._keyframes() if word is None else self._whole_run(word[0].lower())
+        self.skip()
+        word = WORD.match(self.text, self.place)
+        if word is not None:
+            return self._whole_run(word[0].lower())
+        positions, values, between = self.keyframes()
+        return Schedule(tuple(positions), tuple(values), between, self._percent)
 
     def _whole_run(self, word: str) -> Schedule:
         if word not in _WHOLE_RUN:
-            self._fail("0:(NUMBER), constant(, linear( or cosine(")
-        self._place += len(word)
-        self._take("(", f"'(' after {word}")
-        values = [self._number("a number")]
+            self.fail("0:(NUMBER), constant(, linear( or cosine(")
+        self.place += len(word)
+        self.take("(", f"'(' after {word}")
+        values = [self.number("a number")]
         for _ in range(_WHOLE_RUN[word] - 1):
-            self._take(",", "',' and the number at the end of the run")
-            values.append(self._number("a number"))
-        self._take(")", "')'")
-        self._end("nothing more")
+            self.take(",", "',' and the number at the end of the run")
+            values.append(self.number("a number"))
+        self.take(")", "')'")
+        self.end("nothing more")
         if word == "constant":
             return Schedule((0,), tuple(values))
         return Schedule((0, 100), tuple(values), word, percent=True)
 
-    def _keyframes(self) -> Schedule:
-        positions: list[float] = []
-        values: list[float] = []
-        kinds: list[bool] = []
-        while True:
-            start = self._place
-            positions.append(self._number("a step, or a share in %"))
-            kinds.append(self._given("%"))
-            most = 100 if kinds[-1] else MAX_STEP
-            self._skip()
-            if kinds[-1] != kinds[0]:
-                self._fail("all positions as steps, or all in %", start)
-            if not 0 <= positions[-1] <= most or not (kinds[0] or positions[-1].is_integer()):
-                self._fail(f"{'a share' if kinds[0] else 'a whole step'} from 0 to {most}", start)
-            if len(positions) > 1 and positions[-1] <= positions[-2]:
-                self._fail(f"a position after {_shown(positions[-2])}", start)
-            if len(positions) > MAX_KEYFRAMES:
-                self._fail(f"at most {MAX_KEYFRAMES} keyframes", start)
-            self._take(":", "':'")
-            opened = self._given("(")
-            values.append(self._number("a number"))
-            if opened:
-                self._take(")", "')'")
-            if not self._given(","):
-                break
-        self._skip()
-        word = _WORD.match(self._text, self._place)
-        if word is None:
-            self._end(f"',' and the next keyframe, or {', '.join(INTERPOLATIONS)}")
-        elif word[0].lower() not in INTERPOLATIONS:
-            self._fail(f"one of {', '.join(INTERPOLATIONS)}")
-        else:
-            self._place = word.end()
-            self._end("nothing more")
-        between = INTERPOLATIONS[0] if word is None else word[0].lower()
-        return Schedule(tuple(positions), tuple(values), between, kinds[0])
+    def position(self, earlier: list[Any]) -> float:
+        start = self.place
+        found, percent = self.number("a step, or a share in %"), self.given("%")
+        if not earlier:
+            self._percent = percent
+        most = 100 if percent else MAX_STEP
+        self.skip()
+        if percent != self._percent:
+            self.fail("all positions as steps, or all in %", start)
+        if not 0 <= found <= most or not (percent or found.is_integer()):
+            self.fail(f"{'a share' if percent else 'a whole step'} from 0 to {most}", start)
+        if earlier and found <= earlier[-1]:
+            self.fail(f"a position after {_shown(earlier[-1])}", start)
+        return found
 
-    def _number(self, what: str) -> float:
-        self._skip()
-        found = NUMBER.match(self._text, self._place)
-        if found is None or not math.isfinite(float(found[0])):
-            self._fail(what)
-        self._place = found.end()
-        return float(found[0])
-
-    def _given(self, mark: str) -> bool:
-        self._skip()
-        here = self._text.startswith(mark, self._place)
-        self._place += len(mark) * here
-        return here
-
-    def _take(self, mark: str, what: str) -> None:
-        if not self._given(mark):
-            self._fail(what)
-
-    def _end(self, what: str) -> None:
-        self._skip()
-        if self._place < len(self._text):
-            self._fail(what)
-
-    def _skip(self) -> None:
-        while self._text[self._place : self._place + 1].isspace():
-            self._place += 1
-
-    def _fail(self, what: str, place: int | None = None) -> NoReturn:
-        place = self._place if place is None else place
-        while self._text[place : place + 1].isspace():
-            place += 1
-        before, after = self._text[max(0, place - 30) : place], self._text[place : place + 30]
-        shown = "".join(c if c.isprintable() else "?" for c in f"{before}^{after}")
-        raise ConfigError(f"{self._name}: expected {what} at character {place + 1}: {shown}")
+    def value(self) -> float:
+        opened = self.given("(")
+        found = self.number("a number")
+        if opened:
+            self.take(")", "')'")
+        return found
 
 
 def _shown(number: float) -> str:
@@ -229,4 +229,12 @@ def numbers_at(section: _Section, step: int, num_steps: int) -> _Section:
     return replace(section, **{name: one.at(step, num_steps) for name, one in found.items()})
 
 
-__all__ = ["INTERPOLATIONS", "NUMBER", "Number", "Schedule", "numbers_at", "scheduled"]
+__all__ = [
+    "INTERPOLATIONS",
+    "KeyframeReader",
+    "Number",
+    "Schedule",
+    "mixed",
+    "numbers_at",
+    "scheduled",
+]

@@ -85,7 +85,7 @@ def obtain(entry: Entry, watch: Watch | None = None) -> Path:
         if path is not None:
             return path
         records.make_folder(records.download_folder(entry.name))
-        if entry.kind == "perceptor":
+        if entry.kind != "generator":
             return _obtain_folder(entry, watch)
         return _obtain_converted(entry, watch)
 

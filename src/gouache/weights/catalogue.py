@@ -18,7 +18,7 @@ from gouache.errors import ModelError
 from gouache.weights import records
 from gouache.weights.shipped import POCKET
 
-Kind = Literal["generator", "perceptor", "system"]  # a system paints on its own
+Kind = Literal["generator", "perceptor", "depth", "system"]  # a system paints on its own
 Status = Literal["shipped", "catalogue", "added"]
 
 TABLE = Path(__file__).with_name("catalogue.yaml")
@@ -56,8 +56,8 @@ class Entry:
     """A model by name. Numbers are None where they are not known.
 
     `native_size` is the side in pixels that it was trained at. A generator has `weights` and
-    `config`, a perceptor its repository `hub` at `revision`, and what `open_clip` calls the same
-    weights. Of a shipped or an added model `path` says where it lies.
+    `config`, a perceptor and a model of depth its repository `hub` at `revision`, and what
+    `open_clip` calls the same weights. Of a shipped or an added model `path` says where it lies.
     """
 
     name: str
@@ -119,7 +119,11 @@ def catalogue() -> Mapping[str, Entry]:
     """All published models by name, generators first, in the order of the table."""
     table = _table()
     entries: dict[str, Entry] = {}
-    kinds: tuple[tuple[Kind, str], ...] = (("generator", "generators"), ("perceptor", "perceptors"))
+    kinds: tuple[tuple[Kind, str], ...] = (
+        ("generator", "generators"),
+        ("perceptor", "perceptors"),
+        ("depth", "depth"),
+    )
     for kind, section in kinds:
         for name, values in table[section].items():
             assert name not in entries, name

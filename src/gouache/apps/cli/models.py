@@ -210,7 +210,8 @@ def unknown(name: str) -> ModelError:
     from gouache.registry import nearest
     from gouache.weights import catalogue
 
-    names = sorted({*catalogue.names("generator"), *catalogue.names("perceptor")})
+    kinds: tuple[catalogue.Kind, ...] = ("generator", "perceptor", "depth")
+    names = sorted({name for kind in kinds for name in catalogue.names(kind)})
     return ModelError(f"no model is called {name!r:.80}; {nearest(name, names)}")
 
 
@@ -261,24 +262,25 @@ def text_table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def markdown_tables(entries: Iterable[Entry]) -> str:
-    """The tables of docs/models.md: published generators, then perceptors."""
+    """The tables of docs/models.md: published generators, perceptors, models of depth."""
     from gouache.weights.watch import human_size
 
     generators = [
         "| name | what | f | codes | trained at | file | sha256 | licence | sources |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    perceptors = [
+    heading = [
         "| name | what | sees | read by | licence | source |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    perceptors, depth = [*heading], [*heading]
     for entry in entries:
         side = f"{entry.native_size} px"
         licence = entry.licence or "unknown"
-        if entry.kind == "perceptor":
+        if entry.kind != "generator":
             source = f"[{entry.hub}]({entry.sources[0]})"
             cells = [f"`{entry.name}`", entry.about, side, entry.family, licence, source]
-            perceptors.append(f"| {' | '.join(cells)} |")
+            (depth if entry.kind == "depth" else perceptors).append(f"| {' | '.join(cells)} |")
             continue
         sha256 = entry.weights.sha256 if entry.weights is not None else None
         size = human_size(entry.file_size) if entry.file_size is not None else "unknown"
@@ -294,7 +296,8 @@ def markdown_tables(entries: Iterable[Entry]) -> str:
             " ".join(f"[{number}]({url})" for number, url in enumerate(entry.sources, 1)),
         ]
         generators.append(f"| {' | '.join(cells)} |")
-    return "\n".join(["Generators:", "", *generators, "", "Perceptors:", "", *perceptors])
+    tables = {"Generators": generators, "Perceptors": perceptors, "Depth": depth}
+    return "\n\n".join("\n".join([f"{name}:", "", *rows]) for name, rows in tables.items())
 
 
 __all__ = ["app"]

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.editing.config import MASK_SETTINGS, edit_settings
+from gouache.films.config import film_settings
 from gouache.settings.codec import Setting
 from gouache.settings.config import PRESETS, settings
 
@@ -25,6 +26,7 @@ _PANELS = {
     "optimization": "Optimiser",
     "guidance": "Guidance",
     "edit": "Edit",
+    "film": "Film",
 }
 # Given as positional arguments.
 _POSITIONAL = ("prompt",)
@@ -60,6 +62,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 
 PAINT = tuple(settings())
 EDIT = (*edit_settings(), *settings())
+# `--morph` takes the two pictures that it is about.
+VIDEO = (*(s for s in film_settings() if s.name != "morph"), *settings())
 MASK = tuple(setting for setting in edit_settings() if setting.name in MASK_SETTINGS)
 
 

@@ -11,7 +11,8 @@ import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.progress import Shown
-from gouache.errors import PromptError
+from gouache.errors import ConfigError, PromptError
+from gouache.films.folders import film_document_of, is_film, is_folder
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
 
@@ -90,14 +91,23 @@ def resume(
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Go on with an interrupted run; the picture goes where the first call said."""
+    """Go on with an interrupted run; the picture or film goes where the first call said."""
+    if is_film(run_dir):
+        from gouache.apps.filming import resume_film
+
+        return resume_film(run_dir, Shown(quiet, json, preview))
     from gouache.apps.runner import resume_run
 
     return resume_run(run_dir, Shown(quiet, json, preview))
 
 
 def replay(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
+    picture: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PICTURE", help="A picture or film made by gouache, or a film's run folder."
+        ),
+    ],
     init_image: Annotated[
         Path | None, typer.Option("--init-image", help="Where the init image is now.")
     ] = None,
@@ -108,7 +118,8 @@ def replay(
         list[Path] | None, typer.Option("--image-prompt", help="Where an image prompt is now.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--source", help="Where the picture is now that was edited.")
+        Path | None,
+        typer.Option("--source", help="Where the picture or clip is now that was painted over."),
     ] = None,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="Where the mask of an edit is now.")
@@ -117,29 +128,40 @@ def replay(
     perceptor: Annotated[
         list[str] | None, typer.Option("--perceptor", help="Where a perceptor is now.")
     ] = None,
+    frame: Annotated[
+        int | None, typer.Option("--frame", help="Of a film only this frame, from 0: a picture.")
+    ] = None,
     out: Out = None,
     timelapse: Timelapse = None,
     preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Paint or edit a picture again from the settings inside its file.
+    """Paint or edit a picture, or paint a film, again from the settings inside its file.
 
     What it was painted from is found by name beside it or in this folder, and has to be the same.
     """
     from gouache.apps.replaying import Named, replay_settings
     from gouache.output.documents import unusable
-    from gouache.output.pictures import read_metadata
+    from gouache.output.video import read_any_metadata
 
-    metadata = read_metadata(picture)
+    metadata = film_document_of(picture) if is_folder(picture) else read_any_metadata(picture)
     named = Named(
         init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
     )
-    settings, index, plan, strokes = replay_settings(metadata, picture, named)
+    settings, index, plan, strokes, clip = replay_settings(metadata, picture, named)
     try:
         settings.stages  # noqa: B018
     except PromptError as error:
         raise unusable(metadata, picture, str(error)) from None
+    if "film" in metadata:
+        from gouache.apps.filming import replay_film
+
+        frame = metadata.get("frame") if frame is None else frame
+        shown = Shown(quiet, json, preview)
+        return replay_film(settings, metadata["film"], out, frame, shown, clip)
+    if frame is not None:
+        raise ConfigError(f"frame is {frame}, and {picture} is no film; leave it out")
     name = settings.title if index is None else settings.prompt_of(index)
     with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
         shown = Shown(quiet, json, preview)

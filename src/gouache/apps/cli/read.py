@@ -10,19 +10,23 @@ import typer
 
 from gouache.apps.printing import print_json
 from gouache.errors import ConfigError
+from gouache.films.config import FilmConfig, film_settings
+from gouache.films.folders import film_document_of, is_folder
 from gouache.settings.codec import Setting
 from gouache.settings.config import PaintConfig, settings
 
 
 def info(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture made by gouache.")],
+    picture: Annotated[
+        Path, typer.Argument(metavar="PICTURE", help="A picture or a film made by gouache.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> int:
-    """Show how a picture was made."""
+    """Show how a picture or a film was made."""
     from gouache.output.documents import check_document, later_version
-    from gouache.output.pictures import read_metadata
+    from gouache.output.video import read_any_metadata
 
-    metadata = read_metadata(picture)
+    metadata = film_document_of(picture) if is_folder(picture) else read_any_metadata(picture)
     check_document(metadata, picture)
     if later := later_version(metadata, picture):
         typer.echo(f"gouache: note: {later}; what is new in it may be missing here", err=True)
@@ -73,9 +77,27 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
         rows.append((f"loss {name}", f"{value:.4f}" if isinstance(value, float) else value))
     if metadata.get("picture") is not None and flat.get("count", 1) != 1:
         rows.append(("picture", f"{metadata['picture'] + 1} of {flat.get('count', 1)}"))
-    rows.append(("done", f"{metadata.get('step')} of {metadata.get('num_steps')} steps"))
+    if "film" in metadata:
+        rows += _film(metadata)
+    if "step" in metadata:
+        rows.append(("done", f"{metadata['step']} of {metadata.get('num_steps')} steps"))
     if metadata.get("edits"):
         rows.append(("edits", f"{len(metadata['edits'])} by hand"))
+    return rows
+
+
+def _film(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What differs from the defaults of films, how long it is, and how much of it is there."""
+    told, plain = metadata["film"], FilmConfig()
+    rows: list[tuple[str, Any]] = []
+    for setting in film_settings():
+        value = told.get(setting.name, setting.plain(setting.get(plain)))
+        if setting.name in ("fps", "steps_per_frame") or value != setting.plain(setting.get(plain)):
+            rows.append((setting.name, _shown(setting, value)))
+    if "frame" in metadata:
+        rows.append(("frame", f"{metadata['frame']}, the first is 0"))
+    if "painted" in metadata:
+        rows.append(("painted", f"{metadata['painted']} frames"))
     return rows
 
 

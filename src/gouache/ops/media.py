@@ -1,0 +1,108 @@
+"""Files of films and sounds, opened by PyAV, which is imported here only when one is.
+
+FFmpeg reads playlists and lists of other files, too, and fetches addresses. Here a file is what its
+contents say, of the formats below, and nothing beside it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gouache.errors import GouacheError, MediaError
+from gouache.prompts import NOT_FETCHED, one_line, web_address
+
+# FFmpeg's names of demuxers that hold all they need in the one file.
+_FORMATS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "gif", "apng", "mpegts", "mpeg", "flv", "asf"),
+    *("ogg", "wav", "w64", "aiff", "caf", "mp3", "flac", "aac", "ac3", "au", "ivf", "nut"),
+)
+_OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+
+
+@contextmanager
+def open_media(path: str | Path) -> Iterator[Any]:
+    """Opens a film or a sound for reading, a PyAV container; failures are one-line `MediaError`s.
+
+    Failures of the body that are FFmpeg's or the system's, too: the file is damaged.
+    """
+    av = need_av(f"read {one_line(path)}")
+    shown = one_line(path)
+    with media_errors(path):
+        _check_file(Path(path), shown)
+        # Absolute, so that no name can pass for another protocol's address.
+        with av.open(f"file:{Path(path).resolve()}", options=dict(_OPTIONS)) as container:
+            yield container
+
+
+def pictures_of(container: Any) -> Any:
+    """A film's stream of pictures; None where there is none, a song's cover aside."""
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
+
+
+@contextmanager
+def media_errors(path: str | Path) -> Iterator[None]:
+    """Failures of FFmpeg or the system become one-line `MediaError`s about `path`."""
+    import av
+
+    shown = one_line(path)
+    try:
+        yield
+    except GouacheError:
+        raise
+    except (av.error.InvalidDataError, av.error.EOFError, EOFError):
+        raise MediaError(
+            f"{shown} is damaged, or no film or sound; give an MP4, WebM, MOV, AVI or GIF"
+        ) from None
+    except PermissionError:
+        raise MediaError(f"{shown} cannot be read: permission denied; allow reading it") from None
+    except MemoryError:
+        raise MediaError(f"{shown} wants more memory than there is; make it smaller") from None
+    except (av.error.FFmpegError, OSError, ValueError, IndexError, OverflowError) as error:
+        # PyAV raises the last three for numbers in damaged files that cannot be.
+        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+            raise MediaError(f"no film at {shown}: the name is too long") from None
+        reason = one_line(getattr(error, "strerror", "") or error, 80)
+        raise MediaError(
+            f"{shown} is truncated or damaged ({reason}); convert it again, to MP4 say"
+        ) from None
+
+
+def need_av(what: str) -> Any:
+    """PyAV; `MediaError` where it is not installed. `what` could not be done without it."""
+    try:
+        import av
+    except ImportError:
+        raise MediaError(
+            f"cannot {what}: PyAV is not installed; run pip install 'gouache[video]'"
+        ) from None
+    return av
+
+
+def _check_file(path: Path, shown: str) -> None:
+    try:
+        info = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if address := web_address(path):
+            raise MediaError(f"{one_line(address)} {NOT_FETCHED}") from None
+        raise MediaError(f"no film at {shown}; check the path") from None
+    except ValueError:
+        raise MediaError(f"no film at {shown}: the name holds a null character") from None
+    if stat.S_ISDIR(info.st_mode):
+        raise MediaError(f"{shown} is a folder; give a film")
+    if not stat.S_ISREG(info.st_mode):  # reading a pipe could wait for ever
+        raise MediaError(f"{shown} is not a regular file; give a film")
+    if info.st_size == 0:
+        raise MediaError(f"{shown} is empty; give a film")
+
+
+__all__ = ["media_errors", "need_av", "open_media", "pictures_of"]

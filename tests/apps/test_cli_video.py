@@ -1,0 +1,106 @@
+"""`gouache video` as people call it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gouache.apps import filming
+from gouache.apps.progress import Silent
+from small import SMALL
+
+FILM = ["video", "a fish", *SMALL, "--frames", "4", "--steps-per-frame", "2", "--zoom", "0:(1.05)"]
+
+
+@pytest.fixture
+def whole(gouache):
+    result = gouache(*FILM, "--run-dir", "run", "--out", "x.mp4", "--json")
+    assert result.code == 0
+    return json.loads(result.out)
+
+
+def test_a_film_is_painted_told_of_and_painted_again(gouache, whole):
+    assert (whole["out"], whole["run_dir"], whole["num_frames"]) == ("x.mp4", "run", 4)
+    assert sorted(path.name for path in Path("run/frames").iterdir()) == [
+        f"{frame:05}.png" for frame in range(4)
+    ]
+    for name in ("x.mp4", "run", "run/frames/00002.png"):
+        told = gouache("info", name).out
+        assert "a fish" in told
+        assert "0:(1.05)" in told
+    assert "already finished" in gouache("resume", "run").err
+    assert gouache("replay", "x.mp4", "--out", "again.mp4", "-q").code == 0
+    assert Path("again.mp4").read_bytes() == Path("x.mp4").read_bytes()
+    assert not Path("again.run").exists()
+    for source, options in (("run", ["--frame", "2"]), ("run/frames/00002.png", [])):
+        assert gouache("replay", source, *options, "--out", "frame.png", "-q").code == 0
+        found, wanted = (np.asarray(Image.open(n)) for n in ("frame.png", "run/frames/00002.png"))
+        assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_ctrl_c_saves_and_says_how_to_go_on(gouache, whole, monkeypatch, named):
+    class Interrupting(Silent):
+        def show(self, step):
+            if step.index == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    folder = ["--run-dir", "other"] if named else []
+    with monkeypatch.context() as patch:
+        patch.setattr(filming, "make_progress", lambda *_: Interrupting())
+        stopped = gouache(*FILM, "--out", "y.mp4", *folder)
+    name = "other" if named else "y.run"
+    assert stopped.code == 130
+    assert f"stopped after frame 2 of 4; go on with: gouache resume {name}" in stopped.err
+    assert not Path("y.mp4").exists()
+    assert gouache("resume", name, "-q").code == 0
+    assert Path("y.mp4").read_bytes() == Path("x.mp4").read_bytes()
+    assert Path(name).exists() == named
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--zoom", "0:(1.01"], "zoom"),
+        (["--zoom", "__import__('os')"], "zoom"),
+        (["--angle", ""], "angle"),
+        (["--frames", "0.5"], "frames"),
+        (["--frames", "3", "--seconds", "2"], "frames"),
+        (["--fps", "1000"], "fps"),
+        (["--seconds", "30000", "--fps", "60"], "frames"),
+        (["--border", "mirror"], "border"),
+        (["--steps-per-frame", "0"], "steps_per_frame"),
+        (["--scale", "2"], "scale"),
+        (["--count", "2"], "one picture"),
+        (["--steps", "3,4"], "steps_per_frame"),
+        (["--out", "x.avi"], "x.avi"),
+        (["--out", "nowhere/x.mp4"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(gouache, options, told):
+    result = gouache("video", "a fish", *options)
+    assert result.code == 2
+    assert len(result.err.splitlines()) == 1
+    assert told in result.err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_frame_that_is_not_there(gouache, whole):
+    for arguments in (["x.mp4", "--frame", "4"], ["nowhere"], ["."], ["x.mp4", "--frame", "-1"]):
+        result = gouache("replay", *arguments, "-q")
+        assert result.code == 2
+        assert len(result.err.splitlines()) == 1
+
+
+def test_dry_run_shows_all_settings(gouache):
+    told = json.loads(gouache(*FILM, "--dry-run").out)
+    assert told["zoom"] == "0:(1.05)"
+    assert told["prompt"] == "a fish"
+    Path("film.json").write_text(json.dumps(told))
+    assert json.loads(gouache("video", "--config", "film.json", "--dry-run").out) == told
+    assert list(Path().iterdir()) == [Path("film.json")]

@@ -1,0 +1,86 @@
+"""What each frame is asked: stages in turn, faded into one another; numbers by frame."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from gouache.engine.targets import plan_stages
+from gouache.films.config import FilmConfig
+from gouache.films.script import Script, mixed, slerp
+from gouache.networks.models import Models
+from tiny import TinyGenerator, TinyPerceptor, tiny_config
+
+
+def script(prompt="a ^ b ^ c", config=None, **film) -> Script:
+    settings = tiny_config(prompt=prompt, **(config or {}))
+    models = Models.load(settings, TinyGenerator(), TinyPerceptor())
+    return Script(settings, FilmConfig().updated(**film), plan_stages(settings, models))
+
+
+def texts(told: Script) -> list[str]:
+    return [told.asked(frame).targets[0].prompt.text for frame in range(told.num_frames)]
+
+
+def test_stages_share_the_frames_and_fade():
+    assert texts(script(frames=9, crossfade=0)) == [*"aaabbbccc"]
+    found = texts(script(frames=9, crossfade=99))  # half a stage at most
+    assert found == ["a", "a", "a", "a -> b", "b", "b", "b -> c", "c", "c"]
+
+
+def test_a_cycle_comes_round_to_the_first():
+    found = script(frames=12, crossfade=2, cycle=True)
+    assert texts(found)[-4:] == ["b -> c", "b -> c", "c -> a", "c -> a"]
+    assert texts(script(frames=12, crossfade=2, loop=True)) == texts(found)
+    shares = [found._place(frame)[2] for frame in (10, 11)]
+    assert shares == pytest.approx([1 / 3, 2 / 3]), "the next one is the first again"
+
+
+def test_cross_fades_go_along_the_embeddings():
+    told = script("one ^ two", frames=40, crossfade=9)
+    first, last = (told.asked(frame).targets[0].embeddings[0] for frame in (19, 29))
+    way = [told.asked(frame).targets[0].embeddings[0] for frame in range(19, 30)]
+    for one in way:
+        assert torch.allclose(one.norm(), torch.tensor(1.0))
+    angles = [float((a * b).sum().clamp(-1, 1).acos()) for a, b in pairwise(way)]
+    assert angles == pytest.approx([angles[0]] * 10, abs=2e-3)
+    assert sum(angles) == pytest.approx(float((first * last).sum().acos()), abs=1e-2)
+
+
+def test_prompts_without_a_counterpart_fade_by_weight():
+    first, second = script("one:2 | two ^ three:4").stages
+    plan = mixed(first, second, 0.25)
+    assert [(t.prompt.text, t.prompt.weight) for t in plan.targets] == [
+        ("one -> three", 2.5),
+        ("two", 0.75),
+    ]
+
+
+def test_slerp_keeps_its_ends_and_stands_the_opposite():
+    a, b = torch.eye(3)[:1], torch.eye(3)[1:2]
+    assert torch.allclose(slerp(a, b, 0.0), a, atol=1e-6)
+    assert torch.allclose(slerp(a, b, 1.0), b, atol=1e-6)
+    assert torch.allclose(slerp(a, b, 0.5), (a + b) / 2**0.5)
+    assert torch.isfinite(slerp(a, -a, 0.3)).all()
+    assert torch.allclose(slerp(a, a, 0.3), a)
+
+
+def test_schedules_of_settings_count_frames():
+    told = script("a", {"learning_rate": "0:(0.1), 10:(0.3)"}, frames=11, frame_lr=0.5)
+    rates = [told.settings(frame).optimization.learning_rate for frame in (0, 5, 10)]
+    assert rates == pytest.approx([0.1, 0.1, 0.15])
+
+
+def test_frames_have_random_streams_of_their_own():
+    told = script("a", frames=50)
+    assert told.seed(0) == 0
+    assert len({told.seed(frame) for frame in range(50)}) == 50
+
+
+def test_steps():
+    told = script("a", {"steps": 7}, frames=3, steps_per_frame=2)
+    assert [told.steps(frame) for frame in range(3)] == [7, 2, 2]
+    assert [told.steps_before(frame) for frame in range(4)] == [0, 7, 9, 11]
+    assert told.num_steps == 11
