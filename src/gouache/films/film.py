@@ -105,7 +105,7 @@ class _Shot:
 class Film:
     """A `gouache.runs.drive.Painter`: paints frame after frame.
 
-        film = Film.build(make_config(prompt="a lighthouse"), FilmConfig(zoom="1.01", frames=24))
+        film = Film.build(make_config(prompt="a lighthouse", scale=1), FilmConfig(frames=24))
         for step in film:
             if film.frame_done:
                 to_pil(film.picture()[0]).save(f"{film.frame:05}.png")
@@ -571,7 +571,7 @@ def check(config: PaintConfig, film: FilmConfig) -> None:
     if film.morph and any(getattr(film, name) != getattr(FilmConfig, name) for name in MOTIONS):
         raise ConfigError("a morph follows no camera; leave out its motions, or morph")
     if config.scale != 1:
-        raise ConfigError(f"scale is {config.scale}; films are painted at their size: leave it out")
+        raise ConfigError(f"scale is {config.scale}; films are painted at their size: give 1")
     if len(config.steps) > 1:
         raise ConfigError(
             "steps has several numbers; in a film it says how many the first frame has, and "

@@ -74,7 +74,7 @@ def video(
         if not values.get("prompt"):
             values.setdefault("image_prompts", ends)  # what else could guide
     mine, others = split(values)
-    film, settings = FilmConfig().updated(**mine), make_config(preset, **others)
+    film, settings = FilmConfig().updated(**mine), make_config(preset, **{"scale": 1, **others})
     settings.stages  # mistakes are told before torch is imported  # noqa: B018
     if source is not None:
         from gouache.films.restyle import followed
