@@ -105,7 +105,7 @@ class _Shot:
 class Film:
     """A `gouache.runs.drive.Painter`: paints frame after frame.
 
-        film = Film.build(make_config(prompt="a lighthouse", scale=1), FilmConfig(frames=24))
+        film = Film.build(make_config(prompt="a lighthouse"), FilmConfig(zoom="1.01", frames=24))
         for step in film:
             if film.frame_done:
                 to_pil(film.picture()[0]).save(f"{film.frame:05}.png")
@@ -147,6 +147,8 @@ class Film:
         guide: Guide | None = None,
     ) -> Film:
         """Loads models and finds the start. Errors as of `Session.build`."""
+        if config.scale == PaintConfig.scale:  # the default is what pictures want
+            config = config.updated(scale=1)
         check(config, film)
         first = config.updated(steps=film.steps_per_frame if film.morph else config.steps[0])
         Script(first, film, ()).check()
