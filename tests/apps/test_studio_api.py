@@ -131,7 +131,7 @@ def test_events_tell_each_state_until_the_end(client: TestClient) -> None:
     with client.stream("GET", f"/api/runs/{run}/events") as stream:
         sent = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
     news = [one for one in sent if "status" in one]
-    assert all(set(one) == {"step", "image"} for one in sent if one not in news)
+    assert all(set(one) == {"run", "step", "image"} for one in sent if one not in news)
     assert news[-1]["status"] == "done"
     losses: list[float] = []
     for one in news:

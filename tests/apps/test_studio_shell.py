@@ -358,7 +358,10 @@ def test_shapes_and_sizes(page: Any, posted: list[dict[str, Any]]) -> None:
         page.click(f"[data-shape={shape}]")
         option = page.locator("#scale option").nth([1, 2, 4].index(scale))
         page.select_option("#scale", option.get_attribute("value"))
-        assert sent(page, posted)["settings"].get("size", "256x256") == size
+        asked = sent(page, posted)["settings"]
+        assert asked.get("size", "256x256") == size
+        assert asked.get("scale", "2") == "2"
+        assert ("size" in asked) == ("scale" in asked)
         assert page.get_attribute(f"[data-shape={shape}]", "aria-pressed") == "true"
         assert page.evaluate("`${view.width}x${view.height}`") == size
     tune(page, size="300x100")

@@ -17,7 +17,11 @@ from gouache.errors import PromptError
 from tiny import TinyPerceptor, tiny_session
 
 SOURCE = Path(gouache.__file__).parent
-MODELS = {"perceptors", "protocols.py"}  # whose own method it is
+MODELS = {
+    "perceptors",
+    "protocols.py",
+    "systems",
+}  # whose own method it is; systems read on their own
 
 
 def test_only_one_file_asks_perceptors_for_texts() -> None:

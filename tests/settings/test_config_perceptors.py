@@ -158,3 +158,11 @@ def test_a_preset_by_name_and_other_guides() -> None:
     assert make_config("photo", perceptor="pocket") == PaintConfig(perceptor=("pocket",))
     both = make_config("pocket", perceptor=["pocket", "photo"])
     assert both == make_config(perceptor="pocket").updated(perceptor=["pocket", "photo"])
+
+
+def test_a_size_is_that_of_the_finished_picture_unless_a_scale_is_given() -> None:
+    assert make_config().drawn_size == (512, 512)
+    assert make_config(size=(96, 64)).drawn_size == (96, 64)
+    assert make_config(size=(96, 64), scale=4).drawn_size == (384, 256)
+    assert make_config(scale=1).drawn_size == (256, 256)
+    assert make_config("pocket").drawn_size == (128, 128)

@@ -272,9 +272,12 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     "auto" takes the preset for the perceptors (`presets.preset_of`): "photo", the defaults, where
     `photo` guides with `pocket` or comes first, "pocket" where `pocket` comes first otherwise, else
     "paper". A latent with defaults of its own (`LATENT_DEFAULTS`) brings them. Without `count`,
-    several prompts are one picture each; `prompts` is another word for them.
+    several prompts are one picture each; `prompts` is another word for them. A `size` without a
+    `scale` is that of the finished picture: nothing is drawn larger then.
     """
     values = _one_prompt(values)
+    if "size" in values:
+        values.setdefault("scale", 1)
     if preset == "auto":
         preset = preset_of(_names(values.get("perceptor", PaintConfig.perceptor)))
     if not isinstance(preset, str) or preset not in PRESETS:

@@ -21,7 +21,8 @@ export function makeActions({ store, server, easel, doing, words, work }) {
 
   async function paint() {
     const { start } = draft();
-    const given = { image: start?.id ?? null, image_prompts: likes(), ...together() };
+    const settings = drawnAsUsual(store.state, changed(store.state));
+    const given = { image: start?.id ?? null, image_prompts: likes(), settings, ...together() };
     // Of a picture that was extended the new parts are painted, and the rest stays.
     if (start?.mask) given.edit = { mask: start.mask, settings: changed(store.state, true) };
     else if (start) Object.assign(given, nearness());
@@ -36,7 +37,7 @@ export function makeActions({ store, server, easel, doing, words, work }) {
     // A finished picture is drawn larger than it is painted.
     const painted = run(); // null where it was deleted elsewhere
     const [width, height] = painted?.scale > 1 ? painted.size : [easel.view.width, easel.view.height];
-    const size = easel.hasPicture ? { size: `${width}x${height}` } : {};
+    const size = easel.hasPicture ? { size: `${width}x${height}`, scale: String(painted?.scale ?? 1) } : {};
     const settings = { ...size, ...changed(store.state) };
     const [parent, uses] = [place(), drawn()];
     const start = { image: await seen(), parent, image_prompts: likes(), ...together() };

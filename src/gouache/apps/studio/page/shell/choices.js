@@ -40,6 +40,13 @@ export function sizeOf(state, shape, scale) {
   return [whole(one * across), whole(one * down)];
 }
 
+/** Settings with the scale that is usual, where the size is one of the choices: a size alone would be drawn as large as
+ * it is painted. */
+export function drawnAsUsual(state, settings) {
+  if (!("size" in settings) || "scale" in settings || chosenSize(state).scale === null) return settings;
+  return { ...settings, scale: state.form.scale };
+}
+
 /** The sizes of a shape: [{scale, size, allowed}]. */
 export const sizesOf = (state, shape) =>
   SCALES.map((scale) => {
