@@ -14,7 +14,7 @@ from gouache.apps import filming
 from gouache.apps.progress import Silent
 from small import SMALL
 
-FILM = ["video", "a fish", *SMALL, "--frames", "4", "--steps-per-frame", "2", "--zoom", "0:(1.05)"]
+FILM = ["video", "a fish", *SMALL, "--zoom", "0:(1.05)", "--frames", "4", "--steps-per-frame", "2"]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(gouache, whole, monkeypatch, named):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--zoom", "0:(1.01"], "zoom"),
+        (["--zoom", "0:(1.01), x"], "zoom"),
         (["--zoom", "__import__('os')"], "zoom"),
         (["--angle", ""], "angle"),
         (["--frames", "0.5"], "frames"),
@@ -83,7 +83,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(gouache, whole, monkeypatch, named):
     ],
 )
 def test_mistakes_are_one_line(gouache, options, told):
-    result = gouache("video", "a fish", *options)
+    result = gouache(*FILM[:-4], *options)
     assert result.code == 2
     assert len(result.err.splitlines()) == 1
     assert told in result.err

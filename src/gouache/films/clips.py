@@ -243,12 +243,14 @@ def _alpha_decoder(stream: Any) -> Any:
 
 def _pixels(frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """(H,W,3) uint8, transparency on white."""
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
     if not _has_alpha(frame):
-        pixels: np.ndarray[Any, np.dtype[np.uint8]] = frame.to_ndarray(format="rgb24")
+        pixels = frame.to_ndarray(format="rgb24")
         return pixels
     rgba = frame.to_ndarray(format="rgba").astype(np.uint16)
     alpha = rgba[..., 3:]
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    pixels = ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return pixels
 
 
 def _has_alpha(frame: Any) -> bool:

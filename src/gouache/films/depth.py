@@ -105,7 +105,8 @@ def _solved(matrices: Tensor, vectors: Tensor) -> Tensor:
     a, b, c = matrices.unbind(-1)
     across = (torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b))
     found = torch.stack([(row * vectors).sum(-1) for row in across], -1)
-    return found * (a * across[0]).sum(-1, keepdim=True).sign()
+    signed: Tensor = found * (a * across[0]).sum(-1, keepdim=True).sign()
+    return signed
 
 
 def load_depth(name: str, device: torch.device | str = "cpu") -> Depth:
