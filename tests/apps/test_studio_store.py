@@ -205,6 +205,7 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "enlarged", picture: { run: "a", node: null } },
             { type: "edited", run: "a", node: 0, values: { name: "x" } },
             { type: "trashed", runs: ["b"], what: "b" }, { type: "binRead" }, { type: "recovered" },
+            { type: "explained" }, { type: "binned", runs: [run("b")] }, { type: "unbinned", runs: ["b"] },
             { type: "held", tool: "mask" },
             { type: "drawn", layers: { strokes: { empty: false }, mask: { empty: true } },
               undo: { past: 1, future: 0 }, picture: true,

@@ -39,7 +39,9 @@ function picture() {
 /** The room of a tile, in which its button takes the shape of the picture. */
 const framed = (pick) => made("div", { className: "room" }, pick);
 const pickOf = (tile) => tile.firstChild.firstChild;
-const shape = (tile, { size: [width, height] }) => tile.style.setProperty("--ratio", String(width / height));
+function shape(tile, { size: [width, height] }) {
+  tile.style.setProperty("--ratio", String(width / height));
+}
 
 /** What shows a run as it is now. */
 function urlOf(run) {

@@ -2,7 +2,7 @@
 
 import { changed, sheetSize } from "../form.js";
 import { fromDrawing, newWords, OPEN, typedHere } from "../selectors.js";
-import { shapedLike, sizeText } from "./choices.js";
+import { drawnAsUsual, shapedLike, sizeText } from "./choices.js";
 
 const OTHER = /no gouache settings/; // what the server says of pictures that are not ours
 const JSON_FILE = /\.json$/i;
