@@ -12,6 +12,7 @@ from studio_browser import (
     hold,
     is_drawn,
     order,
+    resize,
     show,
     status,
     stroke,
@@ -349,3 +350,139 @@ def test_frames_fade_into_each_other(page: Any, studio: TinyStudio) -> None:
     page.click("#new-sheet")  # no fade goes on over another sheet
     until(page, "!document.body.dataset.status")
     assert page.is_visible("#empty")
+
+
+FOUR = "document.querySelectorAll('#tiles .tile:not(.forms)').length === 4"
+
+
+def four(page: Any) -> None:
+    """Four small pictures are painted and lie over the easel."""
+    tune(page, steps=3, size="32x32")
+    page.click("#fold")
+    page.click("[data-count='4']")
+    page.fill("#prompt", "a red apple")
+    page.press("#prompt", "Enter")
+    until(page, FOUR)
+
+
+def shown(page: Any, selector: str) -> str:
+    return str(page.text_content(selector) or "").strip()
+
+
+def test_what_a_step_is_told_of_and_the_time_left_are_apart(page: Any, studio: TinyStudio) -> None:
+    studio.pace = 0.1
+    order(page, "a slow sun", LONG, "32x32")
+    until(page, rf"/^step \d+ of {LONG} · \d+ (s|min) left$/.test(clock.textContent)")
+    page.click("#stop")
+    status(page, "stopped")
+    until(page, rf"/^step \d+ of {LONG}$/.test(clock.textContent)")
+
+
+@pytest.mark.parametrize("wide", [1440, 1920])
+def test_examples_do_not_cover_the_sheet_beside_a_panel(page: Any, wide: int) -> None:
+    resize(page, wide, wide * 5 // 8)
+    until(page, "examples.offsetParent !== null")
+    show(page, "tune")
+    covered = """(() => {
+        const [one, sheet] = [examples, view].map((node) => node.getBoundingClientRect());
+        return one.width > 0 && one.right > sheet.left + 1;
+    })()"""
+    until(page, f"!{covered}")
+    page.click("#fold")
+    until(page, "examples.offsetParent !== null")
+    until(page, f"!{covered}")
+
+
+def test_several_say_that_one_is_pressed_to_go_on(page: Any, studio: TinyStudio) -> None:
+    four(page)
+    until(page, "document.getElementById('status').textContent.startsWith('Done. Press one')")
+    assert "Press a picture" in shown(page, "#four-hint")
+    assert page.locator(".pick").nth(1).get_attribute("title").startswith("Go on with this one")
+    page.locator(".pick").nth(1).click()
+    until(page, "document.getElementById('status').textContent === 'Done. It is in the gallery.'")
+    until(page, "document.getElementById('branch').textContent.trim() === 'Paint on ×4'")
+    assert shown(page, "#paint") == "Paint ×4"
+    page.click("[data-count='1']")
+    until(page, "document.getElementById('branch').textContent.trim() === 'Paint on'")
+    assert shown(page, "#paint") == "Paint"
+
+
+def test_of_several_it_is_said_how_many_are_done(page: Any) -> None:
+    told = page.evaluate(
+        """async () => {
+            const { statusLine } = await import("/page/selectors.js");
+            const { INITIAL } = await import("/page/store.js");
+            const run = (id, status) => ({ id, status, group: "g", nodes: [], kind: "paint" });
+            const state = (...runs) => ({ ...INITIAL, shown: { run: "a", node: null },
+                runs: new Map(runs.map((one) => [one.id, one])) });
+            return [
+                [run("a", "painting"), run("b", "done")],
+                [run("a", "done"), run("b", "painting")],
+                [run("a", "done")],
+            ].map((runs) => statusLine(state(...runs)));
+        }"""
+    )
+    assert told == [
+        "Paints. Press one to see it alone.",
+        "1 of 2 done. Press one to go on with it.",
+        "Done. It is in the gallery.",
+    ]
+
+
+def test_a_point_of_the_history_is_told_with_its_own_step(page: Any, studio: TinyStudio) -> None:
+    order(page, "a red apple", 4, "32x32")
+    status(page, "done")
+    show(page, "history")
+    page.locator("#tree .thumb").first.click()
+    until(page, "clock.textContent === 'step 0 of 4' && progress.value === 0")
+    page.locator("#tree .thumb").last.click()
+    until(page, "clock.textContent === 'step 4 of 4' && progress.value === 1")
+
+
+def test_the_history_opens_where_the_picture_is(page: Any, studio: TinyStudio) -> None:
+    resize(page, 1440, 620)
+    order(page, "a red apple", 2, "32x32")
+    status(page, "done")
+    page.click("#fold")
+    for at in range(1, 5):
+        page.click("#branch")
+        hold(lambda at=at: len([run for run in studio.runs(page) if run["picture"]]) == at + 1)
+        status(page, "done")
+    show(page, "history")
+    until(
+        page,
+        """(() => {
+            const one = document.querySelector("#tree .thumb[aria-pressed=true]");
+            const box = one?.getBoundingClientRect();
+            return one && box.top >= 0 && box.bottom <= innerHeight;
+        })()""",
+    )
+    page.click("#fold")
+    page.evaluate("document.getElementById('panel-history').scrollTop = 0")
+    show(page, "history")
+    until(page, "document.getElementById('panel-history').scrollTop > 0")
+
+
+def test_the_way_back_from_the_trash_is_named(page: Any) -> None:
+    show(page, "gallery")
+    assert shown(page, "#trash-open") == "Trash"
+    page.click("#trash-open")
+    until(page, "document.getElementById('trash-open').textContent === 'Back to the gallery'")
+    page.click("#trash-open")
+    until(page, "document.getElementById('trash-open').textContent === 'Trash'")
+
+
+def test_what_is_done_to_a_tile_is_beside_its_picture(page: Any, studio: TinyStudio) -> None:
+    resize(page, 1440, 900)
+    four(page)
+    page.click("[data-count='1']")
+    sides = page.evaluate(
+        """() => [...document.querySelectorAll("#tiles .tile")].flatMap((tile) =>
+            [".pick", ".deeds"].map((one) => tile.querySelector(one).getBoundingClientRect()))
+            .map(({ left, width, top }) => [left, width, top].map(Math.round))"""
+    )
+    for pick, deeds in zip(sides[::2], sides[1::2], strict=True):
+        assert deeds[1] <= max(pick[1], 19 * 16) + 8
+        assert abs(deeds[0] + deeds[1] / 2 - pick[0] - pick[1] / 2) < 2
+    bars = "[...document.querySelectorAll('.tile progress')].map((bar) => bar.offsetHeight)"
+    assert page.evaluate(bars) == [4] * 4  # their room stays

@@ -133,6 +133,9 @@ export function stepOf({ kind, status, step, num_steps: all, steps = [all] }) {
 /** The state of the picture in a line. */
 export function statusLine(state) {
   const { asked } = state;
+  const members = isGridded(state) ? groupOf(state) : [];
+  const formed = members.filter(({ status }) => !BUSY.includes(status)).length;
+  const several = formed < members.length ? `${formed} of ${members.length} done` : "Done";
   const [run, drawn] = [runOf(state), isDrawn(state)];
   if (!run && drawn) return "Paint starts from what you drew.";
   if (!run) return state.draft.words.trim() ? "Ready: press Paint." : "Say what to paint.";
@@ -143,12 +146,20 @@ export function statusLine(state) {
   return {
     queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
     starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
-    painting: drawn ? "Paints. It takes your strokes in." : "Paints. Draw on it at any time.",
+    painting: drawn
+      ? "Paints. It takes your strokes in."
+      : members.length
+        ? "Paints. Press one to see it alone."
+        : "Paints. Draw on it at any time.",
     paused: drawn
       ? "Paused. Continue or Stop lays your strokes in."
       : "Paused. Draw on it, change the words, and continue.",
     interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
-    done: drawn ? "Done. Your strokes are not in it: Paint starts from them." : "Done. It is in the gallery.",
+    done: drawn
+      ? "Done. Your strokes are not in it: Paint starts from them."
+      : members.length
+        ? `${several}. Press one to go on with it.`
+        : "Done. It is in the gallery.",
     stopped: drawn
       ? "Stopped; the picture is kept. Your strokes are not in it: Paint starts from them."
       : "Stopped; the picture is kept.",

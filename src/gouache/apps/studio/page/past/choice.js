@@ -114,9 +114,10 @@ export function mount({ store, actions, sync }) {
     tile.classList.toggle("kept", Boolean(run.favourite));
     tile.classList.toggle("first", crossed);
     tile.classList.toggle("forms", BUSY.includes(run.status));
+    tile.classList.toggle("over", ENDED.includes(run.status));
     const name = `picture ${number}, seed ${run.seed}`;
-    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: namedIn(run, null) });
-    put(bar, { value: run.num_steps ? run.step / run.num_steps : 0, hidden: ENDED.includes(run.status) });
+    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with this one: ${namedIn(run, null)}` });
+    put(bar, { value: run.num_steps ? run.step / run.num_steps : 0 });
     attributes(bar, { "aria-label": `Progress of ${name}` });
     const [keep, vary, evolve, discard] = deeds.children;
     const early = pointOf(run, null) === null;

@@ -42,7 +42,7 @@ export function mount({ store, actions }) {
 
   function update({ binned, busy }) {
     put(box, { hidden: !binned });
-    attributes(open, { "aria-pressed": Boolean(binned) });
+    put(open, { textContent: binned ? "Back to the gallery" : "Trash" });
     put($("panel-gallery").dataset, { trash: String(Boolean(binned)) });
     if (sure !== all()) sure = "";
     if (!binned) return;

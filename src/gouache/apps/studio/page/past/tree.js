@@ -104,8 +104,10 @@ export function mount({ store, actions }) {
     settle();
     const here = shown && !isGridded(state) ? `${shown.run}/${shown.node}` : "";
     const branch = here === seen ? null : tree.querySelector('[aria-current="true"]');
-    if (branch?.offsetParent && !tree.contains(document.activeElement)) branch.scrollIntoView({ block: "nearest" });
-    seen = here;
+    if (branch?.offsetParent && !tree.contains(document.activeElement)) {
+      for (const part of [branch.nextSibling, branch]) part.scrollIntoView({ block: "nearest" });
+    }
+    seen = tree.offsetParent ? here : ""; // each time that the history is opened it is brought into sight
   }
 
   return { update };

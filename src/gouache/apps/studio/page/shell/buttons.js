@@ -10,12 +10,14 @@ export function buttonsOf(state) {
   const going = Boolean(run && ["painting", "starting"].includes(run.status));
   const ordering = Boolean(busy.order) || !ready;
   const typed = typedHere(state);
+  const times = state.count > 1 ? ` ×${state.count}` : ""; // both paint as many as are chosen
   return {
     paint: {
+      text: `Paint${times}`,
       title: `${fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint"} (Enter in the words, Ctrl Enter anywhere)`,
       disabled: ordering,
     },
-    branch: { disabled: ordering, hidden: !(sheet.picture || isDrawn(state) || run) },
+    branch: { text: `Paint on${times}`, disabled: ordering, hidden: !(sheet.picture || isDrawn(state) || run) },
     pause: {
       text: open ? (typed ? "Continue with new words" : "Continue") : "Pause",
       disabled: !(open || going) || Boolean(busy.run),

@@ -4,6 +4,12 @@ import { $, attributes, put } from "../nodes.js";
 import { clock, nodeOf, OPEN, runOf, statusLine, stepOf } from "../selectors.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
+/** The run as far as it is shown: at a point of its history it is as it was there. */
+function shownPoint(state, run) {
+  const point = run.nodes.find(({ node }) => node === nodeOf(state));
+  return point ? { ...run, status: "stopped", step: point.step } : run;
+}
+
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 export function mount({ store }) {
@@ -42,9 +48,10 @@ export function mount({ store }) {
     const does = run && OPEN.includes(run.status) ? "play" : "pause";
     attributes($("pause").querySelector("use"), { href: `/page/icons.svg#${does}` });
     put($("status"), { textContent: statusLine(state) });
-    put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0, hidden: !run });
-    const left = run?.status === "painting" ? clock(run.seconds_left) : "";
-    put($("clock"), { textContent: run ? `${stepOf(run)} ${left}`.trim() : "" });
+    const there = run && shownPoint(state, run);
+    put($("progress"), { value: there?.num_steps ? there.step / there.num_steps : 0, hidden: !run });
+    const left = there?.status === "painting" ? clock(there.seconds_left) : "";
+    put($("clock"), { textContent: there ? [stepOf(there), left].filter(Boolean).join(" · ") : "" });
     put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
