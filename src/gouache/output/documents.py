@@ -132,6 +132,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "edits": (_are_mappings, "a list of changes"),
     "inputs": (_are_mappings, "a list of pictures"),
     "finish": (_are_mappings, "a list of steps"),
+    "lineage": (_is_mapping, "how and from what"),
 }
 
 

@@ -41,6 +41,7 @@ class Outputs:
     save_every: int = 25
     timelapse: Path | None = None
     only: int | None = None
+    labels: bool = False  # 1, 2, 3... below the pictures of the grid
     overlay: Path | None = None
     rest: Path | None = None  # the run folder for going on, should the run be interrupted
     fresh: bool = False  # names that nothing had when they were chosen
@@ -71,6 +72,10 @@ class Outputs:
             self.out.with_name(f"{self.out.stem}-{k + 1:0{width}}{self.out.suffix}")
             for k in range(count)
         ]
+
+    def seeds(self, first: int, count: int) -> list[int]:
+        """Those of `picture_paths`, of a run whose pictures have seeds from `first` on."""
+        return [first + k for k in (range(count) if self.only is None else [self.only])]
 
     def names(self, count: int) -> list[Path]:
         """The pictures and their grid."""

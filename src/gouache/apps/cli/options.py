@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from gouache.editing.config import MASK_SETTINGS, edit_settings
+from gouache.runs.varied import STARTS
 from gouache.settings.codec import Setting
 from gouache.settings.config import PRESETS, settings
 
@@ -60,6 +61,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 
 PAINT = tuple(settings())
 EDIT = (*edit_settings(), *settings())
+FOUR = tuple(setting for setting in PAINT if setting.name != "count")
+VARIED = tuple(setting for setting in PAINT if setting.name not in STARTS)
 MASK = tuple(setting for setting in edit_settings() if setting.name in MASK_SETTINGS)
 
 
