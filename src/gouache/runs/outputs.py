@@ -41,6 +41,7 @@ class Outputs:
     save_every: int = 25
     timelapse: Path | None = None
     only: int | None = None
+    sources: tuple[Path, ...] = ()  # files that are started from and stay
     labels: bool = False  # 1, 2, 3... below the pictures of the grid
     overlay: Path | None = None
     rest: Path | None = None  # the run folder for going on, should the run be interrupted
@@ -53,6 +54,11 @@ class Outputs:
         from gouache.output.video import check_video
 
         picture_format(self.out)
+        for path in self.names(count):
+            if any(_same_file(path, source) for source in self.sources):
+                raise OutputError(
+                    f"{one_line(path)} is what the new pictures start from; choose another --out"
+                )
         check_writable(self.out)
         for path in self.picture_paths(count):
             check_writable(path, probe=False)
@@ -174,6 +180,13 @@ def _is_dir(path: str | Path) -> bool:
     try:
         return Path(path).is_dir()
     except (OSError, ValueError):  # no possible name: checking it says so
+        return False
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one of them is not there
         return False
 
 

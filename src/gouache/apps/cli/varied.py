@@ -23,9 +23,7 @@ from gouache.apps.cli.paint import (
     paint_and_report,
 )
 from gouache.apps.progress import Shown
-from gouache.errors import OutputError
-from gouache.prompts import one_line
-from gouache.runs.outputs import Outputs, reserved
+from gouache.runs.outputs import reserved
 from gouache.runs.varied import COUNT, STRENGTH, evolved, varied
 from gouache.settings.config import PaintConfig
 
@@ -113,22 +111,14 @@ def _paint(
     """Paints to names of its own (`name` makes the default one), and tells the seeds."""
     settings.stages  # mistakes are told before torch is imported  # noqa: B018
     count = settings.count
-    with reserved(out, name, count=count, timelapse=timelapse, labels=True) as outputs:
-        _keep(parents, outputs, count)
+    with reserved(
+        out, name, count=count, timelapse=timelapse, sources=tuple(parents), labels=True
+    ) as outputs:
         if not shown.silent:
             seeds = [str(seed) for seed in outputs.seeds(settings.seed, count)]
             told = ", ".join(seeds) if count < 9 else f"{seeds[0]} to {seeds[-1]}"
             print(f"gouache: {'seed' if count == 1 else 'seeds'} {told}", file=sys.stderr)
         return paint_and_report(settings, outputs, shown)
-
-
-def _keep(parents: Sequence[Path], outputs: Outputs, count: int) -> None:
-    """Refuses to write over the pictures that are started from: they could not be replayed."""
-    for path in outputs.names(count):
-        if path.exists() and any(path.samefile(parent) for parent in parents):
-            raise OutputError(
-                f"{one_line(path)} is what the new pictures start from; choose another --out"
-            )
 
 
 __all__ = ["evolve", "four", "vary"]
