@@ -108,7 +108,12 @@ def test_variations_have_the_words_and_settings_of_their_picture(gouache, pictur
 
 def test_options_replace_what_the_file_says(gouache, pictures):
     asked = ["--prompt", "a ruin", "--steps", "1", "--seed", "40", "--count", "1"]
-    result = gouache("vary", "castle-1.png", *asked, "--strength", "0", "--json")
+    result = gouache(
+        "vary", "castle-1.png", *asked, "--strength", "0", "--json", "--preset", "paper"
+    )
+    assert result.err == (
+        "gouache: note: the preset paper is not taken: castle-1.png brings its own settings\n"
+    )
     told = json.loads(result.out)
     assert (told["seeds"], told["num_steps"], told["prompt"]) == ([40], 1, "a ruin")
     assert told["out"] == ["castle-1-varied.png"]

@@ -125,6 +125,12 @@ def _config(
         config = make_config(preset, **{**asked, **start})
     else:
         _compare(known, asked)
+        if preset != "auto":
+            warnings.warn(
+                f"the preset {preset} is not taken: {known[0].shown} brings its own settings",
+                VariedWarning,
+                stacklevel=4,
+            )
         config = _painted_like(known[0], asked).updated(**start)
     _tell_fitted(parents, config)
     return config
