@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gouache.generators import load_generator
     from gouache.perceptors import load_perceptor
     from gouache.protocols import Step
-    from gouache.runs.painting import Painting, paint
+    from gouache.runs.painting import Painting, evolve, four, paint, vary
     from gouache.settings.config import PaintConfig, make_config
 
 _HOMES = {
@@ -31,13 +31,16 @@ _HOMES = {
     "Session": "gouache.engine",
     "Step": "gouache.protocols",
     "edit": "gouache.editing",
+    "evolve": "gouache.runs.painting",
     "find_mask": "gouache.editing",
+    "four": "gouache.runs.painting",
     "load_generator": "gouache.generators",
     "load_perceptor": "gouache.perceptors",
     "make_config": "gouache.settings.config",
     "paint": "gouache.runs.painting",
     "resume_session": "gouache.engine",
     "save_session": "gouache.engine",
+    "vary": "gouache.runs.painting",
 }
 
 
@@ -60,11 +63,14 @@ __all__ = [
     "Step",
     "__version__",
     "edit",
+    "evolve",
     "find_mask",
+    "four",
     "load_generator",
     "load_perceptor",
     "make_config",
     "paint",
     "resume_session",
     "save_session",
+    "vary",
 ]

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from gouache.apps.replaying import Named, replay_settings
 from gouache.apps.runner import _laying
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.runs import Run
@@ -24,6 +23,7 @@ from gouache.ops.images import to_pil
 from gouache.output.pictures import read_metadata
 from gouache.runs.drive import Run as Driven
 from gouache.runs.drive import drive
+from gouache.runs.replaying import Named, replay_settings
 from studio_client import submit, tiny_build
 from studio_tiny import Gate, gated, order, reaches, strokes, until
 from tiny import TinyGenerator, TinyPerceptor

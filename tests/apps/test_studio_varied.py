@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from gouache.apps.replaying import Named, replay_settings
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Order, near_settings
 from gouache.apps.studio.runs import load_runs
@@ -19,6 +18,7 @@ from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.ops.images import to_pil
 from gouache.output.pictures import read_metadata
+from gouache.runs.replaying import Named, replay_settings
 from studio_client import SMALL, submit, upload, wait
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -84,6 +84,8 @@ def test_four_variations_of_a_picture(client: TestClient, tmp_path: Path) -> Non
     assert (pixels(pictures[0]) != pixels(pictures[1])).any()
     assert (pixels(pictures[0]) == pixels(replayed(pictures[0]))).all()
     assert (pixels(pictures[1]) == pixels(replayed(pictures[1]))).all()
+    lineage = read_metadata(pictures[0])["lineage"]
+    assert (lineage["how"], lineage["strength"]) == ("vary", 0.6)
     kept = {run.id: run for run in load_runs(tmp_path)}[told["id"]]
     assert (kept.how, kept.parents) == ("vary", (of,))
 

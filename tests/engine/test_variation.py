@@ -82,6 +82,9 @@ def test_it_goes_on_from_its_file(files: dict[str, str], tmp_path: Path) -> None
     save_session(session, tmp_path / "state")
     again = resume_session(tmp_path / "state", generator=TinyGenerator(), perceptor=TinyPerceptor())
     assert torch.equal(next(session).image, next(again).image)
+    assert again.record({}, 0)["lineage"] == record["lineage"]
+    assert record["lineage"]["how"] == "evolve"
+    assert [one["name"] for one in record["lineage"]["parents"]] == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize("settings", [{"init_disturb": 0.5}, {"cross_image": "b.png"}])

@@ -186,7 +186,16 @@ def _result_of_finished(outputs: Outputs, meta: Mapping[str, Any], folder: RunFo
     paths = outputs.picture_paths(count)
     losses = {k: v.tolist() for k, v in last_losses(folder, count).items()}
     grid = outputs.out if len(paths) > 1 else None
-    return Result(paths, grid, int(meta["step"]), int(meta["num_steps"]), 0.0, [], losses)
+    return Result(
+        paths,
+        grid,
+        int(meta["step"]),
+        int(meta["num_steps"]),
+        0.0,
+        [],
+        losses,
+        outputs.seeds(int(meta["config"]["seed"]), count),
+    )
 
 
 def _say_compiled(session: Session, quiet: bool) -> None:
@@ -251,6 +260,7 @@ def report(config: PaintConfig, result: Result, *, json: bool) -> int:
                 "prompt": config.title if len(config.prompt) < 2 else "",
                 "prompts": list(config.prompt) if len(config.prompt) > 1 else [],
                 "seed": config.seed,
+                "seeds": result.seeds,
                 "step": result.step,
                 "num_steps": result.num_steps,
                 "seconds": round(result.seconds, 3),

@@ -241,7 +241,8 @@ def start(
     base, latent = plan.base or plan.source, parts.start[:1]
     edit = Source(base, plan.config, mask, latent, models, canvas, plan.old, ways)
     others = (one for one in parts.inputs if one.setting != "init_image")
-    session = Session(dataclasses.replace(parts, edit=edit, inputs=(*plan.inputs, *others)))
+    inputs = (*plan.inputs, *others)
+    session = Session(dataclasses.replace(parts, edit=edit, inputs=inputs, lineage=None))
     session.edits.append(plan.record(mask))
     return session
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from gouache.networks.models import Guide, Models
 from gouache.ops.images import load_image
 from gouache.ops.seeding import picture_rngs
 from gouache.ops.sums import object_sum
+from gouache.output.lineage import lineage_of
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.codec import parse_weighted
 from gouache.settings.config import MAX_COUNT, PaintConfig
@@ -57,6 +58,7 @@ class Parts:
     losses: tuple[Loss, ...] = ()  # besides those that the settings ask for
     edit: Hook | None = None  # where a picture is edited
     inputs: tuple[Input, ...] = ()  # the pictures that were read
+    lineage: Mapping[str, Any] | None = None  # of the pictures that it starts from
 
 
 def prepare(
@@ -99,7 +101,7 @@ def prepare(
         if config.latents.init_disturb:
             start = disturbed(start, config.latents.init_disturb, rngs)
         parts = Parts(config, fast, canvas, stages, rngs, start, pull_target, tuple(losses))
-        return replace(parts, inputs=inputs)
+        return replace(parts, inputs=inputs, lineage=lineage_of(config, inputs))
     for name, value in (
         ("cross_image", config.cross_image),
         ("init_disturb", config.latents.init_disturb),

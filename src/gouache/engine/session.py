@@ -80,6 +80,7 @@ class Session:
         self._extra = parts.losses
         self.edit = parts.edit  # takes part where a picture is edited; None for a painting
         self.inputs = parts.inputs
+        self.lineage = parts.lineage
         self._latent = latents.get(parts.config.latents.latent)(
             parts.models.generator, parts.start, parts.config.latents
         )
@@ -374,7 +375,7 @@ class Session:
     def identity(self) -> dict[str, Any]:
         """What this run is, for its records and for whoever goes on with it; holds no paths."""
         source = None if self.edit is None else self.edit.identity()
-        return state.identity(self.config, self.models, self.inputs, source)
+        return state.identity(self.config, self.models, self.inputs, source, self.lineage)
 
     def state_dict(self) -> SessionState:
         """Everything that the rest of the run depends on: `tensors`, and `meta` fit for JSON.
@@ -423,6 +424,7 @@ class Session:
                 f"the saved run is damaged ({one_line(error, 80)}); start the run again"
             ) from None
         self._index, self.edits, self.inputs = found.step, found.edits, found.inputs
+        self.lineage = saved.meta.get("lineage")
         self._shown = self._picture = None
         self._aim_at(found.stages, found.pull_target)
 

@@ -45,11 +45,12 @@ def identity(
     models: Models,
     inputs: Sequence[Input] = (),
     source: Mapping[str, Any] | None = None,
+    lineage: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What has to agree for a state to be continued, and what makes the picture again elsewhere.
 
-    Settings, pictures that were read, what an edit says of its `source`, the models' fingerprints;
-    no paths.
+    Settings, pictures that were read, what an edit says of its `source`, the models' fingerprints,
+    the `lineage` (which need not agree); no paths.
     """
     known = sum(one.setting == "image_prompts" for one in inputs) == len(config.image_prompts)
     told: dict[str, Any] = {
@@ -72,6 +73,8 @@ def identity(
         told["inputs"] = [one.record() for one in inputs]
     if source is not None:
         told["source"] = dict(source)
+    if lineage is not None:
+        told["lineage"] = dict(lineage)
     return told
 
 

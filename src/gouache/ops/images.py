@@ -206,6 +206,11 @@ def grid_pil(
     return sheet
 
 
+def numbered_pil(images_pil: Sequence[Image.Image]) -> Image.Image:
+    """`grid_pil` with 1, 2, 3... below the pictures."""
+    return grid_pil(images_pil, labels=[str(number + 1) for number in range(len(images_pil))])
+
+
 def together(images_pil: Sequence[Image.Image]) -> Image.Image:
     """One picture as it is, several as a grid."""
     return images_pil[0] if len(images_pil) == 1 else grid_pil(images_pil)

@@ -134,6 +134,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "film": (_is_mapping, "settings by name"),
     "frame": (_is_whole, "a whole number"),
     "finish": (_are_mappings, "a list of steps"),
+    "lineage": (_is_mapping, "how and from what"),
 }
 
 

@@ -14,7 +14,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from gouache.engine import Session, save_session
-from gouache.ops.images import grid_pil, to_pil, together
+from gouache.ops.images import grid_pil, numbered_pil, to_pil, together
 from gouache.output.pictures import save_picture
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import timelapse as open_film
@@ -37,6 +37,7 @@ class Result:
     seconds: float
     scores: list[float]
     losses: dict[str, list[float]] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)  # of `out`
     resume: Path | None = None  # the run folder to go on from, when interrupted
 
 
@@ -133,6 +134,7 @@ class Keep:
             seconds=time.monotonic() - self._begun,
             scores=[round(value, 4) for value in run.scores()],
             losses={name: value.tolist() for name, value in run.losses.items()},
+            seeds=self._outputs.seeds(session.config.seed, session.config.count),
             resume=resume,
         )
 
@@ -173,10 +175,13 @@ def write_pictures(
     if len(paths) == 1:
         return paths, None
     title, changes = run.session.config.title, [dict(edit) for edit in run.session.edits]
-    own = {"picture": None, "prompt": title, "edits": changes}
+    own: dict[str, Any] = {"picture": None, "prompt": title, "edits": changes}
+    if outputs.labels:
+        own["labels"] = True
     record = run.record(0, scaled=pictures is None) | own
     if only is None or outputs.out in only:
-        save_picture(grid_pil(images), outputs.out, record, title)
+        grid = numbered_pil(images) if outputs.labels else grid_pil(images)
+        save_picture(grid, outputs.out, record, title)
     return paths, outputs.out
 
 

@@ -41,6 +41,8 @@ class Outputs:
     save_every: int = 25
     timelapse: Path | None = None
     only: int | None = None
+    sources: tuple[Path, ...] = ()  # files that are started from and stay
+    labels: bool = False  # 1, 2, 3... below the pictures of the grid
     overlay: Path | None = None
     rest: Path | None = None  # the run folder for going on, should the run be interrupted
     fresh: bool = False  # names that nothing had when they were chosen
@@ -52,6 +54,11 @@ class Outputs:
         from gouache.output.video import check_video
 
         picture_format(self.out)
+        for path in self.names(count):
+            if any(_same_file(path, source) for source in self.sources):
+                raise OutputError(
+                    f"{one_line(path)} is what the new pictures start from; choose another --out"
+                )
         check_writable(self.out)
         for path in self.picture_paths(count):
             check_writable(path, probe=False)
@@ -71,6 +78,10 @@ class Outputs:
             self.out.with_name(f"{self.out.stem}-{k + 1:0{width}}{self.out.suffix}")
             for k in range(count)
         ]
+
+    def seeds(self, first: int, count: int) -> list[int]:
+        """Those of `picture_paths`, of a run whose pictures have seeds from `first` on."""
+        return [first + k for k in (range(count) if self.only is None else [self.only])]
 
     def names(self, count: int) -> list[Path]:
         """The pictures and their grid."""
@@ -169,6 +180,13 @@ def _is_dir(path: str | Path) -> bool:
     try:
         return Path(path).is_dir()
     except (OSError, ValueError):  # no possible name: checking it says so
+        return False
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one of them is not there
         return False
 
 

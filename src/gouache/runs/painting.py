@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from gouache import html
 from gouache.engine import Session
 from gouache.errors import ConfigError
 from gouache.networks.models import Guide, names_of
-from gouache.ops.images import encode, together
+from gouache.ops.images import encode, numbered_pil, together
 from gouache.output.pictures import save_picture
 from gouache.protocols import Generator, Loss, Perceptor
 from gouache.runs.drive import History, Run, drive
+from gouache.runs.varied import COUNT, STRENGTH, evolved, varied
 from gouache.settings.config import PaintConfig, make_config
 
 
@@ -44,6 +45,11 @@ class Painting:
     def best(self) -> Image:
         """The picture with the highest score."""
         return self.images[max(range(len(self.scores)), key=self.scores.__getitem__)]
+
+    @property
+    def sheet(self) -> Image:
+        """All pictures together, with 1, 2, 3... below them as in the names of `save`."""
+        return numbered_pil(self.images)
 
     def save(self, path: str | Path) -> list[Path]:
         """Writes the picture with all its settings in it; several as name-1.png, name-2.png...
@@ -118,6 +124,76 @@ def paint(
     return painted(Run(session))
 
 
+def four(prompt: str | Sequence[str] = "", **asked: Any) -> Painting:
+    """Paints four seeds together, as `paint(prompt, count=4, **asked)` does: one may be chosen to
+    be varied. `Painting.sheet` shows all."""
+    return paint(prompt, count=COUNT, **asked)
+
+
+def vary(
+    picture: str | os.PathLike[str],
+    prompt: str | Sequence[str] = "",
+    *,
+    strength: float = STRENGTH,
+    count: int = COUNT,
+    preset: str = "auto",
+    generator: str | Generator | None = None,
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None = None,
+    **settings: Any,
+) -> Painting:
+    """Paints variations of a picture: `vary("castle-3.png", strength=0.3).save("more.png")`.
+
+    They start from the picture, its parts moved and disturbed by `strength` in [0,1], and are
+    painted with the words, settings and next seeds of its own file; what is given here replaces
+    them. A picture that gouache did not paint needs a prompt. Raises what `paint` does, and warns
+    where the picture has another size than is painted.
+    """
+
+    def found(given: Mapping[str, Any]) -> PaintConfig:
+        return varied(Path(picture), given, strength=strength, preset=preset)
+
+    settings |= {"prompt": prompt, "count": count}
+    return _painted_from(found, settings, generator, perceptor)
+
+
+def evolve(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    prompt: str | Sequence[str] = "",
+    *,
+    count: int = 1,
+    preset: str = "auto",
+    generator: str | Generator | None = None,
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None = None,
+    **settings: Any,
+) -> Painting:
+    """Paints on from two pictures crossed: `evolve("a.png", "b.png").save("child.png")`.
+
+    Each seed takes other parts of the two. Words and settings are those of the first one that
+    gouache painted; otherwise like `vary`. Two pictures that different generators painted need one
+    to be named.
+    """
+
+    def found(given: Mapping[str, Any]) -> PaintConfig:
+        return evolved(Path(first), Path(second), given, preset=preset)
+
+    settings |= {"prompt": prompt, "count": count}
+    return _painted_from(found, settings, generator, perceptor)
+
+
+def _painted_from(
+    found: Callable[[Mapping[str, Any]], PaintConfig],
+    settings: Mapping[str, Any],
+    generator: str | Generator | None,
+    perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None,
+) -> Painting:
+    named, generator, guides = by_name(generator, perceptor)
+    if generator is not None:  # nothing is looked for in its place
+        named["generator"] = PaintConfig.generator
+    config = found({**settings, **named})
+    return painted(Run(Session.build(config, generator=generator, perceptor=guides)))
+
+
 def by_name(
     generator: str | Generator | None,
     perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None,
@@ -154,4 +230,4 @@ def painted(run: Run) -> Painting:
     )
 
 
-__all__ = ["Painting", "by_name", "paint", "painted"]
+__all__ = ["Painting", "by_name", "evolve", "four", "paint", "painted", "vary"]

@@ -45,6 +45,7 @@ def run_settings(
             "save_every": outputs.save_every,
             "timelapse": _relative(outputs.timelapse, outputs.run_dir),
             "only": outputs.only,
+            **({"labels": True} if outputs.labels else {}),
         },
     }
 
@@ -76,6 +77,7 @@ def stored_outputs(folder: RunFolder) -> Outputs:
             save_every=max(1, int(stored["save_every"])),
             timelapse=timelapse,
             only=None if only is None else int(only),
+            labels=stored.get("labels") is True,
         )
         far = folder.path / PLACES
         if not far.exists():

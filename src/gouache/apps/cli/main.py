@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from gouache._version import __version__
-from gouache.apps.cli import edit, figures, models, paint, read, studio, video
+from gouache.apps.cli import edit, figures, models, paint, read, studio, varied, video
 from gouache.apps.cli.arguments import OneWordValues
 from gouache.apps.printing import (
     STREAM_ERRORS,
@@ -58,6 +58,9 @@ app = typer.Typer(
     "A prompt that is also a command's name needs paint before it.",
 )
 app.command("paint", cls=OneWordValues)(paint.paint)
+app.command("four", cls=OneWordValues)(varied.four)
+app.command("vary", cls=OneWordValues)(varied.vary)
+app.command("evolve", cls=OneWordValues)(varied.evolve)
 app.command("edit", cls=OneWordValues)(edit.edit)
 app.command("mask")(edit.mask)
 app.command("resume")(paint.resume)

@@ -16,6 +16,7 @@ import typer
 
 from gouache.editing.config import MASK_SETTINGS, edit_settings
 from gouache.films.config import film_settings
+from gouache.runs.varied import STARTS
 from gouache.settings.codec import Setting
 from gouache.settings.config import PRESETS, settings
 
@@ -64,6 +65,8 @@ PAINT = tuple(settings())
 EDIT = (*edit_settings(), *settings())
 # `--morph` takes the two pictures that it is about.
 VIDEO = (*(s for s in film_settings() if s.name != "morph"), *settings())
+FOUR = tuple(setting for setting in PAINT if setting.name != "count")
+VARIED = tuple(setting for setting in PAINT if setting.name not in STARTS)
 MASK = tuple(setting for setting in edit_settings() if setting.name in MASK_SETTINGS)
 
 

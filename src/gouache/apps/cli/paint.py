@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
 from gouache.apps.progress import Shown
-from gouache.errors import ConfigError, PromptError
+from gouache.errors import ConfigError, GouacheError, PromptError
 from gouache.films.folders import film_document_of, is_film, is_folder
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
+
+if TYPE_CHECKING:
+    from gouache.editing.editor import EditPlan
+    from gouache.runs.replaying import Replay
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
@@ -30,21 +34,26 @@ Timelapse = Annotated[
 ]
 
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PROMPT",
+        help="What to paint. Several prompts in quotes are one picture each; "
+        "words without quotes are one prompt.",
+    ),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
+]
+Preset = Annotated[str, typer.Option("--preset", help=PRESET_HELP)]
+
+
 @with_settings(PAINT)
 def paint(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PROMPT",
-            help="What to paint. Several prompts in quotes are one picture each; "
-            "words without quotes are one prompt.",
-        ),
-    ] = None,
+    words: Words = None,
     out: Out = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
-    ] = None,
-    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
+    config: ConfigFile = None,
+    preset: Preset = "auto",
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", help="Folder for settings, losses, steps, state.")
     ] = None,
@@ -62,13 +71,7 @@ def paint(
     given: Mapping[str, Any],
 ) -> int:
     """Paint pictures from words: "text:weight:stop | text ^ next stage"."""
-    values = {**read_config_file(config), **given}
-    filed = values.pop("preset", preset)
-    preset = filed if preset == "auto" else preset
-    if words:
-        values["prompt"] = split_prompts(words)
-    settings = make_config(preset, **values)
-    settings.stages  # mistakes are told before torch is imported  # noqa: B018
+    settings = asked_settings(words, config, preset, given)
     if dry_run:
         from gouache.apps.settings_file import settings_text
 
@@ -141,15 +144,17 @@ def replay(
 
     What it was painted from is found by name beside it or in this folder, and has to be the same.
     """
-    from gouache.apps.replaying import Named, replay_settings
     from gouache.output.documents import unusable
     from gouache.output.video import read_any_metadata
+    from gouache.runs.replaying import Named, replay_settings
 
     metadata = film_document_of(picture) if is_folder(picture) else read_any_metadata(picture)
     named = Named(
         init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
     )
-    settings, index, plan, strokes, clip = replay_settings(metadata, picture, named)
+    again = replay_settings(metadata, picture, named)
+    settings, index, clip = again.config, again.picture, again.clip
+    plan = _plan_again(again, metadata, picture)
     try:
         settings.stages  # noqa: B018
     except PromptError as error:
@@ -163,13 +168,41 @@ def replay(
     if frame is not None:
         raise ConfigError(f"frame is {frame}, and {picture} is no film; leave it out")
     name = settings.title if index is None else settings.prompt_of(index)
-    with reserved(out, name, count=settings.count, timelapse=timelapse, only=index) as outputs:
+    with reserved(
+        out,
+        name,
+        count=settings.count,
+        timelapse=timelapse,
+        only=index,
+        labels=bool(metadata.get("labels")),
+    ) as outputs:
         shown = Shown(quiet, json, preview)
         if plan is not None:
             from gouache.apps.runner import edit_run
 
             return edit_run(plan, settings, outputs, shown, expected=metadata)
-        return paint_and_report(settings, outputs, shown, metadata, strokes)
+        return paint_and_report(settings, outputs, shown, metadata, again.strokes)
+
+
+def _plan_again(again: Replay, metadata: Mapping[str, Any], picture: Path) -> EditPlan | None:
+    """The edit that made a picture; None for a painting."""
+    if again.edit is None or again.source is None:
+        return None
+    from gouache.editing.config import EditConfig
+    from gouache.editing.editor import make_plan
+    from gouache.output.documents import unusable
+
+    try:
+        config = EditConfig().updated(**again.edit["settings"])
+    except (GouacheError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise unusable(metadata, picture, str(error)) from None
+    return make_plan(
+        again.source,
+        config,
+        replace="" if again.mask else str(again.edit.get("replace") or ""),
+        old=str(again.edit.get("from") or ""),
+        mask=again.mask,
+    )
 
 
 def paint_and_report(
@@ -187,6 +220,19 @@ def paint_and_report(
     validate(settings)
     fetch_models(settings, shown.quiet)
     return paint_run(settings, outputs, shown, expected, strokes)
+
+
+def asked_settings(
+    words: Sequence[str] | None, config: Path | None, preset: str, given: Mapping[str, Any]
+) -> PaintConfig:
+    """Settings from a file, options and words; mistakes are told before torch is imported."""
+    values = {**read_config_file(config), **given}
+    filed = values.pop("preset", preset)
+    if words:
+        values["prompt"] = split_prompts(words)
+    settings = make_config(filed if preset == "auto" else preset, **values)
+    settings.stages  # noqa: B018
+    return settings
 
 
 def split_prompts(words: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from gouache.apps.printing import print_json
 from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig, film_settings
 from gouache.films.folders import film_document_of, is_folder
+from gouache.output.lineage import kept
 from gouache.settings.codec import Setting
 from gouache.settings.config import PaintConfig, settings
 
@@ -68,6 +69,7 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
         name, kind = one.get("name") or "a picture", f"sha256 of its {one.get('of')}"
         kind = "sha256" if one.get("of", "file") == "file" else kind
         rows.append(("read", f"{name} as {one.get('setting')} ({kind} {_sum(one, 'sha256')})"))
+    rows += [("" if k else "lineage", line) for k, line in enumerate(_tree(metadata))]
     for model in metadata.get("perceptors", []):
         rows.append(("perceptor", _model(model)))
     rows.append(("generator", _model(metadata.get("generator", {}))))
@@ -124,6 +126,24 @@ def _prompts(metadata: Mapping[str, Any], flat: Mapping[str, Any]) -> list[tuple
     if picture is None:
         return [("prompt", prompt) for prompt in prompts]
     return [("prompt", prompts[picture % len(prompts)])]
+
+
+def _tree(told: Mapping[str, Any]) -> list[str]:
+    """How a picture came about, and below it the pictures that it came from, each with its own."""
+    lineage = kept(told.get("lineage"))
+    if lineage is None:
+        return []
+    how, strength = lineage["how"], lineage["strength"]
+    lines = [f"{how}, strength {strength:g}" if strength or how == "vary" else how]
+    for parent in (parents := lineage["parents"]):
+        last = parent is parents[-1]
+        kind = "sha256" if parent.get("of", "file") == "file" else f"sha256 of its {parent['of']}"
+        name = parent.get("name") or "a picture"
+        before = _tree(parent)
+        own = f"{name} ({kind} {_sum(parent, 'sha256')})" + (f": {before[0]}" if before else "")
+        lines.append(f"{'└─' if last else '├─'} {own}")
+        lines += [f"{' ' if last else '│'}  {line}" for line in before[1:]]
+    return lines
 
 
 def _model(model: Mapping[str, Any]) -> str:

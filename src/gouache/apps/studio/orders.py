@@ -12,6 +12,7 @@ from typing import Any
 from gouache.editing.config import EditConfig, edit_settings, painting_config
 from gouache.errors import ConfigError
 from gouache.prompts import parse_prompts
+from gouache.runs.varied import STRENGTH, evolve_settings, vary_settings
 from gouache.settings.config import PaintConfig, make_config, parse_perceptor, settings
 from gouache.settings.presets import GUIDES
 
@@ -97,7 +98,7 @@ def read_order(
     for kind, allowed in models.items():
         check_models(kind, given.get(kind), allowed)
     image = _image(body.get("image"), "image", find_image)
-    varied = _read_varied(body, find_image)
+    varied, other = _read_varied(body, find_image), ""
     prompts = body.get("image_prompts", [])
     if not _is_list(prompts) or len(prompts) > 8:
         raise ConfigError("image_prompts must be a list of at most 8 entries {image, weight}")
@@ -110,8 +111,9 @@ def read_order(
     if varied is not None:
         if image is not None or edit is not None:
             raise ConfigError(f"{varied.how} brings its pictures; leave image and edit out")
-        image = varied.images[0]
-        given["init_disturb"] = varied.strength
+        start = dict(varied.start)
+        image, other = Path(start.pop("init_image")), start.pop("cross_image")
+        given |= start
     if (near := _share(body.get("near", 0), "near")) > 0:
         if image is None or edit is not None:
             raise ConfigError("near is for a painting from a picture; give image, or leave it out")
@@ -126,11 +128,11 @@ def read_order(
         raise ConfigError(f"parent is {parent!r:.60}; expected the id of a run, or ID/NODE")
     count = _count(body.get("count", 1), limits.together)
     config.updated(seed=config.seed + count - 1)  # the last one's has to be possible
-    order = Order(config, image, edit, parent, "size" in given, count)
+    crossed = Path(other) if other else None
+    order = Order(config, image, edit, parent, "size" in given, count, crossed)
     if varied is not None:
-        other = varied.images[1] if len(varied.images) > 1 else None
         parent = parent or varied.parents[0]
-        return replace(order, other=other, how=varied.how, parents=varied.parents, parent=parent)
+        return replace(order, how=varied.how, parents=varied.parents, parent=parent)
     how = "edit" if edit is not None else "branch" if parent else ""
     return replace(order, how=how, parents=(parent,) if parent else ())
 
@@ -199,8 +201,7 @@ class _Varied:
 
     how: str
     parents: tuple[str, ...]
-    images: tuple[Path, ...]
-    strength: float = 0.0
+    start: Mapping[str, Any]  # settings
 
 
 def _read_varied(body: Mapping[str, Any], find_image: Callable[[str], Path]) -> _Varied | None:
@@ -209,13 +210,15 @@ def _read_varied(body: Mapping[str, Any], find_image: Callable[[str], Path]) -> 
         raise ConfigError("both vary and evolve are given; give one of them")
     if vary is not None:
         asked = mapping(vary, "vary", ("of", "strength"))
-        strength = _share(asked.get("strength", 0.5), "vary.strength")
-        return _Varied("vary", *_nodes([asked.get("of")], "vary.of", find_image), strength)
+        strength = _share(asked.get("strength", STRENGTH), "vary.strength")
+        parents, images = _nodes([asked.get("of")], "vary.of", find_image)
+        return _Varied("vary", parents, vary_settings(images[0], strength))
     if evolve is not None:
         pair: Any = mapping(evolve, "evolve", ("of",)).get("of")
         if not _is_list(pair) or len(pair) != 2:
             raise ConfigError("evolve.of must be a list of two pictures, RUN/NODE each")
-        return _Varied("evolve", *_nodes(pair, "evolve.of", find_image))
+        parents, images = _nodes(pair, "evolve.of", find_image)
+        return _Varied("evolve", parents, evolve_settings(*images))
     return None
 
 

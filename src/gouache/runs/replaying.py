@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from gouache.editing.config import EditConfig
 from gouache.errors import ConfigError, GouacheError, ImageError, StateError
 from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
 from gouache.output.documents import check_document, later_version, unusable
 from gouache.prompts import one_line, parse_image_prompt
 from gouache.settings.config import PaintConfig, parse_perceptor
-
-if TYPE_CHECKING:
-    from gouache.editing.editor import EditPlan
 
 # What messages call the pictures of these settings; their options are called the same.
 _WHAT = {
@@ -49,12 +45,14 @@ class Named:
 
 
 class Replay(NamedTuple):
-    """What makes a picture again: settings, its place in the batch (None: a grid), and what is
-    edited (None: it was painted)."""
+    """What makes a picture again: settings, its place in the batch (None: a grid), and the edit
+    that made it (None: it was painted), with the files of its source and mask."""
 
     config: PaintConfig
     picture: int | None
-    plan: EditPlan | None = None
+    edit: Mapping[str, Any] | None = None
+    source: Path | None = None
+    mask: Path | None = None
     strokes: tuple[tuple[int, Path], ...] = ()  # drawn on the way: after so many steps, which file
     clip: Path | None = None  # that a film was painted over
 
@@ -74,7 +72,6 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
         config = PaintConfig.from_dict(document["config"])
         edited = _edited(document)
         wanted = _wanted(document, config, edited)
-        own = None if edited is None else EditConfig().updated(**edited["settings"])
     except (GouacheError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise unusable(document, picture, str(error)) from None
     numbers = {setting: len(_of(wanted, setting)) for setting in _WHAT}
@@ -98,19 +95,34 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     if later := later_version(document, picture):
         _note(f"{later}; what it would do otherwise is not known")
     config, index = config.updated(**changes), document.get("picture")
-    if own is None or edited is None:
-        clip = next(map(Path, found["source"]), None)
-        return Replay(config, index, strokes=strokes, clip=clip)
-    from gouache.editing.editor import make_plan
+    source, mask = (next(map(Path, found[name]), None) for name in ("source", "mask"))
+    if edited is None:  # of a film the source is the clip that it was painted over
+        return Replay(config, index, strokes=strokes, clip=source)
+    return Replay(config, index, edited, source, mask, strokes)
 
-    plan = make_plan(
-        found["source"][0],
-        own,
-        replace="" if found["mask"] else str(edited.get("replace") or ""),
-        old=str(edited.get("from") or ""),
-        mask=next(iter(found["mask"]), None),
-    )
-    return Replay(config, index, plan)
+
+def settings_of(
+    document: Mapping[str, Any], picture: Path, given: Collection[str] = ()
+) -> tuple[PaintConfig, int | None]:
+    """What `picture` was painted with wherever it started, for pictures that start from it; and its
+    place in the batch (None: a grid).
+
+    The pictures and models of the settings in `given` are not looked for: they have their defaults.
+    Changes by hand are in the picture itself. Raises what `replay_settings` does.
+    """
+    check_document(document, picture)
+    looked_for = {"image_prompts", "generator", "perceptor"} - set(given)
+    left_out = {"init_image", "cross_image", "image_prompts", "generator", "perceptor"} - looked_for
+    plain = {name: getattr(PaintConfig(), name) for name in left_out}
+    try:
+        config = PaintConfig.from_dict(document["config"]).updated(**plain)
+    except GouacheError as error:
+        raise unusable(document, picture, str(error)) from None
+    kept = {**document, "config": config.to_dict(), "edits": []}
+    if "inputs" in document:
+        kept["inputs"] = [one for one in document["inputs"] if one.get("setting") in looked_for]
+    again = replay_settings(kept, picture, Named())
+    return again.config, again.picture
 
 
 def _strokes(document: Mapping[str, Any], picture: Path) -> tuple[tuple[int, Path], ...]:
@@ -364,4 +376,4 @@ def _note(text: str) -> None:
     print(f"gouache: note: {text}", file=sys.stderr)
 
 
-__all__ = ["Named", "replay_settings"]
+__all__ = ["Named", "Replay", "replay_settings", "settings_of"]
