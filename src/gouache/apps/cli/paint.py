@@ -60,7 +60,7 @@ def paint(
     *,
     given: Mapping[str, Any],
 ) -> int:
-    """Paint pictures from words: "text:weight:stop | text ^ next stage"."""
+    """Paint pictures from words: "text:weight:stop @place | text ^ next stage"."""
     values = {**read_config_file(config), **given}
     filed = values.pop("preset", preset)
     preset = filed if preset == "auto" else preset
