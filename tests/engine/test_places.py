@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from gouache.cutouts import sample
 from gouache.editing.relative import check_relative
 from gouache.engine import Guide, Session, resume_session, save_session
+from gouache.engine.objective import count_places
 from gouache.engine.targets import UnknownPlaceWarning
 from gouache.errors import PromptError
 from gouache.placing import PLACES
+from gouache.settings.config import CutoutConfig
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 PLACED = (
@@ -92,12 +95,22 @@ def test_what_is_asked_at_the_left_is_painted_at_the_left() -> None:
 
 def test_the_score_of_a_place_is_that_of_what_is_there() -> None:
     grey = torch.full((1, 3, 64, 64), 0.5)
-    noise = torch.rand(1, 3, 64, 32, generator=torch.Generator().manual_seed(1))
     there, beside = grey.clone(), grey.clone()
-    there[..., :32] = beside[..., 32:] = noise
+    there[..., :16] = beside[..., 48:] = 0
     score = several(("a red apple @left",), size=(64, 64))._objective.scores
-    change = [abs(float(score(picture, 0) - score(grey, 0))) for picture in (there, beside)]
-    assert change[0] > 2 * change[1]
+    plain = float(score(grey, 0))
+    assert float(score(beside, 0)) == pytest.approx(plain, abs=1e-6)
+    assert abs(float(score(there, 0)) - plain) > 1e-4
+
+
+def test_cutouts_count_by_the_share_that_shows_the_place() -> None:
+    left = PLACES["left"]
+    config = CutoutConfig(num_cutouts=4, whole_share=0.5, augment=())
+    params = sample(config, 1, (512, 512), [torch.Generator().manual_seed(0)], [(None, left)])
+    everywhere, there = count_places(params, [left], torch.device("cpu"))[..., 0]
+    assert bool((everywhere == 1).all())
+    assert float(there.mean()) == pytest.approx(1)
+    assert float(there[0] / there[3]) == pytest.approx(1 / 16)  # the whole picture, a detail
 
 
 @pytest.mark.parametrize("at", [1, 4])
