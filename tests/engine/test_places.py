@@ -94,7 +94,7 @@ def test_what_is_asked_at_the_left_is_painted_at_the_left() -> None:
 
 
 def test_the_score_of_a_place_is_that_of_what_is_there() -> None:
-    grey = torch.full((1, 3, 64, 64), 0.5)
+    grey = torch.full((1, 3, 64, 64), 0.7)  # 0.5 has no direction for the tiny guide
     there, beside = grey.clone(), grey.clone()
     there[..., :16] = beside[..., 48:] = 0
     score = several(("a red apple @left",), size=(64, 64))._objective.scores
