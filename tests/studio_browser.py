@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,76 @@ from PIL import Image, ImageChops
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-SECONDS = 60_000  # as playwright counts: milliseconds
+SECONDS = 120_000  # as playwright counts: milliseconds
+LONG = 20_000  # steps: more than any test waits for, however slow the machine is
+PACE = 0.02  # seconds that a step takes
+SLOW = float(os.environ.get("GOUACHE_TEST_SLOW", "1"))  # how many times slower pages run
 DRAWN = "document.getElementById('{}').getContext('2d').getImageData(0, 0, 4096, 4096).data"
 
 
 def visit(browser: Any, address: str, width: int = 1360, height: int = 960) -> Any:
     """A page of a visitor of their own; any error in its scripts fails the test."""
-    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    context = browser.new_context(viewport={"width": width, "height": height})
+    return _opened(context.new_page(), address)
+
+
+def visit_after(window: Any, address: str, width: int = 1360, height: int = 960) -> Any:
+    """Like `visit`, and quicker: in the same window after the visitor before, who has left."""
+    window.clear_cookies()
+    page = window.new_page()
+    page.set_viewport_size({"width": width, "height": height})
+    return _opened(page, address)
+
+
+def _opened(page: Any, address: str) -> Any:
     page.mistakes = []
     page.on("pageerror", lambda error: page.mistakes.append(str(error)))
     page.on("request", lambda request: page.mistakes.append(request.url) if away(request) else None)
     page.set_default_timeout(SECONDS)
     page.goto(address)
-    page.wait_for_selector("#setting-steps", state="attached")
+    ready(page)
     return page
+
+
+def ready(page: Any) -> None:
+    """Waits until the page has what the server tells, and is laid out."""
+    page.wait_for_selector("body[data-ready]")
+    laid_out(page)
+
+
+def reloaded(page: Any) -> None:
+    page.reload()
+    ready(page)
+
+
+def slowed(browser: Any) -> Any:
+    """The browser, whose pages run slower if GOUACHE_TEST_SLOW asks for it: to find out what a test
+    reads before the page is ready."""
+    make = browser.new_context
+
+    def slow(page: Any) -> None:
+        page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOW})
+
+    def new_context(**options: Any) -> Any:
+        context = make(**options)
+        context.on("page", slow)
+        return context
+
+    if SLOW > 1:
+        browser.new_context = new_context
+    return browser
+
+
+def laid_out(page: Any) -> None:
+    """Waits until the page was laid out anew, and what watches sizes on it has seen that."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+
+def resize(page: Any, width: int, height: int) -> None:
+    """Another size of the window, and the page as it is then."""
+    page.set_viewport_size({"width": width, "height": height})
+    until(page, f"innerWidth === {width} && innerHeight === {height}")
+    laid_out(page)
 
 
 def away(request: Any) -> bool:
@@ -43,6 +101,7 @@ def show(page: Any, panel: str) -> None:
     if page.get_attribute("body", "data-panel") != panel:
         page.click(f"#tab-{panel}")
         page.wait_for_selector(f"#panel-{panel}")
+        laid_out(page)
 
 
 def tune(page: Any, **settings: object) -> None:
@@ -64,9 +123,13 @@ def status(page: Any, wanted: str) -> None:
     page.wait_for_selector(f'body[data-status="{wanted}"]')
 
 
-def until(page: Any, expression: str) -> None:
-    """Waits until it holds; the page's own policy forbids playwright's way, which is `eval`."""
-    hold(lambda: page.evaluate(expression), expression)
+def until(page: Any, condition: str | Callable[[], Any]) -> None:
+    """Waits until it holds: an expression of the page, whose own policy forbids playwright's way,
+    which is `eval`; or a function, and what the page asks for is heard meanwhile."""
+    if isinstance(condition, str):
+        hold(lambda: page.evaluate(condition), condition)
+    else:
+        hold(lambda: page.evaluate("1") and condition())
 
 
 def hold(condition: Callable[[], Any], what: str = "") -> None:
@@ -79,6 +142,7 @@ def hold(condition: Callable[[], Any], what: str = "") -> None:
 
 def stroke(page: Any, y: float, start: float = 0.25, end: float = 0.75) -> None:
     page.locator("#strokes").scroll_into_view_if_needed()
+    laid_out(page)
     box = page.locator("#strokes").bounding_box()
     page.mouse.move(box["x"] + start * box["width"], box["y"] + y * box["height"])
     page.mouse.down()
@@ -131,15 +195,16 @@ class TinyStudio:
     """A studio in this process that paints in milliseconds; `pace` is a step's time in seconds."""
 
     def __init__(self, root: Path) -> None:
+        from gouache.apps.studio.orders import Limits
         from gouache.apps.studio.worker import Studio
 
-        self.root, self.pace = root, 0.02
+        self.root, self.pace = root, PACE
         self.tries: dict[str, Any] = {}  # settings of starts: sketches to choose from
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.address = f"http://127.0.0.1:{self.port}"
-        self._make = lambda: Studio(self.root, build=self._build)
+        self._make = lambda: Studio(self.root, Limits(steps=2 * LONG), self._build)
         self.open()
 
     def open(self) -> None:
@@ -165,6 +230,23 @@ class TinyStudio:
         self._server.force_exit = True  # browsers hold on to their connections
         self._thread.join(30)
         self.studio.close()
+
+    def clear(self) -> None:
+        """Ends and forgets all that was ordered; as new, but for its address."""
+        from gouache.apps.studio.runs import ENDED
+        from gouache.errors import ConfigError
+
+        if self._server.should_exit:
+            self.open()  # a test did not come to that
+        runs = list(self.studio.runs.values())
+        for run in runs:
+            if run.status not in ENDED:
+                with suppress(ConfigError):  # it has ended meanwhile
+                    self.studio.stop(run)
+        hold(lambda: all(run.status in ENDED for run in runs), "runs do not end")
+        for run in runs:
+            self.studio.delete(run, forever=True)
+        self.pace, self.tries = PACE, {}
 
     def runs(self, page: Any) -> list[dict[str, Any]]:
         """What this page's visitor has."""

@@ -26,6 +26,7 @@ LEVELS = {
     "priors": 4.5,  # they propose with shared networks
     "networks": 4,
     "engine": 5,
+    "systems": 4,  # the paper's; they paint on their own
     "runs": 6,
     "editing": 7,
     "figures": 8,

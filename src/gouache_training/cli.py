@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_type_hints
 
 import typer
 
@@ -20,9 +22,6 @@ app = typer.Typer(
 
 Data = Annotated[Path, typer.Option("--data", help="The packed picture set.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Where downloads are kept.")]
-Minutes = Annotated[float, typer.Option("--minutes", help="Train this long, all calls together.")]
-Steps = Annotated[int, typer.Option("--steps", help="Train this many steps, all calls together.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint if it exists.")]
 Init = Annotated[
     Path | None, typer.Option("--init", help="Checkpoint whose networks to start from.")
 ]
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from gouache_training.feed import Feed, Recipe
-    from gouache_training.loop import Trainer
+    from gouache_training.loop import Budget
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
@@ -39,7 +38,14 @@ Workers = Annotated[
     int,
     typer.Option("--workers", help="Processes that compose pictures; 0: none but this.", min=0),
 ]
-Rate = Annotated[float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.")]
+Painter = Annotated[
+    Path | None,
+    typer.Option(
+        "--generator",
+        help="The VQGAN of whose codes it learns, a checkpoint or an exported file. Default: the "
+        "shipped one.",
+    ),
+]
 
 
 class Prompts(StrEnum):
@@ -84,26 +90,100 @@ def _prepare(number: int) -> None:
         torch.set_num_threads(number)
 
 
-def _at_rate(settings: Settings, learning_rate: float) -> Settings:
-    """A trainer's settings with another peak learning rate; as they are for 0."""
-    return replace(settings, learning_rate=learning_rate) if learning_rate > 0 else settings
+class Trains(Protocol):
+    """What a trainer's command runs: a `loop.Trainer`."""
+
+    def restore(self, path: Path) -> None: ...
+    def run(self, checkpoint: Path) -> None: ...
 
 
-def _feed(recipe: Recipe, workers: int, checkpoint: Path, seed: int) -> Feed | None:
-    """Composes in processes, if there are to be some; otherwise when a training goes on than when
-    it begins."""
-    from gouache_training.feed import Feed
+@dataclass(frozen=True)
+class Call:
+    """The options of every trainer."""
 
-    began = int(checkpoint.stat().st_mtime) if checkpoint.exists() else 0
-    return Feed(recipe, workers, seed * 1_000_003 + began) if workers else None
+    data: Data = DATA
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            "--checkpoint",
+            help="Where the training is kept, from any machine. Beside it go NAME-log.jsonl and "
+            "NAME-samples.",
+            show_default="checkpoints/NAME.pt",
+        ),
+    ] = Path()
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint if it exists.")
+    ] = False
+    steps: Annotated[
+        int, typer.Option("--steps", help="Train this many steps, all calls together.", min=0)
+    ] = 0
+    minutes: Annotated[
+        float,
+        typer.Option(
+            "--minutes",
+            help="Train this long, all calls together; only time in steps is counted.",
+            min=0,
+        ),
+    ] = 0.0
+    save_every: Annotated[
+        int,
+        typer.Option("--save-every", help="Steps between checkpoints; 0: the trainer's.", min=0),
+    ] = 0
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.", min=0)
+    ] = 0.0
+    device: Device = "auto"
+    threads: Threads = 0
+
+    @property
+    def goes_on(self) -> bool:
+        return self.resume and self.checkpoint.exists()
+
+    def budget(self) -> Budget:
+        from gouache_training.loop import Budget
+
+        return Budget(self.steps, self.minutes)
+
+    def given(self, settings: Settings) -> Settings:
+        """A trainer's settings with those that were given."""
+        asked = {name: getattr(self, name) for name in ("learning_rate", "save_every")}
+        return replace(settings, **{name: value for name, value in asked.items() if value})
+
+    def feed(self, recipe: Recipe, workers: int, seed: int) -> Feed | None:
+        """Composes in processes, if there are to be some; otherwise when a training goes on than
+        when it begins."""
+        from gouache_training.feed import Feed
+
+        began = int(self.checkpoint.stat().st_mtime) if self.checkpoint.exists() else 0
+        return Feed(recipe, workers, seed * 1_000_003 + began) if workers else None
 
 
-def _train(trainer: Trainer[Any, Any], checkpoint: Path, resume: bool) -> None:
-    """Goes on from the checkpoint where that is wanted and there is one, and tells where it is."""
-    if resume and checkpoint.exists():
-        trainer.restore(checkpoint)
-    trainer.run(checkpoint)
-    print(checkpoint)
+def _trainer(make: Callable[..., Trains]) -> Callable[..., None]:
+    """Makes a command of what makes a trainer of a `Call` and of options of its own."""
+
+    def command(**options: Any) -> None:
+        call = Call(**{field.name: options.pop(field.name) for field in fields(Call)})
+        if call.checkpoint == Path():
+            name = "referee" if options.get("referee") else make.__name__
+            call = replace(call, checkpoint=Path("checkpoints") / f"{name}.pt")
+        _prepare(call.threads)
+        trainer = make(call, **options)
+        if call.goes_on:
+            trainer.restore(call.checkpoint)
+        trainer.run(call.checkpoint)
+        print(call.checkpoint)
+
+    own = list(inspect.signature(make).parameters.values())[1:]
+    shared = inspect.signature(Call).parameters.values()
+    hints = get_type_hints(make, include_extras=True) | get_type_hints(Call, include_extras=True)
+    options = [
+        option.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[option.name])
+        for option in (*shared, *own)
+    ]
+    command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    command.__annotations__ = {option.name: option.annotation for option in options}
+    command.__doc__ = make.__doc__
+    return app.command(make.__name__)(command)
 
 
 @app.command()
@@ -124,23 +204,14 @@ def dataset(
     print(out)
 
 
-@app.command()
+@_trainer
 def perceptor(
-    data: Data = DATA,
+    call: Call,
     cache: Cache = CACHE,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Default: checkpoints/perceptor.pt.")
-    ] = None,
     referee: Annotated[
         bool,
         typer.Option("--referee", help="Train the judge for evaluations instead: it never guides."),
     ] = False,
-    minutes: Minutes = 0.0,
-    steps: Steps = 0,
-    resume: Resume = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    learning_rate: Rate = 0.0,
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 256,
     epsilon: Annotated[
         float | None,
@@ -151,11 +222,10 @@ def perceptor(
         Path | None,
         typer.Option("--generator", help="Checkpoint of a VQGAN that repaints some pictures."),
     ] = None,
-) -> None:
+) -> Trains:
     """Train the pocket perceptor, or with --referee the judge of evaluations."""
-    _prepare(threads)
     from gouache_training.dataset import PictureSet
-    from gouache_training.loop import Budget
+    from gouache_training.export import load_generator_checkpoint
     from gouache_training.perceptor import REFEREE, PerceptorTrainer, PerceptorTraining
 
     settings = replace(REFEREE if referee else PerceptorTraining(), batch=batch)
@@ -163,101 +233,69 @@ def perceptor(
         settings = replace(settings, epsilon=epsilon)
     if seed is not None:
         settings = replace(settings, seed=seed)
-    settings = _at_rate(settings, learning_rate)
-    if checkpoint is None:
-        checkpoint = Path("checkpoints") / ("referee.pt" if referee else "perceptor.pt")
-    painter = None
-    if generator is not None:
-        from gouache_training.export import load_generator_checkpoint
-
-        painter = load_generator_checkpoint(generator)
-    trainer = PerceptorTrainer(
-        PictureSet.load(data), cache, settings, Budget(steps, minutes), device, painter
+    painter = None if generator is None else load_generator_checkpoint(generator)
+    return PerceptorTrainer(
+        PictureSet.load(call.data),
+        cache,
+        call.given(settings),
+        call.budget(),
+        call.device,
+        painter,
     )
-    _train(trainer, checkpoint, resume)
 
 
-@app.command()
+@_trainer
 def generator(
-    data: Data = DATA,
-    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/generator.pt"),
+    call: Call,
     perceptor: Annotated[
         Path, typer.Option("--perceptor", help="Perceptor checkpoint for the perceptual loss.")
     ] = Path("checkpoints/perceptor.pt"),
-    minutes: Minutes = 0.0,
-    steps: Steps = 0,
-    resume: Resume = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    learning_rate: Rate = 0.0,
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 32,
     seed: Annotated[int, typer.Option("--seed")] = 1,
     init: Init = None,
-) -> None:
+) -> Trains:
     """Train the shipped VQGAN."""
-    _prepare(threads)
     from gouache_training.dataset import PictureSet
     from gouache_training.generator import GeneratorTrainer, GeneratorTraining
-    from gouache_training.loop import Budget
 
-    settings = GeneratorTraining(batch=batch, seed=seed)
-    settings = _at_rate(settings, learning_rate)
-    trainer = GeneratorTrainer(
-        PictureSet.load(data), settings, Budget(steps, minutes), device, perceptor
-    )
-    if init is not None and not (resume and checkpoint.exists()):
+    settings = call.given(GeneratorTraining(batch=batch, seed=seed))
+    pictures = PictureSet.load(call.data)
+    trainer = GeneratorTrainer(pictures, settings, call.budget(), call.device, perceptor)
+    if init is not None and not call.goes_on:
         trainer.start_from(init)
-    _train(trainer, checkpoint, resume)
+    return trainer
 
 
-@app.command()
+@_trainer
 def prior(
-    data: Data = DATA,
+    call: Call,
     cache: Cache = CACHE,
-    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/prior.pt"),
-    generator: Annotated[
-        Path | None,
-        typer.Option(
-            "--generator",
-            help="The VQGAN whose codes it learns, a checkpoint or an exported file. Default: the "
-            "shipped one.",
-        ),
-    ] = None,
-    minutes: Minutes = 0.0,
-    steps: Steps = 0,
-    resume: Resume = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    learning_rate: Rate = 0.0,
+    generator: Painter = None,
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 80,
     width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
     layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 4,
     fresh: Annotated[int, typer.Option("--fresh", help="New pictures a step.", min=1)] = 10,
     seed: Annotated[int, typer.Option("--seed")] = 3,
     workers: Workers = 0,
-) -> None:
+) -> Trains:
     """Train the token prior, which proposes where painting starts."""
-    _prepare(threads)
     from gouache_training.dataset import PictureSet
     from gouache_training.export import load_painter
     from gouache_training.feed import Recipe
-    from gouache_training.loop import Budget
     from gouache_training.prior import PriorTrainer, PriorTraining
 
     settings = PriorTraining(batch=batch, fresh=fresh, seed=seed, width=width, layers=layers)
-    settings = _at_rate(settings, learning_rate)
-    pictures, painter = PictureSet.load(data), load_painter(generator)
-    recipe = Recipe(data, None, settings.shares, painter.native_size, settings.fresh)
-    trainer = PriorTrainer(
+    pictures, painter = PictureSet.load(call.data), load_painter(generator)
+    recipe = Recipe(call.data, None, settings.shares, painter.native_size, settings.fresh)
+    return PriorTrainer(
         pictures,
         cache,
         painter,
-        settings,
-        Budget(steps, minutes),
-        device,
-        _feed(recipe, workers, checkpoint, seed),
+        call.given(settings),
+        call.budget(),
+        call.device,
+        call.feed(recipe, workers, seed),
     )
-    _train(trainer, checkpoint, resume)
 
 
 @app.command()
@@ -278,27 +316,13 @@ def renderings(
     print(out)
 
 
-@app.command()
+@_trainer
 def drawing(
-    data: Data = DATA,
+    call: Call,
     large: Annotated[
         Path, typer.Option("--renderings", help="The archive that `renderings` wrote.")
     ] = RENDERINGS,
-    checkpoint: Annotated[Path, typer.Option("--checkpoint")] = Path("checkpoints/drawing.pt"),
-    generator: Annotated[
-        Path | None,
-        typer.Option(
-            "--generator",
-            help="The VQGAN whose codes it draws, a checkpoint or an exported file. Default: the "
-            "shipped one.",
-        ),
-    ] = None,
-    minutes: Minutes = 0.0,
-    steps: Steps = 0,
-    resume: Resume = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    learning_rate: Rate = 0.0,
+    generator: Painter = None,
     batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=1)] = 4,
     crops: Annotated[int, typer.Option("--crops", help="Squares of each picture.", min=1)] = 2,
     adversarial_from: Annotated[
@@ -319,9 +343,8 @@ def drawing(
     ] = None,
     seed: Annotated[int, typer.Option("--seed")] = 5,
     workers: Workers = 0,
-) -> None:
+) -> Trains:
     """Train the drawing decoder, which draws the codes at four times the size."""
-    _prepare(threads)
     from gouache.generators.drawing import SCALE
     from gouache.perceptors.efficientnet import EfficientNet
     from gouache.perceptors.photo import shipped_photo
@@ -329,28 +352,25 @@ def drawing(
     from gouache_training.drawing import DrawingTrainer, DrawingTraining
     from gouache_training.export import load_painter
     from gouache_training.feed import Recipe
-    from gouache_training.loop import Budget
     from gouache_training.renderings import load_renderings
 
     settings = DrawingTraining(
         batch=batch, crops=crops, adversarial_from=adversarial_from, seed=seed
     )
-    settings = _at_rate(settings, learning_rate)
     painter = load_painter(generator)
     trunk = shipped_photo().trunks[0]
     assert isinstance(trunk, EfficientNet)
-    recipe = Recipe(data, large, settings.shares, SCALE * painter.native_size, batch)
-    trainer = DrawingTrainer(
-        load_renderings(PictureSet.load(data), large),
+    recipe = Recipe(call.data, large, settings.shares, SCALE * painter.native_size, batch)
+    return DrawingTrainer(
+        load_renderings(PictureSet.load(call.data), large),
         painter,
         trunk,
-        settings,
-        Budget(steps, minutes),
-        device,
+        call.given(settings),
+        call.budget(),
+        call.device,
         painted,
-        _feed(recipe, workers, checkpoint, seed),
+        call.feed(recipe, workers, seed),
     )
-    _train(trainer, checkpoint, resume)
 
 
 @app.command()
@@ -514,6 +534,24 @@ def evaluate(
             **settings,
         )
     )
+
+
+@app.command()
+def log(
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CHECKPOINT...",
+            help="Checkpoints, or logs (.jsonl, or .log as older trainers printed it).",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The page.")] = Path("training.html"),
+) -> None:
+    """Write a page about trainings: curves, held-out pictures, samples over time, settings."""
+    from gouache_training.log_page import write_page
+
+    write_page(checkpoints, out)
+    print(out)
 
 
 def add_to(root: typer.Typer) -> None:

@@ -7,6 +7,7 @@ the last can teach anything from painted latents, for which there is no right an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingConfig, DrawingDecoder, enlarged, small_view
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.efficientnet import EfficientNet
-from gouache_training.codebook import gradient_difference, same_codes, slope
+from gouache_training.codebook import gradient_difference, slope
 from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_judge import Judge, feature_distance
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs, Window
 from gouache_training.feed import Feed
 from gouache_training.focus import focused
 from gouache_training.generator import AdversarialTrainer, PatchDiscriminator
+from gouache_training.journal import samples_folder
 from gouache_training.loop import (
     Average,
     Budget,
@@ -258,26 +260,13 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         self._pull = content["pull"].to(self.device)
         self._playing_since = content["playing_since"]
 
-    def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint; `TrainingError` if it is of other codes or another shape."""
-        content = load_checkpoint(path)
-        if not same_codes(content["codebook"], self.generator.codebook.detach().cpu()):
-            raise TrainingError(f"{path} was trained on other codes than this generator's")
-        if content["config"] != self.config.to_dict():
-            raise TrainingError(f"{path} has another shape: {content['config']!s:.200}")
-        self.bring_back(content)
-
-    def look(self, checkpoint: Path) -> None:
+    def look(self, checkpoint: Path) -> Mapping[str, float]:
+        """Measures of held-out pictures, and a sheet of them."""
         step = self.budget.step
-        if step % self.settings.judge_every == 0 or step in (100, 500):
-            self.report(checkpoint)
-
-    def report(self, checkpoint: Path) -> None:
-        """One line about held-out pictures, and a sheet of them."""
-        model = self.averaged()
-        sheet = checkpoint.with_name(f"{checkpoint.stem}-samples")
-        line = self.judge.line(model, sheet / f"step-{self.budget.step:06d}.png")
-        log(f"held out at step {self.budget.step}: {line}")
+        if step % self.settings.judge_every and step not in (100, 500):
+            return {}
+        sheet = samples_folder(checkpoint) / f"step-{step:06d}.png"
+        return self.judge.measures(self.averaged(), sheet)
 
     def averaged(self) -> DrawingDecoder:
         """A copy with averaged weights, for evaluation and shipping."""

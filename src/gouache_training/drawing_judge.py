@@ -96,29 +96,32 @@ class Judge:
         return self._seen
 
     @torch.no_grad()
-    def line(self, model: DrawingDecoder, sheet: Path) -> str:
-        """What was measured, in words; `sheet` gets a picture of rows: real, enlarged, drawn, and
-        the same two of disturbed codes.
+    def measures(self, model: DrawingDecoder, sheet: Path) -> dict[str, float]:
+        """What was measured, in brackets of plainly enlarged or of real pictures; `sheet` gets a
+        picture of rows: real, enlarged, drawn, and the same two of disturbed codes.
         """
         clean, wild = self.pairs()
-        told = []
+        found: dict[str, float] = {}
         shown = [clean.target.cpu()]
         for name, pair in (("clean", clean), ("disturbed", wild)):
             drawn = torch.cat([self._draw(model, pair, row) for row in range(self.count)])
             plain = lanczos(pair.picture)
             real = pair.target.cpu()
-            told.append(
-                f"{name} psnr {_mean(psnr(drawn, real))} (enlarged {_mean(psnr(plain, real))})"
-                f" features {self._away(drawn, real):.4f} ({self._away(plain, real):.4f})"
-                f" edges {_share(drawn, real):.2f} ({_share(plain, real):.2f})"
-                f" steep {_steep(drawn, real):.2f} ({_steep(plain, real):.2f})"
-                f" lattice {lattice(drawn):.3f} ({lattice(real):.3f})"
-            )
+            for measure, of in (
+                ("psnr", _fidelity),
+                ("features", self._away),
+                ("edges", _share),
+                ("steep", _steep),
+            ):
+                found[f"{name} {measure}"] = of(drawn, real)
+                found[f"{name} {measure} (enlarged)"] = of(plain, real)
+            found[f"{name} lattice"] = lattice(drawn)
+            found[f"{name} lattice (real)"] = lattice(real)
             shown += [plain, drawn]
         tiles = [to_pil(row[k]) for row in shown for k in range(min(_SHOWN, self.count))]
         sheet.parent.mkdir(parents=True, exist_ok=True)
         grid_pil(tiles, columns=min(_SHOWN, self.count)).save(sheet)
-        return "; ".join(told)
+        return found
 
     def _draw(self, model: DrawingDecoder, pair: Pair, row: int) -> Tensor:
         one = slice(row, row + 1)
@@ -134,8 +137,8 @@ class Judge:
         return float(np.mean(found))
 
 
-def _mean(values: Tensor) -> str:
-    return f"{float(values.mean()):.2f}"
+def _fidelity(image: Tensor, real: Tensor) -> float:
+    return float(psnr(image, real).mean())
 
 
 def _share(image: Tensor, real: Tensor) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from gouache.interrupts import children_wait
 from gouache_training.compose import Batch, Composer, Shares
 from gouache_training.focus import focused
 from gouache_training.pack import PictureSet
@@ -84,7 +85,8 @@ class Feed:
             prefetch_factor=ahead,
             multiprocessing_context="spawn",
         )
-        self._batches = iter(loader)
+        with children_wait():  # they go on while a step is finished and saved
+            self._batches = iter(loader)
 
     def batch(self) -> tuple[Tensor, list[str]]:
         """The next pictures, (N,3,size,size) uint8, and their captions."""

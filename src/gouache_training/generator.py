@@ -268,9 +268,10 @@ class GeneratorTrainer(AdversarialTrainer[VQGAN, GeneratorTraining]):
         super().bring_back(content)
         self.codes.restore(content["codes"])
         set_rng_text(self.composer.rng, content["composer"])
+        self.refresh_tower()
 
-    def line(self, pictures: int) -> str:
-        return f"{super().line(pictures)} perplexity {self.codes.perplexity():.0f}"
+    def also(self) -> dict[str, float]:
+        return {"perplexity": round(self.codes.perplexity(), 1)}
 
     def averaged(self) -> VQGAN:
         """A copy with averaged networks and the present codes, for evaluation and shipping."""

@@ -1,4 +1,4 @@
-"""What every trainer shares: a budget, averaged weights, checkpoints, progress lines."""
+"""What every trainer shares: a budget, averaged weights, checkpoints, progress lines, a log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import math
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import Field, asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -17,29 +20,48 @@ import torch
 from torch import Tensor, nn
 
 from gouache.errors import TrainingError
+from gouache_training.codebook import same_codes
+from gouache_training.journal import Journal, Row, from_lines, machine, to_lines
+
+_PAUSE = 30.0  # seconds; a step this long, and ten times as long as usual, was interrupted
 
 
 @dataclass
 class Budget:
     """How long to train: until `steps` or `minutes` (of all calls together) are used up.
 
-    `progress()` runs from 0 to 1 and drives the schedules, so a run that is interrupted and resumed
-    follows the same curve as one that is not.
+    Minutes are those spent in steps: not loading, judging, saving, nor while the process is
+    stopped (SIGSTOP). `progress()` runs from 0 to 1 and drives the schedules, so a run that is
+    interrupted and resumed follows the same curve as one that is not.
     """
 
     steps: int = 0
     minutes: float = 0.0
     step: int = 0
-    seconds_before: float = 0.0
+    seconds: float = 0.0  # in steps, of all calls
+    seconds_here: float = 0.0  # of this one
+    _latest: deque[float] = field(default_factory=lambda: deque(maxlen=50))
 
     def __post_init__(self) -> None:
         if self.steps <= 0 and self.minutes <= 0:
             raise TrainingError("give --steps or --minutes, how long to train")
-        self._start = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self._start
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Counts the time of a step."""
+        start = time.monotonic()
+        yield
+        self.count(time.monotonic() - start)
+
+    def count(self, seconds: float) -> None:
+        """Counts a step; of one far longer than the latest only as much as those took."""
+        usual = median(self._latest) if len(self._latest) >= 5 else seconds
+        if seconds > max(_PAUSE, 10 * usual):
+            log(f"a step took {seconds:.0f} s, {usual:.2g} s of it are counted: it was stopped")
+            seconds = usual
+        self._latest.append(seconds)
+        self.seconds += seconds
+        self.seconds_here += seconds
 
     def progress(self) -> float:
         by_steps = self.step / self.steps if self.steps > 0 else 0.0
@@ -101,6 +123,7 @@ class Meter:
     def __init__(self, decay: float = 0.98) -> None:
         self.decay = decay
         self.values: dict[str, float] = {}
+        self._interval: dict[str, list[float]] = {}
         self._unread: list[dict[str, Tensor | float]] = []
 
     def update(self, **values: Tensor | float) -> None:
@@ -119,12 +142,18 @@ class Meter:
                 new = float(value)
                 if not math.isfinite(new):
                     raise TrainingError(f"{name} became {new}; lower --learning-rate and resume")
+                self._interval.setdefault(name, []).append(new)
                 old = self.values.get(name, new)
                 self.values[name] = old * self.decay + new * (1.0 - self.decay)
 
+    def means(self) -> dict[str, float]:
+        """Of what was read since this was called last."""
+        found, self._interval = self._interval, {}
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
     def line(self, budget: Budget, pictures: int) -> str:
         parts = " ".join(f"{name} {value:.4g}" for name, value in self.values.items())
-        rate = pictures / max(1e-9, time.monotonic() - budget._start)
+        rate = pictures / max(1e-9, budget.seconds_here)
         share = 100.0 * budget.progress()
         return (
             f"step {budget.step} {share:.1f}% {budget.seconds:.0f}s {parts} {rate:.0f} pictures/s"
@@ -199,7 +228,10 @@ def pick_device(name: str) -> torch.device:
 
 
 class Paced(Protocol):
-    """What `Trainer` asks of settings: pictures a step, and steps between checkpoints."""
+    """What `Trainer` asks of settings: a dataclass with pictures a step, and steps between
+    checkpoints."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def batch(self) -> int: ...
@@ -213,8 +245,9 @@ S = TypeVar("S", bound=Paced)
 class Trainer(ABC, Generic[M, S]):
     """Holds everything that a checkpoint must bring back, and goes through the steps.
 
-    Subclasses set the attributes in `__init__`, say what a `step` is, and add to `state` and
-    `bring_back` what else they need to go on exactly.
+    Subclasses set the attributes in `__init__`, say what a `step` is and which shape (`config`) the
+    network has, and add to `state` and `bring_back` what else they need to go on exactly: on one
+    machine a training in two halves equals one in one go, bit for bit.
     """
 
     log_every: ClassVar[int] = 100  # steps
@@ -227,6 +260,7 @@ class Trainer(ABC, Generic[M, S]):
     optimizer: torch.optim.Optimizer
     average: Average
     meter: Meter
+    rows: list[Row] | None = None  # of the log; None: the checkpoint brought none
 
     @abstractmethod
     def step(self) -> None:
@@ -244,11 +278,26 @@ class Trainer(ABC, Generic[M, S]):
             "rng": self.rng.get_state(),
             "step": self.budget.step,
             "seconds": self.budget.seconds,
+            "log": to_lines(self.rows or ()),
         }
 
     def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint; `TrainingError` where it cannot be read."""
-        self.bring_back(load_checkpoint(path))
+        """Goes on from a checkpoint of any machine.
+
+        Raises:
+            TrainingError: it cannot be read, or is of another network, shape or codebook.
+        """
+        content, mine = load_checkpoint(path), self.state()
+        try:
+            if "codebook" in mine and not same_codes(content["codebook"], mine["codebook"].cpu()):
+                raise TrainingError(f"{path} was trained on other codes than this generator's")
+            known = content["config"].items()  # an older edition may not have known all settings
+            if others := [f"{k} is {v}" for k, v in known if mine["config"].get(k, v) != v]:
+                raise TrainingError(f"{path} has another shape: {', '.join(others)!s:.200}")
+            self.bring_back(content)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0][:120]
+            raise TrainingError(f"{path} is no checkpoint of this trainer ({reason})") from None
 
     def bring_back(self, content: dict[str, Any]) -> None:
         """What `state` gave."""
@@ -257,28 +306,88 @@ class Trainer(ABC, Generic[M, S]):
         self.optimizer.load_state_dict(content["optimizer"])
         self.rng.set_state(content["rng"])
         self.budget.step = content["step"]
-        self.budget.seconds_before = content["seconds"]
+        self.budget.seconds = content["seconds"]
+        self.rows = from_lines(content["log"]) if "log" in content else None
 
-    def line(self, pictures: int) -> str:
-        """Of progress, after so many pictures of this call."""
-        return self.meter.line(self.budget, pictures)
+    def also(self) -> dict[str, float]:
+        """Numbers that are told beside the meters'."""
+        return {}
 
-    def look(self, checkpoint: Path) -> None:
-        """Called after every step, for what is measured on the way."""
+    def look(self, checkpoint: Path) -> Mapping[str, float]:
+        """Called after every step, for what is measured on the way: of held-out pictures, by name.
+
+        A name that ends in brackets is what another is compared with: `psnr`, `psnr (enlarged)`.
+        """
+        return {}
 
     def run(self, checkpoint: Path) -> None:
-        """Trains until the budget is used up; saves on the way and at the end, also on Ctrl-C."""
-        start = self.budget.step
-        try:
-            while self.budget.progress() < 1.0:
-                self.step()
-                step = self.budget.step
-                if step % self.log_every == 0 or step % self.settings.save_every == 0:
-                    self.meter.read()
-                if step % self.log_every == 0:
-                    log(self.line((step - start) * self.settings.batch))
-                if step % self.settings.save_every == 0:
-                    save_checkpoint(checkpoint, self.state())
-                self.look(checkpoint)
-        finally:
-            save_checkpoint(checkpoint, self.state())
+        """Trains until the budget is used up; saves on the way and at the end.
+
+        Ctrl-C and SIGTERM end it after the present step, saved, with `KeyboardInterrupt`; the
+        second one at once.
+        """
+        from gouache.apps.runner import Stop
+
+        budget, kind = self.budget, machine(self.device)
+        journal = Journal(checkpoint, budget.step, self.rows)
+        self.rows = journal.rows
+        if journal.replaced:
+            log(f"{journal.path}: {journal.replaced} rows after step {budget.step} are replaced")
+        begins = {
+            "trainer": type(self).__name__.removesuffix("Trainer").lower(),
+            "machine": kind,
+            "torch": str(torch.__version__),
+            "settings": asdict(self.settings),
+        }
+        self._note(journal, begins=begins)
+        start = told = budget.step
+
+        def tell() -> None:
+            """The line and the row of an interval."""
+            nonlocal told
+            self.meter.read()
+            count, also = (budget.step - start) * self.settings.batch, self.also()
+            more = "".join(f" {name} {value:.4g}" for name, value in also.items())
+            log(self.meter.line(budget, count) + more)
+            rate = self.optimizer.param_groups[0]["lr"]
+            speed = round(count / max(1e-9, budget.seconds_here), 3)
+            values = self.meter.means() | also
+            self._note(journal, rate=rate, machine=kind, pictures_per_second=speed, values=values)
+            told = budget.step
+
+        with Stop().listening() as stop:
+            try:
+                while budget.progress() < 1.0 and not stop.wanted:
+                    with budget.timed():
+                        self.step()
+                    due = budget.step % self.settings.save_every == 0
+                    if budget.step % self.log_every == 0:
+                        tell()
+                    if held := self.look(checkpoint):
+                        log(f"held out at step {budget.step}: {told_measures(held)}")
+                        self._note(journal, held=held)
+                    if due:
+                        self.meter.read()  # nothing is saved after a number that is none
+                        save_checkpoint(checkpoint, self.state())
+                if budget.step > told:
+                    tell()
+            finally:
+                save_checkpoint(checkpoint, self.state())
+        if stop.wanted:
+            log(f"interrupted at step {budget.step}, saved; --resume goes on")
+            raise KeyboardInterrupt
+
+    def _note(self, journal: Journal, **row: Any) -> None:
+        journal.add({"step": self.budget.step, "seconds": round(self.budget.seconds, 2), **row})
+
+
+def told_measures(measures: Mapping[str, float]) -> str:
+    """In words: `psnr 24.3 (enlarged 23.9)`."""
+    words: list[str] = []
+    for name, value in measures.items():
+        base, _, other = name.partition(" (")
+        if other:
+            words[-1] += f" ({other[:-1]} {value:.4g})"
+        else:
+            words.append(f"{base} {value:.4g}")
+    return ", ".join(words)

@@ -268,12 +268,15 @@ class PerceptorTrainer(Trainer[PocketPerceptor, PerceptorTraining]):
     def state(self) -> dict[str, Any]:
         return super().state() | {
             "composer": rng_text(self.composer.rng),
+            "bank": self.bank,
             "config": asdict(self.config),
         }
 
     def bring_back(self, content: dict[str, Any]) -> None:
         super().bring_back(content)
         set_rng_text(self.composer.rng, content["composer"])
+        bank = content.get("bank")
+        self.bank = None if bank is None else bank.to(self.device)
 
     def averaged(self) -> PocketPerceptor:
         """A copy with the averaged weights, for evaluation and shipping."""

@@ -272,7 +272,8 @@ class PhotoTrainer:
     def run(self) -> dict[str, Tensor]:
         """Trains to the end; the averaged weights."""
         while self.budget.progress() < 1:
-            self.step()
+            with self.budget.timed():
+                self.step()
             if self.budget.step % 200 == 0:
                 log(self.meter.line(self.budget, self.budget.step * self.settings.batch))
         return self.average.state

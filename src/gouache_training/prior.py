@@ -85,6 +85,19 @@ class Pool:
         self.tokens[rows, : tokens.shape[1]] = tokens.to(torch.int32)
         self.added += len(codes)
 
+    def state(self) -> dict[str, Any]:
+        """Of the rows that are taken."""
+        rows = min(self.added, len(self.codes))
+        taken = {"codes": self.codes[:rows].clone(), "tokens": self.tokens[:rows].clone()}
+        return {**taken, "added": self.added}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """What `state` gave; of a pool of another size, nothing: it fills anew."""
+        rows = len(state["codes"])
+        if rows == min(state["added"], len(self.codes)):
+            self.codes[:rows], self.tokens[:rows] = state["codes"], state["tokens"]
+            self.added = state["added"]
+
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """`n` rows at random: (n,cells) and (n,L) int64, L as long as the longest needs."""
         rows = torch.randint(min(self.added, len(self.codes)), (n,), generator=rng)
@@ -94,7 +107,7 @@ class Pool:
 
 
 class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
-    """Trains the prior. A checkpoint holds all but the pool, which fills anew."""
+    """Trains the prior. A checkpoint holds the pool, too, which takes minutes to fill."""
 
     def __init__(
         self,
@@ -179,7 +192,13 @@ class PriorTrainer(Trainer[TokenPrior, PriorTraining]):
         return super().state() | {
             "config": asdict(self.config),
             "codebook": self.generator.codebook,
+            "pool": self.pool.state(),
         }
 
-    def line(self, pictures: int) -> str:
-        return f"{super().line(pictures)} pool {self.pool.added}"
+    def bring_back(self, content: dict[str, Any]) -> None:
+        super().bring_back(content)
+        if "pool" in content:
+            self.pool.restore(content["pool"])
+
+    def also(self) -> dict[str, float]:
+        return {"pool": self.pool.added}

@@ -11,7 +11,7 @@ import pytest
 from gouache.apps.cli.main import run
 from gouache.runs.drive import Event, Run, Stepped
 from gouache.runs.keep import Keep
-from studio_browser import CHROMIUM, TinyStudio, visit
+from studio_browser import CHROMIUM, TinyStudio, reloaded, slowed, visit, visit_after
 from studio_tiny import Gate
 
 
@@ -67,15 +67,17 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        yield slowed(browser)
         browser.close()
 
 
-@pytest.fixture
-def studio(tmp_path: Path) -> Iterator[TinyStudio]:
-    studio = TinyStudio(tmp_path / "runs")
-    yield studio
-    studio.close()
+@pytest.fixture(scope="module")
+def window(browser: Any) -> Iterator[Any]:
+    """What the pages of a file's tests are opened in, one after the other; a new one takes long."""
+    window = browser.new_context()
+    window.new_page()  # with the last page its window would go
+    yield window
+    window.close()
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +89,32 @@ def open_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyStudio
 
 
 @pytest.fixture
+def studio(open_studio: TinyStudio) -> Iterator[TinyStudio]:
+    """The studio of the file, in which nothing was painted yet."""
+    yield open_studio
+    open_studio.clear()
+
+
+@pytest.fixture
 def gate() -> Gate:
     return Gate()
 
 
 @pytest.fixture
-def page(browser: Any, studio: TinyStudio) -> Iterator[Any]:
+def page(window: Any, studio: TinyStudio) -> Iterator[Any]:
     """The studio's page; no script on it may make a mistake."""
-    page = visit(browser, studio.address)
+    page = visit_after(window, studio.address)
     yield page
+    page.close()
     assert page.mistakes == []
+
+
+@pytest.fixture
+def timed(browser: Any, studio: TinyStudio) -> Iterator[Any]:
+    """The page in a window whose clock can be put forward: `timed.clock.run_for(milliseconds)`."""
+    page = visit(browser, studio.address)
+    page.clock.install()
+    reloaded(page)
+    yield page
     page.context.close()
+    assert page.mistakes == []

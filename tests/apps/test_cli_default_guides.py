@@ -12,7 +12,9 @@ from PIL import Image
 from gouache.output.pictures import read_metadata
 from gouache.settings.config import PaintConfig, make_config
 
-FAST = ["--size", "48x32", "--steps", "2", "--num-cutouts", "3"]
+SMALL = ["--size", "48x32", "--steps", "2", "--num-cutouts", "3"]
+FAST = [*SMALL, "--start-steps", "1"]
+ONE = [*FAST, "--start-tries", "1"]  # start, where starts do not matter
 HOPE = "effervescent hope"
 NOTE = f"gouache: note: photo does not know '{HOPE}'; pocket guides there alone"
 
@@ -26,7 +28,7 @@ def test_both_guide_unless_one_is_named(gouache):
     assert (result.code, result.err) == (0, "")
     told = read_metadata(Path("x.png"))
     assert [one["name"] for one in told["perceptors"]] == ["pocket", "photo"]
-    expected = make_config(prompt="a castle", size="48x32", steps=2, num_cutouts=3)
+    expected = make_config(prompt="a castle", size="48x32", steps=2, num_cutouts=3, start_steps=1)
     assert PaintConfig.from_dict(told["config"]) == expected
     shown = dict(line.split(maxsplit=1) for line in gouache("info", "x.png").out.splitlines())
     assert shown["perceptor"].startswith("photo ")  # as the last of its name
@@ -48,7 +50,7 @@ def test_a_picture_is_replayed_and_read_as_settings(gouache):
 @pytest.mark.parametrize("killed_at", [0, 1])
 def test_killed_at_any_step(gouache, dies_at, killed_at):
     """A picture of the batch is known to both, the other to one of them only."""
-    run = ["a castle", HOPE, "-q", *FAST, "--save-every", "1"]
+    run = ["a castle", HOPE, "-q", *ONE, "--save-every", "1"]
     whole = gouache(*run, "--out", "whole.png")
     assert (whole.code, whole.err.splitlines()) == (0, [NOTE])
     dies_at(killed_at, *run, "--out", "x.png", "--run-dir", "run")
@@ -60,19 +62,19 @@ def test_killed_at_any_step(gouache, dies_at, killed_at):
 
 def test_many_unknown_prompts_are_one_note(gouache):
     prompts = [HOPE, "a castle", "inner peace and joy", "deep sorrow", "the passing of time"]
-    result = gouache(*prompts, "--json", *FAST, "--steps", "1", "--out", "x.png")
+    result = gouache(*prompts, "--json", *ONE, "--steps", "1", "--out", "x.png")
     assert (result.code, len(result.err.splitlines())) == (0, 1)
     assert len(json.loads(result.out)["out"]) == 5
     assert result.err.startswith(f"gouache: note: photo does not know '{HOPE}', ")
     assert "castle" not in result.err
     assert result.err.endswith("pocket guides there alone\n")
     assert len(result.err) < 300
-    staged = gouache(f"{HOPE} ^ {HOPE}:2 | a castle", "-q", *FAST, "--steps", "1", "--out", "y.png")
+    staged = gouache(f"{HOPE} ^ {HOPE}:2 | a castle", "-q", *ONE, "--steps", "1", "--out", "y.png")
     assert (staged.code, staged.err.splitlines()) == (0, [NOTE])
 
 
 def test_words_of_another_language_are_told_once_of_both(gouache):
-    result = gouache("a castle \u82f9\u679c", "-q", *FAST, "--steps", "1", "--out", "x.png")
+    result = gouache("a castle \u82f9\u679c", "-q", *ONE, "--steps", "1", "--out", "x.png")
     assert result.code == 0
     assert "the guides pocket and photo do not know '\u82f9\u679c'; write it" in result.err
     refused = gouache("\u82f9\u679c", *FAST)
@@ -104,7 +106,7 @@ def test_presets_by_name_and_by_themselves(gouache):
 def test_edits_and_masks_are_led_by_pocket(gouache):
     """Until somebody names others."""
     Image.fromarray(np.full((32, 48, 3), 200, np.uint8)).save("a.png")
-    edit = ["edit", "a.png", "a red apple", "-q", *FAST, "--steps", "1"]
+    edit = ["edit", "a.png", "a red apple", "-q", *SMALL, "--steps", "1"]
     for more, names in (
         ([], ["pocket"]),
         (["--preset", "pocket"], ["pocket"]),
@@ -118,7 +120,7 @@ def test_edits_and_masks_are_led_by_pocket(gouache):
 
 
 def test_figures_of_the_shipped_world_have_the_default_guides(gouache):
-    result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *FAST, "--steps", "1")
+    result = gouache("figures", "cutouts", "a", "red", "fish", "--out", "c", *SMALL, "--steps", "1")
     assert result.code == 0
     told = json.loads(Path("c/figure.json").read_text())
     assert told["config"]["perceptor"] == ["pocket", "photo"]

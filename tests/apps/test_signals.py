@@ -54,9 +54,17 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
-    "module", ["gouache.apps.cli.main", "typer", "torch", "numpy", "gouache.engine.session"]
+    ("module", "number"),
+    [
+        ("gouache.apps.cli.main", signal.SIGINT),
+        ("typer", signal.SIGINT),
+        ("typer", signal.SIGTERM),
+        ("typer", signal.SIGHUP),
+        ("torch", signal.SIGTERM),
+        ("numpy", signal.SIGINT),
+        ("gouache.engine.session", signal.SIGHUP),
+    ],
 )
 def test_while_it_starts(tmp_path, module, number):
     process = launch(tmp_path, "a fish", *SMALL, hook=hook_on_import(module, number))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,21 @@ from PIL import Image
 
 from studio_browser import (
     CHROMIUM,
+    LONG,
     TinyStudio,
     alpha_at,
     hold,
     is_drawn,
+    laid_out,
     order,
+    ready,
+    reloaded,
     show,
     status,
     stroke,
     texts,
     until,
-    visit,
+    visit_after,
 )
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -31,16 +35,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is install
 
 
 @pytest.fixture
-def sheet(browser: Any, open_studio: TinyStudio) -> Iterator[Any]:
-    """The page with an empty sheet; what was painted before is not there."""
-    page = visit(browser, open_studio.address)
-    page.evaluate("sessionStorage.setItem('gouache-draft', JSON.stringify({ run: '' }))")
-    page.reload()
-    page.wait_for_selector("#setting-steps", state="attached")
-    page.wait_for_selector("body[data-status='']")
-    yield page
-    assert page.mistakes == []
-    page.context.close()
+def sheet(page: Any) -> Any:
+    """The page with an empty sheet, to draw on."""
+    return page
 
 
 def box_of(page: Any, selector: str) -> dict[str, float]:
@@ -142,7 +139,7 @@ def test_keys_and_buttons_zoom_and_the_picture_never_leaves(sheet: Any) -> None:
 
 
 def test_space_and_drag_move_the_picture_and_a_tap_on_space_pauses(page: Any) -> None:
-    order(page, "a slow sun", 2000, "32x32")
+    order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
     before = box_of(page, "#view")
     page.mouse.move(*at(page, 0.5, 0.5))
@@ -164,12 +161,16 @@ def test_one_finger_draws_and_two_zoom_and_move(browser: Any, open_studio: TinyS
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
     page.goto(open_studio.address)
-    page.wait_for_selector("#setting-steps", state="attached")
+    ready(page)
     fingers = context.new_cdp_session(page)
 
+    begun = time.time()
+
     def touch(kind: str, *places: tuple[float, float]) -> None:
+        """All of it in the same moment, however long the page takes."""
         points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(places)]
-        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        told = {"type": kind, "touchPoints": points, "timestamp": begun}
+        fingers.send("Input.dispatchTouchEvent", told)
 
     def moved(points: list[tuple[float, float]]) -> None:
         touch("touchMove", *points)
@@ -177,12 +178,12 @@ def test_one_finger_draws_and_two_zoom_and_move(browser: Any, open_studio: TinyS
     start = [at(page, 0.4, 0.5), at(page, 0.6, 0.5)]
     before = box_of(page, "#view")
     touch("touchStart", start[0])
+    page.evaluate("new Promise((done) => setTimeout(done, 300))")
     touch("touchStart", *start)
     apart = [(start[0][0] - 40, start[0][1]), (start[1][0] + 40, start[1][1])]
     moved(apart)
     touch("touchEnd")
-    after = box_of(page, "#view")
-    assert after["width"] > 1.5 * before["width"]
+    hold(lambda: box_of(page, "#view")["width"] > 1.5 * before["width"])
     assert not is_drawn(page)  # what the first finger began is no stroke
     assert page.is_disabled("#undo")
     page.click("#zoom-fit")
@@ -199,6 +200,8 @@ def test_the_picture_alone_on_the_screen(sheet: Any) -> None:
     sheet.keyboard.press("f")
     until(sheet, "document.getElementById('bar').offsetParent === null")
     hold(lambda: box_of(sheet, "#view")["width"] > small["width"])
+    until(sheet, "document.fullscreenElement !== null")
+    laid_out(sheet)
     drag(sheet, (0.3, 0.5), (0.6, 0.5))
     assert alpha_at(sheet, 0.45, 0.5) > 0
     sheet.keyboard.press("f")
@@ -350,8 +353,9 @@ def test_the_keyboard_draws_with_a_brush_that_is_seen(sheet: Any) -> None:
 def test_undo_and_redo_have_no_end(sheet: Any) -> None:
     places = [(0.05 + 0.9 * (k % 10) / 9, 0.05 + 0.9 * (k // 10) / 9) for k in range(100)]
     sheet.fill("#brush-size", "30")
+    box = box_of(sheet, "#view")
     for x, y in places:
-        sheet.mouse.click(*at(sheet, x, y))
+        sheet.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
     assert alpha_at(sheet, *places[0]) > 0
     for _ in places:
         sheet.keyboard.press("Control+z")
@@ -360,7 +364,16 @@ def test_undo_and_redo_have_no_end(sheet: Any) -> None:
     for _ in places:
         sheet.keyboard.press("Control+Shift+Z")
     until(sheet, "document.getElementById('redo').disabled")
-    assert all(alpha_at(sheet, x, y) == 255 for x, y in places)
+    seen = sheet.evaluate(
+        """(places) => {
+            const { width, height } = strokes;
+            const { data } = strokes.getContext('2d').getImageData(0, 0, width, height);
+            const at = ([x, y]) => Math.round(y * height) * width + Math.round(x * width);
+            return places.map((place) => data[4 * at(place) + 3]);
+        }""",
+        places,
+    )
+    assert seen == [255] * len(places)
 
 
 # Layers.
@@ -424,7 +437,7 @@ def test_layers_outlive_a_reload_and_only_those_shown_are_sent(sheet: Any) -> No
     sheet.fill("#color", "#0000ff")
     drag(sheet, (0.2, 0.7), (0.8, 0.7))
     sheet.locator("#layers li").first.locator(".layer-show").click()
-    sheet.reload()
+    reloaded(sheet)
     sheet.wait_for_selector("#layers li >> nth=1")
     assert names(sheet) == ["Sketch 2", "Sketch 1"]
     assert color_at(sheet, 0.5, 0.3) == [255, 0, 0, 255]
@@ -451,18 +464,19 @@ def test_layers_outlive_a_reload_and_only_those_shown_are_sent(sheet: Any) -> No
 
 
 def test_the_edge_of_the_mask_marches_and_rests_where_motion_is_unwanted(
-    browser: Any, open_studio: TinyStudio
+    window: Any, studio: TinyStudio
 ) -> None:
     for motion in ("no-preference", "reduce"):
-        page = visit(browser, open_studio.address)
+        page = visit_after(window, studio.address)
         page.emulate_media(reduced_motion=motion)
         page.keyboard.press("m")
         stroke(page, 0.5)
         edge = "ants.getContext('2d').getImageData(0, 0, ants.width, ants.height).data"
-        until(page, f"{edge}.some((value) => value)")
+        until(page, "ants.dataset.step !== undefined")  # it is of all that was drawn
+        assert page.evaluate(f"{edge}.some((value) => value)")
         before = page.evaluate("ants.toDataURL()")
         if motion == "reduce":
-            page.wait_for_timeout(500)
+            page.evaluate("new Promise((done) => setTimeout(done, 500))")  # some of its steps
             assert page.evaluate("ants.toDataURL()") == before
         else:
             hold(lambda page=page, before=before: page.evaluate("ants.toDataURL()") != before)
@@ -471,7 +485,7 @@ def test_the_edge_of_the_mask_marches_and_rests_where_motion_is_unwanted(
         assert alpha_at(page, 0.1, 0.1, "mask") == 255
         page.click("#mask-clear")
         until(page, f"!{edge}.some((value) => value)")
-        page.context.close()
+        page.close()
 
 
 def masked(page: Any) -> None:
@@ -513,7 +527,7 @@ def test_a_mask_outlives_a_reload(page: Any) -> None:
     order(page, "a red apple", 2, "32x32")
     status(page, "done")
     masked(page)
-    page.reload()
+    reloaded(page)
     until(page, "view.width === 32")
     hold(lambda: is_drawn(page, "mask"))
 
@@ -571,7 +585,7 @@ def test_several_tries_on_one_mask_start_from_the_same_picture(page: Any) -> Non
     assert not is_drawn(page, "mask")
     page.fill("#replace", "a moon")
     page.click("#repaint")  # from the one that was kept
-    hold(lambda: len(asked) == 3)
+    until(page, lambda: len(asked) == 3)
     assert asked[2]["image"] != first["image"]
     status(page, "done")
 
@@ -628,7 +642,7 @@ def test_edges_are_dragged_and_the_new_parts_ordered(page: Any, studio: TinyStud
     assert page.input_value("#grow-left") == "16"  # what can be painted
     assert page.text_content("#grow-size") == "112 × 48"
     page.click("#grow")
-    hold(lambda: asked)
+    until(page, lambda: asked)
     run = studio.runs(page)[0]["id"]
     assert asked[0]["extend"] == {
         "of": f"{run}/1", "left": 16, "right": 32, "top": 16, "bottom": 0,
@@ -641,7 +655,7 @@ def test_edges_are_dragged_and_the_new_parts_ordered(page: Any, studio: TinyStud
 
 
 def test_frames_come_by_the_stream_of_events(page: Any) -> None:
-    order(page, "a slow sun", 2000, "32x32")
+    order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 20")  # the first one may have been asked for
     asked: list[str] = []
@@ -654,7 +668,7 @@ def test_frames_come_by_the_stream_of_events(page: Any) -> None:
     assert page.evaluate("view.width") == 32
     page.click("#pause")
     status(page, "paused")
-    hold(lambda: any("/frame.jpg" in url for url in asked))  # all of it, when it rests
+    until(page, lambda: any("/frame.jpg" in url for url in asked))  # all of it, when it rests
     page.click("#stop")
     status(page, "stopped")
 
@@ -664,11 +678,16 @@ def kinds(page: Any, studio: TinyStudio) -> list[str]:
 
 
 def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio) -> None:
-    order(page, "a slow sun", 2000, "32x32")
+    order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
+    sent: list[Any] = []
+    page.route("**/draw", lambda route: sent.append(route))
     stroke(page, 0.5)
-    assert alpha_at(page, 0.5, 0.5) > 0
+    until(page, lambda: sent)
+    assert alpha_at(page, 0.5, 0.5) > 0  # until they have arrived
+    sent[0].continue_()
+    page.unroute("**/draw")
     hold(lambda: kinds(page, studio) == ["start", "drawn"])
     hold(lambda: not is_drawn(page))  # they are in the picture now
     assert page.get_attribute("body", "data-status") == "painting"
@@ -680,7 +699,7 @@ def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio)
 
 
 def test_strokes_that_are_refused_stay_and_can_be_undone(page: Any) -> None:
-    order(page, "a slow sun", 2000, "32x32")
+    order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
     page.route("**/draw", lambda route: route.fulfill(status=507, body='{"error": "full"}'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,22 @@ def test_bad_options_are_one_line(gouache: Any, options: list[str], told: str) -
     assert told in refused(gouache, *options)
 
 
-def test_a_folder_has_one_studio(gouache: Any, tmp_path: Path) -> None:
-    with Server(tmp_path / "runs") as server:
-        assert "another studio uses" in refused(gouache, "--port", "0", "--runs", "runs")
-        assert server.running
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studio") / "runs"
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """For this machine alone."""
+    with Server(folder) as server:
+        yield server
     assert "Traceback" not in server.log
+
+
+def test_a_folder_has_one_studio(gouache: Any, server: Server, folder: Path) -> None:
+    assert "another studio uses" in refused(gouache, "--port", "0", "--runs", str(folder))
+    assert server.running
 
 
 def test_others_on_the_network_are_warned_of(tmp_path: Path) -> None:
@@ -61,13 +73,12 @@ def test_others_on_the_network_are_warned_of(tmp_path: Path) -> None:
     assert "warning: bound to 0.0.0.0" in server.log
 
 
-def test_only_its_own_names_lead_to_a_local_studio(tmp_path: Path) -> None:
-    with Server(tmp_path / "runs") as server:
-        assert "warning" not in server.log
-        foreign = httpx.get(server.address, headers={"host": "evil.example"})
-        assert foreign.status_code == 421
-        local = server.address.replace("127.0.0.1", "localhost")
-        assert httpx.get(server.address, headers={"host": local[7:]}).status_code == 200
+def test_only_its_own_names_lead_to_a_local_studio(server: Server) -> None:
+    assert "warning" not in server.log
+    foreign = httpx.get(server.address, headers={"host": "evil.example"})
+    assert foreign.status_code == 421
+    local = server.address.replace("127.0.0.1", "localhost")
+    assert httpx.get(server.address, headers={"host": local[7:]}).status_code == 200
 
 
 def test_without_the_extra_it_says_what_to_install(

@@ -151,6 +151,12 @@ def test_what_is_deleted_can_come_back(client: TestClient, root: Path) -> None:
     told(client.delete(f"/api/runs/{first}"), 404)
     told(client.post("/api/runs", json={"prompt": "x", "image": f"{first}/0"}))
     (binned,) = client.get("/api/trash").json()["runs"]
+    until = (root / "trash" / first).stat().st_mtime + trash.DAYS * 24 * 3600
+    assert binned["until"] == until
+    seen = client.get(f"/api/trash/{first}/thumb?side=160")
+    assert Image.open(io.BytesIO(seen.content)).format == "WEBP"
+    (again,) = client.get("/api/trash").json()["runs"]
+    assert again["until"] == until  # looking at it does not keep it longer
     assert (binned["id"], binned["favourite"]) == (first, True)
     back = client.post(f"/api/runs/{first}/restore")
     assert back.status_code == 200, back.text

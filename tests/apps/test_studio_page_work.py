@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,16 @@ from PIL import Image
 
 from studio_browser import (
     CHROMIUM,
+    LONG,
     TinyStudio,
     alike,
     alpha_at,
     hold,
     is_drawn,
+    laid_out,
     order,
+    ready,
+    reloaded,
     sheets,
     show,
     status,
@@ -31,7 +34,6 @@ from studio_browser import (
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
-LONG = 2000  # steps: more than any test waits for
 SMALL, WIDE = "32x32", "48x24"
 
 
@@ -120,7 +122,7 @@ def test_pictures_chosen_quickly_one_after_the_other(page: Any) -> None:
     page.route("**/frame.jpg*", lambda route: route.continue_() if held else held.append(route))
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
-    hold(lambda: page.evaluate("1") and held)
+    until(page, lambda: held)
     page.locator("#gallery .thumb", has_text="a blue fish").click()
     held[0].continue_()  # it comes after another one was chosen
     until(page, "view.width === 48 && document.getElementById('empty').hidden")
@@ -141,20 +143,23 @@ def test_a_run_that_waits_shows_no_other_picture(page: Any) -> None:
     show(page, "history")
     page.click("#queue .cancel:has-text('Stop')")
     status(page, "done")
-    assert not page.is_visible("#empty")
+    page.wait_for_selector("#empty", state="hidden")
 
 
-def test_a_picture_deleted_elsewhere_is_told(page: Any, studio: TinyStudio) -> None:
+def test_a_picture_deleted_elsewhere_is_told(timed: Any, studio: TinyStudio) -> None:
+    page = timed
     done(page, "a red apple")
     run = studio.runs(page)[0]["id"]
     other = page.context.new_page()
     other.goto(studio.address)
+    ready(other)
     show(other, "gallery")
     other.wait_for_selector("#gallery .thumb")
     show(other, "history")
     other.click("#delete")
     until(other, "document.querySelectorAll('#gallery .thumb').length === 0")
     other.close()
+    page.clock.run_for(15_000)  # it looks less often while nothing is painted
     until(page, "document.getElementById('note').textContent.includes('deleted elsewhere')")
     assert page.get_attribute("body", "data-status") == ""
     assert run not in page.inner_html("#tree")
@@ -307,7 +312,7 @@ def test_stop_lays_the_strokes_in_first(page: Any, studio: TinyStudio) -> None:
     assert [path.split("/")[-1] for path, _ in posted] == ["draw", "stop"]
     (run,) = studio.runs(page)
     assert [node["kind"] for node in run["nodes"]] == ["start", "drawn", "end"]
-    assert not is_drawn(page)
+    hold(lambda: not is_drawn(page))
     laid = picture(page, f"/api/runs/{run['id']}/nodes/1.png").getpixel((16, 16))
     assert laid[2] > 150 > laid[0]
 
@@ -324,7 +329,7 @@ def test_strokes_drawn_while_it_waits_are_taken_when_it_paints(
     page.click("#queue .cancel:has-text('Stop')")
     status(page, "painting")
     until(page, "document.querySelectorAll('#tree .thumb').length > 2")  # a point of its own
-    assert not is_drawn(page)
+    hold(lambda: not is_drawn(page))
     page.click("#stop")
     status(page, "stopped")
     (moon,) = [run for run in studio.runs(page) if run["prompt"] == "a moon"]
@@ -415,9 +420,10 @@ def test_repaint_keeps_the_mask_for_another_try(page: Any) -> None:
 
 @pytest.mark.parametrize("way", ["double click", "triple click", "space", "held keys"])
 def test_one_order_for_each_click(page: Any, studio: TinyStudio, way: str) -> None:
+    held: list[Any] = []
+
     def later(route: Any) -> None:
-        time.sleep(0.1)
-        route.continue_()
+        route.continue_() if route.request.method == "GET" else held.append(route)
 
     page.route("**/api/runs", later)
     page.fill("#prompt", "a red apple")
@@ -434,14 +440,19 @@ def test_one_order_for_each_click(page: Any, studio: TinyStudio, way: str) -> No
     else:
         page.click("#paint", click_count={"double click": 2, "triple click": 3}.get(way, 1))
     if way == "space":
-        page.keyboard.press("Space")
-        status(page, "painting")
+        page.keyboard.press("Space")  # on its way it cannot be paused
+    until(page, lambda: held)
+    held[0].continue_()
+    status(page, "painting")
+    if way == "space":
         page.keyboard.press("Space")
         status(page, "paused")  # as the keys' list says
+        until(page, "!document.getElementById('pause').disabled")
         page.keyboard.press("Space")
-    status(page, "painting")
-    time.sleep(0.5)
-    assert len(studio.runs(page)) == 1
+        status(page, "painting")
+    page.unroute("**/api/runs")
+    page.evaluate("new Promise((done) => setTimeout(done, 300))")  # nothing comes after it
+    assert len(held) == len(studio.runs(page)) == 1
     page.click("#stop", click_count=2)
     status(page, "stopped")
 
@@ -451,7 +462,7 @@ def test_a_double_click_on_pause_pauses(page: Any) -> None:
     status(page, "painting")
     page.click("#pause", click_count=2, delay=60)
     status(page, "paused")
-    time.sleep(0.3)
+    page.evaluate("new Promise((done) => setTimeout(done, 300))")  # it stays so
     assert page.get_attribute("body", "data-status") == "paused"
 
 
@@ -483,11 +494,28 @@ def test_strokes_stay_until_the_server_has_them(page: Any, studio: TinyStudio) -
     page.unroute("**/continue")
     page.click("#pause")
     status(page, "painting")
-    assert not is_drawn(page)
+    hold(lambda: not is_drawn(page))
     assert [path.split("/")[-1] for path, _ in posted] == ["draw", "continue", "continue"]
     page.click("#stop")
     status(page, "stopped")
     assert [node["kind"] for node in studio.runs(page)[0]["nodes"]] == ["start", "drawn", "end"]
+
+
+def test_strokes_that_continue_takes_along_are_sent_once(page: Any) -> None:
+    paused(page)
+    stroke(page, 0.5)
+    posted = requests(page)
+    held: list[Any] = []
+    page.route("**/continue", lambda route: held.append((route, route.fetch())))
+    page.click("#pause")
+    status(page, "painting")  # the news of it comes before the answer
+    page.evaluate("new Promise((done) => setTimeout(done, 1000))")  # longer than a hand rests
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    hold(lambda: not is_drawn(page))
+    assert [path.split("/")[-1] for path, _ in posted] == ["draw", "continue"]
+    page.click("#stop")
+    status(page, "stopped")
 
 
 # Words.
@@ -611,7 +639,7 @@ def test_what_was_not_sent_outlives_a_reload(page: Any, tmp_path: Path) -> None:
     page.keyboard.press("m")
     stroke(page, 0.75)
     before = sheets(page)
-    page.reload()
+    reloaded(page)
     show(page, "tune")
     page.wait_for_selector("#like figure")
     until(page, "view.width === 48")
@@ -626,7 +654,7 @@ def test_waiting_runs_are_there_after_a_reload(page: Any) -> None:
     status(page, "painting")
     order(page, "a moon", 2, SMALL)
     status(page, "queued")
-    page.reload()
+    reloaded(page)
     show(page, "history")
     page.locator("#queue li", has_text="a moon").wait_for()
     page.locator("#queue li", has_text="a slow sun").wait_for()
@@ -636,16 +664,13 @@ def test_waiting_runs_are_there_after_a_reload(page: Any) -> None:
 
 
 def test_a_restarted_server_is_found_again(page: Any, studio: TinyStudio) -> None:
-    order(page, "a slow sun", LONG, SMALL)
+    paused(page, "a slow sun")  # in a pause what it takes to go on is written down
+    page.click("#pause")
     status(page, "painting")
     order(page, "a moon", LONG, SMALL)
     status(page, "queued")
     show(page, "history")
     page.locator("#queue li", has_text="a slow sun").locator("button", has_text="Show").click()
-    status(page, "painting")
-    page.click("#pause")
-    status(page, "paused")
-    page.click("#pause")
     status(page, "painting")
     page.fill("#prompt", "not sent yet")
     studio.close()
@@ -723,7 +748,10 @@ def test_lists_that_did_not_change_are_left_alone(page: Any) -> None:
     page.evaluate("for (const one of document.querySelectorAll('#panels button')) one.mine = true")
     show(page, "gallery")
     page.focus("#gallery .thumb")
-    time.sleep(3.2)  # two looks at all runs
+    for _ in range(2):  # looks at all runs
+        with page.expect_response("**/api/runs"):
+            pass
+    laid_out(page)
     assert page.evaluate("document.activeElement.mine === true")
     assert page.evaluate("[...document.querySelectorAll('#queue button')].every((b) => b.mine)")
     page.click("#stop")

@@ -19,7 +19,7 @@ from gouache.apps.studio.orders import (
 )
 from gouache.editing.config import painting_config
 from gouache.settings.config import PaintConfig, make_config
-from studio_browser import CHROMIUM, TinyStudio, hold, show, until
+from studio_browser import CHROMIUM, TinyStudio, hold, reloaded, show, until
 
 BOTH = ",".join(PaintConfig.perceptor)
 
@@ -128,7 +128,7 @@ def test_reused_settings_are_those_of_the_picture(
         json.dumps({"prompt": "fails", "settings": given}),
     )
     hold(lambda: [run.status for run in studio.studio.runs.values()] == ["failed"])
-    page.reload()
+    reloaded(page)
     show(page, "gallery")
     page.click("#gallery .thumb")
     show(page, "history")
@@ -137,7 +137,7 @@ def test_reused_settings_are_those_of_the_picture(
     until(page, "document.getElementById('setting-steps').value === '2'")
     expected = next(iter(studio.studio.runs.values())).config
     assert expected == make_config(prompt="fails", **given)
-    page.reload()  # which keeps the form
+    reloaded(page)  # which keeps the form
     show(page, "tune")
     page.wait_for_selector("#setting-steps")
     until(page, "document.getElementById('setting-steps').value === '2'")

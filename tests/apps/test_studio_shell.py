@@ -16,9 +16,13 @@ from gouache.output.pictures import save_picture
 from gouache.settings.config import make_config
 from studio_browser import (
     CHROMIUM,
+    LONG,
     TinyStudio,
-    hold,
+    laid_out,
     order,
+    ready,
+    reloaded,
+    resize,
     show,
     status,
     stroke,
@@ -32,7 +36,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
 SIZES = [(1440, 900), (1920, 1080), (820, 1180), (390, 844), (320, 568), (844, 390), (3840, 2160)]
-LONG = 600  # steps: more than any test waits for
 INFO = "fetch('/api/info').then((answer) => answer.json())"
 
 
@@ -56,7 +59,7 @@ def sent(page: Any, posted: list[dict[str, Any]]) -> dict[str, Any]:
     """Presses Paint; what is ordered."""
     count = len(posted)
     page.click("#paint")
-    hold(lambda: page.evaluate("1") and len(posted) > count)
+    until(page, lambda: len(posted) > count)
     until(page, "!document.getElementById('paint').disabled")
     return posted[-1]
 
@@ -92,7 +95,7 @@ def drop(page: Any, path: Path, kind: str = "image/png", on: str = "#stage") -> 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_what_is_needed_is_in_sight_without_scrolling(page: Any, width: int, height: int) -> None:
-    page.set_viewport_size({"width": width, "height": height})
+    resize(page, width, height)
     found = page.evaluate(
         """() => {
             const box = (selector) => {
@@ -125,7 +128,7 @@ def test_nothing_moves_after_it_is_there(browser: Any, studio: TinyStudio) -> No
         }).observe({ type: "layout-shift", buffered: true });"""
     )
     page.goto(studio.address)
-    page.wait_for_selector("#setting-steps", state="attached")
+    ready(page)
     page.fill("#prompt", "a house | snow")
     until(page, "document.querySelectorAll('#chips li').length === 2")
     assert page.evaluate("self.shifts") == []
@@ -143,7 +146,7 @@ def test_the_page_is_small(browser: Any, studio: TinyStudio) -> None:
 
 @pytest.mark.parametrize("width", [1440, 820, 390])
 def test_the_main_buttons_stay_where_they_are(page: Any, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+    resize(page, width, 900)
 
     def places() -> list[dict[str, float]]:
         return [page.locator(one).bounding_box() for one in ("#paint", "#pause", "#stop")]
@@ -151,7 +154,7 @@ def test_the_main_buttons_stay_where_they_are(page: Any, width: int) -> None:
     before = places()
     stroke(page, 0.5)
     until(page, "document.getElementById('status').textContent.includes('what you drew')")
-    assert page.get_attribute("#paint", "title") == "Paint from your sketch (Ctrl Enter)"
+    assert (page.get_attribute("#paint", "title") or "").startswith("Paint from your sketch (Enter")
     assert places() == before
     page.click("#undo")
     order(page, "a red apple", LONG, "32x32")
@@ -172,11 +175,12 @@ def test_the_status_asks_for_words_while_there_are_none(page: Any) -> None:
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_tool_has_a_name_beside_the_rail(page: Any, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+    resize(page, width, 900)
     tools = page.locator("#rail button, #rail input")
     names = []
     for tool in tools.all():
         tool.scroll_into_view_if_needed()
+        laid_out(page)
         page.mouse.move(width / 2, 450)
         assert page.is_hidden("#tip")
         tool.hover(force=True)  # Undo is named while there is nothing to undo, too
@@ -218,7 +222,7 @@ def test_panels_unfold_and_fold(page: Any) -> None:
 
 
 def test_a_panel_of_a_phone_is_a_sheet_under_which_the_bar_stays(page: Any) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+    resize(page, 390, 844)
     show(page, "tune")
     panel = page.locator("#panels").bounding_box()
     bar = page.locator("#bar").bounding_box()
@@ -242,8 +246,7 @@ def test_light_dark_or_as_the_machine_has_it(page: Any) -> None:
     assert "Light" in page.text_content("#theme")
     page.click("#theme")
     assert paper() == dark
-    page.reload()
-    page.wait_for_selector("#setting-steps", state="attached")
+    reloaded(page)
     assert paper() == dark
     page.click("#theme")
     assert paper() == light
@@ -316,9 +319,7 @@ def test_parts_are_added_without_the_grammar(page: Any) -> None:
 def test_arrow_up_brings_back_what_was_asked_for(page: Any, studio: TinyStudio) -> None:
     for text in ("a red apple", "a blue fish"):
         order(page, text, 1, "32x32")
-        hold(
-            lambda: page.evaluate("1") and all(one["status"] == "done" for one in studio.runs(page))
-        )
+        until(page, lambda: all(one["status"] == "done" for one in studio.runs(page)))
     until(page, "document.body.dataset.status === 'done'")
     page.fill("#prompt", "a poem")
     page.focus("#prompt")
@@ -329,14 +330,15 @@ def test_arrow_up_brings_back_what_was_asked_for(page: Any, studio: TinyStudio) 
     assert seen == ["a blue fish", "a red apple", "a red apple", "a blue fish", "a poem"]
 
 
-def test_a_long_prompt_is_seen_while_it_is_written(page: Any) -> None:
+def test_a_long_prompt_is_seen(page: Any) -> None:
     low = page.locator("#prompt").bounding_box()["height"]
-    bar = page.locator("#bar").bounding_box()
     page.fill("#prompt", "a very long poem about the sea " * 12)
     page.focus("#prompt")
-    assert page.locator("#prompt").bounding_box()["height"] > 2 * low
-    assert page.locator("#bar").bounding_box() == bar
+    high = page.locator("#prompt").bounding_box()["height"]
+    assert high > 2 * low
     page.focus("#stage")
+    assert page.locator("#prompt").bounding_box()["height"] == high
+    page.fill("#prompt", "a poem")
     assert page.locator("#prompt").bounding_box()["height"] == low
 
 
@@ -364,13 +366,13 @@ def test_the_dice_are_thrown_unless_the_seed_is_kept(
 def test_one_or_four(page: Any, studio: TinyStudio) -> None:
     page.click("[data-count='4']")
     order(page, "a red apple", LONG, "32x32")
-    hold(lambda: page.evaluate("1") and len(studio.runs(page)) == 4)
+    until(page, lambda: len(studio.runs(page)) == 4)
     assert [run["seed"] for run in studio.runs(page)] == [3, 4, 5, 6]
     page.reload()
     page.wait_for_selector("[data-count='4'][aria-pressed=true]")
     page.click("[data-count='1']")
     order(page, "a moon", LONG, "32x32")
-    hold(lambda: page.evaluate("1") and len(studio.runs(page)) == 5)
+    until(page, lambda: len(studio.runs(page)) == 5)
 
 
 def test_shapes_and_sizes(page: Any, posted: list[dict[str, Any]]) -> None:
@@ -423,9 +425,9 @@ def test_something_is_there_at_once_and_says_what_is_done(page: Any, studio: Tin
     page.wait_for_selector("#skeleton:not([hidden])")  # before the server has said anything
     assert page.text_content("#skeleton p") == "Sends the order…"
     assert page.is_disabled("#paint")
-    hold(lambda: page.evaluate("1") and waiting)
+    until(page, lambda: waiting)
     told = {"doing": "loading the models", "status": "starting"}
-    page.route("**/events", lambda route: route.abort())
+    page.route("**/events*", lambda route: route.abort())
     answer = waiting[0].fetch()
     waiting[0].fulfill(json={**answer.json(), **told})
     until(page, "document.querySelector('#skeleton p').textContent === 'Loading the models…'")
@@ -434,9 +436,9 @@ def test_something_is_there_at_once_and_says_what_is_done(page: Any, studio: Tin
 def test_time_left_and_progress_are_on_the_easel(page: Any) -> None:
     order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
-    until(page, "/step \\d+ of 600 .*left/.test(document.getElementById('clock').textContent)")
+    until(page, "/step \\d+ of \\d+ .*left/.test(document.getElementById('clock').textContent)")
     assert page.is_visible("#progress")
-    assert page.is_hidden("#skeleton")
+    page.wait_for_selector("#skeleton", state="hidden")
     page.click("#stop")
     status(page, "stopped")
 
@@ -583,14 +585,22 @@ def test_another_picture_is_started_from_and_asked_how_it_fits(
     assert "fit=crop&size=256x256&x=0.5&y=0.5" in ways[-1]
     assert page.is_hidden("#fit-y")
     page.fill("#fit-x", "0")
-    hold(lambda: page.evaluate("1") and "x=0&" in ways[-1])
+    until(page, lambda: "x=0&" in ways[-1])
     page.wait_for_selector("[data-fit=crop][aria-pressed=true]")
     page.fill("#near", "90")
     asked = sent(page, posted)
     assert "edit" not in asked
     assert asked["image"] != first
     assert asked["near"] == 0.9
-    page.click("[data-fit=extend]")
+    held: list[Any] = []
+    page.route("**/api/uploads*", lambda route: held.append(route))
+    page.fill("#fit-x", "60")
+    until(page, lambda: held)
+    page.click("[data-fit=extend]")  # before that has come: what is asked last is what counts
+    held[0].continue_()
+    until(page, lambda: len(held) == 2)
+    held[1].continue_()
+    page.unroute("**/api/uploads*")
     page.wait_for_selector("[data-fit=extend][aria-pressed=true]")
     asked = sent(page, posted)
     assert re.fullmatch("[0-9a-f]{32}", asked["edit"]["mask"])
@@ -651,9 +661,9 @@ def test_all_is_said_and_reached_without_eyes_or_mouse(
         seen += findings(f"{theme} problem")
         page.click("#stop")
         status(page, "stopped")
-        page.set_viewport_size({"width": 390, "height": 844})
+        resize(page, 390, 844)
         seen += findings(f"{theme} phone")
-        page.set_viewport_size({"width": 1440, "height": 900})
+        resize(page, 1440, 900)
         page.click("#new-sheet")
         page.fill("#prompt", "")
     assert sorted(set(seen)) == []

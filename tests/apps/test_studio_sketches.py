@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +78,9 @@ def sketching(client: TestClient, building: Building) -> dict[str, Any]:
 def test_sketches_are_there_while_a_start_is_found(client: TestClient, building: Building) -> None:
     told = sketching(client, building)
     assert told["status"] == "starting"
-    assert told["doing"] in ("3 sketches", "sketches 1 to 3 of 3")
+    what, _, step = told["doing"].partition(", ")
+    assert what in ("3 sketches", "sketches 1 to 3 of 3")
+    assert re.fullmatch(r"(step \d+ of \d+)?", step)  # of the sketches, not of the picture
     assert [one["number"] for one in told["sketches"]] == [1, 2, 3]
     for one in told["sketches"]:
         answer = client.get(one["url"])
@@ -155,3 +158,20 @@ def test_frames_of_large_pictures_are_small() -> None:
     assert Image.open(io.BytesIO(frame.webp)).size == (512, 256)
     assert Image.open(io.BytesIO(frame.jpeg)).size == (2000, 1000)
     assert frame.webp is frame.webp
+
+
+def test_one_stream_tells_of_several_runs(client: TestClient, building: Building) -> None:
+    building.perceptor.open.set()
+    first, second = submit(client), submit(client, "a blue fish")
+    for run in (first, second):
+        wait(client, run, "done")
+    text = client.get(f"/api/events?runs={first},{'0' * 32},{second}").text
+    events = [one.split("\n") for one in text.strip().split("\n\n")]
+    told = [json.loads(lines[-1].removeprefix("data: ")) for lines in events]
+    states = [one for one in told if "status" in one]
+    assert [(one["id"], one["status"]) for one in states] == [(first, "done"), (second, "done")]
+    assert {one["run"] for one in told if "image" in one} == {first, second}
+    for runs in ("", "0" * 32, ",".join(f"{k:032x}" for k in range(17))):
+        answer = client.get(f"/api/events?runs={runs}")
+        assert answer.status_code in (400, 404)
+        assert "\n" not in answer.json()["error"]

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from studio_browser import CHROMIUM, TinyStudio, order, show, status, stroke, texts, until
+from studio_browser import (
+    CHROMIUM,
+    LONG,
+    TinyStudio,
+    hold,
+    order,
+    show,
+    status,
+    stroke,
+    texts,
+    until,
+)
 
 PAGE = Path(__file__).parents[2] / "src/gouache/apps/studio/page"
 SCRIPTS = {
@@ -353,9 +364,9 @@ def is_held(page: Any) -> bool:
 def test_lists_are_refreshed_around_the_focus(page: Any, studio: TinyStudio) -> None:
     order(page, "a red apple", 2, "32x32")
     status(page, "done")
-    order(page, "a slow sun", 600, "32x32")
+    order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
-    order(page, "a moon", 600, "32x32")
+    order(page, "a moon", LONG, "32x32")
     status(page, "queued")
     _, sun, moon = (run["id"] for run in studio.runs(page))
 
@@ -378,7 +389,7 @@ def test_lists_are_refreshed_around_the_focus(page: Any, studio: TinyStudio) -> 
 
     show(page, "history")
     held(page, page.locator("#queue .cancel"))
-    posted(page, "", prompt="a fish", settings={"steps": 600, "size": "32x32"})
+    posted(page, "", prompt="a fish", settings={"steps": LONG, "size": "32x32"})
     page.locator("#queue li", has_text="a fish (waits, number 1)").wait_for()
     assert is_held(page)
 
@@ -399,7 +410,7 @@ def test_a_run_that_paints_behind_another_picture_disturbs_nothing(
 ) -> None:
     order(page, "a red apple", 2, "48x24")
     status(page, "done")
-    order(page, "a slow sun", 600, "32x32")
+    order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
@@ -411,7 +422,7 @@ def test_a_run_that_paints_behind_another_picture_disturbs_nothing(
     page.evaluate("document.getElementById('phrase').setSelectionRange(3, 8)")
     show(page, "history")
     page.locator("#queue li", has_text="a slow sun (painting)").wait_for()
-    page.wait_for_timeout(500)  # the words' parts have come too
+    until(page, "document.getElementById('chips').textContent.includes('a red apple')")
 
     def seen() -> Any:
         return page.evaluate(
@@ -431,8 +442,7 @@ def test_a_run_that_paints_behind_another_picture_disturbs_nothing(
         return int(next(run["step"] for run in studio.runs(page) if run["status"] == "painting"))
 
     before, start = seen(), behind()
-    while behind() < start + 60:
-        page.wait_for_timeout(100)
+    hold(lambda: behind() >= start + 60)
     assert seen() == before
     assert texts(page, "#tree .run") == ["a red apple · done"]
     show(page, "history")

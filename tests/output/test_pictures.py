@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gouache import __version__
 from gouache.errors import ImageError, OutputError
-from gouache.output import documents
+from gouache.output import documents, pictures
 from gouache.output.pictures import dump_json, picture_format, read_metadata, save_picture
 
 SUFFIXES = (".png", ".jpg", ".webp")
@@ -120,12 +120,29 @@ def test_formats_by_suffix(tmp_path: Path) -> None:
         assert not (tmp_path / name).exists()
 
 
-def test_a_long_prompt_fits_a_png_and_is_left_out_of_a_jpeg(tmp_path: Path) -> None:
+def test_a_long_prompt_fits_into_every_format(tmp_path: Path) -> None:
     document = {"prompt": "\U0001f98a" * 20_000}
     save_picture(picture(), tmp_path / "a.png", document, document["prompt"])
     assert read_metadata(tmp_path / "a.png") == document
+    for name in ("a.jpg", "a.webp"):  # in several segments, and in one
+        save_picture(picture(), tmp_path / name, document, document["prompt"])
+        assert read_metadata(tmp_path / name) == document
+
+
+def test_a_jpeg_that_lost_a_part_of_its_document_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    save_picture(picture(), path, {"prompt": "x" * 200_000})
+    path.write_bytes(path.read_bytes().replace(b"gouache\0\x01", b"another\0\x01"))
+    with pytest.raises(ImageError, match="holds no gouache settings"):
+        read_metadata(path)
+
+
+def test_what_is_too_large_for_a_jpeg_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_MOST_SEGMENTS", 2)
     with pytest.warns(UserWarning, match=r"write a \.png"):
-        save_picture(picture(), tmp_path / "a.jpg", document, document["prompt"])
+        save_picture(picture(), tmp_path / "a.jpg", {"prompt": "x" * 200_000})
     with pytest.raises(ImageError, match="holds no gouache settings"):
         read_metadata(tmp_path / "a.jpg")
 

@@ -147,25 +147,53 @@ def same(one: PriorTrainer, two: PriorTrainer) -> bool:
     return all(torch.equal(value, other[name]) for name, value in one.model.state_dict().items())
 
 
-def test_a_checkpoint_brings_back_all_but_the_pool(tmp_path: Path) -> None:
-    path = tmp_path / "prior.pt"
-    before = trainer(tmp_path, 3)
-    before.run(path)
-    found = [trainer(tmp_path, 6) for _ in range(2)]
-    for again in found:
-        again.restore(path)
-        assert again.budget.step == 3
-        assert same(again, before)
-        state = before.average.state
-        assert all(torch.equal(value, state[k]) for k, value in again.average.state.items())
-        assert torch.equal(again.rng.get_state(), before.rng.get_state())
-        assert again.pool.added == 0
-        again.run(tmp_path / "later.pt")
-        assert again.budget.step == 6
-        assert again.pool.added == SETTINGS.fill + 3 * SETTINGS.fresh
-    assert same(*found)
-    assert not same(found[0], before)
+def test_a_resumed_prior_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    """The pool, too, comes back."""
+    path, whole = tmp_path / "prior.pt", trainer(tmp_path, 6)
+    for _ in range(3):
+        whole.step()
+    save_checkpoint(path, whole.state())
+    again = trainer(tmp_path, 6)
+    again.restore(path)
+    assert again.budget.step == 3
+    assert same(again, whole)
+    assert again.pool.added == whole.pool.added == SETTINGS.fill + 3 * SETTINGS.fresh
+    for work in (whole, again):
+        work.run(tmp_path / "later.pt")
+    assert same(again, whole)
+    state = whole.average.state
+    assert all(torch.equal(value, state[k]) for k, value in again.average.state.items())
+    assert again.pool.added == SETTINGS.fill + 6 * SETTINGS.fresh
     assert load_checkpoint(tmp_path / "later.pt")["step"] == 6
+
+
+def test_a_full_pool_goes_on_where_it_was() -> None:
+    old, new = Pool(6, cells=4, context=5), Pool(6, cells=4, context=5)
+    old.add(*rows(1, 4))
+    old.add(*rows(5, 4))
+    new.restore(old.state())
+    for pool in (old, new):
+        pool.add(*rows(9, 1))
+    assert torch.equal(new.codes, old.codes)
+    assert torch.equal(new.tokens, old.tokens)
+    other = Pool(5, cells=4, context=5)
+    other.restore(old.state())
+    assert other.added == 0  # of another size: fills anew
+
+
+def test_a_prior_of_other_codes_does_not_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "prior.pt"
+    trainer(tmp_path, 1).run(path)
+    other = trainer(tmp_path, 2)
+    with torch.no_grad():
+        other.generator.codebook.add_(1)
+    with pytest.raises(TrainingError, match="other codes"):
+        other.restore(path)
+    with pytest.raises(TrainingError, match="another shape: width is 16"):
+        trainer(tmp_path, 2, width=32).restore(path)
+    save_checkpoint(path, {"model": {}})
+    with pytest.raises(TrainingError, match="no checkpoint of this trainer"):
+        trainer(tmp_path, 2).restore(path)
 
 
 def test_equal_seeds_train_equal_priors(tmp_path: Path) -> None:

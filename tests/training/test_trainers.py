@@ -89,10 +89,27 @@ def test_generator_learns(tmp_path):
     assert fidelity() > before + 1
 
 
-def test_a_resumed_generator_equals_an_uninterrupted_one(tmp_path):
-    whole = train_generator(tmp_path / "whole.pt", 4, 4)
-    train_generator(tmp_path / "part.pt", 2, 4)
-    resumed = train_generator(tmp_path / "part.pt", 4, 4, resume=True)
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_resumed_generator_equals_an_uninterrupted_one(seen, table, tmp_path):
+    eyes = tmp_path / "p.pt" if seen else None
+    if seen:
+        train_perceptor(tmp_path / "p.pt", 1)
+    whole = train_generator(tmp_path / "whole.pt", 4, 4, seen=eyes)
+    train_generator(tmp_path / "part.pt", 2, 4, seen=eyes)
+    resumed = train_generator(tmp_path / "part.pt", 4, 4, resume=True, seen=eyes)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_a_resumed_perceptor_equals_an_uninterrupted_one(table, tmp_path):
+    whole = PerceptorTrainer(pictures(), tmp_path, PERCEPTOR, Budget(steps=4), "cpu")
+    whole.step()
+    whole.step()
+    torch.save(whole.state(), tmp_path / "half.pt")
+    whole.run(tmp_path / "whole.pt")
+    resumed = PerceptorTrainer(pictures(), tmp_path, PERCEPTOR, Budget(steps=4), "cpu")
+    resumed.restore(tmp_path / "half.pt")
+    resumed.run(tmp_path / "half.pt")
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 

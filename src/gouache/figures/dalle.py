@@ -8,38 +8,14 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from gouache.figures.systems import need
-from gouache.ops.images import to_pil
+from gouache.figures.systems import need, weights
+from gouache.systems.mindalle import MinDalle, load_mindalle
 
 
-class KakaoMinDalle:
-    """The system of figure 9: 1.3 billion parameters, 256 x 256 pixels.
-
-    Its package fetches the weights (about 5 GB) when it is first used.
-    """
-
-    def __init__(self, device: str) -> None:
-        models = need("mindalle", "dalle.models")
-        self._device = device
-        self._model = models.Dalle.from_pretrained("minDALL-E/1.3B").to(device=device)
-        self._top_k = 256
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {"model": "minDALL-E/1.3B", "top_k": self._top_k, "temperature": 1.0}
-
-    def paint(self, prompt: str, seed: int) -> Image:
-        with torch.random.fork_rng(), torch.no_grad():  # it draws from the global stream
-            torch.manual_seed(seed)
-            pictures = self._model.sampling(
-                prompt=prompt,
-                top_k=self._top_k,
-                top_p=None,
-                softmax_temperature=1.0,
-                num_candidates=1,
-                device=self._device,
-            )
-        return to_pil(pictures[0])  # (3,256,256) in [0,1]
+def mindalle(device: str) -> MinDalle:
+    """The system of figure 9: 1.3 billion parameters, 256 x 256 pixels; a network of ours, with
+    the published weights that were added (`gouache models add`)."""
+    return load_mindalle(weights("mindalle"), device)
 
 
 class MinDallePort:
@@ -72,4 +48,4 @@ class MinDallePort:
         return picture.convert("RGB")
 
 
-__all__ = ["KakaoMinDalle", "MinDallePort"]
+__all__ = ["MinDallePort", "mindalle"]

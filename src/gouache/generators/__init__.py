@@ -64,7 +64,7 @@ def _load_cached(entry: Entry, device: torch.device | str, dtype: torch.dtype) -
     from gouache.weights.cache import check_sum, obtain
 
     if entry.kind != "generator":
-        raise ModelError(f"{entry.name} is a perceptor; give it as such, or choose a generator")
+        raise ModelError(f"{entry.name} is a {entry.kind}; give it as such, or choose a generator")
     model = load_checkpoint(obtain(entry), device, dtype, name=entry.name)
     check_sum(entry.name, model.fingerprint)
     return model

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from gouache.errors import ModelError
 from gouache.generators.diffusers import as_convolutions, from_diffusers
@@ -95,11 +96,19 @@ def _read(path: Path, config_path: Path | None, name: str) -> VQGAN:
     config = _configuration(path, found.config, config_path)
     # Keys tell the quantiser better than the YAML's target, which people edit.
     config = dataclasses.replace(config, gumbel="quantize.embed.weight" in found.tensors)
+    return build(config, found.tensors, path, name)
+
+
+def build(config: VQGANConfig, tensors: dict[str, Tensor], path: Path, name: str) -> VQGAN:
+    """The VQGAN of that shape with tensors by taming's names, which are taken out of the dict.
+
+    `path` is where they come from, for the `ModelError` if they do not fit.
+    """
     with blank():
         model = VQGAN(config, name)
     prior = torch.full((config.n_embed,), 1 / config.n_embed)
-    state = {"code_prior": prior, **as_convolutions(found.tensors)}
-    found.tensors.clear()
+    state = {"code_prior": prior, **as_convolutions(tensors)}
+    tensors.clear()
     load_state(model, state, path, take=True)
     return model
 
@@ -131,7 +140,7 @@ def _configuration(path: Path, inside: Mapping[str, Any] | None, given: Path | N
             if inside is None:
                 raise
     try:
-        values = inside if given is None and inside is not None else _read_yaml(given or path)
+        values = inside if given is None and inside is not None else read_yaml(given or path)
         if ours:
             return VQGANConfig.from_dict(values)
         if "_class_name" in values:
@@ -162,18 +171,18 @@ def _plain_node(loader: Any, suffix: str, node: yaml.Node) -> Any:
 _PlainLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain_node)
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    """YAML or JSON, which is YAML too."""
+def read_yaml(path: Path, what: str = "a VQGAN") -> Mapping[str, Any]:
+    """The settings of `what`: YAML, or JSON, which is YAML too. Anything else: `ModelError`."""
     try:
         with path.open("rb") as file:
             values = yaml.load(file.read(MAX_YAML_BYTES), _PlainLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise ModelError("this is not YAML; expected the configuration of a VQGAN") from None
+        raise ModelError(f"this is not YAML; expected the configuration of {what}") from None
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}") from None
     if not isinstance(values, Mapping):
-        raise ModelError("this YAML holds no settings; expected the configuration of a VQGAN")
+        raise ModelError(f"this YAML holds no settings; expected the configuration of {what}")
     return values
 
 
-__all__ = ["config_beside", "convert", "load_checkpoint", "load_pocket"]
+__all__ = ["build", "config_beside", "convert", "load_checkpoint", "load_pocket", "read_yaml"]

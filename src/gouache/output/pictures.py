@@ -2,7 +2,8 @@
 
 A PNG holds them as a JSON document under the key "gouache", with the standard keys "Software" and
 "Description" (the prompt) beside it. JPEG and WebP hold the same document in EXIF: UserComment,
-Software and ImageDescription. WebP is written lossless.
+Software and ImageDescription. WebP is written lossless. A document too large for the one segment
+that a JPEG has for EXIF is in segments of its own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _EXIF_SOFTWARE, _EXIF_DESCRIPTION, _EXIF_FOLDER, _EXIF_COMMENT = 0x0131, 0x010E,
 _COMMENT_ASCII = b"ASCII\0\0\0"  # EXIF's mark of the character code
 _MAX_DEPTH = 32
 _EXIF_MAX_BYTES = 60_000  # JPEG: one segment of 64 KiB
+_SEGMENT = b"gouache\0"  # begins each of ours (APP1), then its number and how many there are
+_MOST_SEGMENTS = 255
 
 
 class TransparencyWarning(UserWarning):
@@ -60,7 +63,7 @@ def save_picture(
 
     `metadata` is a document of JSON's types (settings, seed, models, hashes, version, losses...);
     NaN and infinities become null. The same arguments give the same bytes. Raises `OutputError`. A
-    JPEG or WebP whose document exceeds EXIF's 64 KiB is written without it, with a warning. A
+    JPEG whose document exceeds 15 MB is written without it, with a warning. A
     colour profile in the picture's `info` is written too, and transparency, but in a JPEG, which
     shows the picture on white, with a `TransparencyWarning`.
     """
@@ -72,11 +75,14 @@ def save_picture(
     if name == "PNG":
         options = {"pnginfo": _png_chunks(metadata, description)}
     else:
-        options = {"exif": _exif(metadata, description, path)}
+        document = b"" if metadata is None else dump_json(metadata, encoding="ascii").encode()
         if name == "WEBP":  # exact: with the colours under what is transparent
-            options |= {"lossless": True, "exact": True}
+            options = {"lossless": True, "exact": True, "exif": _exif(document, description)}
         else:
-            options |= {"quality": 95, "subsampling": 0}
+            fits = len(document) <= _EXIF_MAX_BYTES
+            options = {"quality": 95, "subsampling": 0}
+            options["exif"] = _exif(document if fits else b"", description)
+            options["extra"] = b"" if fits else _segments(document, path)
     if profile:
         options["icc_profile"] = profile
     with atomic_path(path) as temp:
@@ -126,22 +132,39 @@ def _png_chunks(metadata: Mapping[str, Any] | None, description: str) -> PngInfo
     return chunks
 
 
-def _exif(metadata: Mapping[str, Any] | None, description: str, path: str | Path) -> Image.Exif:
+def _exif(document: bytes, description: str) -> Image.Exif:
     exif = Image.Exif()
     exif[_EXIF_SOFTWARE] = f"gouache {__version__}"
     if description:
         exif[_EXIF_DESCRIPTION] = _clean(description)[:1000].encode()
-    if metadata is not None:
-        comment = _COMMENT_ASCII + dump_json(metadata, encoding="ascii").encode()
-        if len(comment) <= _EXIF_MAX_BYTES:
-            exif.get_ifd(_EXIF_FOLDER)[_EXIF_COMMENT] = comment
-        else:
-            warnings.warn(
-                f"the settings do not fit into the EXIF data of {one_line(path)} and are left out; "
-                "write a .png to keep them",
-                stacklevel=3,
-            )
+    if document:
+        exif.get_ifd(_EXIF_FOLDER)[_EXIF_COMMENT] = _COMMENT_ASCII + document
     return exif
+
+
+def _segments(document: bytes, path: str | Path) -> bytes:
+    """A large document as segments of a JPEG file; none, with a warning, of one too large."""
+    starts = range(0, len(document), _EXIF_MAX_BYTES)
+    parts = [document[start : start + _EXIF_MAX_BYTES] for start in starts]
+    if len(parts) > _MOST_SEGMENTS:
+        warnings.warn(
+            f"the settings do not fit into {one_line(path)} and are left out; write a .png to keep "
+            "them",
+            stacklevel=3,
+        )
+        return b""
+    found = [_SEGMENT + bytes((k, len(parts))) + part for k, part in enumerate(parts)]
+    return b"".join(b"\xff\xe1" + (2 + len(one)).to_bytes(2) + one for one in found)
+
+
+def _joined(image: Image.Image) -> str | None:
+    """The document of `_segments`, None where any of it is missing."""
+    head = len(_SEGMENT)
+    all_of_app1 = [data for name, data in getattr(image, "applist", ()) if name == "APP1"]
+    ours = sorted(data for data in all_of_app1 if data.startswith(_SEGMENT))
+    if not ours or [data[head] for data in ours] != list(range(ours[0][head + 1])):
+        return None
+    return b"".join(data[head + 2 :] for data in ours).decode("ascii", "replace")
 
 
 def _read_text(image: Image.Image) -> str | None:
@@ -152,7 +175,7 @@ def _read_text(image: Image.Image) -> str | None:
         return str(text) if text is not None else None
     comment = image.getexif().get_ifd(_EXIF_FOLDER).get(_EXIF_COMMENT)
     if not isinstance(comment, bytes) or not comment.startswith(_COMMENT_ASCII + b"{"):
-        return None
+        return _joined(image)
     return comment.removeprefix(_COMMENT_ASCII).decode("ascii", "replace")
 
 

@@ -87,7 +87,7 @@ def load_path(
     if not family:
         found = recognise(path)
         if found.kind != "perceptor":
-            raise ModelError(f"{path} is a generator; give it as such, or choose a perceptor")
+            raise ModelError(f"{path} is a {found.kind}; give it as such, or choose a perceptor")
         family = found.family
     if family in ("open_clip", "transformers") and path.is_dir():
         family = _format_of(path, family)
@@ -114,7 +114,7 @@ def load_path(
 
 def _load_entry(entry: Entry, device: torch.device, name: str) -> Perceptor:
     if entry.kind != "perceptor":
-        raise ModelError(f"{entry.name} is a generator; give it as such, or choose a perceptor")
+        raise ModelError(f"{entry.name} is a {entry.kind}; give it as such, or choose a perceptor")
     path = obtain(entry)
     # What lies there decides: a repository may have been published in either format.
     family = "" if path.is_dir() else entry.family

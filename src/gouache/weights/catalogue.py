@@ -18,7 +18,7 @@ from gouache.errors import ModelError
 from gouache.weights import records
 from gouache.weights.shipped import POCKET
 
-Kind = Literal["generator", "perceptor"]
+Kind = Literal["generator", "perceptor", "system"]  # a system paints on its own
 Status = Literal["shipped", "catalogue", "added"]
 
 TABLE = Path(__file__).with_name("catalogue.yaml")

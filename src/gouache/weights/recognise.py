@@ -16,6 +16,8 @@ from gouache.weights.safe import read_checkpoint
 MAX_JSON_BYTES = 1 << 20
 _DIFFUSERS = ("_class_name", "_diffusers_version")
 _CODEBOOKS = ("quantize.embedding.weight", "quantize.embed.weight")
+_GLIDE = ("base.pt", "upsample.pt")
+_MINDALLE = ("stage1_last.ckpt", "stage2_last.ckpt")
 # Names of tensors by which other families are known; all of a line must be there.
 _PERCEPTORS = {
     "openai": ("token_embedding.weight", "text_projection"),
@@ -32,7 +34,7 @@ class Recognised:
 
 
 def recognise(path: Path) -> Recognised:
-    """Generator or perceptor, and of which family; `ModelError` where it is neither."""
+    """Generator, perceptor or system, and of which family; `ModelError` where it is none."""
     if path.is_dir():
         return _folder(path)
     if is_torchscript(path):
@@ -57,6 +59,10 @@ def recognise(path: Path) -> Recognised:
 
 
 def _folder(path: Path) -> Recognised:
+    if all((path / name).is_file() for name in _MINDALLE):
+        return Recognised("system", "mindalle")
+    if all((path / name).is_file() for name in _GLIDE):
+        return Recognised("system", "glide")
     if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
         return Recognised("perceptor", "open_clip")
     if (path / "model_index.json").is_file():  # a whole diffusers pipeline: its VQGAN is meant

@@ -41,7 +41,7 @@ class Record:
     """
 
     name: str
-    kind: Literal["generator", "perceptor"]
+    kind: Literal["generator", "perceptor", "system"]
     family: str
     path: Path
     source: str
@@ -107,7 +107,7 @@ def read(name: str) -> Record | None:
             raise ValueError("written by another version of gouache")
         values["path"] = folder / values["path"]  # an absolute path stays what it is
         record = Record(**values)
-        if record.name != name or record.kind not in ("generator", "perceptor"):
+        if record.name != name or record.kind not in ("generator", "perceptor", "system"):
             raise ValueError("it belongs to another model")
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -93,7 +93,7 @@ def add(
     """Add a local checkpoint: VQGANs are converted into the cache, perceptors stay where they are.
 
     Reads VQGANs of taming-transformers, latent-diffusion and diffusers, CLIPs of OpenAI and folders
-    of transformers.
+    of transformers; of the paper's other systems, folders of minDALL-E and GLIDE.
     """
     if not name:
         raise ConfigError("give the model a name: gouache models add PATH --name NAME")
@@ -110,18 +110,36 @@ def add(
     if config is not None and not config.is_file():
         raise ModelError(f"there is no file {config}; expected the configuration of {path}")
     found = recognise(path)
-    if found.kind == "perceptor" and config is not None:
+    if found.kind != "generator" and config is not None:
         raise ModelError(
-            f"{config} would not be read: the configuration of a perceptor lies beside its "
+            f"{config} would not be read: the configuration of a {found.kind} lies beside its "
             f"weights; put it there as {path.with_suffix('.json').name}"
         )
     if found.kind == "perceptor":
         load_perceptor(path)  # so that what cannot be loaded is refused now, not when painting
+    if found.kind == "system":
+        _try_system(path, found.family)
     record = cache.add(name, found.kind, found.family, path, config)
     facts = "".join(f", {key.replace('_', ' ')} {value}" for key, value in record.facts.items())
     typer.echo(f"{name}: a {record.kind} ({record.family}{facts}) in {record.path}")
-    typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
+    if record.kind == "system":
+        figures = {"mindalle": "9", "glide": "11"}
+        typer.echo(f"paint with it: gouache figures {figures[record.family]} --world paper")
+    else:
+        typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
     return 0
+
+
+def _try_system(path: Path, family: str) -> None:
+    """Loads it, so that what cannot be loaded is refused now."""
+    if family == "mindalle":
+        from gouache.systems.mindalle import load_mindalle
+
+        load_mindalle(path)
+    else:
+        from gouache.systems.glide import CLIP_TEXT, load_glide
+
+        load_glide(path, guided_by="clip" if (path / CLIP_TEXT).is_file() else "free")
 
 
 @app.command()

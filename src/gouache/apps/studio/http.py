@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -50,8 +50,19 @@ from gouache.runs.outputs import slug
 
 PAGE = Path(__file__).parent / "page"
 POLL = 0.03  # seconds between two looks for news
+MOST_HEARD = 16  # runs in one stream of events
 _NOT_KEPT = {"cache-control": "no-store"}
 _ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
+
+
+@dataclasses.dataclass
+class _Told:
+    """What a stream of events has told of a run."""
+
+    run: Run
+    seen: tuple[int, int] | None = None  # version and place in the queue
+    shown: Frame | None = None
+    sent: int = 0  # losses
 
 
 class Interface(Endpoints):
@@ -199,35 +210,60 @@ class Interface(Endpoints):
 
     async def events(self, request: Request) -> Response:
         """Server-sent events until it has ended: the run as it changes, and frames of it."""
-        return StreamingResponse(
-            self._news(request, self._run(request)), media_type="text/event-stream"
-        )
+        return self._stream(request, [self._run(request)])
 
-    async def _news(self, request: Request, run: Run) -> AsyncIterator[str]:
-        seen: tuple[int, int] | None = None
-        shown: Frame | None = None
-        sent, silent = 0, 0.0
-        while not await request.is_disconnected():
-            now = run.version, self.studio.position(run)
-            if now != seen:
-                seen, silent = now, 0.0
-                step, frame = run.step, run.frame
-                if frame is not None and frame is not shown:
-                    shown = frame
-                    told = {"step": step, "image": await run_in_threadpool(_url, frame)}
-                    yield f"event: frame\ndata: {json.dumps(told)}\n\n"
-                ended = run.ended  # before what is sent, so that the last state is sent
-                losses = run.totals[sent:]
-                news = self._public(run) | {"losses": losses, "losses_from": sent}
-                sent += len(losses)
-                yield f"data: {json.dumps(news)}\n\n"
+    async def all_events(self, request: Request) -> Response:
+        """Those of several runs in one stream, until all have ended; `runs` are ids with commas."""
+        names = list(dict.fromkeys(request.query_params.get("runs", "").split(",")))
+        if names == [""] or len(names) > MOST_HEARD:
+            raise ConfigError(
+                f"runs names {len(names) * bool(names[0])} runs; expected 1 to {MOST_HEARD} ids "
+                "with commas between them"
+            )
+        found = []
+        for name in names:
+            with suppress(NotFoundError):  # it was deleted meanwhile, and the others are told of
+                found.append(self._own(name, request))
+        if not found:
+            raise NotFoundError("none of these runs is yours")
+        return self._stream(request, found)
+
+    def _stream(self, request: Request, runs: Sequence[Run]) -> Response:
+        return StreamingResponse(self._news(request, runs), media_type="text/event-stream")
+
+    async def _news(self, request: Request, runs: Sequence[Run]) -> AsyncIterator[str]:
+        told, silent = [_Told(run) for run in runs], 0.0
+        while told and not await request.is_disconnected():
+            for one in list(told):
+                ended = one.run.ended  # before what is sent, so that the last state is sent
+                async for event in self._since(one):
+                    silent = 0.0
+                    yield event
                 if ended:
-                    return
-            elif silent > _ABOUT_EVERY:
+                    told.remove(one)
+            if silent > _ABOUT_EVERY:
                 silent = 0.0
                 yield ": still here\n\n"
-            await asyncio.sleep(POLL)
+            if told:
+                await asyncio.sleep(POLL)
             silent += POLL
+
+    async def _since(self, told: _Told) -> AsyncIterator[str]:
+        """What is new of a run: a frame, and the run itself."""
+        run = told.run
+        now = run.version, self.studio.position(run)
+        if now == told.seen:
+            return
+        told.seen = now
+        step, frame = run.step, run.frame
+        if frame is not None and frame is not told.shown:
+            told.shown = frame
+            image = {"run": run.id, "step": step, "image": await run_in_threadpool(_url, frame)}
+            yield f"event: frame\ndata: {json.dumps(image)}\n\n"
+        losses = run.totals[told.sent :]
+        news = self._public(run) | {"losses": losses, "losses_from": told.sent}
+        told.sent += len(losses)
+        yield f"data: {json.dumps(news)}\n\n"
 
     async def frame(self, request: Request) -> Response:
         """What is to be seen now, JPEG."""
@@ -330,6 +366,7 @@ def make_app(
         ("GET", "/api/runs", api.runs),
         ("GET", "/api/runs/{run}", api.run),
         ("GET", "/api/runs/{run}/events", api.events),
+        ("GET", "/api/events", api.all_events),
         ("GET", "/api/runs/{run}/frame.jpg", api.frame),
         ("GET", "/api/runs/{run}/sketches/{number:int}", api.sketch),
         ("GET", "/api/runs/{run}/picture.png", api.picture),

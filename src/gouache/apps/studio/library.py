@@ -61,6 +61,7 @@ class Library(Endpoints):
             Route(run, self.delete, methods=["DELETE"]),
             Route(f"{run}/restore", self.restore, methods=["POST"]),
             Route("/api/trash", self.trash, methods=["GET"]),
+            Route("/api/trash/{run}/thumb", self.binned_thumb, methods=["GET"]),
             Route("/api/zip", self.zip, methods=["GET"]),
             Route("/api/read", self.read, methods=["POST"]),
             Route("/api/uploads", self.bring, methods=["POST"]),
@@ -131,8 +132,23 @@ class Library(Endpoints):
     async def trash(self, request: Request) -> Response:
         """What this visitor deleted, and the days that it is kept."""
         who, binned = owner_asking(request), list(self.studio.trash.runs.values())
-        own = [run.public() for run in binned if may_see(who, run.owner)]
-        return JSONResponse({"runs": own, "days": DAYS})
+        own = [run for run in binned if may_see(who, run.owner)]
+        told = [run.public() | {"until": self.studio.trash.ends(run)} for run in own]
+        return JSONResponse({"runs": told, "days": DAYS})
+
+    async def binned_thumb(self, request: Request) -> Response:
+        """A small WebP of a run in the trash."""
+        run, side = self._binned(request), read_side(request.query_params.get("side", "320"))
+        source = None if run is None else run.newest_picture()
+        if run is None or source is None:
+            raise NotFoundError("there is no such picture of yours in the trash")
+
+        def work() -> Path:
+            with self.studio.trash.seen(run):
+                return thumbnail(run, source, side)
+
+        path = await anyio.to_thread.run_sync(work, limiter=self.decoding)
+        return FileResponse(path, headers=_CHECKED)
 
     async def zip(self, request: Request) -> Response:
         """Pictures with their settings; `runs` are ids of runs, or RUN/NODE, with commas."""

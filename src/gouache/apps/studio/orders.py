@@ -25,7 +25,9 @@ NOT_SET = {
 _WITH_MASK = {"composite": True}  # what an edit with a mask is otherwise than elsewhere
 _KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent", "count")
 _VARIED = ("vary", "evolve", "near")  # from other pictures, or near one
-NEAR_WEIGHT = 32.0  # of the pull on the latent, at the most
+# Of the pull on the latent, at the most: shapes stay whatever the words say. It grows so that half
+# of it (33) keeps colours and places.
+NEAR_WEIGHT, NEAR_POWER = 200.0, 2.6
 _EDIT_KEYS = ("replace", "from", "mask", "settings")
 
 
@@ -137,7 +139,7 @@ def near_settings(near: float) -> dict[str, Any]:
     """The settings that keep a painting near the picture it starts from: 0 is free, 1 the most."""
     return {
         "latent_rule": "stepwise",
-        "latent_weight": round(NEAR_WEIGHT * near**2, 6),
+        "latent_weight": round(NEAR_WEIGHT * near**NEAR_POWER, 6),
         "latent_drop": 0.0,
     }
 

@@ -227,6 +227,7 @@ class Run:
                 "status": self.status,
                 "step": self.step,
                 "num_steps": self.num_steps,
+                "steps": list(self.config.steps),  # of every stage, or of each
                 "seconds_left": self.seconds_left,
                 "doing": self.doing,
                 "sketches": [

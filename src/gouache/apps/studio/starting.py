@@ -25,8 +25,10 @@ class Starting(Watcher):
         super().__init__(self._shown)
         self._run = run
         self._frame_at = self._sketch_at = 0.0
+        self._what = ""
 
     def doing(self, what: str) -> None:
+        self._what = what
         self._run.changed(doing=what)
         give_way()
 
@@ -38,8 +40,10 @@ class Starting(Watcher):
         found = {k: Sketch(step, Frame(to_pil(one)).webp) for k, one in enumerate(pictures, first)}
         last = first + len(found) - 1
         which = f"sketch {first}" if last == first else f"sketches {first} to {last}"
-        what = f"{which} of {tries}" if step else f"{tries} sketches"
-        self._run.changed(sketches={**self._run.sketches, **found}, doing=what)
+        begun = self._run.doing.startswith(which)  # then the step is told, too
+        self._what = f"{which} of {tries}" if step else f"{tries} sketches"
+        doing = self._run.doing if begun else self._what
+        self._run.changed(sketches={**self._run.sketches, **found}, doing=doing)
 
     def choice(self) -> int | None:
         return self._run.choice
@@ -47,7 +51,9 @@ class Starting(Watcher):
     def _shown(self, step: Step) -> None:
         if time.monotonic() - self._frame_at >= FRAME_SECONDS:
             self._frame_at = time.monotonic()
-            self._run.changed(frame=Frame(to_pil(step.image[0])))
+            # Steps of the start count by themselves: those that are set come after.
+            doing = f"{self._what}, step {step.index + 1} of {step.num_steps}"
+            self._run.changed(frame=Frame(to_pil(step.image[0])), doing=doing)
         give_way()
 
 

@@ -9,7 +9,8 @@ import os
 import shutil
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gouache.apps.studio.runs import ABOUT, Run, load_runs
@@ -49,6 +50,20 @@ class Trash:
             self._move(run, self._root / "runs")
             del self.runs[run.id]
             return True
+
+    def ends(self, run: Run) -> float:
+        """When a run that is here goes by itself, in seconds since 1970."""
+        return _deleted(run) + DAYS * 24 * 3600
+
+    @contextmanager
+    def seen(self, run: Run) -> Iterator[None]:
+        """Files may be added to its folder in the body: it stays as long as it would have."""
+        before = _deleted(run)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.utime(run.path, (before, before))
 
     def remove(self, run: Run) -> None:
         """Removes a run and all its files, wherever they are; `OutputError` where that fails."""

@@ -28,14 +28,14 @@ export function connect(reached) {
     return told;
   }
 
-  /** Calls `news` with each state of a run, `frame` with each {step, image} of it, and `lost` when the stream breaks;
-   * returns what ends it.
+  /** Calls `news` with each state of some runs, `frame` with each {run, step, image} of them, and `lost` when the
+   * stream breaks; returns what ends it. One stream for all: a browser has few connections for all its tabs.
    * A stream that breaks is opened again: by the browser, or from here where the browser gives up. */
-  function watch(run, { news, frame, lost }) {
+  function watch(runs, { news, frame, lost }) {
     let source;
     let timer;
     const open = () => {
-      source = new EventSource(`/api/runs/${run}/events`);
+      source = new EventSource(`/api/events?runs=${runs.join(",")}`);
       source.onopen = () => reached(true);
       source.onmessage = (event) => news(JSON.parse(event.data));
       source.addEventListener("frame", (event) => frame(JSON.parse(event.data)));

@@ -120,6 +120,17 @@ export function clock(seconds) {
   return `${Math.ceil(seconds / 60)} min left`;
 }
 
+/** How far a run is, in the steps that were asked for: those of the part of the prompt that is painted now. What is
+ * tried before the first step is told by `doing`. "" before and after. */
+export function stepOf({ kind, status, step, num_steps: all, steps = [all] }) {
+  if (!all || ["queued", "starting", "cancelled"].includes(status)) return "";
+  const parts = steps.length > 1 ? steps : Array(Math.max(1, Math.round(all / steps[0]))).fill(steps[0]);
+  let [at, done] = [0, step];
+  while (at < parts.length - 1 && done >= parts[at]) done -= parts[at++];
+  const which = parts.length > 1 ? `part ${at + 1} of ${parts.length}, ` : kind === "edit" ? "the change, " : "";
+  return `${which}step ${done} of ${parts[at]}`;
+}
+
 /** The state of the picture in a line. */
 export function statusLine(state) {
   const { asked } = state;

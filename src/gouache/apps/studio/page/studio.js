@@ -20,6 +20,7 @@ import * as exporting from "./past/exports.js";
 import * as gallery from "./past/gallery.js";
 import * as lightbox from "./past/lightbox.js";
 import * as queue from "./past/queue.js";
+import * as trash from "./past/trash.js";
 import * as tree from "./past/tree.js";
 import * as versus from "./past/versus.js";
 import * as shell from "./shell/actions.js";
@@ -42,7 +43,7 @@ const AGAIN = 1500; // milliseconds until a studio that did not answer is asked 
 const MODULES = [
   [theme, bar, panels, settings, pictures, fitting, examples, status, keys, help, draft], // shell
   [tools, tip, change, layers, grow, live, canvasKeys], // canvas
-  [choice, tree, queue, gallery, exporting, lightbox, versus, bin], // past
+  [choice, tree, queue, gallery, exporting, lightbox, versus, bin, trash], // past
 ];
 
 function openPage() {

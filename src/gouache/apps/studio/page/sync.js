@@ -7,7 +7,8 @@ const LOOK = 1500; // milliseconds between two looks at all runs
 
 export function mount({ store, server, easel }) {
   const eyes = []; // who else wants to see frames
-  const streams = new Map(); // run -> what ends the listening to it
+  let heard = []; // the runs that the stream tells of
+  let end = () => {}; // ends the listening to them
   let recalled = ""; // the run whose losses were asked for
   let refreshing = null;
 
@@ -48,24 +49,26 @@ export function mount({ store, server, easel }) {
     }, LOOK);
   }
 
+  function listen(wanted) {
+    if (wanted.length && wanted.length === heard.length && wanted.every((run) => heard.includes(run))) return;
+    end();
+    heard = wanted;
+    end = wanted.length ? server.watch(wanted, { news, frame, lost: look }) : () => {};
+  }
+
+  function news(told) {
+    // Of one that has ended the stream tells no more.
+    if (ENDED.includes(told.status)) heard = heard.filter((run) => run !== told.id);
+    store.dispatch({ type: "news", told });
+  }
+
+  function frame({ run, ...told }) {
+    if (runOf(store.state)?.id === run) easel.frame(run, told);
+    for (const see of eyes) see(run, told);
+  }
+
   function update(state) {
-    const wanted = watched(state);
-    for (const [run, end] of streams) {
-      if (wanted.includes(run)) continue;
-      streams.delete(run);
-      end();
-    }
-    for (const run of wanted) {
-      if (streams.has(run)) continue;
-      streams.set(run, server.watch(run, {
-        news: (told) => store.dispatch({ type: "news", told }),
-        frame: (told) => {
-          if (runOf(store.state)?.id === run) easel.frame(run, told);
-          for (const see of eyes) see(run, told);
-        },
-        lost: look,
-      }));
-    }
+    listen(watched(state));
     const run = runOf(state);
     const missing = run && ENDED.includes(run.status) && !state.losses[run.id] ? run.id : "";
     if (missing && missing !== recalled) recall(missing);

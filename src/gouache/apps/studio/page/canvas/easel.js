@@ -4,6 +4,7 @@
 import { $, loadImage, put } from "../nodes.js";
 import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
 import { tryOf } from "./buttons.js";
+import { Fade } from "./fade.js";
 import { copied, Layer, newCanvas, penOf, scaled } from "./layer.js";
 import { Screen } from "./screen.js";
 import { Order, Tiles, Together, Undo } from "./undo.js";
@@ -70,6 +71,7 @@ class Easel {
     this.streamed = ""; // the run whose frames come by themselves
     this.coming = this.decoding = null; // the newest frame that is not shown yet
     this.rough = false; // whether the view holds such a frame
+    this.fade = new Fade(this.view);
     this.addLayer(false);
     this.screen = new Screen(this);
     this.sheets();
@@ -105,6 +107,7 @@ class Easel {
     const { blank, picture } = state.sheet;
     if (blank && blank !== this.blanked) {
       this.blanked = blank;
+      this.fade.end();
       Object.assign(this.view, { width: blank.width, height: blank.height });
       this.sheets();
     }
@@ -144,6 +147,7 @@ class Easel {
   /** Shows an image, in the size of the picture that it is of. */
   show(image, [width, height] = [image.naturalWidth || image.width, image.naturalHeight || image.height]) {
     this.rough = false;
+    this.fade.end();
     put(this.view, { width, height });
     const pen = this.view.getContext("2d");
     pen.imageSmoothingQuality = "high";
@@ -203,7 +207,7 @@ class Easel {
       const run = runOf(store.state);
       if (!image || run?.id !== id || nodeOf(store.state) !== null || !BUSY.includes(run.status)) continue;
       this.streamed = id;
-      this.show(image, run.size);
+      this.fade.to(() => this.show(image, run.size));
       this.rough = true;
       this.view.dataset.frame = step;
       store.dispatch({ type: "pictured", place: id, key: wantedPicture(store.state)?.key ?? "", frame: step });

@@ -64,7 +64,7 @@ export function mount({ store, easel }) {
     };
     const at = inLayer(place, press);
     const from = reach && last?.layer === layer ? last.place : at;
-    stroke = { made: new Stroke(layer, brush, from), layer, kind: kindNow(), since: Date.now(), at };
+    stroke = { made: new Stroke(layer, brush, from), layer, kind: kindNow(), at };
     laid(from === at ? stroke.made.begin() : stroke.made.straight(at));
     easel.drawing = true;
     easel.tint();
@@ -134,7 +134,7 @@ export function mount({ store, easel }) {
     if (event.pointerType === "touch") {
       fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
       if (fingers.size === 2) {
-        if (stroke && Date.now() - stroke.since < TAP) giveUp();
+        if (stroke && event.timeStamp - stroke.since < TAP) giveUp();
         else end();
         dragged = null;
       }
@@ -154,7 +154,9 @@ export function mount({ store, easel }) {
     cursor = null;
     const place = screen.placeOf(event);
     if (event.altKey && !easel.masking) return pick(place);
-    if (press(place, pressOf(event), event.shiftKey)) stroke.pointer = event.pointerId;
+    if (press(place, pressOf(event), event.shiftKey)) {
+      Object.assign(stroke, { pointer: event.pointerId, since: event.timeStamp });
+    }
   }
 
   function pinch(event) {

@@ -48,10 +48,11 @@ export function mount({ store, server, easel }) {
     }, REST);
   }
 
-  /** The run that takes strokes while it is painted, if it is the one that is seen. */
+  /** The run that takes strokes while it is painted, if it is the one that is seen. Strokes that Continue or Stop
+   * takes along are not sent once more. */
   function live(state) {
     const run = runOf(state);
-    return run?.status === "painting" && nodeOf(state) === null && state.sheet.place === run.id ? run : null;
+    return run?.status === "painting" && !state.busy.run && nodeOf(state) === null && state.sheet.place === run.id ? run : null;
   }
 
   function update(state) {

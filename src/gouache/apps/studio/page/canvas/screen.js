@@ -111,6 +111,7 @@ export class Screen {
     if (kind === "strokes") return;
     this.draw(this.nodes.mask, [{ layer: this.easel.mask, opacity: 1 }], box);
     this.still = false;
+    delete this.nodes.ants.dataset.step; // the edge is not that of what is drawn, till it marches on
   }
 
   draw(node, sheets, box) {

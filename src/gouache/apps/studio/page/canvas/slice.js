@@ -21,9 +21,15 @@ export const INITIAL = Object.freeze({
   grow: { left: 0, right: 0, top: 0, bottom: 0 }, // pixels of the picture by which it is to grow
 });
 
-/** The brush outlives a reload. */
-export const keptOf = ({ hand }) => ({ hand });
-export const begun = (state, { hand }) => ({ ...state, hand: { ...state.hand, ...hand } });
+/** The brush outlives a reload, and so do the tries on a part; `masked`: whether the mask is still theirs. */
+export const keptOf = ({ hand, layers, part }) =>
+  ({ hand, part, masked: part.base?.version === layers.mask.version });
+
+export function begun(state, { hand, part = FORGOTTEN, masked = false }) {
+  // A mask that was brought back counts its versions anew.
+  const base = part.base && { ...part.base, version: masked ? state.layers.mask.version : -1 };
+  return { ...state, hand: { ...state.hand, ...hand }, part: { ...part, base } };
+}
 
 export const REDUCERS = {
   held(state, { type, ...told }) {

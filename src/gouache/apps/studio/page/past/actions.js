@@ -161,6 +161,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
       }
       const what = gone.length === 1 ? `“${brief(titleOf(doomed[0]), 60)}”` : `${gone.length} pictures`;
       if (gone.length) dispatch("trashed", { runs: gone, what });
+      if (store.state.binned) await openTrash();
       await sync.refresh();
     }
   }
@@ -178,6 +179,26 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     if (back.length && !runOf(store.state)) open("followed", { run: back[0] });
     if (problem) throw problem;
     note(`Back again: ${last.what}.`);
+  }
+
+  /** What was deleted, newest first, as the server has it now. */
+  async function openTrash(on = true) {
+    const { runs = null } = on ? await server.get("/api/trash") : {};
+    dispatch("binned", { runs: runs && runs.sort((a, b) => b.until - a.until) });
+  }
+
+  async function bringBack(id) {
+    await server.post(`/api/runs/${id}/restore`);
+    dispatch("unbinned", { runs: [id] });
+    await Promise.all([openTrash(), sync.refresh()]);
+    note(`Back again: “${brief(titleOf(known(id)), 60)}”.`);
+  }
+
+  async function emptyTrash() {
+    const ids = store.state.binned.map(({ id }) => id);
+    for (const id of ids) await server.remove(`/api/runs/${id}?forever=true`); // what is seen, and nothing else
+    dispatch("unbinned", { runs: ids });
+    await openTrash();
   }
 
   async function reuse() {
@@ -214,6 +235,9 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     evolveWith: (picture) => (store.state.pair?.what === "evolve" ? choose(picture.run, picture.node) : cross(picture)),
     vary: acting("order", vary),
     discard: acting("delete", discard),
+    openTrash: doing(openTrash),
+    bringBack: acting("trash", bringBack),
+    emptyTrash: acting("trash", emptyTrash),
     /** A picture large on the easel, and no grid over it. */
     pick: doing((id, node = null) => {
       if (!known(id)) return null;

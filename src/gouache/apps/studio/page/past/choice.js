@@ -6,6 +6,12 @@ import { namedIn, pictureUrl, pointOf, sketchesOf, thumbUrl } from "./selectors.
 import { button } from "./thumbs.js";
 
 const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
+const DEEDS = {
+  keep: "Keep: marks it as a favourite",
+  vary: "Vary: paints four more that are like it",
+  evolve: "Evolve: paints four children of it and another picture",
+  discard: "Discard: throws it away; Undo brings it back",
+};
 const SAYS = {
   queued: "waits", starting: "finds a start", painting: "paints", paused: "paused", stopped: "stopped",
   failed: "failed", cancelled: "cancelled", interrupted: "interrupted", done: "",
@@ -30,6 +36,11 @@ function picture() {
   return image;
 }
 
+/** The room of a tile, in which its button takes the shape of the picture. */
+const framed = (pick) => made("div", { className: "room" }, pick);
+const pickOf = (tile) => tile.firstChild.firstChild;
+const shape = (tile, { size: [width, height] }) => tile.style.setProperty("--ratio", String(width / height));
+
 /** What shows a run as it is now. */
 function urlOf(run) {
   if (run.status === "starting" && run.sketches?.length) return `${run.sketches[0].url}?v=${run.sketches[0].step}`;
@@ -47,11 +58,13 @@ export function mount({ store, actions, sync }) {
 
   sync.see((id, { image }) => {
     coming.add(id);
-    [...tiles.children].find(({ key }) => key === `run ${id}`)?.firstChild.firstChild.bring(image);
+    const tile = [...tiles.children].find(({ key }) => key === `run ${id}`);
+    if (tile) pickOf(tile).firstChild.bring(image);
   });
 
   spread.addEventListener("input", () => store.dispatch({ type: "spread", spread: Number(spread.value) / 100 }));
   best.addEventListener("click", () => actions.sketch(runOf(store.state).id, 0));
+  $("four-known").addEventListener("click", () => store.dispatch({ type: "explained" }));
   $("four-close").addEventListener("click", () => actions.grid(false));
   $("four-others").addEventListener("click", () => {
     actions.discard(groupOf(store.state).filter((run) => !run.favourite).map(({ id }) => id));
@@ -62,11 +75,12 @@ export function mount({ store, actions, sync }) {
   function makeSketch({ run, number }) {
     const pick = made("button", { className: "pick" }, picture());
     pick.addEventListener("click", () => actions.sketch(run.id, number));
-    return made("li", { className: "tile sketch" }, pick);
+    return made("li", { className: "tile sketch" }, framed(pick));
   }
 
-  function fillSketch(tile, { number, step, url }) {
-    const [pick] = tile.children;
+  function fillSketch(tile, { number, step, url, run }) {
+    const pick = pickOf(tile);
+    shape(tile, run);
     pick.firstChild.bring(`${url}?v=${step}`);
     attributes(pick, { "aria-label": `Go on from sketch ${number}`, title: "Go on from this one" });
   }
@@ -82,11 +96,14 @@ export function mount({ store, actions, sync }) {
     const discard = button("discard", "Discard", () => actions.discard([id]));
     const bar = made("progress", { max: 1 });
     attributes(bar, { "aria-label": "Progress" });
-    return made("li", { className: "tile" }, pick, bar, made("div", { className: "deeds" }, keep, vary, evolve, discard));
+    const deeds = made("div", { className: "deeds" }, keep, vary, evolve, discard);
+    return made("li", { className: "tile" }, framed(pick), bar, deeds);
   }
 
   function fillRun(tile, { run, number, pair, busy }) {
-    const [pick, bar, deeds] = tile.children;
+    const [, bar, deeds] = tile.children;
+    const pick = pickOf(tile);
+    shape(tile, run);
     const [image, state] = pick.children;
     if (!(coming.has(run.id) && ["starting", "painting"].includes(run.status))) image.bring(urlOf(run));
     const says = run.status === "starting" && run.doing ? run.doing : (SAYS[run.status] ?? run.status);
@@ -101,11 +118,11 @@ export function mount({ store, actions, sync }) {
     attributes(bar, { "aria-label": `Progress of ${name}` });
     const [keep, vary, evolve, discard] = deeds.children;
     const early = pointOf(run, null) === null;
-    const title = early ? "Possible when it is done or stopped" : null;
-    attributes(keep, { "aria-pressed": Boolean(run.favourite), "aria-label": `Keep ${name}` });
-    attributes(vary, { "aria-label": `Vary ${name}`, title });
-    attributes(evolve, { "aria-label": `Evolve ${name}`, title, "aria-pressed": crossed });
-    attributes(discard, { "aria-label": `Discard ${name}` });
+    const later = early ? ". Possible when it is done or stopped" : "";
+    attributes(keep, { "aria-pressed": Boolean(run.favourite), "aria-label": `Keep ${name}`, title: DEEDS.keep });
+    attributes(vary, { "aria-label": `Vary ${name}`, title: DEEDS.vary + later });
+    attributes(evolve, { "aria-label": `Evolve ${name}`, title: DEEDS.evolve + later, "aria-pressed": crossed });
+    attributes(discard, { "aria-label": `Discard ${name}`, title: DEEDS.discard });
     put(vary, { disabled: early || busy });
     put(evolve, { disabled: early || busy });
     put(evolve, { textContent: pair?.what === "evolve" && !crossed ? "…with this" : "Evolve" });
@@ -136,6 +153,7 @@ export function mount({ store, actions, sync }) {
     put(title, { textContent: gridded ? "" : "Choose a start, or let the best be taken." });
     put(best, { hidden: gridded });
     put(foot, { hidden: !gridded });
+    put($("four-hint"), { hidden: !gridded || state.explained });
     put(spread, { value: String(Math.round(100 * state.spread)) });
     const kept = members.filter((member) => member.favourite).length;
     put($("four-others"), { hidden: !kept || kept === members.length });

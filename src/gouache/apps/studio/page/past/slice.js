@@ -10,6 +10,7 @@
 //   large      {run, node}: the picture in the lightbox.
 //   trash      what was thrown away, newest last: [{runs: [id], what}]; it can be brought back. `binTold`: whether
 //              the newest is still told of.
+//   binned     all that is in the trash, as the server told it, while that is looked at; null else.
 
 const RECALLED = 20; // how often what was thrown away can be brought back
 
@@ -22,12 +23,14 @@ export const INITIAL = Object.freeze({
   large: null,
   trash: [],
   binTold: false,
+  binned: null,
+  explained: false, // whether it was read what can be done with four
 });
 
-export const keptOf = ({ trash, four, spread }) => ({ trash, four, spread });
+export const keptOf = ({ trash, four, spread, explained }) => ({ trash, four, spread, explained });
 
-export function begun(state, { trash = [], four = state.four, spread = state.spread }) {
-  return { ...state, trash, four, spread };
+export function begun(state, { trash = [], four = state.four, spread = state.spread, explained = false }) {
+  return { ...state, trash, four, spread, explained };
 }
 
 const sifted = (state, told) => ({ ...state, gallery: { ...state.gallery, ...told } });
@@ -61,5 +64,13 @@ export const REDUCERS = {
   /** The newest of what was thrown away is back, or is not to be any longer. */
   recovered: (state) =>
     ({ ...state, trash: state.trash.slice(0, -1), binTold: false, revision: state.revision + 1 }),
+  explained: (state) => ({ ...state, explained: true }),
+  binned: (state, { runs }) => ({ ...state, binned: runs }),
+  /** These are not in the trash any more. */
+  unbinned(state, { runs }) {
+    const left = state.trash.map((one) => ({ ...one, runs: one.runs.filter((id) => !runs.includes(id)) }));
+    const told = state.binTold && left.at(-1)?.runs.length > 0;
+    return { ...state, trash: left.filter((one) => one.runs.length), binTold: told, revision: state.revision + 1 };
+  },
   binRead: (state) => ({ ...state, binTold: false }),
 };

@@ -13,6 +13,8 @@ export function makeActions({ store, server, easel, doing, words, work }) {
   const { acting, dispatch, draft, drawn, likes, node, note, order, place, run, seen, upload } = work;
   const { strokes } = easel;
 
+  let fitting = Promise.resolve(); // ways to fit, one after the other: what was asked last is what is seen
+
   /** How near an order stays to the drawing or picture that it starts from. */
   const nearness = () => (store.state.near ? { near: store.state.near } : {});
   const together = () => (store.state.count > 1 ? { count: store.state.count } : {});
@@ -150,7 +152,7 @@ export function makeActions({ store, server, easel, doing, words, work }) {
       if (!others.length) return;
       note(`${store.state.notices.note} The other ${others.length} were not taken: one at a time.`.trim());
     }),
-    fit: acting("fit", fit),
+    fit: doing((asked) => (fitting = fitting.catch(() => {}).then(() => fit(asked)))),
     /** One of the examples is painted. */
     example: acting("order", async (prompt) => {
       words.retype(prompt);

@@ -5,6 +5,7 @@ import { isDrawn } from "../selectors.js";
 import { chosenSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
+const NEAR = [[0.9, "keeps shapes"], [0.5, "keeps places"], [0.01, "keeps colours"], [0, "free"]]; // from there on
 
 export function mount({ store, work }) {
   const shapes = [...document.querySelectorAll("[data-shape]")];
@@ -57,7 +58,7 @@ export function mount({ store, work }) {
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
     put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start) });
     put(near, { value: String(Math.round(100 * state.near)) });
-    put($("near-is"), { textContent: state.near ? `${Math.round(100 * state.near)} %` : "free" });
+    put($("near-is"), { textContent: NEAR.find(([from]) => state.near >= from)[1] });
   }
 
   return { update };

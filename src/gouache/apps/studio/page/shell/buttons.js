@@ -12,7 +12,7 @@ export function buttonsOf(state) {
   const typed = typedHere(state);
   return {
     paint: {
-      title: `${fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint"} (Ctrl Enter)`,
+      title: `${fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint"} (Enter in the words, Ctrl Enter anywhere)`,
       disabled: ordering,
     },
     branch: { disabled: ordering, hidden: !(sheet.picture || isDrawn(state) || run) },

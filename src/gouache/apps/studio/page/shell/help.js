@@ -4,7 +4,8 @@ import { $, made } from "../nodes.js";
 
 const KEYS = [
   ["Words", [
-    ["Ctrl Enter", "paint"],
+    ["Enter in the words", "paint; with Shift a new line"],
+    ["Ctrl Enter", "paint, from anywhere"],
     ["Space", "pause, and go on"],
     ["↑ ↓ in the words", "what you asked for before"],
     ["Pull a chip", "its words count more or less"],

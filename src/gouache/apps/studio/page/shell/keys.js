@@ -6,8 +6,10 @@ export function mount({ actions: { buttons } }) {
   function pressed(event) {
     const command = event.ctrlKey || event.metaKey;
     if ($("versus").open) return;
-    if (command && event.key === "Enter") {
-      const field = document.activeElement;
+    const field = document.activeElement;
+    // As in every box of a prompt; Shift makes a new line.
+    const said = field === $("prompt") && !event.shiftKey && !event.altKey && !event.isComposing;
+    if (event.key === "Enter" && (command || said)) {
       if (field?.matches("input")) {
         field.blur(); // so that a number that is being typed counts
         field.focus();

@@ -1,7 +1,7 @@
 // What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
 
 import { $, attributes, put } from "../nodes.js";
-import { clock, nodeOf, OPEN, runOf, statusLine } from "../selectors.js";
+import { clock, nodeOf, OPEN, runOf, statusLine, stepOf } from "../selectors.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -44,7 +44,7 @@ export function mount({ store }) {
     put($("status"), { textContent: statusLine(state) });
     put($("progress"), { value: run?.num_steps ? run.step / run.num_steps : 0, hidden: !run });
     const left = run?.status === "painting" ? clock(run.seconds_left) : "";
-    put($("clock"), { textContent: run?.num_steps ? `step ${run.step} of ${run.num_steps} ${left}` : "" });
+    put($("clock"), { textContent: run ? `${stepOf(run)} ${left}`.trim() : "" });
     put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);

@@ -7,7 +7,7 @@ import { makePlaces } from "./places.js";
 
 const PAUSE = 250; // milliseconds without a key until the parts are asked for
 const PULL = 12; // pixels of a drag for a tenth of weight
-const LINES = 6; // of the prompt that are shown while it is written
+const LINES = 3; // of the prompt that are shown at most
 /** What the buttons beside the chips write, "‸" being where the words go. */
 const ADDED = { "add-and": " | ‸", "add-without": " | ‸:-0.5", "add-then": " ^ ‸" };
 
@@ -19,21 +19,25 @@ export function mount({ store, server }) {
 
   const wrote = () => store.dispatch({ type: "wrote", field: "words", text: prompt.value });
 
-  /** As many lines as the words need while they are written, one else. */
+  /** As many lines as the words need; what is below makes room. It does not follow the focus: a button would move
+   * away from under the pointer that presses it. */
   function fit() {
     prompt.style.height = "";
-    if (document.activeElement !== prompt) return;
     const { lineHeight, paddingTop, paddingBottom } = getComputedStyle(prompt);
     const most = LINES * parseFloat(lineHeight) + parseFloat(paddingTop) + parseFloat(paddingBottom) + 2;
     const needed = Math.min(prompt.scrollHeight + 2, most);
-    if (needed > prompt.offsetHeight) prompt.style.height = `${needed}px`;
+    prompt.style.height = needed > prompt.offsetHeight ? `${needed}px` : "";
   }
 
   prompt.addEventListener("input", () => {
     wrote();
     fit();
   });
-  for (const name of ["focus", "blur"]) prompt.addEventListener(name, fit);
+  let across = 0;
+  new ResizeObserver(() => {
+    if (prompt.offsetWidth !== across) fit();
+    across = prompt.offsetWidth;
+  }).observe(prompt);
 
   /** Other words, as if they were typed: Ctrl Z in the box brings back what was there. */
   function retype(text) {

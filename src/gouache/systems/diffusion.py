@@ -1,0 +1,155 @@
+"""Gaussian diffusion: how much noise each step has, and the way back from noise to pictures.
+
+Ho et al. 2020 (arXiv 2006.11239), with the cosine schedule, learned variances and fewer steps of
+Nichol and Dhariwal 2021 (arXiv 2102.09672), and the deterministic way of Song et al. 2020
+(arXiv 2010.02502).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gouache.errors import ConfigError, ModelError
+
+Denoiser: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Noised pictures (B,3,H,W) in [-1,1] and their steps (B,), of all -> noise and variance
+(B,6,H,W)."""
+Pull: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Noised pictures and steps -> the gradient (B,3,H,W) of what is wished for."""
+
+
+def noise_schedule(name: str, steps: int) -> np.ndarray:
+    """The share of noise that each of `steps` adds, (steps,) float64: "linear" or
+    "squaredcos_cap_v2"."""
+    if name == "linear":
+        scale = 1000 / steps
+        return np.linspace(scale * 0.0001, scale * 0.02, steps, dtype=np.float64)
+    if name == "squaredcos_cap_v2":
+
+        def kept(t: float) -> float:
+            return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+
+        shares = [1 - kept((k + 1) / steps) / kept(k / steps) for k in range(steps)]
+        return np.minimum(np.array(shares, dtype=np.float64), 0.999)
+    raise ModelError(f"no schedule of noise is called {name!r:.40}; linear or squaredcos_cap_v2")
+
+
+def spaced_steps(steps: int, respacing: str) -> list[int]:
+    """Which of `steps` are taken, rising.
+
+    `respacing` is a number (evenly spaced, both ends included), "ddimN" (every so many from the
+    first), numbers by commas (one for each of as many equal parts), or "fast27" (many late steps,
+    few early ones).
+    """
+    if respacing == "fast27":
+        taken = set(spaced_steps(steps, "10,10,3,2,2"))
+        return sorted(taken - {steps - 1} | {steps - 3})  # the noisiest step leaves marks
+    try:
+        if respacing.startswith("ddim"):
+            count = int(respacing.removeprefix("ddim"))
+            for stride in range(1, steps + 1):
+                if len(range(0, steps, stride)) == count:
+                    return list(range(0, steps, stride))
+            raise ValueError
+        counts = [int(part) for part in respacing.split(",")]
+        size, extra = divmod(steps, len(counts))
+        taken, start = set(), 0
+        for number, count in enumerate(counts):
+            length = size + (number < extra)
+            if not 1 <= count <= length:
+                raise ValueError
+            apart = (length - 1) / (count - 1) if count > 1 else 1.0
+            place = 0.0
+            for _ in range(count):  # added up, as whoever trained these models did
+                taken.add(start + round(place))
+                place += apart
+            start += length
+    except ValueError:
+        raise ConfigError(
+            f"{respacing!r:.40} is no choice among {steps} steps; expected a number such as 100, "
+            "ddim50, parts such as 10,10,3,2,2, or fast27"
+        ) from None
+    return sorted(taken)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a denoiser thinks of noised pictures (B,3,H,W): the picture, and the step before."""
+
+    picture: Tensor
+    mean: Tensor
+    log_variance: Tensor
+
+
+class Diffusion:
+    """The steps that are taken, the first being the least noised.
+
+    Attributes:
+        steps: of all, as the denoiser knows them; (N,) int64.
+        kept: how much of the picture is left after each, squared; (N,) float64.
+    """
+
+    def __init__(self, schedule: str, steps: int, respacing: str) -> None:
+        taken = spaced_steps(steps, respacing)
+        self.steps = torch.tensor(taken)
+        self.kept = np.cumprod(1.0 - noise_schedule(schedule, steps))[taken]
+        self._before = np.append(1.0, self.kept[:-1])
+        shares = 1 - self.kept / self._before
+        variance = shares * (1 - self._before) / (1 - self.kept)
+        # The first has none; its logarithm is that of the second.
+        second = variance[1] if len(variance) > 1 else shares[0]
+        self._least = np.log(np.append(second, variance[1:]))
+        self._most = np.log(shares)
+        self._of_picture = shares * np.sqrt(self._before) / (1 - self.kept)
+        self._of_noised = (1 - self._before) * np.sqrt(1 - shares) / (1 - self.kept)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def guess(self, denoiser: Denoiser, noised: Tensor, step: int) -> Guess:
+        """At step `step` of those that are taken; the picture is clamped to [-1,1]."""
+        noise, free = denoiser(noised, self._at(step, len(noised), noised.device)).chunk(2, 1)
+        kept = self.kept[step]
+        picture = (noised * float(np.sqrt(1 / kept)) - noise * float(np.sqrt(1 / kept - 1))).clamp(
+            -1, 1
+        )
+        share = (free + 1) / 2
+        log_variance = share * float(self._most[step]) + (1 - share) * float(self._least[step])
+        mean = float(self._of_picture[step]) * picture + float(self._of_noised[step]) * noised
+        return Guess(picture, mean, log_variance)
+
+    def ancestral(
+        self,
+        denoiser: Denoiser,
+        noised: Tensor,
+        step: int,
+        noise: Tensor,
+        pull: Pull | None = None,
+    ) -> Tensor:
+        """One step towards the picture, with new noise (B,3,H,W); `pull` moves its mean."""
+        found = self.guess(denoiser, noised, step)
+        mean = found.mean
+        if pull is not None:
+            at = self._at(step, len(noised), noised.device)
+            mean = mean + found.log_variance.exp() * pull(noised, at)
+        return mean if step == 0 else mean + (0.5 * found.log_variance).exp() * noise
+
+    def deterministic(self, denoiser: Denoiser, noised: Tensor, step: int) -> Tensor:
+        """One step towards the picture without new noise (DDIM, eta 0)."""
+        picture = self.guess(denoiser, noised, step).picture
+        kept, before = self.kept[step], self._before[step]
+        noise = (noised * float(np.sqrt(1 / kept)) - picture) / float(np.sqrt(1 / kept - 1))
+        return picture * float(np.sqrt(before)) + float(np.sqrt(1 - before)) * noise
+
+    def _at(self, step: int, count: int, device: torch.device) -> Tensor:
+        return self.steps[step].expand(count).to(device)
+
+
+__all__ = ["Denoiser", "Diffusion", "Guess", "Pull", "noise_schedule", "spaced_steps"]

@@ -1,0 +1,321 @@
+"""GLIDE (filtered; Nichol et al. 2021, arXiv 2112.10741): pictures by diffusion, guided twice.
+
+Reads a folder of the published files: `base.pt` (64 pixels), `upsample.pt` (256), for guidance by
+CLIP `clip_image_enc.pt` and `clip_text_enc.pt`, and GPT-2's `vocab.bpe`. Other shapes than the
+published ones have their options beside them (`options.json`, `clip.yaml`).
+
+    system = load_glide("glide", guided_by="free")
+    picture = system.paint("a painting of a castle at night", seed=0)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from PIL.Image import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor, nn
+
+from gouache.errors import ModelError
+from gouache.generators.loading import read_yaml
+from gouache.halting import check
+from gouache.ops.images import to_pil
+from gouache.perceptors.clip_tokenizer import (
+    CLIP_VOCABULARY,
+    byte_letters,
+    find_tokenizer,
+)
+from gouache.perceptors.truncation import warn_truncated
+from gouache.systems.diffusion import Diffusion, Pull
+from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig, Tower
+from gouache.systems.unet import UNet, UNetConfig, Words, enlarged
+from gouache.weights.blank import blank
+from gouache.weights.fingerprint import fingerprint
+from gouache.weights.safe import load_state, read_checkpoint
+
+BASE, UPSAMPLER, MERGES, OPTIONS = "base.pt", "upsample.pt", "vocab.bpe", "options.json"
+CLIP_IMAGE, CLIP_TEXT, CLIP_OPTIONS = "clip_image_enc.pt", "clip_text_enc.pt", "clip.yaml"
+PUBLISHED: Mapping[str, Mapping[str, Any]] = {
+    "base": {"noise_schedule": "squaredcos_cap_v2", "timestep_respacing": "100"},
+    "upsample": {
+        "image_size": 256,
+        "num_res_blocks": 2,
+        "channel_mult": "1,1,2,2,4,4",
+        "super_res": True,
+        "noise_schedule": "linear",
+        "timestep_respacing": "fast27",
+    },
+}
+MAX_OPTIONS = 1 << 20  # bytes
+T = TypeVar("T", bound=nn.Module)
+Guidance = Literal["free", "clip"]
+
+
+class Gpt2Words:
+    """Texts to GPT-2's byte pairs, lower case: ids (B,length) and which of them count.
+
+    All numbers of the vocabulary follow from the list of merges; the last token fills up. What is
+    too long is cut, and a `TruncationWarning` shows the rest.
+    """
+
+    def __init__(self, path: Path, length: int, vocabulary: int) -> None:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            pairs = [line.split() for line in lines if line and not line.startswith("#version")]
+            merges = [(left, right) for left, right in pairs]
+            tokens = [*byte_letters(), *(left + right for left, right in merges)]
+            numbers = {token: number for number, token in enumerate(tokens)}
+            self._tokenizer = Tokenizer(models.BPE(vocab=numbers, merges=merges))
+        except OSError as error:
+            raise ModelError(
+                f"cannot read {path} ({error.strerror or error}); GPT-2's list of merges belongs "
+                "there, https://openaipublic.blob.core.windows.net/gpt-2/models/124M/vocab.bpe"
+            ) from None
+        except Exception as error:  # the library raises bare Exception
+            reason = " ".join(str(error).split())[:80]
+            raise ModelError(f"{path} is no list of merges of GPT-2 ({reason})") from None
+        if len(tokens) + 1 != vocabulary:
+            raise ModelError(
+                f"{path} makes {len(tokens) + 1} tokens, the denoiser knows {vocabulary}; it is "
+                "damaged or another model's"
+            )
+        self._tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        self.length, self._last = length, len(tokens)
+
+    def __call__(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        ids = torch.full((len(texts), self.length), self._last)
+        mask = torch.zeros(len(texts), self.length, dtype=torch.bool)
+        for row, text in enumerate(texts):
+            found = self._tokenizer.encode(text.lower())
+            if len(found.ids) > self.length:
+                warn_truncated(text[found.offsets[self.length][0] :], self.length, len(found.ids))
+            read = found.ids[: self.length]
+            ids[row, : len(read)] = torch.tensor(read, dtype=torch.long)
+            mask[row, : len(read)] = True
+        return ids, mask
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A denoiser and the steps that are taken with it."""
+
+    unet: UNet = field(repr=False)
+    diffusion: Diffusion = field(repr=False)
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The noised CLIP, and texts to its token ids (B,max_text_len) and how many count, (B,)."""
+
+    network: NoisedClip = field(repr=False)
+    words: Callable[[list[str]], tuple[Tensor, Tensor]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Glide:
+    """Small pictures from words, and larger ones from these.
+
+    Attributes:
+        base, upsampler: the two denoisers.
+        words: texts to ids.
+        sums: sha256 of the files of weights.
+        clip: guides where it is given; without it guidance is classifier-free.
+        scale: of the guidance.
+        temperature: of the noise that the upsampler begins with.
+    """
+
+    base: Stage
+    upsampler: Stage
+    words: Gpt2Words
+    sums: Mapping[str, str]
+    clip: Clip | None = None
+    scale: float = 3.0
+    temperature: float = 0.997
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides its pictures besides prompt and seed."""
+        return {
+            "model": "GLIDE (filtered)",
+            "guidance": "classifier-free" if self.clip is None else "clip",
+            "scale": self.scale,
+            "temperature": self.temperature,
+            "steps": [stage.options["timestep_respacing"] for stage in (self.base, self.upsampler)],
+            "sums": dict(self.sums),
+        }
+
+    @torch.no_grad()
+    def small(self, texts: list[str], draw: Callable[[int], Tensor]) -> Tensor:
+        """(B,3,H,W) in [-1,1] by the base; `draw(B)` gives noise of that shape, once for the
+        start and once a step. `halting` ends it between two steps."""
+        count, stage = len(texts), self.base
+        noised = draw(count)
+        if self.clip is None:
+            denoiser = self._free(texts)
+            pull = None
+        else:
+            words = self._read(stage.unet, texts)
+            denoiser = _denoiser(stage.unet, words)
+            pull = self._pull(texts)
+        for step in reversed(range(len(stage.diffusion))):
+            check()
+            noised = stage.diffusion.ancestral(denoiser, noised, step, draw(count), pull)
+        return noised
+
+    @torch.no_grad()
+    def large(self, texts: list[str], small: Tensor, noised: Tensor) -> Tensor:
+        """(B,3,H,W) in [-1,1] by the upsampler from small pictures, beginning with noise of that
+        shape."""
+        stage = self.upsampler
+        seen = ((small + 1) * 127.5).round() / 127.5 - 1  # as it was trained: pictures of 8 bits
+        beside = enlarged(seen.to(noised), noised.shape[-2], noised.shape[-1])
+        denoiser = _denoiser(stage.unet, self._read(stage.unet, texts), beside)
+        for step in reversed(range(len(stage.diffusion))):
+            check()
+            noised = stage.diffusion.deterministic(denoiser, noised, step)
+        return noised
+
+    def paint(self, prompt: str, seed: int) -> Image:
+        """One picture, RGB; the same for the same prompt and seed on one machine."""
+        rng, device = torch.Generator().manual_seed(seed), self.base.unet.device
+
+        def draw(side: int, count: int) -> Tensor:
+            return torch.randn(count, 3, side, side, generator=rng).to(device)
+
+        small = self.small([prompt], lambda n: draw(self.base.unet.config.image_size, n))
+        start = self.temperature * draw(self.upsampler.unet.config.image_size, 1)
+        return to_pil((self.large([prompt], small, start)[0] + 1) / 2)
+
+    def _read(self, unet: UNet, texts: list[str]) -> Words:
+        ids, mask = self.words(texts)
+        return unet.read(ids.to(unet.device), mask.to(unet.device))
+
+    def _free(self, texts: list[str]) -> Callable[[Tensor, Tensor], Tensor]:
+        """Away from what is thought without words (Ho and Salimans 2022, arXiv 2207.12598)."""
+        count = len(texts)
+        words = self._read(self.base.unet, [*texts, *[""] * count])
+
+        def denoise(noised: Tensor, steps: Tensor) -> Tensor:
+            both = self.base.unet(noised.repeat(2, 1, 1, 1), steps.repeat(2), words)
+            (told, free), (plain, _) = (half.chunk(2, 1) for half in both.split(count))
+            return torch.cat([plain + self.scale * (told - plain), free], 1)
+
+        return denoise
+
+    def _pull(self, texts: list[str]) -> Pull:
+        assert self.clip is not None
+        network, device = self.clip.network, self.base.unet.device
+        ids, counts = self.clip.words(texts)
+        wanted = network.embed_text(ids.to(device), counts.to(device))
+        return lambda noised, steps: self.scale * network.pull(wanted, noised, steps)
+
+
+def _denoiser(unet: UNet, words: Words, *beside: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda noised, steps: unet(noised, steps, words, *beside)
+
+
+def load_glide(
+    folder: str | Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    guided_by: Guidance = "free",
+) -> Glide:
+    """The system in a folder of published files; nothing in it is run.
+
+    Args:
+        folder: has `BASE`, `UPSAMPLER` and `MERGES`; of `guided_by="clip"` the two of CLIP, too.
+        device: where it paints.
+        dtype: of the denoisers; None is float16 on graphics cards and bfloat16 elsewhere.
+        guided_by: "free" of a classifier, or by the noised "clip".
+
+    Raises:
+        ModelError: a file is missing, damaged or of another model.
+    """
+    folder, device = Path(folder), torch.device(device)
+    if dtype is None:
+        dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+    needed = [BASE, UPSAMPLER, MERGES]
+    needed += [CLIP_IMAGE, CLIP_TEXT] if guided_by == "clip" else []
+    if missing := next((name for name in needed if not (folder / name).is_file()), ""):
+        raise ModelError(f"{folder} lacks {missing}; expected GLIDE's files as published")
+    told = _options(folder / OPTIONS)
+    base = _stage(folder / BASE, told["base"], device, dtype)
+    upsampler = _stage(folder / UPSAMPLER, told["upsample"], device, dtype)
+    if not upsampler.unet.config.super_res or base.unet.config.super_res:
+        raise ModelError(f"{folder}: {BASE} has to paint and {UPSAMPLER} to enlarge")
+    shape = base.unet.config
+    words = Gpt2Words(folder / MERGES, shape.text_ctx, shape.n_vocab)
+    clip = _clip(folder, device) if guided_by == "clip" else None
+    sums = {name: fingerprint(folder / name) for name in needed if name.endswith(".pt")}
+    return Glide(base, upsampler, words, sums, clip)
+
+
+def _options(path: Path) -> dict[str, dict[str, Any]]:
+    """The published ones, or those beside the weights."""
+    if not path.is_file():
+        return {name: dict(values) for name, values in PUBLISHED.items()}
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MAX_OPTIONS))
+        return {name: dict(found[name]) for name in PUBLISHED}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise ModelError(f"{path} holds no options of base and upsample; it is damaged") from None
+
+
+def _stage(
+    path: Path, options: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+) -> Stage:
+    tensors = read_checkpoint(path).tensors
+    if (table := tensors.get("token_embedding.weight")) is None:
+        raise ModelError(f"{path} has no token embedding; expected a denoiser of GLIDE")
+    try:
+        config = UNetConfig.from_options(options, len(table))
+        diffusion = Diffusion(
+            str(options.get("noise_schedule", "")),
+            int(options.get("diffusion_steps", 1000)),
+            str(options.get("timestep_respacing", "")),
+        )
+    except (ModelError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: {error}") from None
+    with blank():
+        unet = UNet(config).to(dtype)
+    load_state(unet, tensors, path, take=True)
+    return Stage(_frozen(unet, device), diffusion, options)
+
+
+def _clip(folder: Path, device: torch.device) -> Clip:
+    place = folder / CLIP_OPTIONS
+    config = NoisedClipConfig.from_options(
+        read_yaml(place, "GLIDE's CLIP") if place.is_file() else {}
+    )
+    with blank():
+        network = NoisedClip(config)
+    parts: tuple[tuple[str, Tower], ...] = (
+        (CLIP_TEXT, network.text),
+        (CLIP_IMAGE, network.image),
+    )
+    for name, tower in parts:
+        tensors = read_checkpoint(folder / name).tensors
+        load_state(tower, tensors, folder / name, take=True)
+    vocabulary = min(config.n_vocab, CLIP_VOCABULARY)  # the table has more rows than tokens
+    tokenizer = find_tokenizer(folder / CLIP_TEXT, config.max_text_len, vocabulary)
+
+    def words(texts: list[str]) -> tuple[Tensor, Tensor]:
+        ids = tokenizer(texts)
+        return ids, (ids != 0).sum(1)
+
+    return Clip(_frozen(network, device), words)
+
+
+def _frozen(network: T, device: torch.device) -> T:
+    network.eval().requires_grad_(False)
+    return network.to(device)
+
+
+__all__ = ["Clip", "Glide", "Gpt2Words", "Guidance", "Stage", "load_glide"]
