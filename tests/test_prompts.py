@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gouache.errors import PromptError
+from gouache.placing import PLACES, format_place, nearest_place, read_place
 from gouache.prompts import (
     MAX_PARTS,
     MAX_PROMPT_CHARS,
@@ -33,13 +34,28 @@ T = TypeVar("T")
 
 numbers = st.floats(-1e6, 1e6)
 stops = st.just(-math.inf) | numbers
-grammar_text = st.text(st.sampled_from("ab:|^\\ \n\t12.-e,naif\0\u200d\U0001f34e"), max_size=20)
+grammar_text = st.text(
+    st.sampled_from("ab:|^@\\ \n\t12.-e,naif\0\u200d\U0001f34e"), max_size=20
+) | st.lists(
+    st.sampled_from(
+        [*PLACES, "@", " @", "\\", ":", ":2", " ", "a", "0.1,0,1,.5", "0,0,2,1", "|", "nan"]
+    ),
+    max_size=6,
+).map("".join)
 words = (
     (st.text(max_size=20) | grammar_text)
     .map(lambda text: " ".join(c for c in text.split() if c.isprintable()))
     .map(lambda text: text or "a")
 )
-text_prompts = st.builds(Prompt, text=words, weight=numbers, stop=stops)
+spans = st.tuples(st.floats(0, 0.9), st.floats(0.05, 1)).map(
+    lambda span: (span[0], max(span[1], min(1.0, span[0] + 0.051)))
+)
+places = (
+    st.none()
+    | st.sampled_from(list(PLACES.values()))
+    | st.tuples(spans, spans).map(lambda both: (both[0][0], both[1][0], both[0][1], both[1][1]))
+)
+text_prompts = st.builds(Prompt, text=words, weight=numbers, stop=stops, place=places)
 stages = st.lists(
     st.lists(text_prompts, min_size=1, max_size=4).map(tuple), min_size=1, max_size=3
 ).map(tuple)
@@ -138,6 +154,67 @@ def test_one_prompt(text: str, expected: Prompt) -> None:
     assert only(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a boat @left", Prompt(text="a boat", place=(0, 0, 0.5, 1))),
+        ("a moon:0.5 @top right", Prompt(text="a moon", weight=0.5, place=(0.5, 0, 1, 0.5))),
+        ("a moon @top right:0.5", Prompt(text="a moon", weight=0.5, place=(0.5, 0, 1, 0.5))),
+        ("a:2:1 @Bottom", Prompt(text="a", weight=2, stop=1, place=(0, 0.5, 1, 1))),
+        ("a @ 0,0,1,1", Prompt(text="a @ 0,0,1,1")),
+        ("a dog @0.1,0.5, .4,0.9", Prompt(text="a dog", place=(0.1, 0.5, 0.4, 0.9))),
+        ("a @centre", Prompt(text="a", place=(0.25, 0.25, 0.75, 0.75))),
+        ("a  @right-top ", Prompt(text="a", place=(0.5, 0, 1, 0.5))),
+        # What people write today means what it meant.
+        ("a@left", Prompt(text="a@left")),
+        ("me@left.org", Prompt(text="me@left.org")),
+        ("a sign: mail me @left.org", Prompt(text="a sign: mail me @left.org")),
+        ("a @ left", Prompt(text="a @ left")),
+        ("a @left b", Prompt(text="a @left b")),
+        ("@bob and @alice", Prompt(text="@bob and @alice")),
+        ("2 apples @ 5", Prompt(text="2 apples @ 5")),
+        ("bananas @1,000", Prompt(text="bananas @1,000")),
+        ("a @left @bob:2", Prompt(text="a @left @bob", weight=2)),
+        (r"a \@left", Prompt(text="a @left")),
+        (r"a \@left @right", Prompt(text="a @left", place=(0.5, 0, 1, 1))),
+        (r"a \@1,2,3,4", Prompt(text="a @1,2,3,4")),
+        (r"a@b\@c", Prompt(text="a@b@c")),
+    ],
+)
+def test_a_part_says_where(text: str, expected: Prompt) -> None:
+    assert only(text) == expected
+    assert only(format_prompt(expected)) == expected
+
+
+def test_places_are_read_as_they_are_written() -> None:
+    for name, place in PLACES.items():
+        assert read_place(name) == place
+        assert format_place(place) == name
+        assert str(Prompt(text="a", weight=2, place=place)) == f"a:2 @{name}"
+    assert format_place((0.1, 0.0, 0.5, 1.0)) == "0.1,0,0.5,1"
+
+
+def test_what_may_be_a_place_has_a_hint() -> None:
+    for text, near in {
+        "a boat @lefft": "left",
+        "a @tpo right": "top right",
+        "a @0.1,0.5,0.4": "x0,y0,x1,y1",
+        "a @left": "",
+        "a @bob": "",
+        "a boat": "",
+        "a@lefft": "",
+        "a @1,000,000": "",
+    }.items():
+        assert nearest_place(text) == near, text
+
+
+def test_only_text_has_a_place() -> None:
+    with pytest.raises(PromptError, match="only a text may have a place"):
+        Prompt(kind="noise", place=PLACES["left"])
+    with pytest.raises(PromptError, match="x0 below x1"):
+        Prompt(text="a", place=(0.5, 0, 0.5, 1))
+
+
 def test_parts_and_stages() -> None:
     assert parse_prompts("a:2 | b ^ c|d:-1:0.5") == (
         (Prompt(text="a", weight=2), Prompt(text="b")),
@@ -168,6 +245,15 @@ def test_parts_and_stages() -> None:
         ("a:1:nan", 4, "stop is 'nan'"),
         ("a:1:-inf", 4, "leave it out"),
         ("a:nan:1", 2, "weight is 'nan'"),
+        ("a @0.5,0,0.2,1", 2, "x0 below x1"),
+        ("b | a:2 @0,0,2,1", 8, "between 0 and 1"),
+        ("a @nan,0,1,1", 2, "between 0 and 1"),
+        ("a @0,0,0.01,1", 2, "at least 0.05"),
+        ("a | @left", 4, "a place without text"),
+        ("@left:2", 0, "without text"),
+        ("a @left @right", 2, "one place"),
+        ("a @left:2 @right", 2, "one place"),
+        ("a:1 @left:2", 4, "both sides of the place"),
         ("a\0b", 1, r"U\+0000"),
         ("a\x1b[2J", 1, r"U\+001B"),
         ("caf\udce9", 3, r"U\+DCE9"),

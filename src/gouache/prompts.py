@@ -2,17 +2,19 @@ r"""The prompt grammar, and prompts that are pictures or noise. Standard library
 
     prompt := stage ("^" stage)*              painted one after the other
     stage  := part ("|" part)*                painted together, losses summed
-    part   := text [":" weight [":" stop]]
+    part   := text [":" weight [":" stop]] [" @" place]
+    place  := left | right | top | bottom | center | "top left" ... | x0,y0,x1,y1
 
 Only trailing numbers are weight and stop: "a: b", "12:30 pm" and "https://a.b/c" keep their
 colons, "apple:2" has weight 2, "12:30" has weight 30 (write "12\:30" to mean the time), and of
-three trailing numbers only the last two count. `\:` `\|` `\^` `\\` stand for the character itself;
-a backslash before anything else is a backslash; one at the very end is an error. Numbers are
-finite, at most `MAX_NUMBER` in size; `:nan` and `:inf` are errors, not text. A weight of 0 is
-allowed and switches the part off. A prompt has at most `MAX_PARTS` parts, all stages together, and
-the prompts of a batch `MAX_PARTS_TOGETHER`. Runs of white space, newlines included, become one
-space. Control characters (NUL, escape) and half characters (lone surrogates, from arguments that
-are not UTF-8) are refused.
+three trailing numbers only the last two count. A place (`gouache.placing`) ends its part, or stands
+before the numbers; the "@" begins a word, so "a@left", "@ left" and "@bob" are text. `\:` `\|` `\^`
+`\@` `\\` stand for the character itself; a backslash before anything else is a backslash; one at
+the very end is an error. Numbers are finite, at most `MAX_NUMBER` in size; `:nan` and `:inf` are
+errors, not text. A weight of 0 is allowed and switches the part off. A prompt has at most
+`MAX_PARTS` parts, all stages together, and the prompts of a batch `MAX_PARTS_TOGETHER`. Runs of
+white space, newlines included, become one space. Control characters (NUL, escape) and half
+characters (lone surrogates, from arguments that are not UTF-8) are refused.
 
 Every mistake raises `PromptError` with the position of its place in the text as given.
 """
@@ -23,11 +25,12 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from gouache.errors import PromptError
+from gouache.placing import Place, format_place, place_mistake, read_place
 
 MAX_PROMPT_CHARS = 20_000
 MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
@@ -38,7 +41,7 @@ NOT_FETCHED = "is an address, and those are not fetched; download it and give th
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
-_SPECIAL = frozenset(":|^\\")
+_SPECIAL = frozenset(":|^@\\")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,10 @@ class Prompt:
     """One wish: a text, a picture file, or the random direction of a seed.
 
     `weight` multiplies its loss (negative: paint something else); below the loss `stop` its
-    gradient vanishes; -inf, the default, never stops. Numbers out of range: `PromptError`. Once a
-    picture is encoded, `path` is its file's name without a folder and `sha256` its bytes' sum.
+    gradient vanishes; -inf, the default, never stops. `place` is where in the picture a text is
+    meant: left, top, right and bottom as shares; None for everywhere. Numbers out of range:
+    `PromptError`. Once a picture is encoded, `path` is its file's name without a folder and
+    `sha256` its bytes' sum.
     """
 
     kind: Literal["text", "image", "noise"] = "text"
@@ -57,6 +62,7 @@ class Prompt:
     weight: float = 1.0
     stop: float = -math.inf
     sha256: str = ""
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("text", "image", "noise"):
@@ -66,6 +72,10 @@ class Prompt:
                 raise PromptError(_out_of_range(name, str(value)), str(self))
         if not 0 <= self.seed <= MAX_SEED:
             raise PromptError(f"the seed is {self.seed}; expected between 0 and {MAX_SEED}")
+        if self.place is not None and self.kind != "text":
+            raise PromptError(f"only a text may have a place, got an {self.kind} prompt with one")
+        if self.place is not None and (mistake := place_mistake(self.place)):
+            raise PromptError(mistake, self.text)
 
     def __str__(self) -> str:
         """As it is written on the command line."""
@@ -233,6 +243,8 @@ def format_prompts(stages: Iterable[Sequence[Prompt]]) -> str:
 
 def format_prompt(prompt: Prompt) -> str:
     """One prompt as text that the parser of its kind reads back (numbers only where needed)."""
+    if prompt.place is not None:
+        return f"{format_prompt(replace(prompt, place=None))} @{format_place(prompt.place)}"
     if prompt.kind == "text":
         shown = _escape(prompt.text)
     else:
@@ -283,8 +295,12 @@ def _unescape(text: str) -> list[_Char]:
 
 
 def _escape(text: str) -> str:
-    """Marks always; colons only before what would be read as a number."""
-    fields = re.sub(r"([\\|^])", r"\\\1", text).split(":")
+    """Marks always; colons and "@" only before what would be read as a number or a place."""
+    text = re.sub(r"([\\|^])", r"\\\1", text)
+    at = _place_mark([_Char(char, place) for place, char in enumerate(text)])
+    if at is not None and read_place(text[at + 1 :]) is not None:
+        text = f"{text[:at]}\\{text[at:]}"
+    fields = text.split(":")
     shown = fields[0]
     for field in fields[1:]:
         shown += f"\\:{field}" if _is_numeric(field) else f":{field}"
@@ -304,7 +320,33 @@ def _split(characters: list[_Char], mark: str, end: int) -> list[tuple[list[_Cha
 
 
 def _parse_part(part: list[_Char], end: int, text: str) -> Prompt:
-    numbers: list[tuple[str, int]] = []  # from the end: stop, weight; or weight alone
+    place, part, end = _take_place(part, end, text)
+    part, end, numbers = _take_numbers(part, end)
+    if place is None and numbers:  # it may stand before them
+        place, part, end = _take_place(part, end, text)
+        if place is not None and _take_numbers(part, end)[2]:
+            raise PromptError("there are numbers on both sides of the place", text, end)
+    if place is not None and (again := _take_place(part, end, text))[0] is not None:
+        raise PromptError("a part has one place; leave the other out", text, again[2])
+    words = " ".join(_joined(part).split())
+    if _is_blank(words):
+        if numbers or place is not None:
+            what = "weight" if numbers else "place"
+            form = "text:weight" if numbers else "text @place"
+            raise PromptError(f"a {what} without text; write {form}", text, end)
+        raise PromptError("a part of the prompt is empty; write text or remove the mark", text, end)
+    weight, stop = 1.0, -math.inf
+    if numbers:
+        weight = _read_number("weight", *numbers[-1], text)
+    if len(numbers) == 2:
+        stop = _read_number("stop", *numbers[0], text)
+    return Prompt(text=words, weight=weight, stop=stop, place=place)
+
+
+def _take_numbers(part: list[_Char], end: int) -> tuple[list[_Char], int, list[tuple[str, int]]]:
+    """A part without its trailing numbers, where it ends then, and they with their positions, from
+    the end: stop, weight; or weight alone."""
+    numbers: list[tuple[str, int]] = []
     while len(numbers) < 2:
         colon = next((k for k in reversed(range(len(part))) if part[k].is_mark(":")), None)
         if colon is None or not _is_numeric(_joined(part[colon + 1 :])):
@@ -313,17 +355,27 @@ def _parse_part(part: list[_Char], end: int, text: str) -> Prompt:
         first = next(item.position for item in value if not item.char.isspace())
         numbers.append((_joined(value).strip(), first))
         end, part = part[colon].position, part[:colon]
-    words = " ".join(_joined(part).split())
-    if _is_blank(words):
-        if numbers:
-            raise PromptError("a weight without text; write text:weight", text, end)
-        raise PromptError("a part of the prompt is empty; write text or remove the mark", text, end)
-    weight, stop = 1.0, -math.inf
-    if numbers:
-        weight = _read_number("weight", *numbers[-1], text)
-    if len(numbers) == 2:
-        stop = _read_number("stop", *numbers[0], text)
-    return Prompt(text=words, weight=weight, stop=stop)
+    return part, end, numbers
+
+
+def _place_mark(part: list[_Char]) -> int | None:
+    """The last "@" that begins a word, None where there is none."""
+    for at in reversed(range(len(part) - 1)):
+        starts = at == 0 or part[at - 1].char.isspace()
+        if part[at].is_mark("@") and starts and not part[at + 1].char.isspace():
+            return at
+    return None
+
+
+def _take_place(part: list[_Char], end: int, text: str) -> tuple[Place | None, list[_Char], int]:
+    """The place that ends a part, if one does, the part without it, and where that ends."""
+    at = _place_mark(part)
+    found = None if at is None else read_place(_joined(part[at + 1 :]))
+    if at is None or found is None:
+        return None, part, end
+    if isinstance(found, str):
+        raise PromptError(found, text, part[at].position)
+    return found, part[:at], part[at].position
 
 
 def _read_numbers(text: str, fields: list[str], num_numbers: int) -> tuple[float, float]:

@@ -292,6 +292,9 @@ class LossContext:
     step: int  # of the whole run
     num_steps: int
     source: SourceViews | None = None  # in edits only
+    # (L,N,B): how much each cutout counts for each place of the stage, 1 in the mean; the first is
+    # everywhere. None where no prompt has a place.
+    places: Tensor | None = None
 
 
 class Loss(Protocol):

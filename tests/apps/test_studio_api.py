@@ -484,3 +484,14 @@ def test_an_interrupted_edit_goes_on(tmp_path: Path) -> None:
         assert client.get(f"/api/runs/{run}").json()["status"] == "interrupted"
         client.post(f"/api/runs/{run}/continue")
         assert wait(client, run, "done")["step"] == 40
+
+
+def test_parts_of_a_prompt_are_told_with_their_places(client: TestClient) -> None:
+    told = client.post("/api/prompts", json={"prompt": r"a\: b:2 @top left ^ c"}).json()
+    first, last = (parts[0] for parts in told["stages"])
+    assert (first["place"], first["weight"], first["text"]) == ("top left", 2, "a: b")
+    assert first["source"] == "a: b"
+    assert last["place"] == ""
+    wrong = client.post("/api/prompts", json={"prompt": "a @0,0,2,1"})
+    assert wrong.status_code == 400
+    assert "x0,y0,x1,y1" in wrong.json()["error"]

@@ -277,6 +277,36 @@ def test_a_chip_is_pulled_to_weigh_and_can_be_taken_away(page: Any) -> None:
     assert prompt(page) == "a house | snow:2"
 
 
+def test_a_chip_says_where_and_its_place_is_chosen(page: Any) -> None:
+    words(page, "a house:2 @top left | snow ^ a ruin")
+    button = page.get_by_role("button", name="Place of a house: top left")
+    assert button.text_content() == "top left"
+    button.click()
+    picker = page.get_by_role("dialog", name="Place of a house: top left")
+    assert picker.get_by_role("button").count() == 10
+    assert picker.get_by_role("button", name="top left").get_attribute("aria-pressed") == "true"
+    picker.get_by_role("button", name="bottom right").click()
+    assert prompt(page) == "a house:2 @bottom right | snow ^ a ruin"
+    assert not picker.is_visible()
+    assert page.evaluate("document.activeElement.className") == "place"
+    # By keys alone; what is chosen in the middle row, last column.
+    page.get_by_role("button", name="Place of a ruin: anywhere").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowUp")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    assert prompt(page) == "a house:2 @bottom right | snow ^ a ruin @right"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert prompt(page) == "a house:2 @bottom right | snow ^ a ruin @right"
+    assert page.evaluate("document.activeElement.className") == "place"
+    page.get_by_role("button", name="Place of a house: bottom right").click()
+    page.get_by_role("button", name="anywhere", exact=True).click()
+    assert prompt(page) == "a house:2 | snow ^ a ruin @right"
+
+
 def test_parts_are_added_without_the_grammar(page: Any) -> None:
     page.fill("#prompt", "a house")
     for button, text in (("and", "snow"), ("without", "people"), ("then", "a ruin")):

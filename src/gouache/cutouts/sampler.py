@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gouache.errors import ConfigError, StateError
+from gouache.placing import Place
 from gouache.settings.config import CutoutConfig
 
 # A cutout of fewer pixels than two cells of an f16 generator holds nothing a guide could name.
@@ -95,7 +96,11 @@ class CutoutParams:
 
 
 def sample(
-    config: CutoutConfig, batch: int, size: tuple[int, int], rngs: Sequence[torch.Generator]
+    config: CutoutConfig,
+    batch: int,
+    size: tuple[int, int],
+    rngs: Sequence[torch.Generator],
+    places: Sequence[Sequence[Place | None]] = (),
 ) -> CutoutParams:
     """Draws `config.num_cutouts` cutouts for each of `batch` pictures of `size` (H,W).
 
@@ -107,6 +112,10 @@ def sample(
     others may also be turned and shifted a little. All further cutouts are squares between
     `cut_min` of the short side (at least `MIN_SIDE` pixels) and the short side, placed uniformly,
     with every augmentation that `config.augment` names.
+
+    `places` says where each picture's cutouts look, in equal shares; None is everywhere. In a place
+    whole views are squares of its area about its centre, and the others lie within it, as far as
+    their smallest side allows.
 
     Raises `ConfigError` if there is not one rng per picture or the size is empty.
     """
@@ -130,6 +139,10 @@ def sample(
     num_whole = min(num, max(1, round(config.whole_share * num)))
     whole = kept < num_whole
     homographies = _crop(config, u, whole, (height, width))
+    if any(place is not None for own in places for place in own):
+        windows = _windows(places, whole)
+        looking = _crop_places(config, u, whole, (height, width), windows.nan_to_num(0.5))
+        homographies = torch.where(windows[..., :1, None].isnan(), homographies, looking)
     if "affine" in on:
         homographies = homographies @ _affine(config, u, torch.where(whole, GENTLE, 1.0), kept > 0)
     if "perspective" in on:
@@ -168,6 +181,46 @@ def _crop(
     crop[..., 1, 1] = side / height
     crop[..., 0, 2] = torch.where(whole, 0.0, (2 * u["x"] - 1) * (1 - side / width))
     crop[..., 1, 2] = torch.where(whole, 0.0, (2 * u["y"] - 1) * (1 - side / height))
+    crop[..., 2, 2] = 1
+    return crop
+
+
+def _windows(places: Sequence[Sequence[Place | None]], whole: Tensor) -> Tensor:
+    """(N,B,4) float64: the place of each cutout, NaN for everywhere. Whole views and the others are
+    dealt out by themselves, one place after the other, so that some at even distances have all."""
+    windows = torch.full((*whole.shape, 4), math.nan, dtype=torch.float64)
+    num_whole = int(whole[:, 0].sum())
+    for picture, own in enumerate(places):
+        for first, last in ((0, num_whole), (num_whole, len(whole))):
+            for k in range(first, last):
+                place = own[(k - first) * len(own) // (last - first)] if own else None
+                if place is not None:
+                    windows[k, picture] = torch.tensor(place, dtype=torch.float64)
+    return windows
+
+
+def _crop_places(
+    config: CutoutConfig,
+    u: Mapping[str, Tensor],
+    whole: Tensor,
+    picture: tuple[int, int],
+    windows: Tensor,
+) -> Tensor:
+    """As `_crop`, for cutouts that look at windows (N,B,4)."""
+    height, width = picture
+    pixels = torch.tensor([width, height], dtype=torch.float64)
+    low, high = windows[..., :2] * pixels, windows[..., 2:] * pixels  # (N,B,2), x and y
+    extent = high - low
+    largest = extent.amin(-1).clamp(min=float(min(MIN_SIDE, *picture)))
+    smallest = (config.cut_min * largest).clamp(min=float(MIN_SIDE)).minimum(largest)
+    side = u["side"] ** config.cut_pow * (largest - smallest) + smallest
+    side = torch.where(whole, extent.prod(-1).sqrt().maximum(largest), side)
+    free = torch.where(whole[..., None], 0.0, (extent - side[..., None]).clamp(min=0.0))
+    shift = (torch.stack((u["x"], u["y"]), -1) - 0.5) * free
+    crop = torch.zeros(*whole.shape, 3, 3, dtype=torch.float64)
+    crop[..., 0, 0] = side / width
+    crop[..., 1, 1] = side / height
+    crop[..., :2, 2] = (low + high + 2 * shift) / pixels - 1
     crop[..., 2, 2] = 1
     return crop
 

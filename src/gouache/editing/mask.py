@@ -281,7 +281,7 @@ def shown_as(image: Picture | str | os.PathLike[str]) -> str:
 def check_phrase(phrase: str) -> str:
     """The words of a phrase, escapes resolved.
 
-    A phrase without words, with a weight, or of several parts raises `PromptError`.
+    A phrase without words, with a weight or a place, or of several parts raises `PromptError`.
     """
     if not phrase.strip():
         raise PromptError("the phrase is empty; say what to look for, for example 'a red apple'")
@@ -289,7 +289,8 @@ def check_phrase(phrase: str) -> str:
     found = stages[0][0]
     if len(stages) > 1 or len(stages[0]) > 1 or found != Prompt(text=found.text):
         raise PromptError(
-            r"what to look for is one phrase without weights; write \: \| \^ for the characters",
+            r"what to look for is one phrase without weights and places; write \: \| \^ \@ for the "
+            "characters",
             phrase,
         )
     return found.text

@@ -46,12 +46,15 @@ def directions(phrase: str, parts: Parts) -> list[Tensor | None]:
 
 
 def check_relative(text: str) -> None:
-    """Raises `PromptError` for a prompt of more stages, with a stop, or of weight 0 only."""
+    """Raises `PromptError` for a prompt of more stages, with a stop or a place, or of weight 0
+    only."""
     stages = parse_prompts(text)
     if len(stages) > 1:
         raise PromptError("an edit from one phrase to another has one stage; leave '^' out", text)
     if any(prompt.stop > -math.inf for prompt in stages[0]):
         raise PromptError("an edit from one phrase to another knows no stop; leave it out", text)
+    if any(prompt.place is not None for prompt in stages[0]):
+        raise PromptError("an edit from one phrase to another knows no place; leave it out", text)
     if not any(prompt.weight for prompt in stages[0]):
         raise PromptError("every part of the phrase has weight 0; raise one", text)
 

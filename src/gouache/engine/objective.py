@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gouache import cutouts, halting
+from gouache.cutouts import CutoutParams
 from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan
 from gouache.engine.terms import guide_terms, picture_terms, prior_terms
@@ -16,9 +17,12 @@ from gouache.errors import ConfigError, DivergedError
 from gouache.losses import DecayingLoss, SteppedLoss
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
+from gouache.placing import Place
 from gouache.protocols import Latent, Loss, LossContext, OfSome, Scoped, SourceViews
 from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import Schedule, numbers_at
+
+SHARPNESS = 4  # of a half share a sixteenth is left
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,10 @@ class Objective:
         batch = len(image)
         size = (canvas.height, canvas.width)
         if self._edit is None:
-            params = cutouts.sample(now, batch, size, rngs)
+            params = cutouts.sample(now, batch, size, rngs, self.stages[stage].looks)
         else:
             params = self._edit.draw(now, size, rngs)
-        settling = self.settling(stage)
+        settling, places = self.settling(stage), self.stages[stage].places
         found: list[tuple[str, Tensor]] = []
         direct: list[Tensor] = []
         pulls: list[tuple[Tensor, Tensor]] = []
@@ -135,6 +139,7 @@ class Objective:
                 source=None
                 if self._edit is None
                 else self._edit.views(models, guide.perceptor, shown),
+                places=count_places(shown, places, views.device) if places else None,
             )
             scopes = [t.scope if isinstance(t, Scoped) else "everything" for t in terms]
             if "everything" in scopes:
@@ -250,7 +255,8 @@ def in_chunks(
         source, last = context.source, first + len(embeddings)
         if source is not None:
             source = SourceViews(source.embeddings[first:last], source.inside[first:last])
-        seen = replace(context, cutouts=part, embeddings=embeddings, source=source)
+        places = None if context.places is None else context.places[:, first:last]
+        seen = replace(context, cutouts=part, embeddings=embeddings, source=source, places=places)
         values = torch.stack([term(seen) for term in terms]) * share
         gradients += torch.autograd.grad(values.sum() * scale, part)
         for total, value in zip(sums, values.detach(), strict=True):
@@ -281,13 +287,33 @@ def score(config: PaintConfig, models: Models, stage: StagePlan, picture: Tensor
     if not aims.weights.any():
         return total
     known = [guide.weight * aims.confidences(k) for k, guide in enumerate(models.guides)]
+    params = models.calm(picture, config.cutouts, aims.looks)
+    counted = count_places(params, aims.places, picture.device)  # (L,N,B)
+    placed = aims.place_numbers(aims.places)
     for number, guide in enumerate(models.guides):
-        views = models.embed_calm(guide.perceptor, picture, config.cutouts)
+        views = models.embed_calm(guide.perceptor, picture, config.cutouts, params)
         shares = known[number] / sum(known) * aims.weights / aims.weights.abs().sum(0)  # (T,B)
         factors = shares.nan_to_num().float().to(picture.device)
-        for factor, embedding in zip(factors, aims.embeddings(number), strict=True):
-            total += factor * (views * embedding).sum(-1).mean(0)
+        rows = zip(factors, aims.embeddings(number), placed, strict=True)
+        for factor, embedding, place in rows:
+            fits = (views * embedding).sum(-1)  # (N,B)
+            if aims.places:
+                fits = fits * counted[place, :, torch.arange(len(picture))].T
+            total += factor * fits.mean(0)
     return total
+
+
+def count_places(params: CutoutParams, places: Sequence[Place], device: torch.device) -> Tensor:
+    """How much each cutout counts for each place: (1+len(places),N,B), 1 in the mean over cutouts.
+
+    The first is everywhere, and all count the same. Elsewhere by the share that shows the place,
+    sharpened, as what half shows it would put half of the thing beside it.
+    """
+    found = [torch.ones(params.num_cutouts, params.batch)]
+    for place in places:
+        share = cutouts.inside(params, place) ** SHARPNESS
+        found.append((share / share.mean(0)).nan_to_num())
+    return torch.stack(found).to(device)
 
 
 __all__ = ["Evaluation", "Objective", "score"]

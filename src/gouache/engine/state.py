@@ -252,6 +252,8 @@ def pack_stages(stages: Sequence[StagePlan]) -> SessionState:
             prompt["stop"] = None if prompt["stop"] == -math.inf else prompt["stop"]
             if not prompt["sha256"]:
                 del prompt["sha256"]
+            if prompt["place"] is None:
+                del prompt["place"]
             entry: dict[str, Any] = {"name": target.name, "prompt": prompt}
             if not everyone:
                 entry["pictures"] = pictures
@@ -276,6 +278,8 @@ def unpack_stages(state: SessionState, models: Models, count: int) -> tuple[Stag
             fields = dict(entry["prompt"])
             fields["stop"] = -math.inf if fields["stop"] is None else fields["stop"]
             fields["path"] = base_name(fields["path"])
+            if "place" in fields:
+                fields["place"] = tuple(map(float, fields["place"]))
             # Absent where all pictures are asked it.
             pictures = tuple(map(int, entry.get("pictures", range(count))))
             if not pictures or len(set(pictures) & set(range(count))) < len(pictures):

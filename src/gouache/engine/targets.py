@@ -27,6 +27,7 @@ from gouache.errors import PromptError
 from gouache.inputs import base_name, file_sha256
 from gouache.networks.models import Models
 from gouache.ops.images import load_image, to_tensor
+from gouache.placing import Place, nearest_place
 from gouache.prompts import MAX_NUMBER, Prompt, one_line
 from gouache.protocols import Perceptor
 from gouache.settings.config import PaintConfig
@@ -44,6 +45,12 @@ class UnknownPromptWarning(UserWarning):
     """A guide does not know what some prompts name."""
 
     all_differ = True  # one tells nothing of other prompts: all are worth showing
+
+
+class UnknownPlaceWarning(UserWarning):
+    """What a prompt says of its place is none, but nearly."""
+
+    all_differ = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +144,28 @@ class StagePlan:
         ]
         return torch.stack(rows)
 
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Where anything is asked that has a place, each once."""
+        found = (target.prompt.place for target in self.targets)
+        return tuple(dict.fromkeys(place for place in found if place is not None))
+
+    @cached_property
+    def looks(self) -> tuple[tuple[Place | None, ...], ...]:
+        """Where the cutouts of each picture look: at what it is asked, each place once; None is
+        everywhere. Empty where nothing has a place."""
+        if not self.places:
+            return ()
+        return tuple(
+            tuple(dict.fromkeys(target.prompt.place for target in own if target.prompt.weight))
+            for own in self.columns
+        )
+
+    def place_numbers(self, places: Sequence[Place]) -> Tensor:
+        """(T,B), int64: 0 for everywhere, else the number of its place in `places`, from 1."""
+        numbers: dict[Place | None, int] = {place: k for k, place in enumerate(places, 1)}
+        return self.numbers(lambda target: numbers.get(target.prompt.place, 0)).long()
+
     def numbers(self, of: Callable[[Target], float], nothing: float = 0.0) -> Tensor:
         """(T,B), float64: one of each cell, `nothing` where nothing is asked."""
         rows = [[nothing if t is None else of(t) for t in row] for row in self.rows.values()]
@@ -206,6 +235,19 @@ def _check(models: Models, prompts: Sequence[Prompt]) -> None:
     """Tells once, for all of a run, which words are unknown."""
     asked = (prompt.text for prompt in prompts if prompt.kind == "text" and prompt.weight)
     check_words(asked, [guide.perceptor for guide in models.guides])
+    _tell_places(prompts)
+
+
+def _tell_places(prompts: Sequence[Prompt]) -> None:
+    """Says once which ends of prompts may have been meant as places and are none."""
+    texts = dict.fromkeys(prompt.text for prompt in prompts if prompt.place is None)
+    meant = {f"@{text.rpartition('@')[2]}": nearest_place(text) for text in texts}
+    if told := [f"{one_line(text, 60)} (is it @{near}?)" for text, near in meant.items() if near]:
+        warnings.warn(
+            f"no place is called {', '.join(told[:SHOWN])}; it is painted as words",
+            UnknownPlaceWarning,
+            stacklevel=3,
+        )
 
 
 def add_up(asked: Sequence[Target]) -> tuple[Target, ...]:
@@ -216,11 +258,17 @@ def add_up(asked: Sequence[Target]) -> tuple[Target, ...]:
     all that is wished for. Where nothing is wished for, it pushes away from the mean instead, with
     all that is unwanted. Its stop is the mean of the wished prompts' stops by weight, so that one
     prompt without a stop means none; stops of what is subtracted are not used. A lone target stays
-    as it is, and those of weight 0 drop out. Raises `PromptError` where directions cancel out.
+    as it is, and those of weight 0 drop out. Raises `PromptError` where directions cancel out, and
+    where they have places: the sum would have to be in all of them.
     """
     asked = [target for target in asked if target.prompt.weight]
     if len(asked) < 2:
         return tuple(asked)
+    if placed := [target.prompt for target in asked if target.prompt.place is not None]:
+        raise PromptError(
+            f"{one_line(repr(str(placed[0])), 60)} has a place, and prompts that are added up to "
+            "one cannot have several; leave the places out, or set combine to loss"
+        )
     wished = [target for target in asked if target.prompt.weight > 0]
     leading = wished or asked
     weight = sum(abs(target.prompt.weight) for target in leading)
@@ -319,6 +367,7 @@ __all__ = [
     "Rows",
     "StagePlan",
     "Target",
+    "UnknownPlaceWarning",
     "UnknownPromptWarning",
     "add_up",
     "asked_for",

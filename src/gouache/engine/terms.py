@@ -20,6 +20,7 @@ from gouache.losses import (
 )
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
+from gouache.placing import Place
 from gouache.protocols import Loss, Pulled
 from gouache.settings.codec import parse_weighted
 from gouache.settings.config import GuidanceConfig, PaintConfig
@@ -31,7 +32,12 @@ def guide_terms(stage: StagePlan, guides: Sequence[Guide], config: PaintConfig) 
     aims = stage.added_up() if config.guidance.combine == "embedding" else stage
     return [
         [
-            *_prompt_losses(aims, number, guide.weight * aims.confidences(number) * aims.weights),
+            *_prompt_losses(
+                aims,
+                number,
+                guide.weight * aims.confidences(number) * aims.weights,
+                stage.places,
+            ),
             *_contrasts(stage, aims, number, guide, config.guidance),
         ]
         for number, guide in enumerate(guides)
@@ -81,12 +87,15 @@ def prior_terms(
     return [PriorLoss(guidance.prior_weight, texts, proposer, own)]
 
 
-def _prompt_losses(aims: StagePlan, number: int, weights: Tensor) -> Iterator[PromptLoss]:
-    """One for each row of weights (T,B), about the pictures whose weight is not 0."""
+def _prompt_losses(
+    aims: StagePlan, number: int, weights: Tensor, places: Sequence[Place]
+) -> Iterator[PromptLoss]:
+    """One for each row of weights (T,B), about the pictures whose weight is not 0; `places` are
+    those of the context."""
     embeddings = aims.embeddings(number) if aims.rows else weights
     device = embeddings.device
-    rows = zip(aims.rows, embeddings, weights, aims.stops, strict=True)
-    for name, embedding, weight, stop in rows:
+    rows = zip(aims.rows, embeddings, weights, aims.stops, aims.place_numbers(places), strict=True)
+    for name, embedding, weight, stop, place in rows:
         pictures = weight.nonzero()[:, 0]
         if not len(pictures):
             continue
@@ -97,6 +106,7 @@ def _prompt_losses(aims: StagePlan, number: int, weights: Tensor) -> Iterator[Pr
             weight.float().to(device),
             stop.float().to(device) if bool((stop > -math.inf).any()) else -math.inf,
             None if len(pictures) == aims.weights.shape[1] else pictures.to(device),
+            place[pictures].to(device) if bool(place.any()) else None,
         )
 
 
@@ -118,7 +128,7 @@ def _contrasts(
     rivals, absent = shared_rivals(bank, [_wishes(*both, number, bank) for both in kinds])
     if absent is not None:
         absent = absent[[kinds[both] for both in asked]]  # (B,R)
-    for term in _prompt_losses(aims, number, weights) if len(rivals) else ():
+    for term in _prompt_losses(aims, number, weights, stage.places) if len(rivals) else ():
         yield ContrastLoss(
             term.name.replace("prompt", "contrast"),
             term.embedding,
@@ -129,15 +139,23 @@ def _contrasts(
             term.pictures,
             absent if absent is None or term.pictures is None else absent[term.pictures],
             factor,
+            term.place,
         )
 
 
 def _wishes(
     asked: Sequence[Target], aims: Sequence[Target], number: int, bank: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Embeddings that a picture is to fit, (P,D), and not to fit, (Q,D)."""
+    """Embeddings that a picture is to fit, (P,D), and not to fit, (Q,D).
+
+    What is unwanted in one place may be wanted in another: it is no rival.
+    """
     wanted = [t for t in (*asked, *aims) if t.prompt.weight > 0]
-    unwanted = [t for t in asked if t.prompt.weight < 0 and t.prompt.kind == "text"]
+    unwanted = [
+        t
+        for t in asked
+        if t.prompt.weight < 0 and t.prompt.kind == "text" and t.prompt.place is None
+    ]
     return (
         torch.cat([bank[:0], *(target.embeddings[number] for target in wanted)]),
         torch.cat([bank[:0], *(target.embeddings[number] for target in unwanted)]),

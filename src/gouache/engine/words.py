@@ -59,8 +59,8 @@ def embed_texts(texts: Sequence[str], perceptor: Perceptor, *, templates: bool =
 def embed_prompt(line: str, perceptor: Perceptor, *, templates: bool = False) -> Tensor:
     """What a prompt leads to, (1,D): its last stage's parts, added up by their weights.
 
-    `line` follows the grammar of `gouache.prompts`. Raises `PromptError`, also for parts that
-    cancel each other out.
+    `line` follows the grammar of `gouache.prompts`; places do not count. Raises `PromptError`, also
+    for parts that cancel each other out.
     """
     parts = parse_prompts(line)[-1]
     told = embed_texts([part.text for part in parts], perceptor, templates=templates)

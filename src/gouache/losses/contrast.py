@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gouache.losses.prompt import columns, for_batch, now, spherical_distance, stopped
+from gouache.losses.prompt import columns, for_batch, now, over_cutouts, spherical_distance, stopped
 from gouache.protocols import LossContext
 from gouache.settings.schedule import Number
 
@@ -61,10 +61,10 @@ def _synonyms(bank: Tensor, wanted: Tensor, synonym: float) -> Tensor:  # (K,)
 class ContrastLoss:
     """`weight * mean(-log softmax(scale * [e.embedding, e.rivals]))` of the first, over cutouts e.
 
-    `rivals` is (R,D); embedding, weight, stop and pictures are as for `PromptLoss`. Cutouts for
-    which the prompt's own loss has reached `stop` give no gradient here either, or the stop would
-    not hold. `absent` (P,R), or (B,R) without `pictures`, is true for the rows of `rivals` that are
-    rivals of other pictures only. `factor` multiplies the weight of all, at each step.
+    `rivals` is (R,D); embedding, weight, stop, pictures and place are as for `PromptLoss`. Cutouts
+    for which the prompt's own loss has reached `stop` give no gradient here either, or the stop
+    would not hold. `absent` (P,R), or (B,R) without `pictures`, is true for the rows of `rivals`
+    that are rivals of other pictures only. `factor` multiplies the weight of all, at each step.
     """
 
     scope: ClassVar[str] = "cutouts"
@@ -78,6 +78,7 @@ class ContrastLoss:
     pictures: Tensor | None = field(default=None, repr=False)
     absent: Tensor | None = field(default=None, repr=False)
     factor: Number = 1.0
+    place: Tensor | None = field(default=None, repr=False)
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
@@ -92,7 +93,8 @@ class ContrastLoss:
             with torch.no_grad():
                 reached = spherical_distance(seen, self.embedding) <= self.stop
             surprise = stopped(surprise, reached)
-        value = now(self.factor, context) * self.weight * surprise.mean(0)
+        surprise = over_cutouts(surprise, self.place, self.pictures, context)
+        value = now(self.factor, context) * self.weight * surprise
         return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 

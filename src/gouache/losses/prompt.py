@@ -42,6 +42,17 @@ def columns(embeddings: Tensor, pictures: Tensor | None) -> Tensor:
     return embeddings if pictures is None else embeddings.index_select(1, pictures)
 
 
+def over_cutouts(
+    values: Tensor, place: Tensor | None, pictures: Tensor | None, context: LossContext
+) -> Tensor:
+    """The mean of values (N,P) over the cutouts, (P,), by how much each counts for a `place`."""
+    if place is None or context.places is None:
+        return values.mean(0)
+    counted = columns(context.places.movedim(0, -1), pictures)  # (N,P,L)
+    own = counted.gather(-1, place.expand(len(values), -1)[..., None])[..., 0]
+    return (own * values).mean(0)
+
+
 def for_batch(values: Tensor, pictures: Tensor | None, batch: int) -> Tensor:
     """Values (P,) of `pictures` (P,) -> (B,), 0 for all others; as they are for None."""
     return values if pictures is None else values.new_zeros(batch).index_add(0, pictures, values)
@@ -56,6 +67,7 @@ class PromptLoss:
     `embedding` is (1,D), or (B,D) with a prompt of its own for each picture; weight and stop are
     numbers for all of them, or (B,). With `pictures`, the indices (P,) of those of the batch that
     are asked this, these are (1,D) or (P,D), and (P,); the value of all other pictures is 0.
+    `place`, (P,) or (B,), is the number of each one's place in the context: what lies there counts.
     """
 
     scope: ClassVar[str] = "cutouts"
@@ -65,6 +77,7 @@ class PromptLoss:
     weight: float | Tensor = 1.0
     stop: float | Tensor = -math.inf
     pictures: Tensor | None = field(default=None, repr=False)
+    place: Tensor | None = field(default=None, repr=False)
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
@@ -72,8 +85,18 @@ class PromptLoss:
         signed = spherical_distance(seen, self.embedding)  # (N,P)
         weight = torch.as_tensor(self.weight, device=signed.device)
         signed = torch.where(weight < 0, -signed, signed)
-        value = weight.abs() * stopped(signed, signed <= self.stop).mean(0)
+        value = weight.abs() * over_cutouts(
+            stopped(signed, signed <= self.stop), self.place, self.pictures, context
+        )
         return for_batch(value, self.pictures, context.embeddings.shape[1])
 
 
-__all__ = ["PromptLoss", "columns", "for_batch", "now", "spherical_distance", "stopped"]
+__all__ = [
+    "PromptLoss",
+    "columns",
+    "for_batch",
+    "now",
+    "over_cutouts",
+    "spherical_distance",
+    "stopped",
+]

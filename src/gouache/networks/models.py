@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache import cutouts
+from gouache.cutouts import CutoutParams
 from gouache.errors import ConfigError, ModelError
 from gouache.networks.canvas import Canvas
 from gouache.networks.devices import autocast_dtype, resolve_device
@@ -20,6 +21,7 @@ from gouache.networks.pool import shared_generator, shared_perceptor
 from gouache.ops.allocator import give_back, keep_freed
 from gouache.ops.codes import clamp_with_grad
 from gouache.ops.seeding import picture_rngs
+from gouache.placing import Place
 from gouache.protocols import (
     DRAWN,
     Checkpointed,
@@ -180,8 +182,23 @@ class Models:
         return F.normalize(embeddings.float(), dim=-1).view(-1, batch, embeddings.shape[-1])
 
     @torch.no_grad()
-    def embed_calm(self, perceptor: Perceptor, image: Tensor, config: CutoutConfig) -> Tensor:
-        """Picture (B,3,H,W) -> unit vectors (N,B,D) of cutouts that are the same at every call.
+    def embed_calm(
+        self,
+        perceptor: Perceptor,
+        image: Tensor,
+        config: CutoutConfig,
+        params: CutoutParams | None = None,
+    ) -> Tensor:
+        """Picture (B,3,H,W) -> unit vectors (N,B,D) of cutouts that are the same at every call:
+        those of `calm`."""
+        params = params or self.calm(image, config)
+        views = cutouts.apply(image.to(self.device), params, perceptor.image_size)
+        return self.embed(perceptor, views, len(image))
+
+    def calm(
+        self, image: Tensor, config: CutoutConfig, places: Sequence[Sequence[Place | None]] = ()
+    ) -> CutoutParams:
+        """Cutouts of pictures (B,3,H,W), the same at every call, that look at `places`.
 
         Nothing is bent or recoloured and no random stream of the run is touched. Schedules count as
         at the first step.
@@ -189,9 +206,7 @@ class Models:
         calm = replace(numbers_at(config, 0, 1), num_cutouts=NUM_CALM, augment=())
         batch, _, *size = image.shape
         rngs = [rng for _ in range(batch) for rng in picture_rngs(0, 1)]
-        params = cutouts.sample(calm, batch, (size[0], size[1]), rngs)
-        views = cutouts.apply(image.to(self.device), params, perceptor.image_size)
-        return self.embed(perceptor, views, batch)
+        return cutouts.sample(calm, batch, (size[0], size[1]), rngs, places)
 
 
 def names_of(perceptor: Perceptor | Sequence[Guide]) -> list[str]:

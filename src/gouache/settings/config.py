@@ -66,8 +66,8 @@ class PaintConfig:
 
     prompt: tuple[str, ...] = _setting(
         (),
-        "what to paint: 'text:weight:stop | text ^ next stage'; several are one picture each, in "
-        "turn",
+        "what to paint: 'text:weight:stop @place | text ^ next stage'; several are one picture "
+        "each, in turn",
         longest=MAX_PROMPT_CHARS,
         most=MAX_COUNT,
         codec=Prompts(),

@@ -70,7 +70,7 @@ def paint(
     *,
     given: Mapping[str, Any],
 ) -> int:
-    """Paint pictures from words: "text:weight:stop | text ^ next stage"."""
+    """Paint pictures from words: "text:weight:stop @place | text ^ next stage"."""
     settings = asked_settings(words, config, preset, given)
     if dry_run:
         from gouache.apps.settings_file import settings_text

@@ -44,6 +44,7 @@ from gouache.apps.studio.worker import Studio, make_film
 from gouache.apps.studio.workshop import Workshop
 from gouache.editing.mask import Mask, check_phrase, find_mask
 from gouache.errors import ConfigError, OutputError
+from gouache.placing import format_place
 from gouache.prompts import parse_prompts
 from gouache.runs.outputs import slug
 
@@ -81,7 +82,7 @@ class Interface(Endpoints):
         return JSONResponse({**document, "settings": settings_table(), "presets": presets})
 
     async def prompt(self, request: Request) -> Response:
-        """Reads a prompt: stages of parts with text, weight and stop."""
+        """Reads a prompt: stages of parts with text, weight, stop and place ("" for everywhere)."""
         body = await self._json(request)
         text = body.get("prompt") if isinstance(body, dict) else None
         if not isinstance(text, str):
@@ -92,6 +93,7 @@ class Interface(Endpoints):
                     "text": part.text,
                     "weight": part.weight,
                     "stop": part.stop if abs(part.stop) < 1e9 else None,
+                    "place": format_place(part.place) if part.place else "",
                     "source": _bare(part),
                 }
                 for part in stage
@@ -324,8 +326,8 @@ def _url(frame: Frame) -> str:
 
 
 def _bare(part: Any) -> str:
-    """A prompt's text with its escapes, without weight and stop."""
-    return str(dataclasses.replace(part, weight=1.0, stop=-math.inf))
+    """A prompt's text with its escapes, without weight, stop and place."""
+    return str(dataclasses.replace(part, weight=1.0, stop=-math.inf, place=None))
 
 
 async def _index(request: Request) -> Response:

@@ -106,8 +106,9 @@ export function askedBefore({ runs }) {
 
 /** The prompt that the chips stand for. */
 export function promptOf(stages) {
-  const one = ({ source, weight, stop }) =>
+  const weighed = ({ source, weight, stop }) =>
     stop !== null ? `${source}:${weight}:${stop}` : weight !== 1 ? `${source}:${weight}` : source;
+  const one = (part) => (part.place ? `${weighed(part)} @${part.place}` : weighed(part));
   return stages.map((parts) => parts.map(one).join(" | ")).join(" ^ ");
 }
 

@@ -40,6 +40,7 @@ const WORDS = [
   ["a house | snow", "both, together"],
   ["a house | snow:2", "twice as much snow"],
   ["a house | people:-0.5", "without people"],
+  ["a house @left", "in the left half; also @top right, or @ and left, top, right, bottom as 0.1,0.5,0.4,0.9"],
   ["a house ^ a house at night", "first this, then that"],
 ];
 

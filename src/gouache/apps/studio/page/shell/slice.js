@@ -66,7 +66,7 @@ export const REDUCERS = {
     field === "words" ? written(state, text) : drafted(state, { [field]: text }),
   parsed: (state, { words, stages = [], error = "" }) =>
     words === state.draft.words ? { ...state, parsed: { words, stages, error } } : state,
-  /** A number of a chip: `key` is weight or stop. */
+  /** A number or the place of a chip: `key` is weight, stop or place. */
   weighed(state, { stage, part, key, value }) {
     const one = (now, at) => (at === part ? { ...now, [key]: value } : now);
     return parted(state, partly(state.parsed.stages, stage, (parts) => parts.map(one)));

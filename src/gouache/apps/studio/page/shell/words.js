@@ -3,6 +3,7 @@
 
 import { $, attributes, icon, keyed, made, put } from "../nodes.js";
 import { askedBefore } from "../selectors.js";
+import { makePlaces } from "./places.js";
 
 const PAUSE = 250; // milliseconds without a key until the parts are asked for
 const PULL = 12; // pixels of a drag for a tenth of weight
@@ -88,6 +89,8 @@ export function mount({ store, server }) {
   const weigh = (item, key, value) =>
     store.dispatch({ type: "weighed", stage: item.stage, part: item.at, key, value });
 
+  const places = makePlaces((item) => part(item)?.place, (item, place) => weigh(item, "place", place));
+
   function number(name, key, item) {
     const input = made("input", { type: "number", step: "0.1" });
     if (key === "stop") input.placeholder = "none";
@@ -120,11 +123,11 @@ export function mount({ store, server }) {
     pulls(words, item);
     const away = made("button", { className: "away" }, icon("close"));
     away.addEventListener("click", () => store.dispatch({ type: "unsaid", stage: item.stage, part: item.at }));
-    return made("li", {}, words, number("×", "weight", item), number("stop", "stop", item), away);
+    return made("li", {}, words, number("×", "weight", item), number("stop", "stop", item), places.make(item), away);
   }
 
-  function fill(chip, { stage, at, part: { text, weight, stop } }) {
-    const [words, weighed, stopped, away] = chip.children;
+  function fill(chip, { stage, at, part: { text, weight, stop, place } }) {
+    const [words, weighed, stopped, placed, away] = chip.children;
     chip.classList.toggle("later", stage > 0);
     chip.classList.toggle("first", stage > 0 && at === 0);
     chip.classList.toggle("avoided", weight < 0);
@@ -135,6 +138,7 @@ export function mount({ store, server }) {
       attributes(input, { "aria-label": `${key} of ${text}` });
       if (input !== document.activeElement) put(input, { value: String(value ?? "") });
     }
+    places.fill(placed, text, place);
     attributes(away, { "aria-label": `Take “${text}” away`, title: "Take away" });
   }
 
