@@ -265,7 +265,7 @@ def test_a_loop_ends_where_it_begins():
     ("config", "told"),
     [
         ({"count": 2}, "one picture"),
-        ({"scale": 2}, "scale"),
+        ({"scale": 4}, "scale"),
         ({"steps": (3, 4)}, "steps_per_frame"),
     ],
 )
