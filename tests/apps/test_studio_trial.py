@@ -488,7 +488,7 @@ def test_what_is_done_to_a_tile_is_beside_its_picture(page: Any, studio: TinyStu
     assert page.evaluate(bars) == [4] * 4  # their room stays
 
 
-@pytest.mark.parametrize(("wide", "high"), [(390, 844), (320, 568)])
+@pytest.mark.parametrize(("wide", "high"), [(390, 844), (320, 568), (844, 390)])
 def test_four_have_room_on_a_phone(page: Any, studio: TinyStudio, wide: int, high: int) -> None:
     four(page)
     resize(page, wide, high)
