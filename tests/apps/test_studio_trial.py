@@ -486,3 +486,19 @@ def test_what_is_done_to_a_tile_is_beside_its_picture(page: Any, studio: TinyStu
         assert abs(deeds[0] + deeds[1] / 2 - pick[0] - pick[1] / 2) < 2
     bars = "[...document.querySelectorAll('.tile progress')].map((bar) => bar.offsetHeight)"
     assert page.evaluate(bars) == [4] * 4  # their room stays
+
+
+@pytest.mark.parametrize(("wide", "high"), [(390, 844), (320, 568), (844, 390)])
+def test_four_have_room_on_a_phone(page: Any, studio: TinyStudio, wide: int, high: int) -> None:
+    four(page)
+    resize(page, wide, high)
+    until(
+        page,
+        """(() => {
+            const boxes = [...document.querySelectorAll("#tiles .tile")].map((tile) =>
+                [".pick", ".deeds"].map((one) => tile.querySelector(one).getBoundingClientRect()));
+            const [[pick, deeds], , [below]] = boxes;
+            return pick.width > 60 && pick.bottom <= deeds.top + 1 && deeds.bottom <= below.top + 1;
+        })()""",
+    )
+    until(page, f"(document.querySelector('#branch .name').offsetWidth > 1) === ({wide} > 359)")
