@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,11 @@ import pytest
 from PIL import Image
 
 import gouache as package
-from gouache.apps.cli.main import run as run_command
+from gouache.apps.cli.main import run
+from gouache.apps.runner import Stop
 from gouache.errors import ConfigError
 from gouache.inputs import file_sha256
 from gouache.output.pictures import read_metadata, save_picture
-from gouache.runs.drive import Event, Run, Stepped
-from gouache.runs.keep import Keep
 from gouache.runs.varied import VariedWarning
 
 TINY = [
@@ -40,7 +37,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         for asked in (["four", "a castle", "--seed", "5"], ["a ship", "--seed", "9"]):
             out = f"{asked[-3].split()[1]}.png"
-            assert run_command([*asked, *TINY, "-q", "--out", out]) == 0
+            assert run([*asked, *TINY, "-q", "--out", out]) == 0
     return folder
 
 
@@ -247,15 +244,13 @@ def test_mistakes_are_one_line_and_cost_nothing(gouache, pictures, asked):
 def test_what_is_interrupted_goes_on_to_the_same_files(gouache, pictures, monkeypatch):
     asked = ["vary", "castle-1.png", "--count", "2", "-q", "--out"]
     assert gouache(*asked, "whole.png").code == 0
-    keep = Keep.__call__
+    wishes = iter([False])  # to stop: not before the first step
 
-    def interrupting(self: Keep, event: Event, run: Run) -> None:
-        keep(self, event, run)
-        if isinstance(event, Stepped):
-            os.kill(os.getpid(), signal.SIGINT)
+    class Stopping(Stop):
+        wanted = property(lambda self: next(wishes, True), lambda self, value: None)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Keep, "__call__", interrupting)
+        patch.setattr("gouache.apps.runner.Stop", Stopping)
         assert gouache(*asked, "v.png").code == 130
     Path("castle-1.png").rename("away.png")  # all that is needed is in the folder
     assert gouache("resume", "v.run", "-q").code == 0
