@@ -15,8 +15,8 @@ from torch import Tensor
 from gouache.engine import Session, resume_session, save_session, starts
 from gouache.engine.build import prepare
 from gouache.engine.objective import score
-from gouache.engine.starts import Rehearse, asked_for, choose_start
-from gouache.engine.targets import StagePlan, plan_stages
+from gouache.engine.starts import Rehearse, choose_start
+from gouache.engine.targets import StagePlan, asked_for, plan_stages
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
 from gouache.ops.seeding import picture_rngs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +12,11 @@ from torch import Tensor
 
 from gouache.errors import ModelError
 from gouache.generators import load_generator
-from gouache.generators.vqgan import VQGAN
 from gouache.perceptors import load_perceptor
 from gouache.perceptors.pocket import PocketPerceptor
-from gouache.priors import loading
 from gouache.priors.loading import Proposer
-from gouache.protocols import Generator
-from gouache.weights.saving import save_model
-from priors.tiny_prior import TINY, rngs, tiny
-from tiny import TINY_VQGAN, TinyGenerator
-
-SHAPE = replace(TINY_VQGAN, embed_dim=3, n_embed=20)
-CONFIG = replace(TINY, vocabulary=30522, context=6)
-
-
-def save_prior(path: Path, fingerprint: str, **changes: Any) -> None:
-    config = {**asdict(CONFIG), "generator": fingerprint, **changes}
-    save_model(path, tiny(CONFIG).state_dict(), config, packed=True)
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of small models in place of the shipped ones."""
-    torch.manual_seed(1)
-    model = VQGAN(SHAPE)
-    model.quantize.embedding.weight.data.normal_()
-    save_model(tmp_path / "generator.safetensors", model.state_dict(), SHAPE.to_dict(), half=True)
-    table = {
-        "text_tower.table": torch.randint(-127, 128, (30522, 6)).to(torch.int8),
-        "text_tower.table_scale": torch.full((30522,), 0.01),
-        "other": torch.ones(3),
-    }
-    save_model(tmp_path / "perceptor.safetensors", table, {})
-    monkeypatch.setattr(loading, "PRIOR", tmp_path / "prior.safetensors")
-    monkeypatch.setattr(loading, "PERCEPTOR", tmp_path / "perceptor.safetensors")
-
-    def load(name: str, device: torch.device | str) -> Generator:
-        assert name == "pocket"
-        return load_generator(str(tmp_path / "generator.safetensors"), device)
-
-    monkeypatch.setattr(loading, "shared_generator", load)
-    save_prior(tmp_path / "prior.safetensors", load("pocket", "cpu").fingerprint)
-    return tmp_path
+from priors.tiny_prior import rngs, save_prior
+from tiny import TinyGenerator
 
 
 def rows_of(codes: Tensor, codebook: Tensor) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
+from gouache.weights.saving import save_model
+from tiny import TINY_VQGAN
 
 TINY = TokenPriorConfig(
     codebook_size=20,
@@ -21,6 +25,10 @@ TINY = TokenPriorConfig(
     table_dim=6,
     context=5,
 )
+
+# Of the generator that the small prior goes with, and of the prior that is saved for it.
+SHAPE = replace(TINY_VQGAN, embed_dim=3, n_embed=20)
+CONFIG = replace(TINY, vocabulary=30522, context=6)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -48,3 +56,8 @@ def text(n: int = 3, length: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def rngs(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def save_prior(path: Path, fingerprint: str, **changes: Any) -> None:
+    config = {**asdict(CONFIG), "generator": fingerprint, **changes}
+    save_model(path, tiny(CONFIG).state_dict(), config, packed=True)

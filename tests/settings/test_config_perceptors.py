@@ -119,7 +119,7 @@ POCKET: dict[str, Any] = {
     "sampling_temperature_final": 0.2, "sampling_spread": 4.0, "optimizer": "Adam",
     "learning_rate": 0.2, "lr_schedule": "cosine", "lr_warmup": 5, "lr_final": 0.1,
     "clip_grad": 0.0, "combine": "loss", "contrast_weight": 0.5, "contrast_scale": 20.0,
-    "templates": True, "tv_weight": 0.0, "losses": (),
+    "templates": True, "tv_weight": 0.0, "prior_weight": 0.0, "losses": (),
 }  # fmt: skip
 OTHERWISE = {
     *("prompt", "prompts", "image_prompts", "noise_prompts", "init_image", "cross_image"),

@@ -12,7 +12,7 @@ from gouache import cutouts, halting
 from gouache.cutouts import CutoutParams
 from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan
-from gouache.engine.terms import guide_terms, picture_terms
+from gouache.engine.terms import guide_terms, picture_terms, prior_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import DecayingLoss, SteppedLoss
 from gouache.networks.canvas import Canvas
@@ -70,6 +70,7 @@ class Objective:
         self._canvas = canvas
         self._settling = settling
         self._of_picture = [*picture_terms(config, pull_target), *extra]
+        self._of_prior = [prior_terms(stage, models, canvas, config.guidance) for stage in stages]
         self._edit = edit
         self._of_guides = [guide_terms(stage, models.guides, config) for stage in stages]
         if edit is not None:
@@ -122,7 +123,8 @@ class Objective:
         for number, guide in enumerate(models.guides):
             terms = [*self._of_guides[stage][number]]
             if number == 0:
-                terms += self._of_picture  # they ask no guide, so once is enough
+                # they ask no guide, so once is enough
+                terms += [*self._of_picture, *self._of_prior[stage]]
             if not terms:
                 continue  # a guide that knows nothing of what is asked
             shown = params.at_most(guide.most_cutouts)
@@ -172,7 +174,7 @@ class Objective:
         for name, value in losses.items():
             of = [
                 term.pictures if isinstance(term, OfSome) else None
-                for terms in (*self._of_guides[stage], self._of_picture)
+                for terms in (*self._of_guides[stage], self._of_picture, self._of_prior[stage])
                 for term in terms
                 if term.name == name
             ]

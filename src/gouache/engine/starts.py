@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gouache import halting
 from gouache.engine.objective import score
-from gouache.engine.targets import StagePlan
+from gouache.engine.targets import StagePlan, asked_for
 from gouache.engine.tries import Tries
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
@@ -168,20 +168,9 @@ class _Draws:
         return list(codes.chunk(self.tries))
 
 
-def asked_for(stage: StagePlan) -> str:
-    """The words of a picture's text prompts that are wished for, heaviest first."""
-    wished = [
-        target.prompt
-        for target in stage.targets
-        if target.prompt.kind == "text" and target.prompt.weight > 0
-    ]
-    wished.sort(key=lambda prompt: -prompt.weight)
-    return ", ".join(prompt.text for prompt in wished)
-
-
 def _child(rng: torch.Generator) -> torch.Generator:
     seed = int(torch.randint(2**62, (), generator=rng))
     return torch.Generator().manual_seed(seed)
 
 
-__all__ = ["Rehearse", "asked_for", "choose_start", "enlarged"]
+__all__ = ["Rehearse", "choose_start", "enlarged"]

@@ -351,6 +351,17 @@ def _tell_unknown(
         warnings.warn("; ".join(told), UnknownPromptWarning, stacklevel=3)
 
 
+def asked_for(stage: StagePlan) -> str:
+    """The words of a picture's text prompts that are wished for, heaviest first."""
+    wished = [
+        target.prompt
+        for target in stage.targets
+        if target.prompt.kind == "text" and target.prompt.weight > 0
+    ]
+    wished.sort(key=lambda prompt: -prompt.weight)
+    return ", ".join(prompt.text for prompt in wished)
+
+
 __all__ = [
     "Encoded",
     "Rows",
@@ -359,6 +370,7 @@ __all__ = [
     "UnknownPlaceWarning",
     "UnknownPromptWarning",
     "add_up",
+    "asked_for",
     "encode_prompts",
     "plan_stages",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from gouache.engine.targets import StagePlan, Target
+from gouache.engine.targets import StagePlan, Target, asked_for
 from gouache.latents import latents
 from gouache.losses import (
     ContrastLoss,
@@ -18,7 +18,8 @@ from gouache.losses import (
     losses,
     shared_rivals,
 )
-from gouache.networks.models import Guide
+from gouache.networks.canvas import Canvas
+from gouache.networks.models import Guide, Models
 from gouache.placing import Place
 from gouache.protocols import Loss, Pulled
 from gouache.settings.codec import parse_weighted
@@ -67,6 +68,23 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
     asked = [("tv", config.guidance.tv_weight)] if config.guidance.tv_weight else []
     asked += [parse_weighted(text, "loss") for text in config.guidance.losses]
     return [*terms, *(losses.get(name)(weight) for name, weight in asked)]
+
+
+def prior_terms(
+    stage: StagePlan, models: Models, canvas: Canvas, guidance: GuidanceConfig
+) -> list[Loss]:
+    """How likely each picture is by the prior; nothing where that is off or no words are wished."""
+    if not guidance.prior_weight or not stage.rows:
+        return []
+    texts = [asked_for(stage.of(picture)) for picture in range(len(stage.columns))]
+    if not any(texts):
+        return []
+    from gouache.priors.likelihood import PriorLoss
+    from gouache.priors.loading import Proposer
+
+    proposer = Proposer(models.generator, models.device)
+    own = proposer.generator is models.generator and canvas.grid == (proposer.grid, proposer.grid)
+    return [PriorLoss(guidance.prior_weight, texts, proposer, own)]
 
 
 def _prompt_losses(
@@ -144,4 +162,4 @@ def _wishes(
     )
 
 
-__all__ = ["guide_terms", "picture_terms"]
+__all__ = ["guide_terms", "picture_terms", "prior_terms"]

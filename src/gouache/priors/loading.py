@@ -82,6 +82,41 @@ class Proposer:
         pads = (across // 2, across - across // 2, down // 2, down - down // 2)
         return F.pad(square.clamp(0, 1), pads, mode="replicate")
 
+    @property
+    def grid(self) -> int:
+        """Cells a side of what the prior knows."""
+        return self.prior.config.grid
+
+    def read(self, pictures: Tensor) -> Tensor:
+        """The reverse of `pictures`: (N,3,H,W) in [0,1] -> latent (N,code_dim,grid,grid), float32.
+
+        Of the square in the middle, at the prior's size. With gradient.
+        """
+        height, width = pictures.shape[-2:]
+        short = min(height, width)
+        down, across = (height - short) // 2, (width - short) // 2
+        square = pictures[..., down : down + short, across : across + short]
+        side = self.grid * self.generator.downsampling
+        if short != side:
+            square = F.interpolate(square, (side, side), mode="bicubic", antialias=True)
+        return self.generator.encode(square.clamp(0, 1)).float()
+
+    @torch.no_grad()
+    def expected(self, text: str, latent: Tensor, hidden: Tensor) -> Tensor:
+        """Logits (M,codes) of the M cells that are hidden, given the text and all other cells.
+
+        Args:
+            text: the words.
+            latent: (code_dim,grid,grid), of which the nearest codes are seen.
+            hidden: (grid,grid) bool.
+        """
+        table = self._learned.table
+        tokens = self._learned.tokenizer([text], warn=False).to(table.device)
+        codes = self.generator.quantize(latent[None])[1].view(1, self.grid, self.grid)
+        codes = codes.masked_fill(hidden, self.prior.mask_token)
+        features = self.prior.features(codes, table[tokens], tokens != 0)
+        return self.prior.logits(features[0][hidden])
+
 
 def _read(path: Path, words: Path, device: torch.device | str) -> _Learned:
     tensors, values = read_model(path)

@@ -59,6 +59,7 @@ _POCKET: dict[str, Any] = {
     "contrast_scale": 20.0,
     "templates": True,
     "tv_weight": 0.0,
+    "prior_weight": 0.0,
     "losses": (),
 }
 

@@ -181,6 +181,12 @@ class GuidanceConfig:
     )
     templates: bool = setting(True, "average each prompt over phrases such as 'a picture of {}'")
     tv_weight: Number = setting(0.0, "weight of the total variation", low=0.0, high=1000.0)
+    prior_weight: Number = setting(
+        0.0,
+        "weight of how unlikely the picture is by the prior, given the words; 0 is off",
+        low=0.0,
+        high=1000.0,
+    )
     losses: tuple[str, ...] = setting(
         (),
         "more losses, NAME or NAME:WEIGHT: tv, or those of installed packages",
