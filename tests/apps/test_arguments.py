@@ -62,5 +62,5 @@ def test_numbers_are_words_where_they_can_be(gouache, arguments, prompt):
 
 def test_every_command_that_takes_words_looks(gouache):
     looking = {c.name for c in app.registered_commands if c.cls is module.OneWordValues}
-    assert looking == {"paint", "edit", "figures"}
+    assert looking == {"paint", "edit", "figures", "four", "vary", "evolve", "video"}
     assert not Path("figures").exists()

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from films.moving import pan, texture, thing
 from gouache.errors import ConfigError
@@ -46,16 +47,17 @@ def test_carrying_brings_things_where_they_are() -> None:
 
 def test_flows_in_a_row_are_one_flow() -> None:
     """Sampled once along three flows, a picture is sharper than sampled three times."""
-    frames = [texture(4, 96, 160, 3)[:, :, round(1.4 * k) :][:, :, :96] for k in range(4)]
+    large = texture(4, 192, 320, 6)  # three pixels of it are one and a half of the frames
+    frames = [F.avg_pool2d(large[:, :, 3 * k : 3 * k + 192], 2) for k in range(4)]
     steps = [Flow.between(a, b) for a, b in pairwise(frames)]
     whole = steps[2].after(steps[1].after(steps[0]))
-    assert whole.back[0, :, :80].mean() == pytest.approx(4, abs=0.15)
+    assert whole.back[0, :, :80].mean() == pytest.approx(4.5, abs=0.15)
     again = frames[0]
     for step in steps:
         again = step.carry(again)
     seen = whole.seen.bool().expand(3, -1, -1)
     once = (whole.carry(frames[0]) - frames[3])[seen].abs().mean()
-    assert once < (again - frames[3])[seen].abs().mean()
+    assert 1.5 * once < (again - frames[3])[seen].abs().mean()
     assert whole.seen.mean() <= min(step.seen.mean() for step in steps) + 0.02
 
 
