@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from gouache.apps.progress import TerminalBar
 from gouache.settings.config import PaintConfig
-from gouache.weights.catalogue import Kind
+from gouache.weights.records import Kind
 from gouache.weights.watch import human_size
 
 LINES = 10  # about so many for a file, where there is no terminal

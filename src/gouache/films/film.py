@@ -369,13 +369,7 @@ class Film:
         kept = torch.where(came, rest(canvas.crop(seen), latent, self.models, canvas), kept)
         if border == "fresh":
             latent, kept = self._fresh(latent, came), kept * ~came
-        moments = {
-            name: camera.move_cells(value, shift, self._window, border)
-            if value.ndim == 4
-            else value
-            for name, value in memory.moments.items()
-        }
-        return latent, memory._replace(moments=moments), Key(self.frame, left, kept)
+        return latent, self._moved(memory, shift), Key(self.frame, left, kept)
 
     def _fresh(self, latent: Tensor, beyond: Tensor) -> Tensor:
         """A latent (1,code_dim,h,w) with something new in the cells that lie `beyond` (h*f,w*f),

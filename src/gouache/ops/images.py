@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import io
 import math
-import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from gouache.errors import ConfigError, GouacheError, ImageError
 from gouache.ops.profiles import flat, plain
-from gouache.prompts import NOT_FETCHED, one_line, web_address
+from gouache.ops.regular import check_regular_file
+from gouache.prompts import one_line
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
     """
     shown = one_line(path)
     try:
-        _check_regular_file(Path(path), shown)
+        check_regular_file(Path(path), ImageError, "picture", "a picture file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # size is checked below; odd metadata does not matter
             Image.init()
@@ -288,21 +288,6 @@ _NOISES: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
     "fractal": _fractal_noise,
 }
 NOISE_KINDS = tuple(_NOISES)
-
-
-def _check_regular_file(path: Path, shown: str) -> None:
-    try:
-        info = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        if address := web_address(path):
-            raise ImageError(f"{one_line(address)} {NOT_FETCHED}") from None
-        raise ImageError(f"no picture at {shown}; check the path") from None
-    if stat.S_ISDIR(info.st_mode):
-        raise ImageError(f"{shown} is a folder; give a picture file")
-    if not stat.S_ISREG(info.st_mode):  # reading a pipe could wait for ever
-        raise ImageError(f"{shown} is not a regular file; give a picture file")
-    if info.st_size == 0:
-        raise ImageError(f"{shown} is empty; give a picture file")
 
 
 def _too_large(shown: str, size: str) -> ImageError:

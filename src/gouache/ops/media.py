@@ -7,14 +7,14 @@ contents say, of the formats below, and nothing beside it is read.
 from __future__ import annotations
 
 import errno
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gouache.errors import GouacheError, MediaError
-from gouache.prompts import NOT_FETCHED, one_line, web_address
+from gouache.ops.regular import check_regular_file
+from gouache.prompts import one_line
 
 # FFmpeg's names of demuxers that hold all they need in the one file.
 _FORMATS = (
@@ -33,7 +33,10 @@ def open_media(path: str | Path) -> Iterator[Any]:
     av = need_av(f"read {one_line(path)}")
     shown = one_line(path)
     with media_errors(path):
-        _check_file(Path(path), shown)
+        try:
+            check_regular_file(Path(path), MediaError, "film", "a film")
+        except ValueError:
+            raise MediaError(f"no film at {shown}: the name holds a null character") from None
         # Absolute, so that no name can pass for another protocol's address.
         with av.open(f"file:{Path(path).resolve()}", options=dict(_OPTIONS)) as container:
             yield container
@@ -86,23 +89,6 @@ def need_av(what: str) -> Any:
             f"cannot {what}: PyAV is not installed; run pip install 'gouache[video]'"
         ) from None
     return av
-
-
-def _check_file(path: Path, shown: str) -> None:
-    try:
-        info = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        if address := web_address(path):
-            raise MediaError(f"{one_line(address)} {NOT_FETCHED}") from None
-        raise MediaError(f"no film at {shown}; check the path") from None
-    except ValueError:
-        raise MediaError(f"no film at {shown}: the name holds a null character") from None
-    if stat.S_ISDIR(info.st_mode):
-        raise MediaError(f"{shown} is a folder; give a film")
-    if not stat.S_ISREG(info.st_mode):  # reading a pipe could wait for ever
-        raise MediaError(f"{shown} is not a regular file; give a film")
-    if info.st_size == 0:
-        raise MediaError(f"{shown} is empty; give a film")
 
 
 __all__ = ["media_errors", "need_av", "open_media", "pictures_of"]

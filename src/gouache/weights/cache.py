@@ -18,11 +18,11 @@ from gouache.atomic import remove_leftovers
 from gouache.errors import ModelError, OutputError
 from gouache.registry import Registry, nearest
 from gouache.weights import records
-from gouache.weights.catalogue import Entry, File, Kind, catalogue, parse_hub
+from gouache.weights.catalogue import Entry, File, catalogue, parse_hub
 from gouache.weights.download import download, host_of
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.hub import HubCopy, HubFolder, choose, fetch_file, fetch_folder
-from gouache.weights.records import Record
+from gouache.weights.records import Kind, Record
 from gouache.weights.shipped import shipped
 from gouache.weights.watch import SourceError, Warnings, Watch, human_size, offline
 

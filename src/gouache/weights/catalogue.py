@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from gouache.errors import ModelError
 from gouache.weights import records
+from gouache.weights.records import Kind
 from gouache.weights.shipped import POCKET
 
-Kind = Literal["generator", "perceptor", "depth", "system"]  # a system paints on its own
 Status = Literal["shipped", "catalogue", "added"]
 
 TABLE = Path(__file__).with_name("catalogue.yaml")

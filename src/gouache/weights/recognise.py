@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gouache.errors import ModelError
-from gouache.weights.catalogue import Kind
+from gouache.weights.records import Kind
 from gouache.weights.safe import read_checkpoint
 
 MAX_JSON_BYTES = 1 << 20

@@ -19,10 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gouache.atomic import output_errors, write_bytes
 from gouache.errors import ModelError
+
+Kind = Literal["generator", "perceptor", "depth", "system"]  # a system paints on its own
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 WEIGHTS = "model.safetensors"
 RECORD = "model.json"
@@ -41,7 +44,7 @@ class Record:
     """
 
     name: str
-    kind: Literal["generator", "perceptor", "depth", "system"]
+    kind: Kind
     family: str
     path: Path
     source: str
@@ -107,7 +110,7 @@ def read(name: str) -> Record | None:
             raise ValueError("written by another version of gouache")
         values["path"] = folder / values["path"]  # an absolute path stays what it is
         record = Record(**values)
-        if record.name != name or record.kind not in ("generator", "perceptor", "depth", "system"):
+        if record.name != name or record.kind not in KINDS:
             raise ValueError("it belongs to another model")
     except (FileNotFoundError, NotADirectoryError):
         return None

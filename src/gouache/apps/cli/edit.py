@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import EDIT, MASK, PRESET_HELP, with_settings
-from gouache.apps.cli.paint import Json, Out, Preview, Quiet, Timelapse
+from gouache.apps.cli.options import EDIT, MASK, with_settings
+from gouache.apps.cli.paint import Json, Out, Preset, Preview, Quiet, Timelapse
 from gouache.apps.progress import Shown
 from gouache.errors import ConfigError
 from gouache.runs.outputs import reserved, slug
@@ -101,7 +101,7 @@ def edit(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", help="Also write the picture with the mask tinted.")
     ] = None,
-    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
+    preset: Preset = "auto",
     timelapse: Timelapse = None,
     preview: Preview = False,
     quiet: Quiet = False,

@@ -209,9 +209,9 @@ def unknown(name: str) -> ModelError:
     """The error for a name that nothing here has."""
     from gouache.registry import nearest
     from gouache.weights import catalogue
+    from gouache.weights.records import KINDS
 
-    kinds: tuple[catalogue.Kind, ...] = ("generator", "perceptor", "depth")
-    names = sorted({name for kind in kinds for name in catalogue.names(kind)})
+    names = sorted({name for kind in KINDS for name in catalogue.names(kind)})
     return ModelError(f"no model is called {name!r:.80}; {nearest(name, names)}")
 
 

@@ -46,6 +46,7 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Settings from a YAML or JSON file.")
 ]
 Preset = Annotated[str, typer.Option("--preset", help=PRESET_HELP)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings and stop.")]
 
 
 @with_settings(PAINT)
@@ -61,9 +62,7 @@ def paint(
         int, typer.Option("--save-every", help="Steps between saves in the run folder.", min=1)
     ] = 25,
     timelapse: Timelapse = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the settings and stop.")
-    ] = False,
+    dry_run: DryRun = False,
     preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -227,12 +226,18 @@ def asked_settings(
 ) -> PaintConfig:
     """Settings from a file, options and words; mistakes are told before torch is imported."""
     values = {**read_config_file(config), **given}
-    filed = values.pop("preset", preset)
+    preset = taken_preset(values, preset)
     if words:
         values["prompt"] = split_prompts(words)
-    settings = make_config(filed if preset == "auto" else preset, **values)
+    settings = make_config(preset, **values)
     settings.stages  # noqa: B018
     return settings
+
+
+def taken_preset(values: dict[str, Any], preset: str) -> str:
+    """The preset of the options, else the one that a file names, which is taken out of `values`."""
+    filed: str = values.pop("preset", preset)
+    return filed if preset == "auto" else preset
 
 
 def split_prompts(words: Sequence[str]) -> list[str]:

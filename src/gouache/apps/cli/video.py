@@ -9,8 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import PRESET_HELP, VIDEO, with_settings
-from gouache.apps.cli.paint import Json, Preview, Quiet, split_prompts
+from gouache.apps.cli.options import VIDEO, with_settings
+from gouache.apps.cli.paint import (
+    DryRun,
+    Json,
+    Preset,
+    Preview,
+    Quiet,
+    split_prompts,
+    taken_preset,
+)
 from gouache.apps.progress import Shown
 from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig, split
@@ -40,7 +48,7 @@ def video(
     config: Annotated[
         Path | None, typer.Option("--config", help="Film file: TOML, YAML or JSON.")
     ] = None,
-    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP)] = "auto",
+    preset: Preset = "auto",
     morph: Annotated[
         tuple[Path, Path] | None,
         typer.Option("--morph", metavar="FROM TO", help="Two pictures to go between."),
@@ -51,9 +59,7 @@ def video(
             "--run-dir", help="Folder that keeps the frames and what resume goes on from."
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the settings and stop.")
-    ] = False,
+    dry_run: DryRun = False,
     preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -62,8 +68,7 @@ def video(
 ) -> int:
     """Paint a film: the camera moves from frame to frame, and every frame is painted on."""
     values = {**(read_film_file(config, given) if config else {}), **given}
-    filed = values.pop("preset", preset)
-    preset = filed if preset == "auto" else preset
+    preset = taken_preset(values, preset)
     if words and values.get("scenes"):
         raise ConfigError("the film file says what is shown; leave the prompt out")
     if words:

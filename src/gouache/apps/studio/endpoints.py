@@ -68,6 +68,16 @@ class Endpoints:
 
         return find
 
+    def _names(self, request: Request, what: str, most: int) -> list[str]:
+        """The ids in the query's `runs`, with commas between them, each once: of `what`."""
+        names = list(dict.fromkeys(request.query_params.get("runs", "").split(",")))
+        if names == [""] or len(names) > most:
+            raise ConfigError(
+                f"runs names {len(names) * bool(names[0])} {what}; expected 1 to {most} ids with "
+                "commas between them"
+            )
+        return names
+
     async def _json(self, request: Request, empty: Any = None) -> Any:
         async with self.bodies.read(request, JSON_BYTES) as data:
             return self._parsed(request, data, empty)

@@ -214,14 +214,8 @@ class Interface(Endpoints):
 
     async def all_events(self, request: Request) -> Response:
         """Those of several runs in one stream, until all have ended; `runs` are ids with commas."""
-        names = list(dict.fromkeys(request.query_params.get("runs", "").split(",")))
-        if names == [""] or len(names) > MOST_HEARD:
-            raise ConfigError(
-                f"runs names {len(names) * bool(names[0])} runs; expected 1 to {MOST_HEARD} ids "
-                "with commas between them"
-            )
         found = []
-        for name in names:
+        for name in self._names(request, "runs", MOST_HEARD):
             with suppress(NotFoundError):  # it was deleted meanwhile, and the others are told of
                 found.append(self._own(name, request))
         if not found:

@@ -152,12 +152,7 @@ class Library(Endpoints):
 
     async def zip(self, request: Request) -> Response:
         """Pictures with their settings; `runs` are ids of runs, or RUN/NODE, with commas."""
-        names = list(dict.fromkeys(request.query_params.get("runs", "").split(",")))
-        if names == [""] or len(names) > MOST_ZIPPED:
-            raise ConfigError(
-                f"runs names {len(names) * bool(names[0])} pictures; expected 1 to {MOST_ZIPPED} "
-                "ids with commas between them"
-            )
+        names = self._names(request, "pictures", MOST_ZIPPED)
         found = [entry for name in names if (entry := self._entry(name, request)) is not None]
         if not found:
             raise NotFoundError("none of these has a picture yet")
