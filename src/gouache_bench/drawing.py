@@ -10,7 +10,7 @@ and whether a grid of 2 or 4 pixels shows (`drawing_judge.lattice`). Writes tabl
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,21 +19,13 @@ from torch import Tensor
 from gouache.generators.drawing import draw
 from gouache.perceptors.efficientnet import EfficientNet
 from gouache.perceptors.photo import shipped_photo
-from gouache_training.codebook import contrast, psnr
 from gouache_training.drawing import DrawingTraining, load_drawing_checkpoint, read_painted
-from gouache_training.drawing_judge import Judge, feature_distance, lanczos, lattice
+from gouache_training.drawing_judge import Judge, fidelity, lanczos, lattice, share, steep
 from gouache_training.export import load_painter
 from gouache_training.pack import PictureSet
 from gouache_training.renderings import load_renderings
 
 Draw = Callable[[Tensor], Tensor]  # codes (1,code_dim,h,w) -> picture (1,3,4*h*f,4*w*f)
-
-
-def steepness(images: Iterable[Tensor]) -> tuple[float, float]:
-    """Mean and root mean square gradient magnitude of pictures (1,3,H,W), all together."""
-    found = [(float(c.mean()), float(c.square().mean())) for c in map(contrast, images)]
-    means, squares = zip(*found, strict=True)
-    return sum(means) / len(means), (sum(squares) / len(squares)) ** 0.5
 
 
 @torch.no_grad()
@@ -56,29 +48,26 @@ def main() -> None:
     }
     pictures = load_renderings(PictureSet.load(arguments.data), arguments.large)
     shares = DrawingTraining().shares
-    clean, wild = Judge(pictures, generator, trunk, arguments.count, shares).pairs()
-    real = [clean.target[k : k + 1] for k in range(len(clean.target))]
+    judge = Judge(pictures, generator, trunk, arguments.count, shares)
+    clean, wild = judge.pairs()
+    real = clean.target
 
     print("| codes | picture | PSNR dB | feature distance |\n| --- | --- | --- | --- |")
     for kind, pair in (("encoded", clean), ("disturbed", wild)):
         for name, way in ways.items():
-            made = [way(pair.codes[k : k + 1]) for k in range(len(real))]
-            both = list(zip(made, real, strict=True))
-            near = sum(float(psnr(a, b)) for a, b in both) / len(both)
-            away = sum(float(feature_distance(trunk, a, b)) for a, b in both) / len(both)
+            made = torch.cat([way(pair.codes[k : k + 1]) for k in range(len(real))])
+            near, away = fidelity(made, real), judge.away(made, real)
             print(f"| {kind} | {name} | {near:.2f} | {away:.3f} |")
 
     latents = read_painted(arguments.painted, generator.code_dim)
     order = torch.randperm(len(latents), generator=torch.Generator().manual_seed(0))
     codes = [generator.quantize(latents[k : k + 1].float())[0] for k in order[: arguments.count]]
-    mean, square = steepness(real)
     print("\n| pictures | mean gradient | root mean square | lattice |\n| --- | --- | --- | --- |")
-    print(f"| real renderings | 1 | 1 | {lattice(torch.cat(real)):.3f} |")
+    print(f"| real renderings | 1 | 1 | {lattice(real):.3f} |")
     for name, way in ways.items():
-        made = [way(one) for one in codes]
-        own = steepness(made)
-        grid = lattice(torch.cat(made))
-        print(f"| painted, {name} | {own[0] / mean:.2f} | {own[1] / square:.2f} | {grid:.3f} |")
+        made = torch.cat([way(one) for one in codes])
+        sharp = f"{share(made, real):.2f} | {steep(made, real):.2f}"
+        print(f"| painted, {name} | {sharp} | {lattice(made):.3f} |")
 
 
 if __name__ == "__main__":

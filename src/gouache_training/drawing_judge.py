@@ -19,7 +19,7 @@ from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs
 from gouache_training.pack import PictureSet
 
-__all__ = ["Judge", "feature_distance", "lanczos", "lattice"]
+__all__ = ["Judge", "feature_distance", "fidelity", "lanczos", "lattice", "share", "steep"]
 
 _SHOWN = 5  # pictures on a sheet
 
@@ -108,10 +108,10 @@ class Judge:
             plain = lanczos(pair.picture)
             real = pair.target.cpu()
             for measure, of in (
-                ("psnr", _fidelity),
-                ("features", self._away),
-                ("edges", _share),
-                ("steep", _steep),
+                ("psnr", fidelity),
+                ("features", self.away),
+                ("edges", share),
+                ("steep", steep),
             ):
                 found[f"{name} {measure}"] = of(drawn, real)
                 found[f"{name} {measure} (enlarged)"] = of(plain, real)
@@ -128,7 +128,8 @@ class Judge:
         drawn = model(pair.codes[one], pair.picture[one], pair.features[one])
         return drawn.float().clamp(0, 1).cpu()  # type: ignore[no-any-return]
 
-    def _away(self, image: Tensor, real: Tensor) -> float:
+    def away(self, image: Tensor, real: Tensor) -> float:
+        """Mean `feature_distance` of pictures (B,3,H,W), one at a time."""
         device = self.generator.codebook.device
         found = [
             float(feature_distance(self.trunk, a[None].to(device), b[None].to(device)))
@@ -137,16 +138,17 @@ class Judge:
         return float(np.mean(found))
 
 
-def _fidelity(image: Tensor, real: Tensor) -> float:
+def fidelity(image: Tensor, real: Tensor) -> float:
+    """Mean `psnr` of pictures (B,3,H,W)."""
     return float(psnr(image, real).mean())
 
 
-def _share(image: Tensor, real: Tensor) -> float:
+def share(image: Tensor, real: Tensor) -> float:
     """Mean gradient magnitude as a share of the real pictures'."""
     return float(contrast(image).mean() / contrast(real).mean())
 
 
-def _steep(image: Tensor, real: Tensor) -> float:
+def steep(image: Tensor, real: Tensor) -> float:
     """Root mean square gradient as a share of the real pictures': blur lowers it."""
     both = [float(contrast(x).square().mean().sqrt()) for x in (image, real)]
     return both[0] / both[1]
