@@ -54,6 +54,9 @@ class DrawingTraining:
     batch: int = 4  # pictures a step
     crops: int = 2  # squares that each is learned from
     side: int = 32  # of a square in half-size pixels: 256 pixels of the drawing
+    # Share of the steps that learn what `--scale 2` shows: the same pictures, encoded at twice the
+    # side, drawn, and halved; a square is then twice as wide, and there are fewer.
+    halved: float = 0.5
     learning_rate: float = 1.0e-3
     weight_decay: float = 0.01
     edge_weight: float = 0.5
@@ -131,7 +134,7 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         self.pairs = Pairs(self.generator, composer, self.rng, settings.disturbance)
         self.judge = Judge(pictures, self.generator, self.trunk, settings.judged, settings.shares)
         self.painted, self.feed = painted, feed
-        self._latents: Tensor | None = None
+        self._latents: list[Tensor] = []
         self._pull = torch.zeros((), device=self.device)
         self._playing_since = 0  # steps
         groups = parameter_groups(self.model.parameters(), settings.weight_decay)
@@ -152,21 +155,34 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
                 window.cut(context, 1),
                 window.cut(pair.features, 1),
             )
-        return window.cut(enlarged(pair.picture), 2 * SCALE) + drawn.float()
+        whole = window.cut(enlarged(pair.picture), 2 * SCALE) + drawn.float()
+        return F.avg_pool2d(whole, SCALE // pair.times)
 
     def next_pair(self) -> Pair:
         """Of the pictures that are next."""
         if self.feed is None:
-            return self.pairs.batch(self.settings.batch)
-        levels = self.feed.batch()[0].to(self.device, non_blocking=True)
-        return self.pairs.pair(levels.float().div_(255))
+            size = SCALE * self.generator.native_size
+            target = self.pairs.composer.batch(self.settings.batch, size).image
+        else:
+            levels = self.feed.batch()[0].to(self.device, non_blocking=True)
+            target = levels.float().div_(255)
+        return self.pairs.pair(target, times=SCALE // 2 if self._halves() else SCALE)
+
+    def _halves(self) -> bool:
+        return float(torch.rand((), generator=self.rng)) < self.settings.halved
+
+    def windows(self, pair: Pair) -> Window:
+        """As many squares as the settings say, all of one size in pixels of the target."""
+        wider = SCALE // pair.times
+        each = max(1, self.settings.crops // wider**2)
+        return self.pairs.windows(pair, each, self.settings.side * wider)
 
     def step(self) -> None:
         settings, budget = self.settings, self.budget
         set_rate(self.optimizer, budget.learning_rate(settings.learning_rate, warmup=100))
         pair = self.next_pair()
-        window = self.pairs.windows(pair, settings.crops, settings.side)
-        real = window.cut(pair.target, 2 * SCALE)
+        window = self.windows(pair)
+        real = window.cut(pair.target, 2 * pair.times)
         outputs = [self.draw(pair, window)]
         drawn = outputs[0].detach().requires_grad_()
         difference = (drawn - real).abs().mean() + 0.25 * (drawn - real).square().mean().sqrt()
@@ -182,8 +198,8 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         gradients = [torch.autograd.grad(loss, drawn)[0]]
         playing = budget.progress() > settings.adversarial_from
         if playing:
-            if (latents := self.latents()) is not None:
-                free, shown = self.draw_painted(latents)
+            if sets := self.latents():
+                free, shown = self.draw_painted(sets)
                 outputs.append(free)
                 leaf = free.detach().requires_grad_()
                 faithful = (_means(leaf, shown) - shown).abs().mean()
@@ -221,35 +237,37 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
             fake.requires_grad_(False)
         return [own + strength * pull for own, pull in zip(gradients, pulls, strict=True)]
 
-    def latents(self) -> Tensor | None:
-        """Painted latents, read anew now and then, as painting may still go on."""
-        late = self._latents is None or self._playing_since % 500 == 0
+    def latents(self) -> list[Tensor]:
+        """Painted latents, one set a size; read anew now and then, as painting may still go on."""
+        late = not self._latents or self._playing_since % 500 == 0
         if self.painted is not None and late:
             try:
                 self._latents = read_painted(self.painted, self.config.code_dim)
             except TrainingError as error:
                 log(f"goes on without painted latents: {error}")
             else:
-                log(f"{len(self._latents)} painted latents")
+                log(f"{sum(len(latents) for latents in self._latents)} painted latents")
         return self._latents
 
-    def draw_painted(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+    def draw_painted(self, sets: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Drawings of painted latents, and the means over cells that the small picture shows.
 
-        Only these means are compared: within a cell the drawing is free.
+        Only these means are compared: within a cell the drawing is free. Those of pictures that
+        are larger than the native size are drawn as by default: halved.
         """
-        settings = self.settings
-        count = max(1, round(settings.painted_share * settings.batch))
+        latents = sets[int(torch.randint(len(sets), (), generator=self.rng))]
+        count = max(1, round(self.settings.painted_share * self.settings.batch))
         rows = torch.randint(len(latents), (count,), generator=self.rng)
         with torch.no_grad():
             codes, _ = self.generator.quantize(latents[rows].float().to(self.device))
             with self.autocast():
                 picture, features = small_view(self.generator, codes)
-        pair = Pair(codes, picture, features, enlarged(picture))
-        window = self.pairs.windows(pair, settings.crops, settings.side)
-        cell = SCALE * self.generator.downsampling // 2
-        shown = F.avg_pool2d(window.cut(pair.target, 2 * SCALE), cell)
-        return self.draw(pair, window), shown
+        large = picture.shape[-1] > self.generator.native_size
+        shown = F.avg_pool2d(enlarged(picture), 2 if large else 1)
+        pair = Pair(codes, picture, features, shown)
+        window = self.windows(pair)
+        cell = pair.times * self.generator.downsampling // 2
+        return self.draw(pair, window), F.avg_pool2d(window.cut(pair.target, 2 * pair.times), cell)
 
     def state(self) -> dict[str, Any]:
         return super().state() | {
@@ -325,13 +343,14 @@ def load_drawing_checkpoint(path: Path) -> DrawingDecoder:
     return on_device(model, torch.device("cpu")).eval().requires_grad_(False)
 
 
-def read_painted(folder: Path, code_dim: int) -> Tensor:
-    """All latents in a folder, (N,code_dim,h,w): the tensor `latents` of each .safetensors file.
+def read_painted(folder: Path, code_dim: int) -> list[Tensor]:
+    """All latents in a folder, a tensor (N,code_dim,h,w) for each size: the tensor `latents` of
+    each .safetensors file.
 
     Raises:
-        TrainingError: there are none, or they differ in shape.
+        TrainingError: there are none.
     """
-    found: list[Tensor] = []
+    found: dict[tuple[int, ...], list[Tensor]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         latents = load_file(path).get("latents")
         if latents is None or latents.ndim != 4 or latents.shape[1] != code_dim:
@@ -339,7 +358,7 @@ def read_painted(folder: Path, code_dim: int) -> Tensor:
             raise TrainingError(
                 f"{path}: latents are {got}; expected a tensor `latents` (N,{code_dim},h,w)"
             )
-        found.append(latents)
-    if not found or len({latents.shape[1:] for latents in found}) > 1:
-        raise TrainingError(f"{folder}: expected .safetensors files of latents, all of one size")
-    return torch.cat(found)
+        found.setdefault(tuple(latents.shape[1:]), []).append(latents)
+    if not found:
+        raise TrainingError(f"{folder}: expected .safetensors files of latents")
+    return [torch.cat(of_size) for _, of_size in sorted(found.items())]

@@ -48,13 +48,18 @@ class Pair:
         codes: (B,code_dim,h,w).
         picture: (B,3,h*f,w*f) in [0,1], the generator's own.
         features: (B,C,h*f/2,w*f/2), the last of its decoder.
-        target: (B,3,4*h*f,4*w*f) in [0,1].
+        target: (B,3,t*h*f,t*w*f) in [0,1]; t is `times`.
     """
 
     codes: Tensor
     picture: Tensor
     features: Tensor
     target: Tensor
+
+    @property
+    def times(self) -> int:
+        """Pixels of the target per pixel of the picture: those of a drawing, or half of that."""
+        return self.target.shape[-1] // self.picture.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -114,12 +119,12 @@ class Pairs:
         return self.pair(self.composer.batch(n, size, split).image, disturbed)
 
     @torch.no_grad()
-    def pair(self, target: Tensor, disturbed: bool = True) -> Pair:
-        """The pair of pictures (B,3,H,W) in [0,1] whose sides are multiples of 4 f."""
+    def pair(self, target: Tensor, disturbed: bool = True, times: int = SCALE) -> Pair:
+        """The pair of pictures (B,3,H,W) in [0,1] whose sides are multiples of `times` f."""
         generator = self.generator
         device = generator.codebook.device
         target = target.to(device)
-        image = F.avg_pool2d(target, SCALE).contiguous(memory_format=torch.channels_last)
+        image = F.avg_pool2d(target, times).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             latent = generator.encode_features(image)
         codes = self._codes(latent.float(), disturbed)
@@ -153,7 +158,7 @@ class Pairs:
 
         Even ground is learned from few; the amount of edges is that of the target.
         """
-        step = 2 * SCALE  # pixels of the target per half-size pixel
+        step = 2 * pair.times  # pixels of the target per half-size pixel
         edges = F.avg_pool2d(contrast(pair.target), step)
         count, _, height, width = edges.shape
         side = min(side, height, width)

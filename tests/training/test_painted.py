@@ -50,7 +50,7 @@ def names(folder: Path) -> list[str]:
 def test_files_are_what_the_drawing_trainer_reads(asked: list[PaintConfig], tmp_path: Path) -> None:
     assert paint_many(pictures(), tmp_path, count=5, batch=2, device="cpu") == 5
     assert names(tmp_path) == [f"{number:05d}.safetensors" for number in range(3)]
-    latents = read_painted(tmp_path, 4)
+    (latents,) = read_painted(tmp_path, 4)
     assert latents.dtype == torch.float16
     assert latents[:, 0, 0, 0].tolist() == [1, 1, 2, 2, 3]
     for path, config in zip(sorted(tmp_path.iterdir()), asked, strict=True):
