@@ -19,7 +19,7 @@ from tiny import TinyGenerator, TinyPerceptor
 
 def test_edits_are_what_they_were_before_two_guided_by_default() -> None:
     config = painting_config("auto", {"prompt": "x"})
-    assert config == make_config("pocket", prompt="x", latent="quantized")
+    assert config == make_config("pocket", prompt="x", latent="quantized", scale=4)
     assert config == painting_config("pocket", {"prompt": "x"})
     assert config.perceptor == DEFAULTS["perceptor"]
 
@@ -29,16 +29,24 @@ def test_edits_are_what_they_were_before_two_guided_by_default() -> None:
     [
         ("photo", {}, make_config(latent="quantized", scale=1)),
         ("paper", {}, make_config("paper", latent="quantized")),
-        ("auto", {"perceptor": ["pocket", "photo"]}, make_config(latent="quantized", scale=1)),
+        ("auto", {"perceptor": ["pocket", "photo"]}, make_config(latent="quantized", scale=4)),
         ("auto", {"perceptor": "x", "latent": "multiscale"}, None),
     ],
 )
 def test_what_is_named_decides(preset: str, given: dict[str, Any], expected: Any) -> None:
     if expected is None:
-        expected = make_config("paper", **given)
+        expected = make_config("paper", **given, scale=4)
     if "perceptor" in given and preset == "auto" and given["perceptor"] != "x":
         expected = expected.updated(perceptor=given["perceptor"])
     assert painting_config(preset, given) == expected
+
+
+def test_an_edit_is_drawn_large_unless_its_size_is_somebody_elses() -> None:
+    """A composite has its source's size; who gives a size means that of the finished picture."""
+    assert painting_config("auto", {"prompt": "x"}).scale == 4
+    assert painting_config("auto", {"prompt": "x"}, drawn=False).scale == 1
+    for given in ({"size": "64x64"}, {"generator": "imagenet"}, {"scale": 2}):
+        assert painting_config("auto", given).scale == given.get("scale", 1)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gouache.protocols import DRAWN
 from gouache.settings.codec import Setting, settings_of
 from gouache.settings.config import PaintConfig, make_config
 from gouache.settings.schedule import Number
@@ -82,9 +83,15 @@ def edit_settings() -> tuple[Setting, ...]:
     return tuple(settings_of(EditConfig, "edit"))
 
 
-def painting_config(preset: str, values: Mapping[str, Any]) -> PaintConfig:
-    """`make_config` for an edit, with `DEFAULTS`. A preset that is named brings its own guides."""
+def painting_config(preset: str, values: Mapping[str, Any], *, drawn: bool = True) -> PaintConfig:
+    """`make_config` for an edit, with `DEFAULTS`. A preset that is named brings its own guides.
+
+    Edits are painted at the shipped generator's native size and, where neither a size nor a
+    generator is given and `drawn`, drawn four times as large in the end.
+    """
     own = dict(DEFAULTS)
+    if drawn and preset in ("auto", "pocket") and not {"size", "generator"} & values.keys():
+        own["scale"] = DRAWN
     if preset != "auto":
         del own["perceptor"]
     return make_config(preset, **{**own, **values})

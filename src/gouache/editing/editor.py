@@ -143,7 +143,8 @@ def edit(
     """
     names, generator, guides = by_name(generator, perceptor)
     mine, others = split(settings)
-    config = painting_config(preset, {"prompt": prompt, **names, **others})
+    drawn = generator is None and not mine.get("composite")
+    config = painting_config(preset, {"prompt": prompt, **names, **others}, drawn=drawn)
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
     sized = "size" in others
     return finish_edit(start(plan, config, sized=sized, generator=generator, perceptor=guides))

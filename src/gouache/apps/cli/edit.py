@@ -123,7 +123,8 @@ def edit(
     from gouache.editing.editor import make_plan
 
     mine, others = split(given)
-    config = painting_config(preset, {**others, "prompt": prompts[0]})
+    drawn = not mine.get("composite")
+    config = painting_config(preset, {**others, "prompt": prompts[0]}, drawn=drawn)
     plan = make_plan(image, EditConfig().updated(**mine), replace=replace, old=old, mask=mask)
     with reserved(
         out, prompts[0], count=config.count, timelapse=timelapse, overlay=overlay

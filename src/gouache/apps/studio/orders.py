@@ -119,7 +119,10 @@ def read_order(
             raise ConfigError("near is for a painting from a picture; give image, or leave it out")
         given |= near_settings(near)
     given["prompt"] = prompt
-    config = make_config(preset, **given) if edit is None else painting_config(preset, given)
+    if edit is None:
+        config = make_config(preset, **given)
+    else:
+        config = painting_config(preset, given, drawn=not edit.config.composite)
     if prompt or not config.image_prompts:
         parse_prompts(prompt)
     check_limits(config, limits)
