@@ -298,6 +298,39 @@ def prior(
     )
 
 
+@_trainer
+def diffusion(
+    call: Call,
+    generator: Painter = None,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=2)] = 64,
+    width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
+    layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 5,
+    fresh: Annotated[int, typer.Option("--fresh", help="New pictures a step.", min=1)] = 8,
+    seed: Annotated[int, typer.Option("--seed")] = 11,
+    workers: Workers = 0,
+) -> Trains:
+    """Train pocket-diffusion, which the shipped models are compared with."""
+    from gouache.perceptors.loading import shipped_pocket
+    from gouache_training.dataset import PictureSet
+    from gouache_training.diffusion import DiffusionTrainer, DiffusionTraining
+    from gouache_training.export import load_painter
+    from gouache_training.feed import Recipe
+
+    settings = DiffusionTraining(batch=batch, fresh=fresh, seed=seed, width=width, layers=layers)
+    painter, together = load_painter(generator), settings.fresh * settings.gather_every
+    return DiffusionTrainer(
+        PictureSet.load(call.data),
+        painter,
+        shipped_pocket(),
+        call.given(settings),
+        call.budget(),
+        call.device,
+        call.feed(
+            Recipe(call.data, None, settings.shares, painter.native_size, together), workers, seed
+        ),
+    )
+
+
 @app.command()
 def renderings(
     data: Data = DATA,
