@@ -331,6 +331,40 @@ def diffusion(
     )
 
 
+@_trainer
+def autoregressive(
+    call: Call,
+    cache: Cache = CACHE,
+    generator: Painter = None,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.")] = 80,
+    width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
+    layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 8,
+    fresh: Annotated[int, typer.Option("--fresh", help="New pictures a step.", min=1)] = 10,
+    seed: Annotated[int, typer.Option("--seed")] = 6,
+    workers: Workers = 0,
+) -> Trains:
+    """Train pocket-ar, which writes a picture's codes one after the other: a system of figure 9."""
+    from gouache_training.autoregressive import AutoregressiveTrainer, AutoregressiveTraining
+    from gouache_training.dataset import PictureSet
+    from gouache_training.export import load_painter
+    from gouache_training.feed import Recipe
+
+    settings = AutoregressiveTraining(
+        batch=batch, fresh=fresh, seed=seed, width=width, layers=layers
+    )
+    pictures, painter = PictureSet.load(call.data), load_painter(generator)
+    recipe = Recipe(call.data, None, settings.shares, painter.native_size, settings.fresh)
+    return AutoregressiveTrainer(
+        pictures,
+        cache,
+        painter,
+        call.given(settings),
+        call.budget(),
+        call.device,
+        call.feed(recipe, workers, seed),
+    )
+
+
 @app.command()
 def renderings(
     data: Data = DATA,
