@@ -1,8 +1,9 @@
 """Trains the drawing decoder: from codes of a frozen VQGAN to its picture, four times as large.
 
 Losses: absolute and edge differences, how sharp edges are wherever exactly they lie, a perceptual
-distance on the first stages of EfficientNet-Lite, and from a step on a patch discriminator. Only
-the last can teach anything from painted latents, for which there is no right answer.
+distance on the first stages of EfficientNet-Lite, how much the small picture's grid shows, and, if
+wanted, a patch discriminator. The last two also teach from painted latents, for which there is no
+right answer.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ class DrawingTraining:
     weight_decay: float = 0.01
     edge_weight: float = 0.5
     sharp_weight: float = 0.5
-    lattice_weight: float = 0.1
+    lattice_weight: float = 0.01
     perceptual_weight: float = 0.05
     stages: int = 3  # of the perceptual network, as many as there are before its third halving
     # How strongly the discriminator pulls at a pixel, as a share of what all else does.
     adversarial_weight: float = 0.2
     adversarial_from: float = 1.0  # share of the budget after which it plays; 1 is never
-    painted_share: float = 0.5  # painted latents a step, in pictures, once it plays
+    painted_share: float = 0.5  # painted latents a step, in pictures, where there are any
     disturbance: Disturbance = field(default_factory=Disturbance)
     shares: Shares = field(
         default_factory=lambda: Shares(
@@ -94,7 +95,7 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         budget: how long to train.
         device: auto, cpu or cuda.
         painted: folder of latents that painting ended with (`read_painted`), if there are any;
-            read when the discriminator begins to play, and now and then after.
+            read anew now and then.
         feed: composes the pictures, `settings.batch` at a time; by default the trainer itself does.
     """
 
@@ -196,17 +197,16 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         parts: dict[str, Tensor | float] = {}
         parts |= {"l1": difference, "edges": edges, "sharp": sharp, "seen": seen, "lattice": grid}
         gradients = [torch.autograd.grad(loss, drawn)[0]]
-        playing = budget.progress() > settings.adversarial_from
-        if playing:
-            if sets := self.latents():
-                free, shown = self.draw_painted(sets)
-                outputs.append(free)
-                leaf = free.detach().requires_grad_()
-                faithful = (_means(leaf, shown) - shown).abs().mean()
-                grid = lattice_difference(leaf)
-                free_loss = faithful + settings.lattice_weight * grid
-                gradients.append(torch.autograd.grad(free_loss, leaf)[0])
-                parts |= {"painted": faithful, "painted lattice": grid}
+        if sets := self.latents():
+            free, shown = self.draw_painted(sets)
+            outputs.append(free)
+            leaf = free.detach().requires_grad_()
+            faithful = (_means(leaf, shown) - shown).abs().mean()
+            grid = lattice_difference(leaf)
+            free_loss = faithful + settings.lattice_weight * grid
+            gradients.append(torch.autograd.grad(free_loss, leaf)[0])
+            parts |= {"painted": faithful, "painted lattice": grid}
+        if budget.progress() > settings.adversarial_from:
             fakes = [output.detach() for output in outputs]
             gradients = self.pulled(fakes, gradients)
             parts["critic"] = self.train_critic(real, torch.cat(fakes))
@@ -239,7 +239,7 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
 
     def latents(self) -> list[Tensor]:
         """Painted latents, one set a size; read anew now and then, as painting may still go on."""
-        late = not self._latents or self._playing_since % 500 == 0
+        late = not self._latents or self.budget.step % 500 == 0
         if self.painted is not None and late:
             try:
                 self._latents = read_painted(self.painted, self.config.code_dim)
