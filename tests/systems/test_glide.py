@@ -19,11 +19,11 @@ from torch import Tensor
 
 from gouache.apps.cli.main import run
 from gouache.errors import ConfigError, ModelError
-from gouache.figures.systems import System, available, check, systems
 from gouache.perceptors.clip_tokenizer import byte_letters
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.systems.diffusion import Diffusion, noise_schedule, spaced_steps
 from gouache.systems.glide import Clip, Glide, Gpt2Words, Stage, load_glide
+from gouache.systems.known import System, available, check, systems
 from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig
 from gouache.systems.unet import UNet, UNetConfig, enlarged, kept
 from gouache.weights.recognise import recognise

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from gouache.apps.cli.main import run
 from gouache.errors import ConfigError, ModelError
-from gouache.figures.systems import System, available, check, systems
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.systems.choosing import Choosing
+from gouache.systems.known import System, available, check, systems
 from gouache.systems.mindalle import FILES, MinDalle, drawn, load_mindalle
 from gouache.systems.text_to_codes import Memory, TransformerConfig
 from gouache.weights.recognise import recognise

@@ -32,6 +32,7 @@ from gouache.perceptors.clip_tokenizer import (
 )
 from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.diffusion import Diffusion, Pull
+from gouache.systems.known import weights
 from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig, Tower
 from gouache.systems.unet import UNet, UNetConfig, Words, enlarged
 from gouache.weights.blank import blank
@@ -256,6 +257,16 @@ def load_glide(
     return Glide(base, upsampler, words, sums, clip)
 
 
+def clip_guided(device: str) -> Glide:
+    """The system of figure 10, with the weights that were added (`gouache models add`)."""
+    return load_glide(weights("glide-clip"), device, guided_by="clip")
+
+
+def classifier_free(device: str) -> Glide:
+    """The system of figure 11, with the same weights."""
+    return load_glide(weights("glide-free"), device, guided_by="free")
+
+
 def _options(path: Path) -> dict[str, dict[str, Any]]:
     """The published ones, or those beside the weights."""
     if not path.is_file():
@@ -318,4 +329,13 @@ def _frozen(network: T, device: torch.device) -> T:
     return network.to(device)
 
 
-__all__ = ["Clip", "Glide", "Gpt2Words", "Guidance", "Stage", "load_glide"]
+__all__ = [
+    "Clip",
+    "Glide",
+    "Gpt2Words",
+    "Guidance",
+    "Stage",
+    "classifier_free",
+    "clip_guided",
+    "load_glide",
+]

@@ -28,6 +28,7 @@ from gouache.halting import check
 from gouache.ops.images import to_pil
 from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.choosing import Choosing
+from gouache.systems.known import weights
 from gouache.systems.text_to_codes import Memory, TextToCodes, TransformerConfig
 from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
@@ -188,6 +189,11 @@ def load_mindalle(
     return MinDalle(transformer, generator, words, sums)
 
 
+def added(device: str) -> MinDalle:
+    """The system of figure 9, with the weights that were added (`gouache models add`)."""
+    return load_mindalle(weights("mindalle"), device)
+
+
 def _shapes(values: Mapping[str, Any], path: Path) -> tuple[TransformerConfig, VQGANConfig]:
     """Of both networks, from the published configuration."""
     try:
@@ -229,4 +235,4 @@ def drawn(system: MinDalle, **changes: Any) -> MinDalle:
     return MinDalle(system.transformer, system.generator, system.words, system.sums, choosing)
 
 
-__all__ = ["FILES", "PUBLISHED", "MinDalle", "Words", "drawn", "load_mindalle"]
+__all__ = ["FILES", "PUBLISHED", "MinDalle", "Words", "added", "drawn", "load_mindalle"]

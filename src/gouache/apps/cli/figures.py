@@ -103,8 +103,8 @@ def _list() -> int:
 def _check(cells: list[Any], settings: Mapping[str, Any], preset: str) -> None:
     """Mistakes in settings and prompts come before any model is loaded."""
     from gouache.figures.recipe import OURS
-    from gouache.figures.systems import check
     from gouache.prompts import parse_prompts
+    from gouache.systems.known import check
 
     for cell in cells:
         if cell.system == OURS:
