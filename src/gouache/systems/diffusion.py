@@ -23,6 +23,8 @@ Denoiser: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 (B,6,H,W)."""
 Pull: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Noised pictures and steps -> the gradient (B,3,H,W) of what is wished for."""
+Hold: TypeAlias = Callable[[Tensor], Tensor]
+"""Pictures as they are guessed, (B,3,H,W) -> the same with what of them is known already."""
 
 
 def noise_schedule(name: str, steps: int) -> np.ndarray:
@@ -113,13 +115,14 @@ class Diffusion:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def guess(self, denoiser: Denoiser, noised: Tensor, step: int) -> Guess:
+    def guess(
+        self, denoiser: Denoiser, noised: Tensor, step: int, hold: Hold | None = None
+    ) -> Guess:
         """At step `step` of those that are taken; the picture is clamped to [-1,1]."""
         noise, free = denoiser(noised, self._at(step, len(noised), noised.device)).chunk(2, 1)
         kept = self.kept[step]
-        picture = (noised * float(np.sqrt(1 / kept)) - noise * float(np.sqrt(1 / kept - 1))).clamp(
-            -1, 1
-        )
+        picture = noised * float(np.sqrt(1 / kept)) - noise * float(np.sqrt(1 / kept - 1))
+        picture = (picture if hold is None else hold(picture)).clamp(-1, 1)
         share = (free + 1) / 2
         log_variance = share * float(self._most[step]) + (1 - share) * float(self._least[step])
         mean = float(self._of_picture[step]) * picture + float(self._of_noised[step]) * noised
@@ -132,9 +135,10 @@ class Diffusion:
         step: int,
         noise: Tensor,
         pull: Pull | None = None,
+        hold: Hold | None = None,
     ) -> Tensor:
         """One step towards the picture, with new noise (B,3,H,W); `pull` moves its mean."""
-        found = self.guess(denoiser, noised, step)
+        found = self.guess(denoiser, noised, step, hold)
         mean = found.mean
         if pull is not None:
             at = self._at(step, len(noised), noised.device)
@@ -152,4 +156,4 @@ class Diffusion:
         return self.steps[step].expand(count).to(device)
 
 
-__all__ = ["Denoiser", "Diffusion", "Guess", "Pull", "noise_schedule", "spaced_steps"]
+__all__ = ["Denoiser", "Diffusion", "Guess", "Hold", "Pull", "noise_schedule", "spaced_steps"]

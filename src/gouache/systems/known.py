@@ -47,8 +47,7 @@ class Inpainting(System, Protocol):
     """Paints a part of a picture anew."""
 
     def paint_over(self, prompt: str, seed: int, picture: Image, mask: Image) -> Image:
-        """`picture` (RGB) at the system's size, painted anew where `mask` (L, of the same size) is
-        light."""
+        """`picture` (RGB) at the system's own size, painted anew where `mask` (L) is light."""
         ...
 
 
@@ -86,6 +85,7 @@ FAMILIES = {
         "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/ and vocab.bpe from "
         "https://openaipublic.blob.core.windows.net/gpt-2/models/124M/ into a folder, then: "
         "gouache models add FOLDER --name glide",
+        "gouache.systems.glide:load_inpainter",
     ),
 }
 # Registered names -> the family whose weights they need.
@@ -115,7 +115,7 @@ def check(name: str, over: bool = False) -> None:
             raise _missing(name)
     elif family := _family(name):
         weights(name)
-        if over and not FAMILIES[family].over:
+        if over and (not FAMILIES[family].over or name == "glide-clip"):  # guided by none there
             raise _not_over(name)
     elif name in systems.names():
         systems.get(name)
