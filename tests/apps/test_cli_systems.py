@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import shutil
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,10 @@ from gouache.runs.executors import Inline
 from gouache.runs.job import Job
 from gouache.systems.known import systems
 from gouache.systems.mindalle import load_mindalle
+from gouache.weights import catalogue as catalogue_module
+from gouache.weights import download as download_module
+from gouache.weights.catalogue import Entry, File
+from weights.flaky import Flaky, flaky_server, serve
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 CPU = torch.device("cpu")
@@ -55,6 +62,7 @@ class Flat:
 @pytest.fixture(autouse=True)
 def flat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Flat:
     monkeypatch.setenv("GOUACHE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     one = Flat()
     systems.names()
     monkeypatch.setitem(systems._references, "flat", lambda device: one)
@@ -89,6 +97,64 @@ def test_a_picture_by_an_added_model_and_again(gouache) -> None:
     again = gouache("replay", "a-red-cup.png", "--out", "b.png", "-q")
     assert (again.code, again.err) == (0, "")
     assert Path("b.png").read_bytes() == Path("a-red-cup.png").read_bytes()
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Flaky]:
+    """A catalogue of minDALL-E, small, and the server that has its archive."""
+    monkeypatch.setattr(download_module, "PAUSE", 0.0)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(GOLDEN / "mindalle", "1.3B")
+    with flaky_server() as flaky:
+        flaky.routes["/1.3B.tar.gz"] = [serve(packed.getvalue())]
+        flaky.routes["/cut.tar.gz"] = [serve(packed.getvalue()[:-9000])]
+        md5 = hashlib.md5(packed.getvalue()).hexdigest()
+        part = File("1.3B.tar.gz", (f"{flaky.url}/1.3B.tar.gz",), md5=md5)
+        entry = Entry("mindalle", "system", "mindalle", native_size=16, parts=(part,))
+        monkeypatch.setattr(catalogue_module, "catalogue", lambda: {"mindalle": entry})
+        yield flaky
+
+
+def test_published_weights_are_fetched_once(gouache, served: Flaky, tmp_path: Path) -> None:
+    painted = gouache("paint", "a cup", "--system", "mindalle", "--out", "x.png")
+    assert painted.code == 0, painted.err
+    assert "fetching 1.3B.tar.gz of mindalle" in painted.err
+    assert Image.open("x.png").size == (16, 16)
+    served.routes.clear()
+    assert gouache("paint", "a cup", "--system", "mindalle", "--out", "y.png").code == 0
+    assert Path("y.png").read_bytes() == Path("x.png").read_bytes()
+    assert gouache("models", "verify", "mindalle").out.strip() == "mindalle: as recorded"
+    assert sorted(path.name for path in (tmp_path / "cache" / "downloads").rglob("*")) == []
+    assert gouache("models", "remove", "mindalle").code == 0
+    gone = gouache("paint", "a cup", "--system", "mindalle", "--out", "z.png", "-q")
+    assert gone.code == 2
+    assert "mindalle could not be fetched" in gone.err
+    assert "place 1.3B.tar.gz" in gone.err
+    # By hand, under the published name.
+    shutil.copytree(GOLDEN / "mindalle", "own")
+    assert gouache("models", "add", "own", "--name", "mindalle").code == 0
+    assert gouache("paint", "a cup", "--system", "mindalle", "--out", "z.png").code == 0
+    assert gouache("models", "add", "own", "--name", "mindalle").code == 2
+
+
+@pytest.mark.parametrize(
+    ("route", "message"), [("/cut.tar.gz", "has md5"), ("/page", "404 Not Found")]
+)
+def test_what_is_sent_instead_is_one_line(
+    gouache, served: Flaky, tmp_path: Path, route: str, message: str
+) -> None:
+    if route in served.routes:
+        served.routes["/1.3B.tar.gz"] = served.routes[route]
+    else:
+        del served.routes["/1.3B.tar.gz"]
+    failed = gouache("models", "fetch", "mindalle", "-q")
+    lines = [line for line in failed.err.splitlines() if "fetching" not in line]
+    assert (failed.code, len(lines)) == (2, 1), failed.err
+    assert message in failed.err
+    assert not list((tmp_path / "cache").rglob("*.ckpt*"))
+    assert not list((tmp_path / "cache").rglob("*.tar.gz"))
 
 
 def test_several_words_and_seeds_their_grid_and_each_again(gouache, flat: Flat) -> None:

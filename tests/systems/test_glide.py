@@ -370,11 +370,24 @@ def test_a_folder_that_was_added_paints_figures_10_and_11(
 ) -> None:
     monkeypatch.setenv("GOUACHE_CACHE", str(tmp_path / "cache"))
     assert recognise(folder).family == "glide"
-    with pytest.raises(ModelError, match="gouache models add"):
-        check("glide-clip")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match=r"could not be fetched .*; place vocab.bpe"):
+        systems.get("glide-clip")("cpu")
     assert run(["models", "add", str(folder), "--name", "glide"]) == 0
     assert "a system (glide)" in capsys.readouterr().out
     assert available() == ["glide-clip", "glide-free"]
     for name in available():
         check(name)
         assert systems.get(name)("cpu").paint("red", 0).size == (32, 32)
+    monkeypatch.chdir(tmp_path)
+    for one, file in zip(part_of(32), ("p.png", "m.png"), strict=True):
+        one.save(file)
+    over = ["--init-image", "p.png", "--mask", "m.png", "--out", "x.png"]
+    assert run(["paint", "red", "--system", "glide", *over]) == 0
+    painted, before = Image.open("x.png"), Image.open("p.png")
+    left = (0, 0, 16, 32)
+    assert painted.crop(left).tobytes() == before.crop(left).tobytes() != painted.tobytes()
+    assert run(["replay", "x.png", "--out", "y.png"]) == 0
+    assert Path("y.png").read_bytes() == Path("x.png").read_bytes()
+    assert run(["paint", "red", "--system", "glide-clip", *over]) == 2
+    assert "cannot paint a part of a picture" in capsys.readouterr().err

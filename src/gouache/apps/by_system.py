@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gouache.apps.fetching import fetch_missing
+from gouache.apps.fetching import fetch_missing, fetch_system
 from gouache.apps.printing import print_json
 from gouache.apps.progress import Shown, make_progress
 from gouache.apps.runner import Stop
@@ -35,6 +35,7 @@ def system_run(
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Loads the system and paints; returns the exit code. What is finished is written at once."""
+    fetch_system(job.name, shown.quiet)
     if job.best_of > 1:
         fetch_missing([("perceptor", config.guides[0][0])], shown.quiet)
     painter = job.prepare(config)

@@ -385,7 +385,7 @@ def _options(path: Path) -> dict[str, dict[str, Any]]:
 def _stage(
     path: Path, options: Mapping[str, Any], device: torch.device, dtype: torch.dtype
 ) -> Stage:
-    tensors = read_checkpoint(path).tensors
+    tensors = read_checkpoint(path, dtype=dtype).tensors
     if (table := tensors.get("token_embedding.weight")) is None:
         raise ModelError(f"{path} has no token embedding; expected a denoiser of GLIDE")
     try:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from gouache.errors import ConfigError, ModelError
 from gouache.registry import Registry, nearest
 from gouache.weights import catalogue
-from gouache.weights.cache import cached
+from gouache.weights.cache import cached, obtain
+from gouache.weights.catalogue import added
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -64,29 +65,17 @@ systems.add("glide-free", "gouache.systems.glide:classifier_free")
 class Family:
     """How models of one kind are loaded: "module:attribute" of `(folder, device) -> System`.
 
-    `over` is what paints a part of a picture anew, "" for nothing; `how` says where weights are.
+    `over` is what paints a part of a picture anew, "" for nothing.
     """
 
     load: str
-    how: str
     over: str = ""
 
 
+# Published models, by their names in the catalogue.
 FAMILIES = {
-    "mindalle": Family(
-        "gouache.systems.mindalle:load_mindalle",
-        "unpack https://arena.kakaocdn.net/brainrepo/models/minDALL-E/"
-        "57b008f02ceaa02b779c8b7463143315/1.3B.tar.gz (5 GB), then: gouache models add 1.3B "
-        "--name mindalle",
-    ),
-    "glide": Family(
-        "gouache.systems.glide:load_glide",
-        "put base.pt, upsample.pt, clip_image_enc.pt and clip_text_enc.pt (3 GB) from "
-        "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/ and vocab.bpe from "
-        "https://openaipublic.blob.core.windows.net/gpt-2/models/124M/ into a folder, then: "
-        "gouache models add FOLDER --name glide",
-        "gouache.systems.glide:load_inpainter",
-    ),
+    "mindalle": Family("gouache.systems.mindalle:load_mindalle"),
+    "glide": Family("gouache.systems.glide:load_glide", "gouache.systems.glide:load_inpainter"),
 }
 # Registered names -> the family whose weights they need.
 NEEDS_WEIGHTS = {"mindalle": "mindalle", "glide-clip": "glide", "glide-free": "glide"}
@@ -108,13 +97,12 @@ def available() -> list[str]:
 
 
 def check(name: str, over: bool = False) -> None:
-    """Raises `ModelError` for an unknown system, or one whose package or weights are not here, and
+    """Raises `ModelError` for an unknown system, or one whose package is not here, and
     `ConfigError` where it is to paint `over` a picture and cannot."""
     if name in NEEDS:
         if not importlib.util.find_spec(NEEDS[name][0]):
             raise _missing(name)
     elif family := _family(name):
-        weights(name)
         if over and (not FAMILIES[family].over or name == "glide-clip"):  # guided by none there
             raise _not_over(name)
     elif name in systems.names():
@@ -140,10 +128,19 @@ def build(name: str, device: str, over: bool = False) -> System:
     return found
 
 
+def missing(name: str) -> Entry | None:
+    """What has to be fetched before `name` can paint; None for nothing."""
+    family = _family(name)
+    return catalogue.find(family) if family and _found(name) is None else None
+
+
 def weights(name: str) -> Path:
-    """The folder of a system whose network is ours; `ModelError` says how to get it."""
-    if (found := _found(name)) is None:
-        raise ModelError(f"{name} needs its weights: {FAMILIES[_family(name)].how}")
+    """The folder of a system whose network is ours, fetched if need be; raises as `obtain` does."""
+    found = _found(name)
+    if found is None:
+        entry = _entry(name) or catalogue.find(_family(name))
+        assert entry is not None
+        found = obtain(entry)
     return found
 
 
@@ -159,10 +156,15 @@ def _entry(name: str) -> Entry | None:
 
 
 def _found(name: str) -> Path | None:
-    """Where its weights lie: those of that very name, else any of its family; None: nowhere."""
+    """Where its weights lie: those of that very name, else any of its family; None: nowhere.
+
+    A model that the user added is that one or none.
+    """
     own, family = _entry(name), _family(name)
-    for entry in ([own] if own is not None else []) + catalogue.added():
-        if (entry.kind, entry.family) == ("system", family) and (place := cached(entry)):
+    others = () if own is not None and own.status == "added" else (_entry(family), *added())
+    for entry in (own, *others):
+        fits = entry is not None and (entry.kind, entry.family) == ("system", family)
+        if entry is not None and fits and (place := cached(entry)):
             return place
     return None
 
@@ -204,6 +206,7 @@ __all__ = [
     "available",
     "build",
     "check",
+    "missing",
     "names",
     "need",
     "systems",

@@ -179,7 +179,7 @@ def load_mindalle(
     place = folder / TRANSFORMER_FILE
     with blank():
         transformer = TextToCodes(shape).to(dtype)
-    load_state(transformer, read_checkpoint(place).tensors, place, take=True)
+    load_state(transformer, read_checkpoint(place, dtype=dtype).tensors, place, take=True)
     transformer.eval().requires_grad_(False).to(device)
     place = folder / VQGAN_FILE
     generator = build(vqgan, read_checkpoint(place, select).tensors, place, "minDALL-E")

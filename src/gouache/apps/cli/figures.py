@@ -73,10 +73,14 @@ def figures(
     order = Order(world, _read_prompts(prompts), _names(systems))
     cells = recipe.cells(order)
     _check(cells, {**WORDS[world].defaults, **given}, WORDS[world].preset)
+    from gouache.apps.fetching import fetch_system
     from gouache.figures.making import make
     from gouache.figures.painters import Painters
 
-    ours = any(cell.system == OURS for cell in cells)
+    painting = {cell.system for cell in cells}
+    ours = OURS in painting
+    for other in sorted(painting - {OURS}):
+        fetch_system(other, quiet)
     _fetch({**WORDS[world].defaults, **given}, quiet, generator=ours)
     painters = Painters(world, given, judge, tries)
 
