@@ -16,7 +16,7 @@ def test_list_names_every_figure(gouache):
     assert result.code == 0
     names = [line.split()[0] for line in result.out.splitlines()]
     assert names[:3] == ["9", "10", "11"]
-    assert names[-1] == "cutouts"
+    assert names[-2:] == ["cutouts", "vote"]
     assert {"12", "13", "14", "15", "16", "17"} <= set(names)
 
 
