@@ -176,15 +176,16 @@ def load_mindalle(
             f"{folder / VOCABULARY} has {words.size} tokens, the transformer "
             f"{shape.text_vocabulary}; they belong to two models"
         )
+    # The small one first: what loading it takes for a moment is free again for the large one.
+    place = folder / VQGAN_FILE
+    generator = build(vqgan, read_checkpoint(place, select).tensors, place, "minDALL-E")
+    generator.eval().requires_grad_(False)
+    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     place = folder / TRANSFORMER_FILE
     with blank():
         transformer = TextToCodes(shape).to(dtype)
     load_state(transformer, read_checkpoint(place, dtype=dtype).tensors, place, take=True)
     transformer.eval().requires_grad_(False).to(device)
-    place = folder / VQGAN_FILE
-    generator = build(vqgan, read_checkpoint(place, select).tensors, place, "minDALL-E")
-    generator.eval().requires_grad_(False)
-    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sums = {name: fingerprint(folder / name) for name in (VQGAN_FILE, TRANSFORMER_FILE)}
     return MinDalle(transformer, generator, words, sums)
 
