@@ -64,6 +64,7 @@ class Part(StrEnum):
     prior = "prior"
     referee = "referee"
     drawing = "drawing"
+    diffusion = "diffusion"
 
 
 class Judges(StrEnum):
@@ -471,8 +472,8 @@ def export(
         list[Part] | None,
         typer.Argument(
             metavar="[PART]...",
-            help="What to write: generator, perceptor, prior, referee, drawing. Default: all of "
-            "which there is a checkpoint.",
+            help="What to write: generator, perceptor, prior, referee, drawing, diffusion. "
+            "Default: all of which there is a checkpoint.",
         ),
     ] = None,
     *,
@@ -484,6 +485,7 @@ def export(
     prior: Annotated[Path, typer.Option("--prior")] = Path("checkpoints/prior.pt"),
     referee: Annotated[Path, typer.Option("--referee")] = Path("checkpoints/referee.pt"),
     drawing: Annotated[Path, typer.Option("--drawing")] = Path("checkpoints/drawing.pt"),
+    diffusion: Annotated[Path, typer.Option("--diffusion")] = Path("checkpoints/diffusion.pt"),
 ) -> None:
     """Write the files that gouache ships, each alone or all; other files in the folder stay."""
     from gouache_training.export import export_models
@@ -494,6 +496,7 @@ def export(
         Part.prior: prior,
         Part.referee: referee,
         Part.drawing: drawing,
+        Part.diffusion: diffusion,
     }
     chosen = parts or [part for part, path in checkpoints.items() if path.exists()]
     if missing := [part for part in chosen if not checkpoints[part].exists()]:

@@ -181,11 +181,6 @@ class DiffusionTrainer(Trainer[LatentDiffusion, DiffusionTraining]):
             latents=self.model.normalised(latent.float()), tokens=tokens, seen=seen, told=told
         )
 
-    def words(self, tokens: Tensor) -> Tensor:
-        """(N,L) -> vectors of the frozen table (N,L,D)."""
-        tower = self.perceptor.text_tower
-        return tower.table[tokens].float() * tower.table_scale[tokens].unsqueeze(-1)
-
     def step(self) -> None:
         settings, budget = self.settings, self.budget
         while self.pool.added < settings.fill:
@@ -203,9 +198,10 @@ class DiffusionTrainer(Trainer[LatentDiffusion, DiffusionTraining]):
         kept = self.kept[steps].view(-1, 1, 1, 1)
         noised = kept.sqrt() * clean + (1 - kept).sqrt() * noise
         velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
+        words = self.perceptor.text_tower.vectors(tokens)
         present = (tokens != 0) & (draws[1] >= settings.silent_share)[:, None]
         with self.autocast():
-            told = self.model.denoiser(noised, steps, self.words(tokens), present)
+            told = self.model.denoiser(noised, steps, words, present)
             seen = self.model.guide(noised, steps)
         denoising = F.mse_loss(told, velocity)
         distilled, named, right = self._guided(seen, drawn)

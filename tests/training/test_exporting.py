@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.generators.drawing import FILE, DrawingDecoder
 from gouache.generators.vqgan import VQGAN
+from gouache.systems.pocket_diffusion import load_pocket_diffusion
 from gouache_training.export import export_models
 from gouache_training.loop import save_checkpoint
+from systems.tiny_diffusion import SHAPE, save_beside, taught_by, tiny_networks
 from tiny import TINY_DRAWING, save_tiny_vqgan
 
 
@@ -89,3 +92,28 @@ def test_missing_checkpoints_are_one_line(
     assert expected in told
     assert len(told.splitlines()) == 1
     assert not Path("models").exists()
+
+
+def test_pocket_diffusion_goes_with_the_models_it_learnt_from(tmp_path: Path) -> None:
+    """A checkpoint stripped to half precision will do; what is written paints."""
+    folder = tmp_path / "pocket"
+    save_beside(folder)
+    networks, taught = tiny_networks(), taught_by(folder)
+    content = {
+        "config": asdict(SHAPE) | {"perceptor": taught["perceptor"]},
+        "codebook": load_generator(str(folder / "generator.safetensors")).codebook.clone(),  # type: ignore[union-attr]
+        "step": 3,
+        "seconds": 1.0,
+        "average": {name: value.half() for name, value in networks.state_dict().items()},
+    }
+    save_checkpoint(tmp_path / "diffusion.pt", content)
+    arguments = ["train", "export", "diffusion", "--out", str(folder)]
+    assert run([*arguments, "--diffusion", str(tmp_path / "diffusion.pt")]) == 0
+    found = load_pocket_diffusion(folder=folder)
+    plain = networks.state_dict()
+    for name, value in found.networks.state_dict().items():
+        assert (value - plain[name]).abs().max() <= 0.01 * plain[name].abs().max(), name
+    content["config"]["perceptor"] = "0" * 64  # type: ignore[index]
+    save_checkpoint(tmp_path / "diffusion.pt", content)
+    with pytest.raises(TrainingError, match="taught by another perceptor"):
+        export_models(folder, tmp_path, tmp_path, diffusion=tmp_path / "diffusion.pt")

@@ -10,6 +10,7 @@ POCKET = Path(__file__).parent / "pocket"
 GENERATOR = POCKET / "generator.safetensors"
 PERCEPTOR = POCKET / "perceptor.safetensors"
 PRIOR = POCKET / "prior.safetensors"
+DIFFUSION = POCKET / "diffusion.safetensors"
 REFEREE = POCKET / "referee.safetensors"
 TOKENIZER = POCKET / "tokenizer.json"
 PHOTO = Path(__file__).parent / "photo" / "photo.safetensors"
@@ -25,4 +26,14 @@ def shipped(path: Path) -> Path:
     return path
 
 
-__all__ = ["GENERATOR", "PERCEPTOR", "PHOTO", "POCKET", "PRIOR", "REFEREE", "TOKENIZER", "shipped"]
+__all__ = [
+    "DIFFUSION",
+    "GENERATOR",
+    "PERCEPTOR",
+    "PHOTO",
+    "POCKET",
+    "PRIOR",
+    "REFEREE",
+    "TOKENIZER",
+    "shipped",
+]
