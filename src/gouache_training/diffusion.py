@@ -22,6 +22,7 @@ from gouache.systems.latent_diffusion import (
     LatentDiffusionConfig,
     kept_shares,
 )
+from gouache_training.codes import CodesTraining
 from gouache_training.compose import Composer, Shares
 from gouache_training.feed import Feed
 from gouache_training.focus import focused
@@ -37,7 +38,6 @@ from gouache_training.loop import (
 )
 from gouache_training.muon import Muon
 from gouache_training.pack import PictureSet
-from gouache_training.prior import PriorTraining
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class DiffusionTraining:
     contrast_weight: float = 0.1  # of telling a picture's caption from the others'
     contrast_scale: float = 25.0  # inverse temperature of that
     save_every: int = 4_000  # with the pool a checkpoint is large
-    shares: Shares = field(default_factory=lambda: PriorTraining().shares)  # the prior's pictures
+    shares: Shares = field(default_factory=lambda: CodesTraining().shares)  # as the prior
     seed: int = 11
 
 

@@ -78,6 +78,7 @@ def export_models(
     prior: Path | None = None,
     referee: Path | None = None,
     drawing: Path | None = None,
+    autoregressive: Path | None = None,
     diffusion: Path | None = None,
 ) -> list[Path]:
     """Writes the shipped files into `out`, of the checkpoints that are given and exist; what else
@@ -105,7 +106,12 @@ def export_models(
     if (found := place("referee", referee)) is not None:
         viewer = load_perceptor_checkpoint(found, _tokenizer(out, cache))
         _save_perceptor(written[-1], viewer, [], True)
-    of_codes = (("prior", prior), ("drawing", drawing), ("diffusion", diffusion))
+    of_codes = (
+        ("prior", prior),
+        ("drawing", drawing),
+        ("autoregressive", autoregressive),
+        ("diffusion", diffusion),
+    )
     for name, checkpoint in of_codes:
         if (found := place(name, checkpoint)) is not None:
             _save_of_codes(written[-1], found, out / "generator.safetensors")
@@ -123,7 +129,7 @@ def _save_of_codes(path: Path, checkpoint: Path, generator: Path) -> None:
     if not generator.exists():
         raise TrainingError(f"{path.stem} goes with a generator; export that into {generator} too")
     content = load_checkpoint(checkpoint)
-    if not same_codes(content["codebook"], load_file(generator).codebook):
+    if not same_codes(content["codebook"].float(), load_file(generator).codebook):
         raise TrainingError(f"{checkpoint} was trained on other codes than {generator} has")
     config = content["config"] | {"generator": fingerprint(generator)}
     beside = path.with_name("perceptor.safetensors")

@@ -15,9 +15,12 @@ from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.generators.drawing import FILE, DrawingDecoder
 from gouache.generators.vqgan import VQGAN
+from gouache.systems.pocket_ar import WordsToCodesConfig
 from gouache.systems.pocket_diffusion import load_pocket_diffusion
+from gouache.weights.safe import read_model
 from gouache_training.export import export_models
 from gouache_training.loop import save_checkpoint
+from systems import tiny_ar
 from systems.tiny_diffusion import SHAPE, save_beside, taught_by, tiny_networks
 from tiny import TINY_DRAWING, save_tiny_vqgan
 
@@ -75,6 +78,39 @@ def test_it_goes_with_the_generator_in_the_folder(shipped: Path, tmp_path: Path)
         export_models(shipped, tmp_path, tmp_path, drawing=tmp_path / "drawing.pt")
 
 
+def test_pocket_ar_from_a_stripped_checkpoint(shipped: Path, tmp_path: Path, capsys: Any) -> None:
+    """One that has only what is exported, in half precision, as it comes from another machine."""
+    generator = load_generator(shipped / "generator.safetensors")
+    network = tiny_ar.tiny()
+    content = {
+        "config": asdict(tiny_ar.CONFIG),
+        "codebook": generator.codebook.half(),  # type: ignore[union-attr]
+        "step": 1,
+        "seconds": 1.0,
+        "average": {name: value.half() for name, value in network.state_dict().items()},
+    }
+    save_checkpoint(tmp_path / "ar16.pt", content)
+    command = ["train", "export", "autoregressive", "--out", str(shipped)]
+    assert run([*command, "--checkpoint", str(tmp_path / "ar16.pt")]) == 0
+    place = shipped / "autoregressive.safetensors"
+    assert capsys.readouterr().out == f"{place}\n"
+    tensors, values = read_model(place)
+    assert values.pop("generator") == generator.fingerprint
+    assert WordsToCodesConfig.from_dict(values) == tiny_ar.CONFIG
+    assert load_file(place)["head_img.weight"].dtype == torch.int8
+    for name, value in network.state_dict().items():
+        assert tensors[name].dtype == torch.float32
+        assert (tensors[name] - value).abs().max() <= 0.01 * value.abs().max(), name
+
+
+@pytest.mark.parametrize("parts", [[], ["prior", "drawing"]])
+def test_one_checkpoint_is_of_one_part(parts: list[str], tmp_path: Path, capsys: Any) -> None:
+    told = ["--out", str(tmp_path / "models"), "--checkpoint", str(tmp_path / "x.pt")]
+    assert run(["train", "export", *parts, *told]) == 2
+    assert "--checkpoint is that of one part" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
@@ -108,7 +144,7 @@ def test_pocket_diffusion_goes_with_the_models_it_learnt_from(tmp_path: Path) ->
     }
     save_checkpoint(tmp_path / "diffusion.pt", content)
     arguments = ["train", "export", "diffusion", "--out", str(folder)]
-    assert run([*arguments, "--diffusion", str(tmp_path / "diffusion.pt")]) == 0
+    assert run([*arguments, "--checkpoint", str(tmp_path / "diffusion.pt")]) == 0
     found = load_pocket_diffusion(folder=folder)
     plain = networks.state_dict()
     for name, value in found.networks.state_dict().items():

@@ -41,6 +41,9 @@ Builder: TypeAlias = Callable[[str], System]
 systems: Registry[Builder] = Registry("system", "gouache.systems", ModelError)
 systems.add("mindalle", "gouache.figures.dalle:mindalle")
 systems.add("min-dalle", "gouache.figures.dalle:MinDallePort")
+systems.add("pocket-ar", "gouache.systems.pocket_ar:load_pocket_ar")  # shipped
+systems.add("pocket-diffusion-clip", "gouache.systems.pocket_diffusion:clip_guided")
+systems.add("pocket-diffusion-free", "gouache.systems.pocket_diffusion:classifier_free")
 systems.add("glide-clip", "gouache.figures.glide:clip_guided")
 systems.add("glide-free", "gouache.figures.glide:classifier_free")
 

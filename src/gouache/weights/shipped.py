@@ -10,6 +10,7 @@ POCKET = Path(__file__).parent / "pocket"
 GENERATOR = POCKET / "generator.safetensors"
 PERCEPTOR = POCKET / "perceptor.safetensors"
 PRIOR = POCKET / "prior.safetensors"
+AUTOREGRESSIVE = POCKET / "autoregressive.safetensors"
 DIFFUSION = POCKET / "diffusion.safetensors"
 REFEREE = POCKET / "referee.safetensors"
 TOKENIZER = POCKET / "tokenizer.json"
@@ -27,6 +28,7 @@ def shipped(path: Path) -> Path:
 
 
 __all__ = [
+    "AUTOREGRESSIVE",
     "DIFFUSION",
     "GENERATOR",
     "PERCEPTOR",
