@@ -21,6 +21,7 @@ from gouache.systems.latent_diffusion import (
     LatentDiffusion,
     LatentDiffusionConfig,
     kept_shares,
+    noised,
 )
 from gouache_training.codes import CodesTraining
 from gouache_training.compose import Composer, Shares
@@ -195,14 +196,12 @@ class DiffusionTrainer(Trainer[LatentDiffusion, DiffusionTraining]):
         places = (torch.arange(n, device=self.device) + draws[0]) / n
         steps = (places * STEPS).long().clamp(max=STEPS - 1)
         noise = torch.randn(clean.shape, generator=self.chance, device=self.device)
-        kept = self.kept[steps].view(-1, 1, 1, 1)
-        noised = kept.sqrt() * clean + (1 - kept).sqrt() * noise
-        velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
+        latents, velocity = noised(clean, noise, self.kept[steps])
         words = self.perceptor.text_tower.vectors(tokens)
         present = (tokens != 0) & (draws[1] >= settings.silent_share)[:, None]
         with self.autocast():
-            told = self.model.denoiser(noised, steps, words, present)
-            seen = self.model.guide(noised, steps)
+            told = self.model.denoiser(latents, steps, words, present)
+            seen = self.model.guide(latents, steps)
         denoising = F.mse_loss(told, velocity)
         distilled, named, right = self._guided(seen, drawn)
         loss = denoising + distilled + settings.contrast_weight * named
