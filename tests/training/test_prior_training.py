@@ -22,11 +22,12 @@ from gouache.perceptors.towers import PocketConfig
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import TOKENIZER
-from gouache_training import export, prior
+from gouache_training import codes, export
+from gouache_training.codes import Pool
 from gouache_training.export import load_generator_checkpoint
 from gouache_training.loop import Budget, load_checkpoint, save_checkpoint
 from gouache_training.pack import PictureSet
-from gouache_training.prior import Pool, PriorTrainer, PriorTraining
+from gouache_training.prior import PriorTrainer, PriorTraining
 from tiny import TINY_VQGAN
 from training.dataset_samples import pictures
 
@@ -45,7 +46,7 @@ def random_table() -> Tensor:
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random token table instead of the distilled one, whose encoder is a large download."""
-    monkeypatch.setattr(prior, "prepare", lambda cache: (random_table(), TOKENIZER))
+    monkeypatch.setattr(codes, "prepare", lambda cache: (random_table(), TOKENIZER))
 
 
 def save_generator(path: Path, seed: int = 0, codes: int = 24) -> VQGAN:

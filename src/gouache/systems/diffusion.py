@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -19,12 +19,15 @@ from torch import Tensor
 from gouache.errors import ConfigError, ModelError
 
 Denoiser: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Noised pictures (B,3,H,W) in [-1,1] and their steps (B,), of all -> noise and variance
-(B,6,H,W)."""
+"""Noised pictures (B,C,H,W) and their steps (B,), of all -> what `Predicted` says and variance
+(B,2C,H,W); or without variance, (B,C,H,W): then that is the least there can be."""
 Pull: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Noised pictures and steps -> the gradient (B,3,H,W) of what is wished for."""
+"""Noised pictures and steps -> the gradient (B,C,H,W) of what is wished for."""
 Hold: TypeAlias = Callable[[Tensor], Tensor]
-"""Pictures as they are guessed, (B,3,H,W) -> the same with what of them is known already."""
+"""Pictures as they are guessed, (B,C,H,W) -> the same with what of them is known already."""
+Predicted: TypeAlias = Literal["noise", "velocity"]
+"""What a denoiser tells: the noise e in x = a p + b e, or a e - b p (Salimans and Ho 2022,
+arXiv 2202.00512), which tells as much of a picture p at the noisiest steps as elsewhere."""
 
 
 def noise_schedule(name: str, steps: int) -> np.ndarray:
@@ -83,7 +86,7 @@ def spaced_steps(steps: int, respacing: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Guess:
-    """What a denoiser thinks of noised pictures (B,3,H,W): the picture, and the step before."""
+    """What a denoiser thinks of noised pictures (B,C,H,W): the picture, and the step before."""
 
     picture: Tensor
     mean: Tensor
@@ -96,9 +99,19 @@ class Diffusion:
     Attributes:
         steps: of all, as the denoiser knows them; (N,) int64.
         kept: how much of the picture is left after each, squared; (N,) float64.
+        predicts: what denoisers tell.
+        limit: no value of a picture is further from 0.
     """
 
-    def __init__(self, schedule: str, steps: int, respacing: str) -> None:
+    def __init__(
+        self,
+        schedule: str,
+        steps: int,
+        respacing: str,
+        predicts: Predicted = "noise",
+        limit: float = 1.0,
+    ) -> None:
+        self.predicts, self.limit = predicts, limit
         taken = spaced_steps(steps, respacing)
         self.steps = torch.tensor(taken)
         self.kept = np.cumprod(1.0 - noise_schedule(schedule, steps))[taken]
@@ -118,15 +131,20 @@ class Diffusion:
     def guess(
         self, denoiser: Denoiser, noised: Tensor, step: int, hold: Hold | None = None
     ) -> Guess:
-        """At step `step` of those that are taken; the picture is clamped to [-1,1]."""
-        noise, free = denoiser(noised, self._at(step, len(noised), noised.device)).chunk(2, 1)
-        kept = self.kept[step]
-        picture = noised * float(np.sqrt(1 / kept)) - noise * float(np.sqrt(1 / kept - 1))
-        picture = (picture if hold is None else hold(picture)).clamp(-1, 1)
-        share = (free + 1) / 2
+        """At step `step` of those that are taken; the picture is clamped to `limit`."""
+        told = denoiser(noised, self._at(step, len(noised), noised.device))
+        channels = noised.shape[1]
+        share = (told[:, channels:] + 1) / 2 if told.shape[1] > channels else noised.new_zeros(())
+        picture = self._picture(told[:, :channels], noised, float(self.kept[step]))
+        picture = (picture if hold is None else hold(picture)).clamp(-self.limit, self.limit)
         log_variance = share * float(self._most[step]) + (1 - share) * float(self._least[step])
         mean = float(self._of_picture[step]) * picture + float(self._of_noised[step]) * noised
         return Guess(picture, mean, log_variance)
+
+    def _picture(self, told: Tensor, noised: Tensor, kept: float) -> Tensor:
+        if self.predicts == "velocity":
+            return noised * math.sqrt(kept) - told * math.sqrt(1 - kept)
+        return noised * math.sqrt(1 / kept) - told * math.sqrt(1 / kept - 1)
 
     def ancestral(
         self,
@@ -137,7 +155,7 @@ class Diffusion:
         pull: Pull | None = None,
         hold: Hold | None = None,
     ) -> Tensor:
-        """One step towards the picture, with new noise (B,3,H,W); `pull` moves its mean."""
+        """One step towards the picture, with new noise (B,C,H,W); `pull` moves its mean."""
         found = self.guess(denoiser, noised, step, hold)
         mean = found.mean
         if pull is not None:
@@ -156,4 +174,13 @@ class Diffusion:
         return self.steps[step].expand(count).to(device)
 
 
-__all__ = ["Denoiser", "Diffusion", "Guess", "Hold", "Pull", "noise_schedule", "spaced_steps"]
+__all__ = [
+    "Denoiser",
+    "Diffusion",
+    "Guess",
+    "Hold",
+    "Predicted",
+    "Pull",
+    "noise_schedule",
+    "spaced_steps",
+]

@@ -57,6 +57,9 @@ Builder: TypeAlias = Callable[[str], System]
 systems: Registry[Builder] = Registry("system", "gouache.systems", ModelError)
 systems.add("mindalle", "gouache.systems.mindalle:added")
 systems.add("min-dalle", "gouache.systems.min_dalle:MinDallePort")
+systems.add("pocket-ar", "gouache.systems.pocket_ar:load_pocket_ar")  # shipped
+systems.add("pocket-diffusion-clip", "gouache.systems.pocket_diffusion:clip_guided")
+systems.add("pocket-diffusion-free", "gouache.systems.pocket_diffusion:classifier_free")
 systems.add("glide-clip", "gouache.systems.glide:clip_guided")
 systems.add("glide-free", "gouache.systems.glide:classifier_free")
 

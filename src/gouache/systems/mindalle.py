@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from gouache.errors import ModelError
 from gouache.generators.loading import build, read_yaml
 from gouache.generators.naming import select
 from gouache.generators.vqgan import VQGAN, VQGANConfig
-from gouache.halting import check
 from gouache.ops.images import to_pil
 from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.choosing import Choosing
@@ -120,19 +120,11 @@ class MinDalle:
 
     @torch.no_grad()
     def draw_codes(self, texts: list[str], rng: torch.Generator) -> Tensor:
-        """(B,image_length): one code after the other, with what was read kept.
-
-        `halting` ends it between two codes.
-        """
+        """(B,image_length); `halting` ends it between two codes."""
         ids = self.words(texts).to(self.transformer.head_img.weight.device)
         memory = Memory.empty(self.transformer, len(texts))
-        code = self.choosing.draw(self.transformer.read_text(ids, memory), rng)
-        codes = [code]
-        for _ in range(self.transformer.config.image_length - 1):
-            check()
-            code = self.choosing.draw(self.transformer.read_code(code, memory), rng)
-            codes.append(code)
-        return torch.stack(codes, 1)
+        logits = self.transformer.read_text(ids, memory)
+        return self.transformer.write(logits, memory, partial(self.choosing.draw, rng=rng))
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:

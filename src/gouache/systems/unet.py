@@ -304,7 +304,7 @@ class UNet(nn.Module):
         """`beside`: what the variant sees besides the noised picture, each (B,C,H,W); see
         `enlarged` and `kept`."""
         dtype = self.transformer_proj.weight.dtype
-        embedding = self.time_embed(_step_embedding(steps, self.config.num_channels).to(dtype))
+        embedding = self.time_embed(step_embedding(steps, self.config.num_channels).to(dtype))
         embedding = embedding + words.whole
         x = torch.cat([noised, *beside], 1).to(dtype)
         passed = []
@@ -329,7 +329,7 @@ def kept(picture: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([picture * mask, mask], 1)
 
 
-def _step_embedding(steps: Tensor, width: int) -> Tensor:
+def step_embedding(steps: Tensor, width: int) -> Tensor:
     """(B,) -> (B,width): waves of falling frequency, float32."""
     half = width // 2
     frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=steps.device) / half)
@@ -337,4 +337,4 @@ def _step_embedding(steps: Tensor, width: int) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], 1)
 
 
-__all__ = ["UNet", "UNetConfig", "Words", "enlarged", "kept"]
+__all__ = ["Norm", "ResBlock", "UNet", "UNetConfig", "Words", "enlarged", "kept", "step_embedding"]

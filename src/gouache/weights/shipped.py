@@ -10,6 +10,8 @@ POCKET = Path(__file__).parent / "pocket"
 GENERATOR = POCKET / "generator.safetensors"
 PERCEPTOR = POCKET / "perceptor.safetensors"
 PRIOR = POCKET / "prior.safetensors"
+AUTOREGRESSIVE = POCKET / "autoregressive.safetensors"
+DIFFUSION = POCKET / "diffusion.safetensors"
 REFEREE = POCKET / "referee.safetensors"
 TOKENIZER = POCKET / "tokenizer.json"
 PHOTO = Path(__file__).parent / "photo" / "photo.safetensors"
@@ -25,4 +27,15 @@ def shipped(path: Path) -> Path:
     return path
 
 
-__all__ = ["GENERATOR", "PERCEPTOR", "PHOTO", "POCKET", "PRIOR", "REFEREE", "TOKENIZER", "shipped"]
+__all__ = [
+    "AUTOREGRESSIVE",
+    "DIFFUSION",
+    "GENERATOR",
+    "PERCEPTOR",
+    "PHOTO",
+    "POCKET",
+    "PRIOR",
+    "REFEREE",
+    "TOKENIZER",
+    "shipped",
+]
