@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_type_hints
+from typing import Annotated
 
 import typer
 
 from gouache.errors import TrainingError
+from gouache_training.calls import (
+    DATA,
+    Call,
+    Data,
+    Device,
+    Painter,
+    Threads,
+    Trains,
+    Workers,
+    command_of,
+    prepare,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,31 +30,9 @@ app = typer.Typer(
     help="Train the shipped models from openly licensed pictures (extra: train).",
 )
 
-Data = Annotated[Path, typer.Option("--data", help="The packed picture set.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Where downloads are kept.")]
 Init = Annotated[
     Path | None, typer.Option("--init", help="Checkpoint whose networks to start from.")
-]
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    from gouache_training.feed import Feed, Recipe
-    from gouache_training.loop import Budget
-
-Settings = TypeVar("Settings", bound="DataclassInstance")
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option("--threads", help="Processor threads; 0 takes all.")]
-Workers = Annotated[
-    int,
-    typer.Option("--workers", help="Processes that compose pictures; 0: none but this.", min=0),
-]
-Painter = Annotated[
-    Path | None,
-    typer.Option(
-        "--generator",
-        help="The VQGAN of whose codes it learns, a checkpoint or an exported file. Default: the "
-        "shipped one.",
-    ),
 ]
 
 
@@ -64,6 +52,8 @@ class Part(StrEnum):
     prior = "prior"
     referee = "referee"
     drawing = "drawing"
+    autoregressive = "autoregressive"
+    diffusion = "diffusion"
 
 
 class Judges(StrEnum):
@@ -73,117 +63,13 @@ class Judges(StrEnum):
     lite2 = "lite2"
 
 
-DATA = Path("data/pocket.gpack")
 CACHE = Path("data/cache")
 RENDERINGS = Path("data/renderings.zip")
 
 
-def _prepare(number: int) -> None:
-    """Processor threads; and an end by Ctrl-C or SIGTERM that saves."""
-    from gouache.interrupts import raise_interrupts
-
-    raise_interrupts()
-    if number > 0:
-        os.environ["OMP_NUM_THREADS"] = str(number)
-        import torch
-
-        torch.set_num_threads(number)
-
-
-class Trains(Protocol):
-    """What a trainer's command runs: a `loop.Trainer`."""
-
-    def restore(self, path: Path) -> None: ...
-    def run(self, checkpoint: Path) -> None: ...
-
-
-@dataclass(frozen=True)
-class Call:
-    """The options of every trainer."""
-
-    data: Data = DATA
-    checkpoint: Annotated[
-        Path,
-        typer.Option(
-            "--checkpoint",
-            help="Where the training is kept, from any machine. Beside it go NAME-log.jsonl and "
-            "NAME-samples.",
-            show_default="checkpoints/NAME.pt",
-        ),
-    ] = Path()
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint if it exists.")
-    ] = False
-    steps: Annotated[
-        int, typer.Option("--steps", help="Train this many steps, all calls together.", min=0)
-    ] = 0
-    minutes: Annotated[
-        float,
-        typer.Option(
-            "--minutes",
-            help="Train this long, all calls together; only time in steps is counted.",
-            min=0,
-        ),
-    ] = 0.0
-    save_every: Annotated[
-        int,
-        typer.Option("--save-every", help="Steps between checkpoints; 0: the trainer's.", min=0),
-    ] = 0
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="Peak learning rate; 0: default.", min=0)
-    ] = 0.0
-    device: Device = "auto"
-    threads: Threads = 0
-
-    @property
-    def goes_on(self) -> bool:
-        return self.resume and self.checkpoint.exists()
-
-    def budget(self) -> Budget:
-        from gouache_training.loop import Budget
-
-        return Budget(self.steps, self.minutes)
-
-    def given(self, settings: Settings) -> Settings:
-        """A trainer's settings with those that were given."""
-        asked = {name: getattr(self, name) for name in ("learning_rate", "save_every")}
-        return replace(settings, **{name: value for name, value in asked.items() if value})
-
-    def feed(self, recipe: Recipe, workers: int, seed: int) -> Feed | None:
-        """Composes in processes, if there are to be some; otherwise when a training goes on than
-        when it begins."""
-        from gouache_training.feed import Feed
-
-        began = int(self.checkpoint.stat().st_mtime) if self.checkpoint.exists() else 0
-        return Feed(recipe, workers, seed * 1_000_003 + began) if workers else None
-
-
 def _trainer(make: Callable[..., Trains]) -> Callable[..., None]:
-    """Makes a command of what makes a trainer of a `Call` and of options of its own."""
-
-    def command(**options: Any) -> None:
-        call = Call(**{field.name: options.pop(field.name) for field in fields(Call)})
-        if call.checkpoint == Path():
-            name = "referee" if options.get("referee") else make.__name__
-            call = replace(call, checkpoint=Path("checkpoints") / f"{name}.pt")
-        _prepare(call.threads)
-        trainer = make(call, **options)
-        if call.goes_on:
-            trainer.restore(call.checkpoint)
-        trainer.run(call.checkpoint)
-        print(call.checkpoint)
-
-    own = list(inspect.signature(make).parameters.values())[1:]
-    shared = inspect.signature(Call).parameters.values()
-    hints = get_type_hints(make, include_extras=True) | get_type_hints(Call, include_extras=True)
-    options = [
-        option.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[option.name])
-        for option in (*shared, *own)
-    ]
-    command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-    command.__annotations__ = {option.name: option.annotation for option in options}
-    command.__doc__ = make.__doc__
-    return app.command(make.__name__)(command)
+    """Makes a command of what makes a trainer."""
+    return app.command(make.__name__)(command_of(make))
 
 
 @app.command()
@@ -299,39 +185,6 @@ def prior(
 
 
 @_trainer
-def diffusion(
-    call: Call,
-    generator: Painter = None,
-    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=2)] = 64,
-    width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
-    layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 5,
-    fresh: Annotated[int, typer.Option("--fresh", help="New pictures a step.", min=1)] = 8,
-    seed: Annotated[int, typer.Option("--seed")] = 11,
-    workers: Workers = 0,
-) -> Trains:
-    """Train pocket-diffusion, which the shipped models are compared with."""
-    from gouache.perceptors.loading import shipped_pocket
-    from gouache_training.dataset import PictureSet
-    from gouache_training.diffusion import DiffusionTrainer, DiffusionTraining
-    from gouache_training.export import load_painter
-    from gouache_training.feed import Recipe
-
-    settings = DiffusionTraining(batch=batch, fresh=fresh, seed=seed, width=width, layers=layers)
-    painter, together = load_painter(generator), settings.fresh * settings.gather_every
-    return DiffusionTrainer(
-        PictureSet.load(call.data),
-        painter,
-        shipped_pocket(),
-        call.given(settings),
-        call.budget(),
-        call.device,
-        call.feed(
-            Recipe(call.data, None, settings.shares, painter.native_size, together), workers, seed
-        ),
-    )
-
-
-@_trainer
 def autoregressive(
     call: Call,
     cache: Cache = CACHE,
@@ -365,6 +218,39 @@ def autoregressive(
     )
 
 
+@_trainer
+def diffusion(
+    call: Call,
+    generator: Painter = None,
+    batch: Annotated[int, typer.Option("--batch", help="Pictures a step.", min=2)] = 64,
+    width: Annotated[int, typer.Option("--width", help="Of the transformer.", min=32)] = 256,
+    layers: Annotated[int, typer.Option("--layers", help="Of the transformer.", min=1)] = 5,
+    fresh: Annotated[int, typer.Option("--fresh", help="New pictures a step.", min=1)] = 8,
+    seed: Annotated[int, typer.Option("--seed")] = 11,
+    workers: Workers = 0,
+) -> Trains:
+    """Train pocket-diffusion, which the shipped models are compared with."""
+    from gouache.perceptors.loading import shipped_pocket
+    from gouache_training.dataset import PictureSet
+    from gouache_training.diffusion import DiffusionTrainer, DiffusionTraining
+    from gouache_training.export import load_painter
+    from gouache_training.feed import Recipe
+
+    settings = DiffusionTraining(batch=batch, fresh=fresh, seed=seed, width=width, layers=layers)
+    painter, together = load_painter(generator), settings.fresh * settings.gather_every
+    return DiffusionTrainer(
+        PictureSet.load(call.data),
+        painter,
+        shipped_pocket(),
+        call.given(settings),
+        call.budget(),
+        call.device,
+        call.feed(
+            Recipe(call.data, None, settings.shares, painter.native_size, together), workers, seed
+        ),
+    )
+
+
 @app.command()
 def renderings(
     data: Data = DATA,
@@ -375,7 +261,7 @@ def renderings(
     processes: Annotated[int, typer.Option("--processes", help="How many draw.", min=1)] = 1,
 ) -> None:
     """Draw pictures of the set again, large, for the drawing decoder."""
-    _prepare(0)
+    prepare(0)
     from gouache_training.dataset import PictureSet
     from gouache_training.renderings import make_renderings
 
@@ -458,7 +344,7 @@ def painted(
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Paint many pictures and keep their latents, for the drawing decoder."""
-    _prepare(threads)
+    prepare(threads)
     from gouache_training.pack import PictureSet
     from gouache_training.painted import paint_many
 
@@ -483,7 +369,7 @@ def photo(
     threads: Threads = 0,
 ) -> None:
     """Make the photo perceptor from published networks (Apache-2.0) and teach it phrases."""
-    _prepare(threads)
+    prepare(threads)
     from gouache_training.dataset import PictureSet, name_bank
     from gouache_training.photo import PhotoTraining, make_photo, renew_trunks
 
@@ -505,19 +391,25 @@ def export(
         list[Part] | None,
         typer.Argument(
             metavar="[PART]...",
-            help="What to write: generator, perceptor, prior, referee, drawing. Default: all of "
-            "which there is a checkpoint.",
+            help=f"What to write: {', '.join(Part)}. Default: all of which there is a checkpoint.",
         ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the shipped files.")],
     cache: Cache = CACHE,
     data: Data = DATA,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Of the one part that is named.")
+    ] = None,
     generator: Annotated[Path, typer.Option("--generator")] = Path("checkpoints/generator.pt"),
     perceptor: Annotated[Path, typer.Option("--perceptor")] = Path("checkpoints/perceptor.pt"),
     prior: Annotated[Path, typer.Option("--prior")] = Path("checkpoints/prior.pt"),
     referee: Annotated[Path, typer.Option("--referee")] = Path("checkpoints/referee.pt"),
     drawing: Annotated[Path, typer.Option("--drawing")] = Path("checkpoints/drawing.pt"),
+    autoregressive: Annotated[Path, typer.Option("--autoregressive")] = Path(
+        "checkpoints/autoregressive.pt"
+    ),
+    diffusion: Annotated[Path, typer.Option("--diffusion")] = Path("checkpoints/diffusion.pt"),
 ) -> None:
     """Write the files that gouache ships, each alone or all; other files in the folder stay."""
     from gouache_training.export import export_models
@@ -528,7 +420,15 @@ def export(
         Part.prior: prior,
         Part.referee: referee,
         Part.drawing: drawing,
+        Part.autoregressive: autoregressive,
+        Part.diffusion: diffusion,
     }
+    if checkpoint is not None:
+        if len(parts or ()) != 1:
+            raise TrainingError(
+                "--checkpoint is that of one part: gouache train export PART --checkpoint PATH"
+            )
+        checkpoints |= dict.fromkeys(parts or (), checkpoint)
     chosen = parts or [part for part, path in checkpoints.items() if path.exists()]
     if missing := [part for part in chosen if not checkpoints[part].exists()]:
         raise TrainingError(
@@ -582,7 +482,7 @@ def evaluate(
 ) -> None:
     """Measure retrieval, reconstruction and, with --start, --prompts, --judge or --perceptor, what
     is seen in painted pictures."""
-    _prepare(threads)
+    prepare(threads)
     from gouache_training.evaluate import evaluate_models
 
     settings = {"steps": (steps,)} if steps > 0 else {}

@@ -21,7 +21,9 @@ from gouache.systems.latent_diffusion import (
     LatentDiffusion,
     LatentDiffusionConfig,
     kept_shares,
+    noised,
 )
+from gouache_training.codes import CodesTraining
 from gouache_training.compose import Composer, Shares
 from gouache_training.feed import Feed
 from gouache_training.focus import focused
@@ -37,7 +39,6 @@ from gouache_training.loop import (
 )
 from gouache_training.muon import Muon
 from gouache_training.pack import PictureSet
-from gouache_training.prior import PriorTraining
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class DiffusionTraining:
     contrast_weight: float = 0.1  # of telling a picture's caption from the others'
     contrast_scale: float = 25.0  # inverse temperature of that
     save_every: int = 4_000  # with the pool a checkpoint is large
-    shares: Shares = field(default_factory=lambda: PriorTraining().shares)  # the prior's pictures
+    shares: Shares = field(default_factory=lambda: CodesTraining().shares)  # as the prior
     seed: int = 11
 
 
@@ -181,11 +182,6 @@ class DiffusionTrainer(Trainer[LatentDiffusion, DiffusionTraining]):
             latents=self.model.normalised(latent.float()), tokens=tokens, seen=seen, told=told
         )
 
-    def words(self, tokens: Tensor) -> Tensor:
-        """(N,L) -> vectors of the frozen table (N,L,D)."""
-        tower = self.perceptor.text_tower
-        return tower.table[tokens].float() * tower.table_scale[tokens].unsqueeze(-1)
-
     def step(self) -> None:
         settings, budget = self.settings, self.budget
         while self.pool.added < settings.fill:
@@ -200,13 +196,12 @@ class DiffusionTrainer(Trainer[LatentDiffusion, DiffusionTraining]):
         places = (torch.arange(n, device=self.device) + draws[0]) / n
         steps = (places * STEPS).long().clamp(max=STEPS - 1)
         noise = torch.randn(clean.shape, generator=self.chance, device=self.device)
-        kept = self.kept[steps].view(-1, 1, 1, 1)
-        noised = kept.sqrt() * clean + (1 - kept).sqrt() * noise
-        velocity = kept.sqrt() * noise - (1 - kept).sqrt() * clean
+        latents, velocity = noised(clean, noise, self.kept[steps])
+        words = self.perceptor.text_tower.vectors(tokens)
         present = (tokens != 0) & (draws[1] >= settings.silent_share)[:, None]
         with self.autocast():
-            told = self.model.denoiser(noised, steps, self.words(tokens), present)
-            seen = self.model.guide(noised, steps)
+            told = self.model.denoiser(latents, steps, words, present)
+            seen = self.model.guide(latents, steps)
         denoising = F.mse_loss(told, velocity)
         distilled, named, right = self._guided(seen, drawn)
         loss = denoising + distilled + settings.contrast_weight * named

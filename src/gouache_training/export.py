@@ -78,11 +78,14 @@ def export_models(
     prior: Path | None = None,
     referee: Path | None = None,
     drawing: Path | None = None,
+    autoregressive: Path | None = None,
+    diffusion: Path | None = None,
 ) -> list[Path]:
     """Writes the shipped files into `out`, of the checkpoints that are given and exist; what else
     lies there stays as it is.
 
-    Prior and drawing decoder go with the generator that is exported too, or that lies in `out`.
+    What was trained on a generator's codes goes with the one that is exported too, or that lies in
+    `out`; pocket-diffusion with the perceptor, too.
     Matrices are packed into 8 bits, except the generator's: its errors would be seen.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -103,7 +106,13 @@ def export_models(
     if (found := place("referee", referee)) is not None:
         viewer = load_perceptor_checkpoint(found, _tokenizer(out, cache))
         _save_perceptor(written[-1], viewer, [], True)
-    for name, checkpoint in (("prior", prior), ("drawing", drawing)):
+    of_codes = (
+        ("prior", prior),
+        ("drawing", drawing),
+        ("autoregressive", autoregressive),
+        ("diffusion", diffusion),
+    )
+    for name, checkpoint in of_codes:
         if (found := place(name, checkpoint)) is not None:
             _save_of_codes(written[-1], found, out / "generator.safetensors")
     return written
@@ -120,10 +129,19 @@ def _save_of_codes(path: Path, checkpoint: Path, generator: Path) -> None:
     if not generator.exists():
         raise TrainingError(f"{path.stem} goes with a generator; export that into {generator} too")
     content = load_checkpoint(checkpoint)
-    if not same_codes(content["codebook"], load_file(generator).codebook):
+    if not same_codes(content["codebook"].float(), load_file(generator).codebook):
         raise TrainingError(f"{checkpoint} was trained on other codes than {generator} has")
     config = content["config"] | {"generator": fingerprint(generator)}
-    save_model(path, content["average"], config, packed=True)
+    beside = path.with_name("perceptor.safetensors")
+    if "perceptor" in config and (
+        not beside.exists() or fingerprint(beside) != config["perceptor"]
+    ):
+        raise TrainingError(f"{checkpoint} was taught by another perceptor than {beside}")
+    average = {  # a checkpoint that was stripped for a journey is in half precision
+        name: value.float() if value.is_floating_point() else value
+        for name, value in content["average"].items()
+    }
+    save_model(path, average, config, packed=True)
 
 
 def _save_perceptor(

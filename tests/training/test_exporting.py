@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.generators.drawing import FILE, DrawingDecoder
 from gouache.generators.vqgan import VQGAN
+from gouache.systems.pocket_ar import WordsToCodesConfig
+from gouache.systems.pocket_diffusion import load_pocket_diffusion
+from gouache.weights.safe import read_model
 from gouache_training.export import export_models
 from gouache_training.loop import save_checkpoint
+from systems import tiny_ar
+from systems.tiny_diffusion import SHAPE, save_beside, taught_by, tiny_networks
 from tiny import TINY_DRAWING, save_tiny_vqgan
 
 
@@ -72,6 +78,39 @@ def test_it_goes_with_the_generator_in_the_folder(shipped: Path, tmp_path: Path)
         export_models(shipped, tmp_path, tmp_path, drawing=tmp_path / "drawing.pt")
 
 
+def test_pocket_ar_from_a_stripped_checkpoint(shipped: Path, tmp_path: Path, capsys: Any) -> None:
+    """One that has only what is exported, in half precision, as it comes from another machine."""
+    generator = load_generator(shipped / "generator.safetensors")
+    network = tiny_ar.tiny()
+    content = {
+        "config": asdict(tiny_ar.CONFIG),
+        "codebook": generator.codebook.half(),  # type: ignore[union-attr]
+        "step": 1,
+        "seconds": 1.0,
+        "average": {name: value.half() for name, value in network.state_dict().items()},
+    }
+    save_checkpoint(tmp_path / "ar16.pt", content)
+    command = ["train", "export", "autoregressive", "--out", str(shipped)]
+    assert run([*command, "--checkpoint", str(tmp_path / "ar16.pt")]) == 0
+    place = shipped / "autoregressive.safetensors"
+    assert capsys.readouterr().out == f"{place}\n"
+    tensors, values = read_model(place)
+    assert values.pop("generator") == generator.fingerprint
+    assert WordsToCodesConfig.from_dict(values) == tiny_ar.CONFIG
+    assert load_file(place)["head_img.weight"].dtype == torch.int8
+    for name, value in network.state_dict().items():
+        assert tensors[name].dtype == torch.float32
+        assert (tensors[name] - value).abs().max() <= 0.01 * value.abs().max(), name
+
+
+@pytest.mark.parametrize("parts", [[], ["prior", "drawing"]])
+def test_one_checkpoint_is_of_one_part(parts: list[str], tmp_path: Path, capsys: Any) -> None:
+    told = ["--out", str(tmp_path / "models"), "--checkpoint", str(tmp_path / "x.pt")]
+    assert run(["train", "export", *parts, *told]) == 2
+    assert "--checkpoint is that of one part" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
@@ -89,3 +128,28 @@ def test_missing_checkpoints_are_one_line(
     assert expected in told
     assert len(told.splitlines()) == 1
     assert not Path("models").exists()
+
+
+def test_pocket_diffusion_goes_with_the_models_it_learnt_from(tmp_path: Path) -> None:
+    """A checkpoint stripped to half precision will do; what is written paints."""
+    folder = tmp_path / "pocket"
+    save_beside(folder)
+    networks, taught = tiny_networks(), taught_by(folder)
+    content = {
+        "config": asdict(SHAPE) | {"perceptor": taught["perceptor"]},
+        "codebook": load_generator(str(folder / "generator.safetensors")).codebook.clone(),  # type: ignore[union-attr]
+        "step": 3,
+        "seconds": 1.0,
+        "average": {name: value.half() for name, value in networks.state_dict().items()},
+    }
+    save_checkpoint(tmp_path / "diffusion.pt", content)
+    arguments = ["train", "export", "diffusion", "--out", str(folder)]
+    assert run([*arguments, "--checkpoint", str(tmp_path / "diffusion.pt")]) == 0
+    found = load_pocket_diffusion(folder=folder)
+    plain = networks.state_dict()
+    for name, value in found.networks.state_dict().items():
+        assert (value - plain[name]).abs().max() <= 0.01 * plain[name].abs().max(), name
+    content["config"]["perceptor"] = "0" * 64  # type: ignore[index]
+    save_checkpoint(tmp_path / "diffusion.pt", content)
+    with pytest.raises(TrainingError, match="taught by another perceptor"):
+        export_models(folder, tmp_path, tmp_path, diffusion=tmp_path / "diffusion.pt")

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from gouache.errors import TrainingError
 from gouache_training import cli
+from gouache_training.calls import Call, Trains
 from gouache_training.journal import from_lines, from_printed, log_path, read_rows
 from gouache_training.log_page import write_page
 from gouache_training.loop import Average, Budget, Meter, Trainer, load_checkpoint
@@ -244,20 +245,20 @@ def test_what_does_not_change_is_drawn_as_a_line(tmp_path: Path) -> None:
     assert len({point.split(",")[1] for point in points}) == 1
 
 
-TRAINERS = ("perceptor", "generator", "prior", "drawing")
+TRAINERS = ("perceptor", "generator", "prior", "autoregressive", "drawing")
 
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_all_trainers_share_their_options(name: str) -> None:
     told = CliRunner().invoke(cli.app, [name, "--help"], terminal_width=200).output
-    for option in cli.Call.__dataclass_fields__:
+    for option in Call.__dataclass_fields__:
         assert told.count(f"--{option.replace('_', '-')} ") == 1, option
 
 
 def test_a_call_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
-    def line(call: cli.Call, seed: int = 5) -> cli.Trains:
+    def line(call: Call, seed: int = 5) -> Trains:
         """Fits a line."""
         calls.append((call, seed))
         return LineTrainer(call.steps, call.given(Settings()))

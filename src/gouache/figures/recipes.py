@@ -7,18 +7,19 @@ from collections.abc import Callable
 from gouache.errors import ConfigError
 from gouache.figures.masked import MASKED_EDITING
 from gouache.figures.recipe import OURS, Cell, Order, Recipe, parts_of
-from gouache.figures.systems import available
 from gouache.figures.words import WORDS, World
 from gouache.registry import Registry
+from gouache.systems.known import available
 
 Prompts = Callable[[World], tuple[str, ...]]
 
 
-def _sheet_of(default: str) -> Callable[[Order], list[Cell]]:
-    """The twelve prompts, by one system."""
+def _sheet_of(number: str) -> Callable[[Order], list[Cell]]:
+    """The twelve prompts, by one system; where the world has none, by the paper's."""
 
     def cells(order: Order) -> list[Cell]:
-        painters = order.systems or (default,)
+        own, paper = (WORDS[world].systems for world in (order.world, "paper"))
+        painters = order.systems or (own.get(number) or paper.get(number, OURS),)
         prompts = order.prompts or WORDS[order.world].twelve
         return [Cell(prompt, system=painter) for painter in painters for prompt in prompts]
 
@@ -33,7 +34,8 @@ def _systems_beside(number: int) -> Callable[[Order], list[Cell]]:
         prompts = order.prompts or WORDS[order.world].artists[number]
         painters = order.systems
         if not painters:
-            found = available() if order.world == "paper" else []
+            own = WORDS[order.world].systems.values()
+            found = available() if order.world == "paper" else list(own)
             painters = (*found, OURS)
         return [
             Cell(prompt, painter, prompt, system=painter)
@@ -103,14 +105,13 @@ def _content_and_style(line: str) -> tuple[str, str, str]:
 
 
 recipes: Registry[Recipe] = Registry("figure", "gouache.figures")
-for _number, _who, _default in (
-    ("9", "minDALL-E", "mindalle"),
-    ("10", "GLIDE, guided by CLIP", "glide-clip"),
-    ("11", "GLIDE, classifier-free", "glide-free"),
-    ("12", "VQGAN-CLIP", OURS),
+for _number, _title in (
+    ("9", "the same prompts by an autoregressive transformer"),
+    ("10", "the same prompts by GLIDE, guided by CLIP"),
+    ("11", "the same prompts by GLIDE, classifier-free"),
+    ("12", "twelve prompts by VQGAN-CLIP"),
 ):
-    _title = f"twelve prompts by {_who}" if _default == OURS else f"the same prompts by {_who}"
-    recipes.add(_number, Recipe(_number, _title, _sheet_of(_default), captions=True))
+    recipes.add(_number, Recipe(_number, _title, _sheet_of(_number), captions=True))
 recipes.add("13", Recipe("13", "titles and who is to have painted them", _systems_beside(0)))
 recipes.add("14", Recipe("14", "more of figure 13", _systems_beside(1)))
 recipes.add("15", Recipe("15", "codebook sampling, z-quantize, z-quantize + L2", _latents))

@@ -18,6 +18,7 @@ class World:
 
     Attributes:
         defaults: settings that name the models, with the preset for them.
+        systems: the other systems, by the figure that shows each alone (9 to 11).
         judge: perceptor that says what it sees and never guides, "" where there is none.
         twelve: figures 9 to 12.
         artists: figures 13 and 14.
@@ -30,6 +31,7 @@ class World:
 
     preset: str
     defaults: dict[str, Any]
+    systems: dict[str, str]
     judge: str
     twelve: tuple[str, ...]
     artists: tuple[tuple[str, ...], tuple[str, ...]]
@@ -46,6 +48,11 @@ WORDS: dict[str, World] = {
     "pocket": World(
         preset="auto",
         defaults={"generator": "pocket", "perceptor": GUIDES},
+        systems={
+            "9": "pocket-ar",
+            "10": "pocket-diffusion-clip",
+            "11": "pocket-diffusion-free",
+        },
         judge="referee",
         twelve=(
             "an oil painting of a strawberry",
@@ -89,6 +96,7 @@ WORDS: dict[str, World] = {
     "paper": World(
         preset="paper",
         defaults={"generator": "imagenet-f16-16384", "perceptor": ("clip-vit-b-32",)},
+        systems={"9": "mindalle", "10": "glide-clip", "11": "glide-free"},
         judge="",
         twelve=(
             "Oil painting of a candy dish of glass candies, mints, and other assorted sweets",

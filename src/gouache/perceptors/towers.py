@@ -136,10 +136,13 @@ class WordTower(nn.Module):
         self.layers = nn.ModuleList(TextBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
+    def vectors(self, tokens: Tensor) -> Tensor:
+        """Token ids (N,L) -> their rows of the table (N,L,table_dim), float32."""
+        return self.table[tokens].float() * self.table_scale[tokens].unsqueeze(-1)
+
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N,L,width); the tokens' vectors (N,L,table_dim); where there are any, (N,L) bool."""
-        present = tokens != 0
-        vectors = self.table[tokens].float() * self.table_scale[tokens].unsqueeze(-1)
+        present, vectors = tokens != 0, self.vectors(tokens)
         x = self.into(vectors) + self.position[: tokens.shape[1]]
         for layer in self.layers:
             x = layer(x, present[:, None, None, :])

@@ -219,6 +219,13 @@ def kept_shares() -> np.ndarray:
     return np.cumprod(1.0 - noise_schedule(SCHEDULE, STEPS))
 
 
+def noised(clean: Tensor, noise: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents (B,...) of which shares `kept` (B,) are left, and their velocity."""
+    kept = kept.view(-1, *[1] * (clean.ndim - 1))
+    left, added = kept.sqrt(), (1 - kept).sqrt()
+    return left * clean + added * noise, left * noise - added * clean
+
+
 def diffusion(respacing: str, limit: float) -> Diffusion:
     """The way that these networks were trained on, in fewer steps."""
     return Diffusion(SCHEDULE, STEPS, respacing, "velocity", limit)
@@ -249,4 +256,5 @@ __all__ = [
     "NoisedPerceptor",
     "diffusion",
     "kept_shares",
+    "noised",
 ]

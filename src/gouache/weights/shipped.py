@@ -11,6 +11,7 @@ GENERATOR = POCKET / "generator.safetensors"
 PERCEPTOR = POCKET / "perceptor.safetensors"
 PRIOR = POCKET / "prior.safetensors"
 AUTOREGRESSIVE = POCKET / "autoregressive.safetensors"
+DIFFUSION = POCKET / "diffusion.safetensors"
 REFEREE = POCKET / "referee.safetensors"
 TOKENIZER = POCKET / "tokenizer.json"
 PHOTO = Path(__file__).parent / "photo" / "photo.safetensors"
@@ -28,6 +29,7 @@ def shipped(path: Path) -> Path:
 
 __all__ = [
     "AUTOREGRESSIVE",
+    "DIFFUSION",
     "GENERATOR",
     "PERCEPTOR",
     "PHOTO",
