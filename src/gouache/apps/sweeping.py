@@ -5,41 +5,125 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from gouache.apps.progress import LINES, TerminalBar
 from gouache.apps.runner import Stop
 from gouache.errors import ConfigError
 from gouache.networks.devices import resolve_device
 from gouache.networks.memory import free_memory
+from gouache.prompts import one_line
 from gouache.registry import nearest
+from gouache.runs.cluster import Cluster, check_ray
 from gouache.runs.executors import Executor, Inline, Processes, Threads
+from gouache.runs.slurm import JOBS, Slurm, check_slurm
 from gouache.settings.config import PaintConfig
+from gouache.sweeps.folder import CELLS
+from gouache.sweeps.painting import Manner
 from gouache.sweeps.running import Report
 
 EXECUTORS = ("inline", "threads", "processes", "ray", "slurm")
 MEMORY = 2 << 30  # bytes that a process on the processor takes at most at the usual size
 
 
-def workers_for(name: str, config: PaintConfig, threads: int, wanted: int | None) -> int:
-    """How many paint at once on this machine, unless it is said; 0: the cluster decides."""
-    if name == "inline":
-        return 1
-    if wanted is not None or name in ("ray", "slurm"):
-        return wanted or 0
-    device = resolve_device(config.device)
-    if device.type == "cuda":
-        return len(cards(config)) if name == "processes" else 1
-    if device.type != "cpu":
-        return 1
-    free = free_memory(device)
-    fitting = os.cpu_count() or 1 if free is None else int(free // MEMORY)
-    return max(1, min(_processors() // threads, fitting))
+@dataclass(frozen=True)
+class Workers:
+    """Who paints, as it is asked for. `number` is None where nobody says how many.
+
+    `per_device` are workers that share a card; `address` is a Ray cluster's; `slurm` are texts
+    NAME=VALUE for submitit.
+    """
+
+    executor: str = "processes"
+    number: int | None = None
+    threads: int = 1
+    per_device: int = 1
+    address: str = ""
+    slurm: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises `ConfigError` where that cannot be done here."""
+        if self.executor not in EXECUTORS:
+            hint = nearest(self.executor, list(EXECUTORS))
+            raise ConfigError(f"no executor is called {self.executor!r:.40}; {hint}")
+        if self.address and self.executor != "ray":
+            raise ConfigError(
+                f"address is {one_line(self.address, 60)}, which is for --executor ray only"
+            )
+        if self.slurm and self.executor != "slurm":
+            raise ConfigError("--slurm is for --executor slurm; leave it out")
+        if self.executor == "inline" and (self.number or 1) > 1:
+            raise ConfigError(f"workers is {self.number}, and inline is one; use processes")
+        if self.executor == "ray":
+            check_ray()
+        if self.executor == "slurm":
+            check_slurm(self._cluster())
+
+    def count(self, config: PaintConfig) -> int | None:
+        """How many paint at once; None where the cluster decides, which nobody has asked yet."""
+        if self.executor == "inline":
+            return 1
+        if self.number is not None or self.executor == "ray":
+            return self.number
+        if self.executor == "slurm":
+            return JOBS
+        device = resolve_device(config.device)
+        if device.type == "cuda" and self.executor == "processes":
+            return max(1, len(_cards(config))) * self.per_device
+        if device.type != "cpu":
+            return 1
+        free = free_memory(device)
+        fitting = int(free // MEMORY) if free is not None else _processors()
+        return max(1, min(_processors() // self.threads, fitting))
+
+    def make(self, config: PaintConfig, out: Path) -> Executor:
+        """The executor, begun."""
+        number = self.count(config) or None
+        match self.executor:
+            case "threads":
+                return Threads(number or 1)
+            case "processes":
+                return Processes(number or 1, _cards(config))
+            case "ray":
+                share = 1 / self.per_device if _may_be_card(config) else 0.0
+                return Cluster(number, self.address, self.threads, share)
+            case "slurm":
+                told = self._slurm()
+                cluster = told.pop("cluster", "slurm")
+                return Slurm(number or JOBS, out / ".slurm", self.threads, told, cluster)
+        return Inline()
+
+    def manner(self, out: Path) -> Manner:
+        """How its workers paint."""
+        collect = self.executor not in ("inline", "threads")
+        into = str((out / CELLS).absolute()) if self.executor == "slurm" else ""
+        return Manner(self.threads, collect, into)
+
+    def _slurm(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for text in self.slurm:
+            name, equals, value = text.partition("=")
+            if not equals or not name.isidentifier() or not value:
+                raise ConfigError(
+                    f"slurm is {one_line(repr(text), 60)}; write NAME=VALUE: partition=gpu"
+                )
+            name = name if name == "cluster" else f"slurm_{name.removeprefix('slurm_')}"
+            found[name] = int(value) if value.isdigit() else value
+        return found
+
+    def _cluster(self) -> str:
+        return str(self._slurm().get("cluster", "slurm"))
 
 
-def cards(config: PaintConfig) -> list[str]:
+def _may_be_card(config: PaintConfig) -> bool:
+    """Whether a card may be meant: a cluster's machines have others than this one."""
+    return config.device.partition(":")[0] in ("auto", "cuda")
+
+
+def _cards(config: PaintConfig) -> list[str]:
     """Values of `CUDA_VISIBLE_DEVICES` for one process each; none where no card is to paint."""
     device = resolve_device(config.device)
     if device.type != "cuda" or device.index is not None:
@@ -55,22 +139,6 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def executor_for(
-    name: str, config: PaintConfig, workers: int, threads: int, address: str, out: Path
-) -> Callable[[], Executor]:
-    """What makes the executor of that name; what it needs is looked for now: `ConfigError`."""
-    if name not in EXECUTORS:
-        raise ConfigError(f"no executor is called {name!r:.40}; {nearest(name, list(EXECUTORS))}")
-    if address and name != "ray":
-        raise ConfigError(f"address is {address!r:.60}, which is for --executor ray; leave it out")
-    if name == "threads":
-        return lambda: Threads(workers)
-    if name == "processes":
-        devices = cards(config)
-        return lambda: Processes(workers, devices)
-    return Inline
 
 
 class CellProgress:
@@ -129,12 +197,4 @@ class Finishing(Stop):
         super()._note(number, frame)
 
 
-__all__ = [
-    "EXECUTORS",
-    "CellProgress",
-    "Finishing",
-    "cards",
-    "clock",
-    "executor_for",
-    "workers_for",
-]
+__all__ = ["EXECUTORS", "CellProgress", "Finishing", "Workers", "clock"]

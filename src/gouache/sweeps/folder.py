@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -28,7 +27,7 @@ from gouache.output.documents import dump_json
 from gouache.output.pictures import read_metadata
 from gouache.prompts import one_line
 from gouache.sweeps.cells import Cell
-from gouache.sweeps.painting import KEY
+from gouache.sweeps.painting import KEY, Painted
 
 CELLS = "cells"
 _END = b"IEND\xaeB`\x82"  # of each whole PNG
@@ -88,9 +87,11 @@ class SweepFolder:
         }
         write_bytes(self.path / "sweep.json", (dump_json(document, indent=1) + "\n").encode())
 
-    def keep(self, name: str, data: bytes, told: Mapping[str, Any], work: float) -> None:
-        """Writes the picture of a finished cell."""
-        write_bytes(self.cells / f"{name}.png", data)
+    def keep(self, painted: Painted, work: float) -> None:
+        """Writes the picture of a finished cell, unless its worker did."""
+        name, told = painted.name, painted.told
+        if painted.data:
+            write_bytes(self.cells / f"{name}.png", painted.data)
         self.rows[name] = Row(
             name,
             str(told["prompt"]),

@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
+from gouache.atomic import write_bytes
 from gouache.errors import GouacheError
 from gouache.inputs import files_of
 from gouache.output.pictures import save_picture
@@ -29,7 +30,7 @@ class Painted:
     """A cell that was painted, or could not be: then `error` says why, and there is no file."""
 
     name: str
-    data: bytes = field(default=b"", repr=False)  # of the PNG
+    data: bytes = field(default=b"", repr=False)  # of the PNG, unless the worker has written it
     told: Mapping[str, Any] = field(default_factory=dict)  # what the file tells of the cell
     error: str = ""
     notes: tuple[tuple[type[Warning], str], ...] = ()
@@ -37,28 +38,41 @@ class Painted:
 
 @dataclass(frozen=True)
 class Manner:
-    """How all cells are painted: threads of the processor, whether notes are collected."""
+    """How all cells are painted.
+
+    Attributes:
+        threads: of the processor, for each cell.
+        collect: notes come back with the pictures, as nobody sees them where they are painted.
+        into: folder where workers write the pictures themselves, on a disk that is shared.
+    """
 
     threads: int = 1
-    collect: bool = True  # where nobody would see warnings
+    collect: bool = True
+    into: str = ""
 
 
-Files = Mapping[str, bytes]  # path -> contents
+Batch: TypeAlias = Sequence[Cell]
+Files: TypeAlias = Mapping[str, bytes]  # path -> contents
 
 
-def paint_cells(batch: Sequence[Cell], manner: Manner, files: Files | None = None) -> list[Painted]:
-    """Paints a batch (`cells.batches`) of cells together.
+def paint_cells(
+    batches: Sequence[Batch], manner: Manner, files: Files | None = None
+) -> list[Painted]:
+    """Paints batches (`cells.batches`) one after the other, the cells of each together.
 
     `files` are what the settings name, for a machine that has not got them. What makes painting
     impossible comes back as `Painted.error`; anything else is raised.
     """
     torch.set_num_threads(manner.threads)
-    first = batch[0].config
-    if not manner.collect:
-        return _paint(batch, first, manner, files, [])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        return _paint(batch, first, manner, files, caught)
+    found: list[Painted] = []
+    for batch in batches:
+        if not manner.collect:
+            found += _paint(batch, batch[0].config, manner, files, [])
+            continue
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            found += _paint(batch, batch[0].config, manner, files, caught)
+    return found
 
 
 def _paint(
@@ -92,7 +106,11 @@ def _paint(
             place = Path(folder) / f"{cell.name}.png"
             record = {**outcome.records[number], KEY: told}
             save_picture(outcome.pictures[number], place, record, cell.prompt)
-            found.append(Painted(cell.name, place.read_bytes(), told | _prompt_and_seed(record)))
+            data = place.read_bytes()
+            if manner.into:
+                write_bytes(Path(manner.into) / place.name, data)
+                data = b""
+            found.append(Painted(cell.name, data, told | _prompt_and_seed(record)))
     notes = tuple((one.category, str(one.message)) for one in caught)
     return [dataclasses.replace(found[0], notes=notes), *found[1:]]
 
@@ -125,4 +143,4 @@ def files_for(configs: Sequence[PaintConfig]) -> dict[str, bytes]:
     return found
 
 
-__all__ = ["KEY", "Manner", "Painted", "files_for", "paint_cells"]
+__all__ = ["KEY", "Batch", "Files", "Manner", "Painted", "files_for", "paint_cells"]

@@ -16,14 +16,14 @@ from gouache.runs.executors import Executor
 from gouache.settings.config import PaintConfig
 from gouache.sweeps.cells import Cell, batches
 from gouache.sweeps.folder import SweepFolder, opened
-from gouache.sweeps.painting import Files, Manner, Painted, files_for, paint_cells
+from gouache.sweeps.painting import Batch, Files, Manner, Painted, files_for, paint_cells
 from gouache.sweeps.scheduler import scheduled
 
 # Seconds a step takes at 256x256 with the default guides and one thread of a processor (measured
 # where nothing else ran); what is known before the first cell is.
 USUAL_RATE = 0.35 / 256**2
 WRITE_EVERY = 10.0  # seconds between two writings of results.csv
-Paint: TypeAlias = Callable[[Sequence[Cell], Manner, Files | None], list[Painted]]
+Paint: TypeAlias = Callable[[Sequence[Batch], Manner, Files | None], list[Painted]]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Estimate:
     basis: str
 
 
-def estimate(cells: Sequence[Cell], out: Path, workers: int, batch: int = 1) -> Estimate:
+def estimate(cells: Sequence[Cell], out: Path, workers: int) -> Estimate:
     """What painting the rest of `cells` would take; touches nothing."""
     folder = SweepFolder(out)
     folder.find()
@@ -97,6 +97,7 @@ def run_sweep(
     manner: Manner,
     *,
     batch: int = 1,
+    per_call: int = 1,
     carry_files: bool = False,
     paint: Paint = paint_cells,
     stop: Callable[[], bool] = lambda: False,
@@ -107,6 +108,7 @@ def run_sweep(
     Args:
         executor: where they are painted; made only where something is missing.
         batch: cells that are painted together at most (`cells.batches`).
+        per_call: batches that a worker is given at once.
         carry_files: pictures that settings name go with the work: no disk is shared.
         paint: what a worker does; it is sent there by its name.
         stop: once true nothing new is begun, and what is being painted is finished.
@@ -132,26 +134,28 @@ def run_sweep(
                     report.lost += 1
 
                 written = time.monotonic()
+                tasks = batches(missing, batch)
                 for todo, ticket in scheduled(
-                    batches(missing, batch),
+                    [tasks[k : k + per_call] for k in range(0, len(tasks), per_call)],
                     lambda todo: workers.call(paint, todo, manner, files),
                     workers.width,
                     stop,
                     lose,
                 ):
+                    them = [cell for together in todo for cell in together]
                     try:
                         painted = ticket.result()
                     except BrokenExecutor as error:
                         report.lost += 1
-                        _fail(folder, report, todo, f"its worker ended each time: {error}")
+                        _fail(folder, report, them, f"its worker ended each time: {error}")
                     else:
-                        for cell, one in zip(todo, painted, strict=True):
+                        for cell, one in zip(them, painted, strict=True):
                             for kind, text in one.notes:
                                 warnings.warn(text, kind, stacklevel=2)
                             if one.error:
                                 _fail(folder, report, [cell], one.error)
                                 continue
-                            folder.keep(cell.name, one.data, one.told, work_of(cell.config))
+                            folder.keep(one, work_of(cell.config))
                             report.painted += 1
                     report.seconds = time.monotonic() - begun
                     tell(report)

@@ -79,7 +79,7 @@ def run(
         Path, typer.Option("--out", "-o", help="Folder; a second call goes on with the first.")
     ] = Path("sweep"),
     executor: Annotated[
-        str, typer.Option("--executor", help="Who paints: inline, threads, processes.")
+        str, typer.Option("--executor", help="Who paints: inline, threads, processes, ray, slurm.")
     ] = "processes",
     workers: Annotated[
         int | None,
@@ -103,6 +103,19 @@ def run(
             max=256,
         ),
     ] = 1,
+    per_device: Annotated[
+        int, typer.Option("--per-device", help="Workers on each graphics card.", min=1, max=64)
+    ] = 1,
+    address: Annotated[
+        str, typer.Option("--address", help="Of a Ray cluster; auto is this machine's.")
+    ] = "",
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option("--slurm", metavar="NAME=VALUE", help="Of SLURM: partition=gpu, time=60."),
+    ] = None,
+    per_job: Annotated[
+        int, typer.Option("--per-job", help="Cells of one job of SLURM.", min=1)
+    ] = 8,
     config: ConfigFile = None,
     preset: Preset = "auto",
     dry_run: Annotated[
@@ -117,17 +130,13 @@ def run(
     asked = asked_sweep(
         words, axis or (), seeds, zip, plan, config, preset, given, batched=batch > 1
     )
-    from gouache.apps.sweeping import (
-        CellProgress,
-        Finishing,
-        executor_for,
-        workers_for,
-    )
+    from gouache.apps.sweeping import CellProgress, Finishing, Workers
     from gouache.engine import validate
     from gouache.sweeps.cells import check_files, check_models, make_cells
-    from gouache.sweeps.painting import Manner
     from gouache.sweeps.running import run_sweep
 
+    who = Workers(executor, workers, threads, per_device, address, tuple(slurm or ()))
+    who.check()
     configs = []
 
     def check(one: Any) -> None:
@@ -139,18 +148,23 @@ def run(
     for cell in {tuple(cell.varies.items()): cell for cell in cells}.values():
         validate(cell.config)
     first = cells[0].config
-    number = workers_for(executor, first, threads, workers)
-    make = executor_for(executor, first, number, threads, "", out)
     if dry_run:
-        return _tell_estimate(cells, asked, out, number, batch, json)
+        return _tell_estimate(cells, out, who.count(first), json)
     from gouache.apps.fetching import fetch_models
 
     for one in configs:
         fetch_models(one, quiet or json)
-    manner = Manner(threads, collect=executor not in ("inline", "threads"))
     with Finishing().listening() as stop, CellProgress(quiet or json) as progress:
         report = run_sweep(
-            cells, out, make, manner, batch=batch, stop=lambda: stop.wanted, tell=progress.show
+            cells,
+            out,
+            lambda: who.make(first, out),
+            who.manner(out),
+            batch=batch,
+            per_call=per_job if executor == "slurm" else 1,
+            carry_files=executor == "ray",
+            stop=lambda: stop.wanted,
+            tell=progress.show,
         )
     return _report(report, json)
 
@@ -197,14 +211,12 @@ def asked_sweep(
     )
 
 
-def _tell_estimate(
-    cells: Sequence[Any], asked: Asked, out: Path, workers: int, batch: int, json: bool
-) -> int:
+def _tell_estimate(cells: Sequence[Any], out: Path, workers: int | None, json: bool) -> int:
     from gouache.apps.printing import print_json
     from gouache.apps.sweeping import clock
     from gouache.sweeps.running import estimate
 
-    found = estimate(cells, out, workers, batch)
+    found = estimate(cells, out, workers or 1)
     if json:
         print_json(
             {
@@ -225,7 +237,8 @@ def _tell_estimate(
     if found.seconds is None:
         print(f"time unknown: {found.basis}")
     else:
-        who = f"{workers} worker{'s' * (workers > 1)}"
+        number = workers or 1
+        who = f"{number} worker{'s' * (number > 1)}"
         print(f"about {clock(found.seconds)} with {who}, {found.basis}")
     return 0
 
