@@ -179,6 +179,30 @@ class CellProgress:
         print(f"cell {done}/{report.cells}{failed}  {left}".rstrip(), file=sys.stderr, flush=True)
 
 
+class Looking:
+    """A bar for each judge on a terminal; elsewhere nothing, as it does not take long."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar: TerminalBar | None = None
+        if not quiet and sys.stderr.isatty():
+            from rich.progress import MofNCompleteColumn
+
+            self._bar = TerminalBar(MofNCompleteColumn())
+
+    def __enter__(self) -> Looking:
+        if self._bar is not None:
+            self._bar.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*exception)
+
+    def show(self, judge: str, total: int, done: int) -> None:
+        if self._bar is not None:
+            self._bar.count(judge, done, total)
+
+
 def clock(seconds: float) -> str:
     """ "40 s", "12 min", "3 h 20 min"."""
     if seconds < 90:
@@ -197,4 +221,4 @@ class Finishing(Stop):
         super()._note(number, frame)
 
 
-__all__ = ["EXECUTORS", "CellProgress", "Finishing", "Workers", "clock"]
+__all__ = ["EXECUTORS", "CellProgress", "Finishing", "Looking", "Workers", "clock"]

@@ -52,6 +52,13 @@ app = typer.Typer(
 )
 
 
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep.")]
+Judges = Annotated[
+    list[str] | None,
+    typer.Option("--judge", help="Perceptor that did not guide; several judge one by one."),
+]
+
+
 @app.command("run", cls=OneWordValues)
 @with_settings(SWEPT)
 def run(
@@ -167,6 +174,38 @@ def run(
             tell=progress.show,
         )
     return _report(report, json)
+
+
+@app.command("rank")
+def rank(
+    folder: Folder,
+    judge: Judges = None,
+    device: Annotated[str, typer.Option("--device", help="Where judges run.")] = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Let perceptors judge a sweep: a table, sheet.png, index.html, and scores in results.csv."""
+    from gouache.apps.judging import rank_sweep
+
+    return rank_sweep(folder, judge or ["referee"], device, quiet, json)
+
+
+@app.command("compare")
+def compare(
+    folder: Folder,
+    axis: Annotated[str, typer.Option("--axis", help="The setting whose values are compared.")],
+    against: Annotated[
+        str, typer.Option("--against", help="The value to compare with; the first one by default.")
+    ] = "",
+    judge: Judges = None,
+    device: Annotated[str, typer.Option("--device", help="Where judges run.")] = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Say whether a setting helps: its values compared over the same prompts and seeds."""
+    from gouache.apps.judging import compare_sweep
+
+    return compare_sweep(folder, axis, against, judge or ["referee"], device, quiet, json)
 
 
 def asked_sweep(
