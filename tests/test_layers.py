@@ -31,6 +31,7 @@ LEVELS = {
     "editing": 7,
     "figures": 8,
     "films": 8.5,
+    "sweeps": 8.7,
     "apps": 9,
 }
 GROUND = ("settings",)  # rooms that stand with the root modules

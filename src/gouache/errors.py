@@ -73,3 +73,6 @@ class DivergedError(GouacheError):
         super().__init__(message)
         self.image = image
         self.step = step
+
+    def __reduce__(self) -> Any:
+        return type(self), (str(self), self.image, self.step)  # it may come from another process

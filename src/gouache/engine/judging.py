@@ -29,14 +29,21 @@ def similarity(
 
     `dtype` is the half precision that the perceptor was prepared for, if it was.
     """
+    seen = look(perceptor, picture, device, dtype)
+    return float((seen * embed_prompt(text, perceptor).to(seen.device)).sum())
+
+
+@torch.no_grad()
+def look(
+    perceptor: Perceptor, picture: Image, device: torch.device, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """What a perceptor sees in the whole picture: a unit vector (1,D), float32."""
     pixels = to_tensor(picture).to(device)
     rng = torch.Generator().manual_seed(0)
     params = cutouts.sample(WHOLE, 1, (pixels.shape[2], pixels.shape[3]), [rng])
     views = cutouts.apply(pixels, params, perceptor.image_size)
     with in_precision(device, dtype):
-        seen = perceptor.embed_image(views)
-    told = embed_prompt(text, perceptor).to(seen.device)
-    return float((seen.float() * told).sum())
+        return perceptor.embed_image(views).float()
 
 
-__all__ = ["similarity"]
+__all__ = ["look", "similarity"]
