@@ -100,6 +100,30 @@ def sound_of(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob(f"{_SOUND}*"))), None)
 
 
+class KeepFrames:
+    """A listener that writes each frame when it is done, then the state of the begin of the next
+    one, and all losses."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    def begin(self, film: Film) -> None:
+        """Writes what a film goes on from that is killed during its first frame."""
+        saved = film.state_dict()
+        self._folder.save_state(saved.tensors, saved.meta)
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if not isinstance(event, Stepped):
+            return
+        film = cast("Film", run.painter)
+        losses = {name: value.tolist() for name, value in event.losses.items()}
+        self._folder.record(event.step.index, losses)
+        if film.frame_done:
+            pictures, record = run.pictures(), run.record(0)
+            self._folder.save_step(film.frame, pictures, record, [film.config.title])
+            self.begin(film)
+
+
 class KeepFilm:
     """A listener that writes frames, state and losses, and in the end the film.
 
@@ -114,7 +138,7 @@ class KeepFilm:
         sound: Path | None = None,
     ) -> None:
         self._folder, self._outputs, self._written = folder, outputs, written
-        self._sound = sound
+        self._frames, self._sound = KeepFrames(folder), sound
         self._begun = time.monotonic()
         self._result: FilmResult | None = None
 
@@ -126,30 +150,20 @@ class KeepFilm:
 
     def __call__(self, event: Event, run: Run) -> None:
         film = cast("Film", run.painter)
+        self._frames(event, run)
         match event:
             case Prepared():
                 self._begun = time.monotonic()
                 if self._written is None:
                     self._written = Written.found(self._outputs, 1)
                     self._written.save(self._folder)
-                    self._save(film)
-            case Stepped():
-                losses = {name: value.tolist() for name, value in event.losses.items()}
-                self._folder.record(event.step.index, losses)
-                if film.frame_done:
-                    pictures, record = run.pictures(), run.record(0)
-                    self._folder.save_step(film.frame, pictures, record, [film.config.title])
-                    self._save(film)
+                    self._frames.begin(film)
             case Interrupted():
                 self._end(film.frame + film.frame_done, film.num_frames)
             case Done():
                 assert self._written is not None
                 out = write_film(self._folder, self._outputs, self._written, self._sound)
                 self._end(film.num_frames, film.num_frames, out)
-
-    def _save(self, film: Film) -> None:
-        saved = film.state_dict()
-        self._folder.save_state(saved.tensors, saved.meta)
 
     def _end(self, painted: int, num_frames: int, out: Path | None = None) -> None:
         seconds = time.monotonic() - self._begun
@@ -181,6 +195,7 @@ def write_film(
 __all__ = [
     "FilmResult",
     "KeepFilm",
+    "KeepFrames",
     "create_folder",
     "film_outputs",
     "sound_of",
