@@ -16,15 +16,12 @@ from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.worker import Studio
-from gouache.engine import SessionState
 from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig
-from gouache.films.film import Film
 from gouache.output.video import read_any_metadata
 from gouache.settings.config import make_config
-from studio_client import file_of, submit, tiny_build, upload, wait
+from studio_client import file_of, submit, tiny_build, tiny_reopened, upload, wait
 from studio_tiny import reaches, strokes
-from tiny import TinyGenerator, TinyPerceptor
 
 FILM = {"frames": 7, "steps_per_frame": 2, "zoom": "1.03", "fps": 8}
 
@@ -33,11 +30,7 @@ FILM = {"frames": 7, "steps_per_frame": 2, "zoom": "1.03", "fps": 8}
 def tiny_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """Films go on with the tiny models, too."""
 
-    def reopened(self: FilmPainter, folder: Any) -> Film:
-        models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
-        return Film.from_state(SessionState(*folder.load_state()), **models)
-
-    monkeypatch.setattr(FilmPainter, "_reopened", reopened)
+    monkeypatch.setattr(FilmPainter, "_reopened", tiny_reopened)
 
 
 class Halts:
