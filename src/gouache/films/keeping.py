@@ -15,17 +15,18 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from gouache.atomic import atomic_path, check_writable, output_errors
-from gouache.errors import OutputError
+from gouache.errors import MediaError, OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
 from gouache.films.folders import FRAMES, film_document, is_folder
 from gouache.ops.images import open_image
+from gouache.ops.media import open_media
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import check_video, timelapse
 from gouache.prompts import one_line
@@ -95,9 +96,13 @@ def create_folder(
     return folder
 
 
-def sound_of(folder: Path) -> Path | None:
-    """The copy of what a film sounds like."""
-    return next(iter(sorted(folder.glob(f"{_SOUND}*"))), None)
+def sound_of(place: Path) -> Path | None:
+    """What a film sounds like: the copy in its run folder, or its own file; None for neither."""
+    if is_folder(place):
+        return next(iter(sorted(place.glob(f"{_SOUND}*"))), None)
+    with suppress(MediaError), open_media(place) as container:
+        return place if container.streams.audio else None
+    return None
 
 
 class KeepFrames:
