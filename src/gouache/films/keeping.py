@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from PIL.Image import Image
 
 from gouache.atomic import atomic_path, check_writable, output_errors
+from gouache.engine import SessionState
 from gouache.errors import MediaError, OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
@@ -107,10 +111,17 @@ def sound_of(place: Path) -> Path | None:
 
 class KeepFrames:
     """A listener that writes each frame when it is done, then the state of the begin of the next
-    one, and all losses."""
+    one, and all losses.
 
-    def __init__(self, folder: RunFolder) -> None:
+    Frame and state are written by a thread of its own while the next frame is painted: who is
+    killed meanwhile begins a frame earlier, and all are written when a film ends or is interrupted.
+    """
+
+    def __init__(self, folder: RunFolder, written: int = 0) -> None:
         self._folder = folder
+        self._writer = ThreadPoolExecutor(1, "frames")
+        self._pending: Future[None] | None = None
+        self.written = written  # frames that are there, with the state after them
 
     def begin(self, film: Film) -> None:
         """Writes what a film goes on from that is killed during its first frame."""
@@ -119,14 +130,33 @@ class KeepFrames:
 
     def __call__(self, event: Event, run: Run) -> None:
         if not isinstance(event, Stepped):
+            self._wait()
             return
         film = cast("Film", run.painter)
         losses = {name: value.tolist() for name, value in event.losses.items()}
         self._folder.record(event.step.index, losses)
         if film.frame_done:
-            pictures, record = run.pictures(), run.record(0)
-            self._folder.save_step(film.frame, pictures, record, [film.config.title])
-            self.begin(film)
+            self._wait()
+            asked = film.frame, run.pictures(), run.record(0), film.config.title, film.state_dict()
+            self._pending = self._writer.submit(self._write, *asked)
+
+    def _write(
+        self,
+        frame: int,
+        pictures: Sequence[Image],
+        record: Mapping[str, Any],
+        title: str,
+        saved: SessionState,
+    ) -> None:
+        self._folder.save_step(frame, pictures, record, [title])
+        self._folder.save_state(saved.tensors, saved.meta)
+        self.written = frame + 1
+
+    def _wait(self) -> None:
+        """Raises what went wrong with the frame before: `OutputError`."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
 
 class KeepFilm:

@@ -42,7 +42,7 @@ class FilmPainter(Painter):
         with self._lock:
             run.changed(status="painting", num_steps=film.num_steps)
         run.save_about()
-        keep, painting = KeepFrames(folder), Driven(film)
+        keep, painting = KeepFrames(folder, run.painted), Driven(film)
         begun, first, shown = time.monotonic(), film.step_index, 0.0
         for event in events(painting, lambda: self._wanted(run), within=True):
             keep(event, painting)
@@ -61,12 +61,13 @@ class FilmPainter(Painter):
                 step=film.step_index,
                 seconds_left=(film.num_steps - film.step_index) / rate,
                 frame=frame,
-                painted=film.frame + film.frame_done,
+                painted=keep.written,
             )
             if film.frame_done and film.frame == 0:
                 self._node(run, "start", painting.pictures()[0])
                 run.save_about()
             yield
+        run.painted = keep.written  # all that were painted
         self._end(run, painting)
 
     def _end(self, run: Run, painting: Driven) -> None:
