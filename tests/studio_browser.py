@@ -255,6 +255,7 @@ class TinyStudio:
 
     def _build(self, asked: Any) -> Any:
         from gouache.engine import Session
+        from gouache.films.film import Film
 
         config = tiny_config(
             prompt=asked.config.title,
@@ -269,7 +270,10 @@ class TinyStudio:
         )
         if "fails" in config.title:
             raise ValueError("it was asked to fail")
-        session = Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+        models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+        if asked.film is not None:
+            return self._patient(Film.build(config, asked.film, **models))
+        session = Session.build(config, **models)
         advance = session._try_step
 
         def patient() -> Any:
@@ -278,3 +282,15 @@ class TinyStudio:
 
         session._try_step = patient  # type: ignore[method-assign]
         return session
+
+    def _patient(self, film: Any) -> Any:
+        """A film whose steps take as long as those of pictures."""
+        studio = self
+
+        class Patient(type(film)):  # type: ignore[misc]
+            def __next__(self) -> Any:
+                time.sleep(studio.pace)
+                return super().__next__()
+
+        film.__class__ = Patient
+        return film

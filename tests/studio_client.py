@@ -11,24 +11,35 @@ import pytest
 from PIL import Image
 
 from gouache.apps.studio.orders import Order
-from gouache.engine import Session
+from gouache.engine import Session, SessionState
 from gouache.errors import OutputError
+from gouache.films.film import Film
+from gouache.output.run_folder import RunFolder
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 SMALL = {"size": "32x24", "steps": [6], "num_cutouts": 4}
 
 
-def tiny_build(order: Order) -> Session:
+def tiny_build(order: Order) -> Session | Film:
     """Paints what is asked for with the tiny models."""
     config = tiny_config(
-        prompt=order.config.title,
+        prompt=order.config.title or "a fish",
         size=order.config.size,
         steps=order.config.steps,
         seed=order.config.seed,
         scale=order.config.scale,
         init_image="" if order.image is None else str(order.image),
+        cross_image="" if order.other is None or order.film is None else str(order.other),
     )
+    if order.film is not None:
+        return Film.build(config, order.film, generator=TinyGenerator(), perceptor=TinyPerceptor())
     return Session.build(config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+
+
+def tiny_reopened(painter: object, folder: RunFolder) -> Film:
+    """In the place of `FilmPainter._reopened`: films go on with the tiny models, too."""
+    models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+    return Film.from_state(SessionState(*folder.load_state()), **models)
 
 
 def file_of(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:

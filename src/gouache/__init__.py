@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from gouache.editing import EditConfig, edit, find_mask
     from gouache.engine import Session, resume_session, save_session
     from gouache.errors import GouacheError
+    from gouache.films.config import FilmConfig
+    from gouache.films.film import Film
+    from gouache.films.making import PaintedFilm, film, make_film
     from gouache.generators import load_generator
     from gouache.perceptors import load_perceptor
     from gouache.protocols import Step
@@ -25,18 +28,23 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "EditConfig": "gouache.editing.config",
+    "Film": "gouache.films.film",
+    "FilmConfig": "gouache.films.config",
     "GouacheError": "gouache.errors",
     "PaintConfig": "gouache.settings.config",
+    "PaintedFilm": "gouache.films.making",
     "Painting": "gouache.runs.painting",
     "Session": "gouache.engine",
     "Step": "gouache.protocols",
     "edit": "gouache.editing",
     "evolve": "gouache.runs.painting",
+    "film": "gouache.films.making",
     "find_mask": "gouache.editing",
     "four": "gouache.runs.painting",
     "load_generator": "gouache.generators",
     "load_perceptor": "gouache.perceptors",
     "make_config": "gouache.settings.config",
+    "make_film": "gouache.films.making",
     "paint": "gouache.runs.painting",
     "resume_session": "gouache.engine",
     "save_session": "gouache.engine",
@@ -56,19 +64,24 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "EditConfig",
+    "Film",
+    "FilmConfig",
     "GouacheError",
     "PaintConfig",
+    "PaintedFilm",
     "Painting",
     "Session",
     "Step",
     "__version__",
     "edit",
     "evolve",
+    "film",
     "find_mask",
     "four",
     "load_generator",
     "load_perceptor",
     "make_config",
+    "make_film",
     "paint",
     "resume_session",
     "save_session",

@@ -22,11 +22,11 @@ def details(summary: str, body: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
-def image(png: bytes, width: int | None = None) -> str:
-    """A picture inside the page."""
-    data = base64.b64encode(png).decode()
+def image(file: bytes, width: int | None = None) -> str:
+    """A picture (PNG), or one that moves (GIF), inside the page."""
+    kind, data = "gif" if file.startswith(b"GIF8") else "png", base64.b64encode(file).decode()
     size = "" if width is None else f" width='{width}'"
-    return f"<img src='data:image/png;base64,{data}'{size}>"
+    return f"<img src='data:image/{kind};base64,{data}'{size}>"
 
 
 def plot(values: Sequence[float], width: int = 320, height: int = 70) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from gouache.apps import filming
 from gouache.apps.progress import Silent
 from small import SMALL
 
+av = pytest.importorskip("av")
 FILM = ["video", "a fish", *SMALL, "--zoom", "0:(1.05)", "--frames", "4", "--steps-per-frame", "2"]
 
 
@@ -61,6 +63,54 @@ def test_ctrl_c_saves_and_says_how_to_go_on(gouache, whole, monkeypatch, named):
     assert gouache("resume", name, "-q").code == 0
     assert Path("y.mp4").read_bytes() == Path("x.mp4").read_bytes()
     assert Path(name).exists() == named
+
+
+def test_ctrl_c_in_the_first_frame_says_that_it_begins_again(gouache, whole, monkeypatch):
+    class Interrupting(Silent):
+        def sketch(self, step):
+            if Path("z.run").exists() and not told:  # the start is found
+                told.append(True)
+                signal.raise_signal(signal.SIGINT)
+
+    told = []
+    with monkeypatch.context() as patch:
+        patch.setattr(filming, "make_progress", lambda *_: Interrupting())
+        stopped = gouache(*FILM, "--out", "z.mp4")
+    assert stopped.code == 130
+    assert "stopped in the first frame, which begins again; go on with" in stopped.err
+
+
+def click(path: Path, seconds: float = 1.0) -> Path:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        noise = np.random.default_rng(1).integers(-9000, 9000, round(8000 * seconds))
+        noise[2000:6000] = 0
+        sound.writeframes(noise.astype("<i2").tobytes())
+    return path
+
+
+def samples(path: str) -> np.ndarray:
+    with av.open(path) as container:
+        found = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    return np.concatenate(found, axis=-1)
+
+
+def test_a_film_that_is_painted_again_sounds_the_same(gouache):
+    sound = click(Path("a.wav"))
+    made = [*FILM[:-6], "--frames", "4", "--fps", "4", "--steps-per-frame", "1"]
+    made += ["--zoom", "1+0.1*beat", "--audio", str(sound), "-q"]
+    assert gouache(*made, "--out", "x.mp4", "--run-dir", "run").code == 0
+    sound.unlink()
+    for place, out in (("x.mp4", "y.mp4"), ("run", "z.mp4")):
+        again = gouache("replay", place, "--out", out, "-q")
+        assert (again.code, again.err) == (0, "")
+        assert np.array_equal(samples(out), samples("x.mp4"))
+    assert gouache("replay", "x.mp4", "--out", "x.gif", "-q").code == 0
+    silent = gouache("replay", "x.gif", "--out", "w.mp4", "-q")
+    assert silent.code == 0
+    assert "the sound of this film is not in x.gif" in silent.err
 
 
 @pytest.mark.parametrize(

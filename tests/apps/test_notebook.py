@@ -17,12 +17,15 @@ from PIL import Image
 
 from gouache.apps import notebook
 from gouache.errors import ConfigError, DivergedError
+from gouache.films.config import FilmConfig
+from gouache.films.film import Film
 from gouache.html import plot, table
 from gouache.notebook import live
 from gouache.ops.images import to_pil
+from gouache.output.video import read_any_metadata
 from gouache.runs.drive import Run
 from gouache.runs.painting import painted
-from tiny import tiny_session
+from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 
@@ -107,6 +110,40 @@ def test_without_widgets_a_display_is_updated(monkeypatch: pytest.MonkeyPatch) -
     assert view.finished
     assert "done, step 6 of 6" in shown[-1]
     assert "data:image/png" in shown[-1]
+
+
+def tiny_film() -> Film:
+    film = FilmConfig(frames=3, steps_per_frame=2, zoom="1.05", fps=5.0)
+    models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+    return Film.build(tiny_config(steps=3), film, **models)
+
+
+def test_a_film_is_seen_frame_by_frame_and_moves_in_the_end(
+    widgets: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown: list[bytes] = []
+    show = notebook._Widgets.picture
+
+    def noting(self: Any, image: Image.Image, step: Any) -> None:
+        shown.append(image.tobytes())
+        show(self, image, step)
+
+    monkeypatch.setattr(notebook, "PER_SECOND", 1e9)
+    monkeypatch.setattr(notebook._Widgets, "picture", noting)
+    view = live(tiny_film()).wait(60)
+    assert view.finished
+    frames = [frame.tobytes() for frame in view.film.frames]
+    assert len(frames) == 3
+    # The first one as it comes about, then whole frames; the last once more.
+    assert (len(shown), shown[2:]) == (6, [*frames, frames[-1]])
+    face = view._face
+    assert (face._image.format, bytes(face._image.value[:4])) == ("gif", b"GIF8")
+    assert face._status.value == "done, frame 3 of 3, step 7 of 7"
+    path = view.film.save(tmp_path / "x.gif")
+    assert read_any_metadata(path)["film"]["zoom"] == "1.05"
+    assert "data:image/gif" in view.film._repr_html_()
+    with pytest.raises(ConfigError, match="no film"):
+        live(tiny_session()).wait(60).film  # noqa: B018
 
 
 def test_ctrl_c_pauses_in_the_foreground(monkeypatch: pytest.MonkeyPatch) -> None:

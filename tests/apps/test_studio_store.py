@@ -226,6 +226,9 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "busy", kind: "order", on: true }, { type: "asked", run: "a", what: "Stops" },
             { type: "sent", sent: { run: "a", version: 1 } }, { type: "answered", run: "a" },
             { type: "unfolded", panel: "tune" },
+            { type: "directed", motion: "out" }, { type: "typedIn", name: "zoom", value: "1.1" },
+            { type: "ended", place: "c/0" },
+            { type: "screened", run: "c", frame: 3, playing: true },
             { type: "noticed", note: "x" }, { type: "removed", run: "c" }, { type: "newSheet" },
         ];
         actions.reduce((state, action) => deep(reduce(state, deep(action))), INITIAL);

@@ -96,6 +96,38 @@ def test_killed_at_five_frames_it_has_the_same_bytes(here):
     assert written(here / "x", here / "x.gif") == written(here / "whole", here / "whole.gif")
 
 
+def test_what_cannot_be_written_ends_the_film_and_it_goes_on(here, monkeypatch):
+    begin(name="whole.gif")
+    save, frames = RunFolder.save_step, []
+
+    def full(self, step, *more):
+        frames.append(step)
+        if step == 3:
+            raise OutputError("no space is left on the disk")
+        return save(self, step, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_step", full)
+        with pytest.raises(OutputError, match="no space"):
+            begin()
+    assert frames == [0, 1, 2, 3]
+    go_on()
+    assert written(here / "x", here / "x.gif") == written(here / "whole", here / "whole.gif")
+
+
+def test_a_frame_is_written_before_the_state_after_it(here, monkeypatch):
+    told = []
+    for name in ("save_step", "save_state"):
+
+        def noted(self, *asked, real=getattr(RunFolder, name), name=name):
+            told.append(name)
+            return real(self, *asked)
+
+        monkeypatch.setattr(RunFolder, name, noted)
+    begin()
+    assert told == ["save_state", *["save_step", "save_state"] * FRAMES]
+
+
 def test_a_film_is_known_by_its_folder_and_its_file(here):
     result = begin(name="x.mp4")
     assert (result.frames, result.num_frames) == (FRAMES, FRAMES)

@@ -24,6 +24,7 @@ from gouache.films.keeping import (
     KeepFilm,
     create_folder,
     film_outputs,
+    sound_of,
     write_film,
 )
 from gouache.films.restyle import follow
@@ -108,14 +109,23 @@ def replay_film(
     frame: int | None,
     shown: Shown,
     source: Path | None = None,
+    place: Path | None = None,
 ) -> int:
     """Paints a film again, or of it one frame as a picture. `told` is what a file tells of it;
-    `source` the clip that it was painted over."""
+    `source` the clip that it was painted over; `place` the file or run folder itself, whose sound
+    the film has again."""
     if not isinstance(told, Mapping) or not isinstance(frame, int | None):
         raise ConfigError("the settings of the film are damaged; give the original file")
     film = FilmConfig.from_dict(told)
     if frame is None:
-        return film_run(config, film, out, None, shown, source)
+        audio = None
+        if film.audio_levels and place is not None and (audio := sound_of(place)) is None:
+            print(
+                f"gouache: the sound of this film is not in {one_line(place)}, and the new one has "
+                "none; its run folder and its .mp4 have it",
+                file=sys.stderr,
+            )
+        return film_run(config, film, out, None, shown, source, audio)
     if not 0 <= frame < film.num_frames:
         raise ConfigError(f"frame is {frame}; the film has frames 0 to {film.num_frames - 1}")
     validate(config)
@@ -207,11 +217,10 @@ def _report(
         print(result.out)
     if done:
         return 0
-    print(
-        f"gouache: stopped after frame {result.frames} of {result.num_frames}; "
-        f"go on with: gouache resume {result.run_dir}",
-        file=sys.stderr,
-    )
+    at = f"after frame {result.frames} of {result.num_frames}"
+    if not result.frames:  # nothing is saved within a frame, and the first one takes longest
+        at = "in the first frame, which begins again"
+    print(f"gouache: stopped {at}; go on with: gouache resume {result.run_dir}", file=sys.stderr)
     return 130
 
 

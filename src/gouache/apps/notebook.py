@@ -15,6 +15,8 @@ from gouache import html
 from gouache.apps.progress import Lines
 from gouache.engine import Session
 from gouache.errors import ConfigError
+from gouache.films.film import Film
+from gouache.films.making import Frames, PaintedFilm
 from gouache.ops.images import encode, together
 from gouache.protocols import Step
 from gouache.runs.drive import Diverged, Run, Stepped, events
@@ -23,7 +25,7 @@ PER_SECOND = 5.0  # pictures sent to the page
 WIDTH = 384  # pixels on the page
 
 
-def live(session: Session, *, width: int = WIDTH) -> Live:
+def live(session: Session | Film, *, width: int = WIDTH) -> Live:
     """Paints `session` where it can be watched: `view = live(session)`.
 
     In Jupyter and VS Code with ipywidgets the picture, its progress and its loss appear under the
@@ -32,6 +34,9 @@ def live(session: Session, *, width: int = WIDTH) -> Live:
     `view.go_on()`. `view.wait()` waits for the end. Elsewhere it paints at once, to the end, and
     Ctrl-C pauses: IPython without ipywidgets shows the picture as it grows, plain Python prints
     lines. `width` is that of the picture on the page, in pixels.
+
+    Of a film (`make_film`) each frame is shown when it is done, and in the end the film:
+    `view.film.save("film.mp4")`.
     """
     if not 16 <= width <= 4096:
         raise ConfigError(f"width is {width}; expected 16 to 4096 pixels")
@@ -46,9 +51,10 @@ class Live:
     `session` is painted in another thread while `painting` is true: change it only when it is not.
     """
 
-    def __init__(self, session: Session, width: int = WIDTH) -> None:
-        self.session = session
+    def __init__(self, session: Session | Film, width: int = WIDTH) -> None:
+        self.session: Any = session
         self.run = Run(session)
+        self._frames = Frames() if isinstance(session, Film) else None
         self.losses: list[float] = []
         self._width = width
         self._thread: threading.Thread | None = None
@@ -79,6 +85,13 @@ class Live:
             if self._shown is not None:
                 return self._shown
         return together(self.run.pictures())
+
+    @property
+    def film(self) -> PaintedFilm:
+        """What is painted of a film; `ConfigError` where it is none."""
+        if self._frames is None:
+            raise ConfigError("this is a picture, no film; begin one with gouache.make_film")
+        return self._frames.film(self.session)
 
     def go_on(self) -> Live:
         """Paints on in the background, or to the end where there are no widgets."""
@@ -130,6 +143,10 @@ class Live:
                     continue
                 newest = event.step
                 self.losses.append(float(newest.total.mean()))
+                if self._frames is not None:
+                    self._frames(event, self.run)
+                    if self.session.frame and not self.session.frame_done:
+                        continue  # what is between two frames flickers
                 if time.monotonic() - last >= 1 / PER_SECOND or event.last:
                     last = time.monotonic()
                     self._show(newest)
@@ -142,16 +159,22 @@ class Live:
         if newest is not None:
             self._shown = together(self.run.pictures())
             self._face.picture(self._shown, newest)
+            if self._frames is not None and (moving := self.film.gif):
+                self._face.film(moving)
         self._tell("done" if self.session.finished else "stopped" if self._stopped else "paused")
 
     def _show(self, step: Step) -> None:
-        self._shown = together(self.run.pictures(step.image))
+        done = self._frames is not None and self.session.frame_done
+        self._shown = together(self.run.pictures(None if done else step.image))
         self._face.picture(self._shown, step)
         self._tell("painting")
 
     def _tell(self, status: str) -> None:
         done, of = self.session.step_index, self.session.num_steps
-        self._face.tell(f"{status}, step {done} of {of}", self)
+        where = f"step {done} of {of}"
+        if self._frames is not None:
+            where = f"frame {self.session.frame + 1} of {self.session.num_frames}, {where}"
+        self._face.tell(f"{status}, {where}", self)
 
     def _repr_png_(self) -> bytes:
         return encode(self.image, "PNG")
@@ -172,6 +195,9 @@ class _Plain:
     def picture(self, image: Image, step: Step) -> None:
         self._lines.show(step)
 
+    def film(self, data: bytes) -> None:
+        return None
+
     def tell(self, status: str, view: Live) -> None:
         return None
 
@@ -188,6 +214,9 @@ class _Display(_Plain):
 
     def picture(self, image: Image, step: Step) -> None:
         self._image = html.image(encode(image, "PNG"), self._width)
+
+    def film(self, data: bytes) -> None:
+        self._image = html.image(data, self._width)
 
     def tell(self, status: str, view: Live) -> None:
         text = f"{self._image}<div>{escape(status)}</div>{html.plot(view.losses)}"
@@ -223,7 +252,10 @@ class _Widgets:
         return button
 
     def picture(self, image: Image, step: Step) -> None:
-        self._image.value = encode(image, "JPEG")
+        self._image.format, self._image.value = "jpeg", encode(image, "JPEG")
+
+    def film(self, data: bytes) -> None:
+        self._image.format, self._image.value = "gif", data
 
     def tell(self, status: str, view: Live) -> None:
         self._bar.value = view.session.step_index

@@ -14,17 +14,23 @@ if TYPE_CHECKING:
     from gouache.engine.session import Session
 
 
-def picture_record(session: Session, losses: Mapping[str, Tensor], picture: int) -> dict[str, Any]:
+def picture_record(
+    session: Session,
+    losses: Mapping[str, Tensor],
+    picture: int,
+    identity: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The document for one picture of the batch; `losses` (B,) are those of the last step.
 
     `config`, the models' names and fingerprints, and the pictures of `inputs` (by name and sum) are
     all that painting it again needs, unless `edits` tells of changes by hand; `prompt`, `seed`,
-    losses and edits are the picture's own.
+    losses and edits are the picture's own. `identity` takes the place of the session's, which takes
+    a while to tell.
     """
     values = {name: float(v[picture]) for name, v in session.own_losses(losses).items()}
     return {
         "version": __version__,
-        **session.identity(),
+        **(session.identity() if identity is None else identity),
         "picture": picture,
         "prompt": session.config.prompt_of(picture),
         "seed": session.config.seed + picture,

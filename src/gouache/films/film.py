@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -445,12 +446,21 @@ class Film:
         """How the frame is made, as JSON for its file."""
         own = {"frame": self.frame, "step": self.step_index, "num_steps": self.num_steps}
         whole = {"seed": self.config.seed, "prompt": self.config.title}
-        return self._shot.session.record(losses, picture) | self.identity() | own | whole
+        session = self._shot.session
+        known = None if session.edit or session.lineage else self._told
+        return session.record(losses, picture, known) | self.identity() | own | whole
 
     def identity(self) -> dict[str, Any]:
         """What decides the film, as JSON without paths."""
-        found = identity(self.config, self.models, self.inputs)
-        return found | {"film": self.script.film.to_dict()}
+        return {**self._told, "film": self._film_told}
+
+    @cached_property
+    def _told(self) -> Mapping[str, Any]:  # no frame changes it
+        return identity(self.config, self.models, self.inputs)
+
+    @cached_property
+    def _film_told(self) -> Mapping[str, Any]:
+        return self.script.film.to_dict()
 
     def state_dict(self) -> SessionState:
         """All that the rest of the film depends on, from the begin of a frame: of the next one

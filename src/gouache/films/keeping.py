@@ -14,18 +14,23 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from PIL.Image import Image
 
 from gouache.atomic import atomic_path, check_writable, output_errors
-from gouache.errors import OutputError
+from gouache.engine import SessionState
+from gouache.errors import MediaError, OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
 from gouache.films.folders import FRAMES, film_document, is_folder
 from gouache.ops.images import open_image
+from gouache.ops.media import open_media
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import check_video, timelapse
 from gouache.prompts import one_line
@@ -95,9 +100,63 @@ def create_folder(
     return folder
 
 
-def sound_of(folder: Path) -> Path | None:
-    """The copy of what a film sounds like."""
-    return next(iter(sorted(folder.glob(f"{_SOUND}*"))), None)
+def sound_of(place: Path) -> Path | None:
+    """What a film sounds like: the copy in its run folder, or its own file; None for neither."""
+    if is_folder(place):
+        return next(iter(sorted(place.glob(f"{_SOUND}*"))), None)
+    with suppress(MediaError), open_media(place) as container:
+        return place if container.streams.audio else None
+    return None
+
+
+class KeepFrames:
+    """A listener that writes each frame when it is done, then the state of the begin of the next
+    one, and all losses.
+
+    Frame and state are written by a thread of its own while the next frame is painted: who is
+    killed meanwhile begins a frame earlier, and all are written when a film ends or is interrupted.
+    """
+
+    def __init__(self, folder: RunFolder, written: int = 0) -> None:
+        self._folder = folder
+        self._writer = ThreadPoolExecutor(1, "frames")
+        self._pending: Future[None] | None = None
+        self.written = written  # frames that are there, with the state after them
+
+    def begin(self, film: Film) -> None:
+        """Writes what a film goes on from that is killed during its first frame."""
+        saved = film.state_dict()
+        self._folder.save_state(saved.tensors, saved.meta)
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if not isinstance(event, Stepped):
+            self._wait()
+            return
+        film = cast("Film", run.painter)
+        losses = {name: value.tolist() for name, value in event.losses.items()}
+        self._folder.record(event.step.index, losses)
+        if film.frame_done:
+            self._wait()
+            asked = film.frame, run.pictures(), run.record(0), film.config.title, film.state_dict()
+            self._pending = self._writer.submit(self._write, *asked)
+
+    def _write(
+        self,
+        frame: int,
+        pictures: Sequence[Image],
+        record: Mapping[str, Any],
+        title: str,
+        saved: SessionState,
+    ) -> None:
+        self._folder.save_step(frame, pictures, record, [title])
+        self._folder.save_state(saved.tensors, saved.meta)
+        self.written = frame + 1
+
+    def _wait(self) -> None:
+        """Raises what went wrong with the frame before: `OutputError`."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
 
 class KeepFilm:
@@ -114,7 +173,7 @@ class KeepFilm:
         sound: Path | None = None,
     ) -> None:
         self._folder, self._outputs, self._written = folder, outputs, written
-        self._sound = sound
+        self._frames, self._sound = KeepFrames(folder), sound
         self._begun = time.monotonic()
         self._result: FilmResult | None = None
 
@@ -126,30 +185,20 @@ class KeepFilm:
 
     def __call__(self, event: Event, run: Run) -> None:
         film = cast("Film", run.painter)
+        self._frames(event, run)
         match event:
             case Prepared():
                 self._begun = time.monotonic()
                 if self._written is None:
                     self._written = Written.found(self._outputs, 1)
                     self._written.save(self._folder)
-                    self._save(film)
-            case Stepped():
-                losses = {name: value.tolist() for name, value in event.losses.items()}
-                self._folder.record(event.step.index, losses)
-                if film.frame_done:
-                    pictures, record = run.pictures(), run.record(0)
-                    self._folder.save_step(film.frame, pictures, record, [film.config.title])
-                    self._save(film)
+                    self._frames.begin(film)
             case Interrupted():
                 self._end(film.frame + film.frame_done, film.num_frames)
             case Done():
                 assert self._written is not None
                 out = write_film(self._folder, self._outputs, self._written, self._sound)
                 self._end(film.num_frames, film.num_frames, out)
-
-    def _save(self, film: Film) -> None:
-        saved = film.state_dict()
-        self._folder.save_state(saved.tensors, saved.meta)
 
     def _end(self, painted: int, num_frames: int, out: Path | None = None) -> None:
         seconds = time.monotonic() - self._begun
@@ -181,6 +230,7 @@ def write_film(
 __all__ = [
     "FilmResult",
     "KeepFilm",
+    "KeepFrames",
     "create_folder",
     "film_outputs",
     "sound_of",

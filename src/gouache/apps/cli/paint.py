@@ -205,7 +205,7 @@ def replay(
 
         frame = metadata.get("frame") if frame is None else frame
         shown = Shown(quiet, json, preview)
-        return replay_film(settings, metadata["film"], out, frame, shown, clip)
+        return replay_film(settings, metadata["film"], out, frame, shown, clip, picture)
     if frame is not None:
         raise ConfigError(f"frame is {frame}, and {picture} is no film; leave it out")
     name = settings.title if index is None else settings.prompt_of(index)

@@ -33,8 +33,10 @@ def check_words(run: Run, text: str) -> None:
 
     Asks the session of a run that is in memory, else the run's perceptors.
     """
+    if run.film is not None:
+        raise ConfigError("the words of a film stay as they are; ask for another one")
     words = parse_stage(text)
-    session = run.session
+    session = cast("Session | None", run.session)
     if session is not None:
         _try(session, text)
         return

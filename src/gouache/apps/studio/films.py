@@ -1,13 +1,15 @@
-"""Timelapses of runs."""
+"""Timelapses of runs, and films as files."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from gouache.apps.studio.copies import made_once
 from gouache.apps.studio.runs import Run
 from gouache.atomic import write_bytes
 from gouache.errors import OutputError
+from gouache.films.folders import film_document_of
 from gouache.halting import check
 from gouache.ops.images import load_image
 from gouache.output.video import timelapse
@@ -21,11 +23,20 @@ def keep_frame(run: Run, index: int, frame: bytes) -> None:
 
 
 def make_film(run: Run, kind: str) -> Path:
-    """The timelapse of what was painted so far, made once; `kind` is mp4 or gif."""
-    frames = [*sorted(run.path.glob("frames/*.jpg")), run.picture_path]
+    """What was painted so far, made once: the timelapse of a picture, or a film. `kind` is mp4, gif
+    or webm."""
+    if run.film is None:
+        frames = [*sorted(run.path.glob("frames/*.jpg")), run.picture_path]
+        look = partial(timelapse)
+    else:
+        frames = [run.frame_path(number) for number in range(run.painted)]
+        told = film_document_of(run.path)
+        look = partial(
+            timelapse, fps=run.film.fps, hold=0.0, metadata=told, description=run.config.title
+        )
 
     def make(path: Path) -> None:
-        with timelapse(path) as film:
+        with look(path) as film:
             for frame in frames:
                 check()
                 if frame.exists():

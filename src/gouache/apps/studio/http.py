@@ -26,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 from gouache._version import __version__
 from gouache.apps.studio.connections import Closing, Ending
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
+from gouache.apps.studio.film_orders import film_table, read_any_order
 from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import Guard, may_see, settled_owner
 from gouache.apps.studio.library import Library
@@ -33,7 +34,6 @@ from gouache.apps.studio.orders import (
     flat_settings,
     presets_table,
     read_id,
-    read_order,
     settings_table,
 )
 from gouache.apps.studio.outpainting import as_edit
@@ -52,6 +52,7 @@ PAGE = Path(__file__).parent / "page"
 POLL = 0.03  # seconds between two looks for news
 MOST_HEARD = 16  # runs in one stream of events
 _NOT_KEPT = {"cache-control": "no-store"}
+_LASTING = {"cache-control": "private, max-age=86400, immutable"}
 _ABOUT_EVERY = 15.0  # seconds after which a silent stream says that it is alive
 
 
@@ -79,7 +80,8 @@ class Interface(Endpoints):
         limits = vars(self.studio.limits)
         document = {"version": __version__, "limits": limits, "models": self.models}
         presets = presets_table(self.models["perceptor"])
-        return JSONResponse({**document, "settings": settings_table(), "presets": presets})
+        tables = {"settings": settings_table(), "film": film_table(), "presets": presets}
+        return JSONResponse({**document, **tables})
 
     async def prompt(self, request: Request) -> Response:
         """Reads a prompt: stages of parts with text, weight, stop and place ("" for everywhere)."""
@@ -143,7 +145,7 @@ class Interface(Endpoints):
             keep = partial(self.uploads.keep, owner=owner)
             asked = as_edit(document, self.studio.limits, find, keep)
             asked = self._as_parent(asked, owner)
-            order = read_order(asked, self.studio.limits, find, self.models)
+            order = read_any_order(asked, self.studio.limits, find, self.models)
             return self.studio.submit_all(order, owner)
 
         told = [self._public(run) for run in await run_in_threadpool(work)]
@@ -286,17 +288,27 @@ class Interface(Endpoints):
         run = self._run(request)
         return self._file(run, run.node_path(request.path_params["node"]), "png")
 
+    async def film_frame(self, request: Request) -> Response:
+        """A frame of a film, PNG; it never changes."""
+        run, number = self._run(request), request.path_params["frame"]
+        if run.film is None or number >= run.painted:
+            raise NotFoundError(f"there is no frame {number}; {run.painted} are painted")
+        return FileResponse(run.frame_path(number), headers=_LASTING)
+
     async def settings(self, request: Request) -> Response:
         """The settings as a file: what `--config` of the command line reads."""
         run = self._run(request)
         document = {"prompt": run.config.title, **flat_settings(run.config)}
+        if run.film is not None:
+            document |= run.film.to_dict()
+            del document["seconds" if run.film.frames else "frames"]
         headers = {"content-disposition": f'attachment; filename="{slug(run.title)}.json"'}
         return JSONResponse(document, headers=headers)
 
     async def film(self, request: Request) -> Response:
         run, kind = self._run(request), request.path_params["kind"]
-        if kind not in ("mp4", "gif"):
-            raise NotFoundError(f"a timelapse is mp4 or gif, not {kind!r:.20}")
+        if kind not in ("mp4", "gif", "webm"):
+            raise NotFoundError(f"a film is mp4, gif or webm, not {kind!r:.20}")
         gone = request.is_disconnected
         path = await self.films.run(owner_asking(request), lambda: make_film(run, kind), gone)
         return self._file(run, path, kind)
@@ -365,6 +377,7 @@ def make_app(
         ("GET", "/api/runs/{run}/sketches/{number:int}", api.sketch),
         ("GET", "/api/runs/{run}/picture.png", api.picture),
         ("GET", "/api/runs/{run}/nodes/{node:int}.png", api.node),
+        ("GET", "/api/runs/{run}/frames/{frame:int}.png", api.film_frame),
         ("GET", "/api/runs/{run}/settings.json", api.settings),
         ("GET", "/api/runs/{run}/timelapse.{kind}", api.film),
         ("POST", "/api/runs/{run}/{action}", api.act),

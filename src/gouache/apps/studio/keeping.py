@@ -18,6 +18,7 @@ from gouache.apps.studio.runs import ORDER, Run
 from gouache.atomic import output_errors, write_bytes
 from gouache.editing.config import EditConfig
 from gouache.errors import ConfigError, GouacheError, StateError
+from gouache.films.config import FilmConfig
 from gouache.output.pictures import dump_json
 from gouache.prompts import parse_image_prompt
 from gouache.settings.config import PaintConfig
@@ -49,6 +50,7 @@ def keep_order(run: Run, order: Order) -> Order:
         "image_prompts": [[path.name, w] for path, w in zip(prompts, weights, strict=True)],
         "parent": order.parent,
         "sized": order.sized,
+        "film": order.film and order.film.to_dict(),
         "edit": None
         if edit is None
         else {
@@ -89,6 +91,7 @@ def kept_order(run: Run) -> Order:
             edit=edit,
             parent=str(document["parent"]),
             sized=bool(document["sized"]),
+            film=None if (film := document.get("film")) is None else FilmConfig.from_dict(film),
         )
     except (OSError, ValueError, KeyError, TypeError, GouacheError):
         raise StateError("the run's order is damaged; start it again") from None

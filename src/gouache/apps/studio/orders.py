@@ -11,6 +11,7 @@ from typing import Any
 
 from gouache.editing.config import EditConfig, edit_settings, painting_config
 from gouache.errors import ConfigError
+from gouache.films.config import FilmConfig
 from gouache.prompts import parse_prompts
 from gouache.runs.varied import STRENGTH, evolve_settings, vary_settings
 from gouache.settings.config import PaintConfig, make_config, parse_perceptor, settings
@@ -42,6 +43,8 @@ class Limits:
     queue: int = 20
     queue_each: int = 10  # of one visitor
     together: int = 4  # of one order, with seeds in a row
+    frames: int = 1200  # of a film
+    film_steps: int = 20_000  # of all its frames
     upload_bytes: int = 20 * 2**20
     upload_pixels: int = 32 * 2**20  # of what is decoded at full size; a JPEG may have more
     uploads: int = 500  # pictures kept for one visitor
@@ -73,8 +76,9 @@ class Order:
     sized: bool = False
     count: int = 1
     other: Path | None = None  # the picture that `image` is crossed with
-    how: str = ""  # vary, evolve, edit or branch; "" for a picture of its own
+    how: str = ""  # vary, evolve, edit, film or branch; "" for a picture of its own
     parents: tuple[str, ...] = ()  # points of the history, RUN/NODE, that it comes from
+    film: FilmConfig | None = None  # a film instead of a picture; it begins with `image`, if any
 
 
 def read_order(

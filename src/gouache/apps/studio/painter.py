@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -24,6 +24,7 @@ from gouache.editing.editor import make_plan, start
 from gouache.engine import Session, resume_session, save_session
 from gouache.engine.edits import lay_strokes, over
 from gouache.errors import GouacheError
+from gouache.films.film import Film
 from gouache.halting import Halted, halting
 from gouache.ops.images import encode, to_pil
 from gouache.output.pictures import dump_json, save_picture
@@ -45,7 +46,7 @@ class Painter:
 
     def __init__(
         self,
-        build: Callable[[Order], Session],
+        build: Callable[[Order], Session | Film],
         lock: AbstractContextManager[Any],
         *,
         closing: Callable[[], bool],
@@ -67,8 +68,7 @@ class Painter:
         if run.session is None:
             return
         yield
-        session, folder = run.session, run.folder
-        assert session is not None
+        session, folder = cast("Session", run.session), run.folder
         assert folder is not None
         laid = self._apply(run, session, folder)
         with self._lock:
@@ -146,7 +146,7 @@ class Painter:
     def _open(self, run: Run) -> None:
         """A new session, or that of an interrupted run; none if it is not wanted any more."""
         if run.begun:
-            run.folder = RunFolder.open(run.path)
+            run.folder = RunFolder.open(run.path, run.shelf)
             self._reopen(run, run.folder)
             return
         run.save_about()  # a server that this ends does not begin it again by itself
@@ -169,22 +169,31 @@ class Painter:
                 run.notes["choice"] = f"sketch {run.choice} was chosen too late; it is not painted"
         finally:
             run.changed(doing="", sketches={}, choice=None)
+        run.session = session
+        self._begun(run)
+
+    def _begun(self, run: Run) -> None:
+        """Writes what a run goes on from, as soon as its start is found."""
+        session = cast("Session", run.session)
         run.config = session.config
         run.folder = RunFolder.open(run.path)
         save_session(session, run.folder.state_path)
-        run.session = session
         _tell_settings(run.folder, **_chosen(session.config))
         forget_order(run)
         self._node(run, "start", to_pil(session.picture()[0]))
 
     def _reopen(self, run: Run, folder: RunFolder) -> None:
-        run.session = resume_session(folder.state_path)
+        run.session = self._reopened(folder)
         folder.truncate_losses(run.session.step_index)
         with run.lock:
             rows = folder.read_losses()
             names = ("step", "picture")
             run.totals = [sum(v for k, v in row.items() if k not in names) for row in rows]
             run.step = run.session.step_index
+
+    def _reopened(self, folder: RunFolder) -> Session | Film:
+        """What is in the state of a run."""
+        return resume_session(folder.state_path)
 
     def _apply(self, run: Run, session: Session, folder: RunFolder) -> Image.Image | None:
         """What was drawn, and said in a pause. It is kept until the state has it.

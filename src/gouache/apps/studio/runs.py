@@ -17,12 +17,15 @@ from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import settled_owner
 from gouache.atomic import write_bytes
 from gouache.errors import GouacheError, OutputError
+from gouache.films.config import FilmConfig
+from gouache.films.folders import FRAMES
 from gouache.output.pictures import dump_json
 from gouache.settings.config import PaintConfig
 
 if TYPE_CHECKING:
     from gouache.apps.studio.orders import Order
     from gouache.engine import Session
+    from gouache.films.film import Film
     from gouache.output.run_folder import RunFolder
 
 ENDED = ("done", "stopped", "failed", "cancelled", "interrupted")
@@ -62,6 +65,8 @@ class Run:
     how: str = ""  # it came about: vary, evolve, edit, branch, "" by itself
     parents: tuple[str, ...] = ()  # RUN/NODE, or RUN
     kind: str = "paint"
+    film: FilmConfig | None = None  # of a film
+    painted: int = 0  # frames of it
     name: str = ""  # what its owner calls it
     favourite: bool = False
     created: float = 0.0
@@ -74,7 +79,7 @@ class Run:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     seconds_left: float | None = None
     order: Order | None = field(default=None, repr=False)
-    session: Session | None = field(default=None, repr=False)
+    session: Session | Film | None = field(default=None, repr=False)
     folder: RunFolder | None = field(default=None, repr=False)
     frame: Frame | None = field(default=None, repr=False)
     doing: str = ""  # while a start is found: in a few words
@@ -101,7 +106,8 @@ class Run:
             group=group,
             how=order.how,
             parents=order.parents,
-            kind="edit" if order.edit else "paint",
+            kind="film" if order.film else "edit" if order.edit else "paint",
+            film=order.film,
             created=time.time(),
             num_steps=sum(order.config.steps),
             order=order,
@@ -110,6 +116,15 @@ class Run:
     @property
     def picture_path(self) -> Path:
         return self.path / "picture.png"
+
+    @property
+    def shelf(self) -> str:
+        """The folder in the run's own that what is painted goes into."""
+        return "steps" if self.film is None else FRAMES
+
+    def frame_path(self, number: int) -> Path:
+        """A frame of a film."""
+        return self.path / FRAMES / f"{number:05d}.png"
 
     @property
     def begun(self) -> bool:
@@ -136,7 +151,8 @@ class Run:
 
     def newest_picture(self) -> Path | None:
         """The file that shows it best now, None before anything was painted."""
-        steps, nodes = sorted(self.path.glob("steps/*.png")), self.path.glob("nodes/*.png")
+        steps = sorted(self.path.glob(f"{self.shelf}/*.png"))
+        nodes = self.path.glob("nodes/*.png")
         newest = sorted(nodes, key=lambda path: int(path.stem))
         for path in [self.picture_path, *steps[-1:], *newest[-1:]]:
             if path.exists():
@@ -228,6 +244,13 @@ class Run:
                 "step": self.step,
                 "num_steps": self.num_steps,
                 "steps": list(self.config.steps),  # of every stage, or of each
+                "film": self.film
+                and {
+                    "frames": self.film.num_frames,
+                    "painted": self.painted,
+                    "fps": self.film.fps,
+                    "settings": self.film.to_dict(),
+                },
                 "seconds_left": self.seconds_left,
                 "doing": self.doing,
                 "sketches": [
@@ -271,6 +294,7 @@ def load_runs(root: Path, folder: str = "runs") -> list[Run]:
                     map(str, about.get("parents", [about["parent"]][: bool(about["parent"])]))
                 ),
                 kind=str(about["kind"]),
+                film=None if (film := settings.get("film")) is None else FilmConfig.from_dict(film),
                 name=str(about.get("name", "")),
                 favourite=about.get("favourite") is True,
                 created=float(about["created"]),
@@ -291,6 +315,8 @@ def load_runs(root: Path, folder: str = "runs") -> list[Run]:
         if run.status in ("queued", "interrupted"):
             steps = sorted(path.glob("steps/*.png"))
             run.step = int(steps[-1].stem) if steps else run.step
+        if run.film is not None:
+            run.painted = sum(1 for _ in path.glob(f"{FRAMES}/*.png"))
         found.append(run)
     return sorted(found, key=lambda run: run.created)
 

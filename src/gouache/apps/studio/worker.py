@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gouache.apps.studio.asking import check_asked, check_words
+from gouache.apps.studio.filming import FilmPainter
 from gouache.apps.studio.films import make_film
 from gouache.apps.studio.keeping import keep_order
 from gouache.apps.studio.orders import Limits, Order
@@ -27,6 +28,7 @@ from gouache.apps.studio.turns import QueueFullError, Turns
 from gouache.atomic import output_errors, write_bytes
 from gouache.engine import Session
 from gouache.errors import ConfigError, GouacheError, OutputError
+from gouache.films.film import Film
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
 from gouache.runs.outputs import Outputs
@@ -34,7 +36,7 @@ from gouache.runs.places import run_settings
 
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture
-Build = Callable[[Order], Session]
+Build = Callable[[Order], Session | Film]
 _noting: ContextVar[Run | None] = ContextVar("noting", default=None)
 
 
@@ -60,11 +62,14 @@ class Studio:
         self._closing = False
         self._parked: deque[str] = deque()  # paused, in memory; the painter's own
         self._at_work: list[Run] = []  # what the painter has in hand
-        self._painter = Painter(
-            build or _build,
-            self._news,
-            closing=lambda: self._closing,
-            paused=self._park,
+        self._painter, self._films = (
+            kind(
+                build or _build,
+                self._news,
+                closing=lambda: self._closing,
+                paused=self._park,
+            )
+            for kind in (Painter, FilmPainter)
         )
         self._thread = self._new_thread()
 
@@ -107,7 +112,10 @@ class Studio:
         """What a server that ends now has to find."""
         run.order = keep_order(run, order)
         run.config = run.order.config
-        with RunFolder.create(run.path, run_settings(run.config, self._outputs(run))):
+        settings = run_settings(run.config, self._outputs(run))
+        if run.film is not None:
+            settings["film"] = run.film.to_dict()
+        with RunFolder.create(run.path, settings, run.shelf):
             run.save_about()
 
     def position(self, run: Run) -> int:
@@ -189,9 +197,11 @@ class Studio:
     def go_on(self, run: Run, prompt: str | None = None) -> None:
         """Continues a paused or interrupted run at its visitor's next turn; maybe in other words.
 
-        Words that cannot be painted are refused, and the run stays as it is.
+        Words that cannot be painted are refused, and the run stays as it is. A stopped film may
+        go on, too.
         """
-        self._require(run, "paused", "interrupted")
+        may = ("paused", "interrupted", *(("stopped",) if run.film else ()))
+        self._require(run, *may)
         changes: dict[str, Any] = {}
         if prompt is not None and prompt != (
             run.config.title if run.prompt is None else run.prompt
@@ -200,7 +210,7 @@ class Studio:
             changes["prompt"] = prompt
         with self._news:
             self._look_after()
-            self._require(run, "paused", "interrupted")
+            self._require(run, *may)
             self._turns.admit(run.owner)
             self._turns.give_up(run.owner)  # it takes its place at once
             run.changed(status="queued", wish="", error="", **changes)
@@ -248,6 +258,8 @@ class Studio:
             )
 
     def _require_picture(self, run: Run) -> None:
+        if run.film is not None:
+            raise ConfigError("nobody draws on a film; draw on a point of its history")
         waits = ("queued",) if run.begun else ()  # continued, and not yet painted on
         self._require(run, "painting", "paused", "interrupted", *waits)
         if run.status == "painting" and (run.sealed or run.wish == "stop"):
@@ -307,7 +319,7 @@ class Studio:
         """Writes the pictures of paused runs that were stopped; nobody waits long for that."""
         while runs := self._next(hurried=True):
             for run in runs:
-                steps = self._painter.paint(run)
+                steps = self._paint(run)
                 while self._advanced(run, steps):
                     pass
 
@@ -316,7 +328,7 @@ class Studio:
 
         Whoever of the group goes on meanwhile joins.
         """
-        painting = {run: self._painter.paint(run) for run in runs}
+        painting = {run: self._paint(run) for run in runs}
         while painting:
             for run, steps in list(painting.items()):
                 if not self._advanced(run, steps):
@@ -326,7 +338,10 @@ class Studio:
                 with self._news:
                     joining = self._turns.take_group(runs[0])
                     self._take(joining)
-                painting |= {run: self._painter.paint(run) for run in joining}
+                painting |= {run: self._paint(run) for run in joining}
+
+    def _paint(self, run: Run) -> Iterator[None]:
+        return (self._painter if run.film is None else self._films).paint(run)
 
     def _advanced(self, run: Run, steps: Iterator[None]) -> bool:
         """Does a step; false after the last. No mistake ends the thread that paints for all."""
@@ -384,10 +399,12 @@ def _listening(run: Run) -> Iterator[None]:
         yield
 
 
-def _build(order: Order) -> Session:
+def _build(order: Order) -> Session | Film:
     config = order.config
     if order.image is not None:
         config = config.updated(init_image=str(order.image), cross_image=str(order.other or ""))
+    if order.film is not None:
+        return Film.build(config, order.film)
     return Session.build(config)
 
 

@@ -2,13 +2,14 @@
 // (its buttons.js) and what they do (its actions.js).
 
 import * as canvas from "./canvas/buttons.js";
+import * as film from "./film/buttons.js";
 import { $, put } from "./nodes.js";
 import * as past from "./past/buttons.js";
 import * as shell from "./shell/buttons.js";
 
 /** {id: {text, disabled, hidden}} of all. */
 export const buttonsOf = (state) =>
-  ({ ...shell.buttonsOf(state), ...canvas.buttonsOf(state), ...past.buttonsOf(state) });
+  ({ ...shell.buttonsOf(state), ...canvas.buttonsOf(state), ...past.buttonsOf(state), ...film.buttonsOf(state) });
 
 export function mount({ actions }) {
   for (const [id, action] of Object.entries(actions.buttons)) $(id).addEventListener("click", action);

@@ -114,6 +114,13 @@ export function promptOf(stages) {
 
 // Status.
 
+const FILM = {
+  painting: "Paints the film. Go through its frames at any time.",
+  paused: "Paused. Continue paints on.",
+  done: "Done. The film is in the gallery.",
+  stopped: "Stopped; what is painted of the film is kept. Go on paints on.",
+};
+
 export function clock(seconds) {
   if (seconds === null) return "";
   if (seconds < 90) return `${Math.ceil(seconds)} s left`;
@@ -122,8 +129,10 @@ export function clock(seconds) {
 
 /** How far a run is, in the steps that were asked for: those of the part of the prompt that is painted now. What is
  * tried before the first step is told by `doing`. "" before and after. */
-export function stepOf({ kind, status, step, num_steps: all, steps = [all] }) {
+export function stepOf({ kind, status, step, num_steps: all, steps = [all], film }) {
   if (!all || ["queued", "starting", "cancelled"].includes(status)) return "";
+  if (film && !film.painted) return `frame 1 of ${film.frames}, step ${step} of ${steps[0]}`;
+  if (film) return `${film.painted} of ${film.frames} frames`;
   const parts = steps.length > 1 ? steps : Array(Math.max(1, Math.round(all / steps[0]))).fill(steps[0]);
   let [at, done] = [0, step];
   while (at < parts.length - 1 && done >= parts[at]) done -= parts[at++];
@@ -144,6 +153,7 @@ export function statusLine(state) {
     return "A point of the history. Paint on from this picture to branch from it.";
   }
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
+  if (run.film && FILM[run.status]) return FILM[run.status];
   return {
     queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
     starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",

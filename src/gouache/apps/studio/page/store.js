@@ -17,16 +17,17 @@
 //
 // The state and its reducers are made of slices: common.js (runs, what is shown, what is under way) and one
 // of each part of the page: shell/slice.js (words, settings, panels), canvas/slice.js (the hand and its
-// layers), past/slice.js (history, gallery, comparison). A slice exports `INITIAL`, its parts of the state, which
+// layers), past/slice.js (history, gallery, comparison), film/slice.js (films). A slice exports `INITIAL`, its parts of the state, which
 // its head explains, and `REDUCERS`, which get the whole state. A name belongs to one slice alone. What is to
 // outlive a reload a slice gives by `keptOf(state)` and takes back by `begun(state, kept)`.
 
 import * as canvas from "./canvas/slice.js";
 import * as common from "./common.js";
+import * as film from "./film/slice.js";
 import * as past from "./past/slice.js";
 import * as shell from "./shell/slice.js";
 
-const SLICES = [common, shell, canvas, past];
+const SLICES = [common, shell, canvas, past, film];
 
 function joined(parts) {
   const all = {};

@@ -13,6 +13,9 @@ import * as layers from "./canvas/layers.js";
 import * as live from "./canvas/live.js";
 import * as tip from "./canvas/tip.js";
 import * as tools from "./canvas/tools.js";
+import * as film from "./film/actions.js";
+import * as filmPanel from "./film/panel.js";
+import * as player from "./film/player.js";
 import * as past from "./past/actions.js";
 import * as bin from "./past/bin.js";
 import * as choice from "./past/choice.js";
@@ -44,6 +47,7 @@ const MODULES = [
   [theme, bar, panels, settings, pictures, fitting, examples, status, keys, help, draft], // shell
   [tools, tip, change, layers, grow, live, canvasKeys], // canvas
   [choice, tree, queue, gallery, exporting, lightbox, versus, bin, trash], // past
+  [filmPanel, player], // film
 ];
 
 function openPage() {
@@ -62,7 +66,7 @@ function openPage() {
   page.doing = makeDoing(page);
   page.work = makeWork(page);
   page.actions = { buttons: {} };
-  for (const part of [shell, canvas, past]) {
+  for (const part of [shell, canvas, past, film]) {
     const { buttons: pressed, ...actions } = part.makeActions(page);
     Object.assign(page.actions, actions);
     Object.assign(page.actions.buttons, pressed);

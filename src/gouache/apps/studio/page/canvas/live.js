@@ -52,7 +52,7 @@ export function mount({ store, server, easel }) {
    * takes along are not sent once more. */
   function live(state) {
     const run = runOf(state);
-    return run?.status === "painting" && !state.busy.run && nodeOf(state) === null && state.sheet.place === run.id ? run : null;
+    return run?.status === "painting" && run.kind !== "film" && !state.busy.run && nodeOf(state) === null && state.sheet.place === run.id ? run : null;
   }
 
   function update(state) {

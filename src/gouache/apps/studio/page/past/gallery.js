@@ -86,7 +86,7 @@ export function mount({ store, actions }) {
     const name = brief(titleOf(run), 60);
     fillThumb(shown, {
       url: thumbUrl(run),
-      caption: run.status === "done" ? brief(titleOf(run), 40) : `${run.status}: ${brief(titleOf(run), 28)}`,
+      caption: (run.film ? "Film · " : "") + (run.status === "done" ? brief(titleOf(run), 40) : `${run.status}: ${brief(titleOf(run), 28)}`),
       title: run.error ? `${wordsOf(run)}: ${run.error}` : wordsOf(run),
       pressed,
     });

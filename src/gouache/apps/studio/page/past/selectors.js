@@ -4,7 +4,7 @@ import { brief, BUSY, ENDED, isGridded, nodeOf, nodeUrl, runOf, wordsOf } from "
 
 const SIDE = 320; // pixels of the longer side of a thumbnail
 const LARGEST = 4096; // of a picture that is saved
-const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", branch: "painted on" };
+const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "painted on" };
 export const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
 const ONLY = {
   all: () => true,
@@ -12,6 +12,7 @@ const ONLY = {
   done: (run) => run.status === "done",
   open: (run) => !ENDED.includes(run.status) || run.status === "interrupted",
   stopped: (run) => run.status === "stopped",
+  films: (run) => run.kind === "film",
   failed: (run) => ["failed", "cancelled"].includes(run.status),
 };
 
