@@ -1,4 +1,4 @@
-"""What a reader of the studio's states disliked: saving, the dark, notes, names, masks, the trash."""
+"""What a reader of the states disliked: saving, the dark, notes, names, masks, the trash."""
 
 from __future__ import annotations
 
