@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from gouache.apps.studio.fitting import extended
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Limits
 from gouache.apps.studio.worker import Studio
@@ -48,6 +49,30 @@ def picture(client: TestClient, name: str) -> np.ndarray[Any, Any]:
     answer = client.get(f"/api/images/{name}")
     assert answer.status_code == 200
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("margins", [(0, 40, 0, 0), (40, 0, 0, 0), (0, 0, 0, 30), (20, 9, 30, 1)])
+def test_no_line_is_seen_where_an_extension_begins(margins: tuple[int, int, int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    old = Image.fromarray(noise).resize((96, 64), Image.Resampling.BICUBIC)
+    left, _, top, _ = margins
+    grown = np.asarray(extended(old, margins)).astype(float)
+    across, down = (np.abs(np.diff(grown, axis=axis)).mean(-1) for axis in (1, 0))
+    usual = [np.abs(np.diff(np.asarray(old).astype(float), axis=axis)).mean() for axis in (1, 0)]
+    inside = slice(top, top + 64), slice(left, left + 96)
+    lines = [
+        across[inside[0], at - 1].mean() / usual[0]
+        for at in (left, left + 96)[not left :]
+        if 0 < at < grown.shape[1]
+    ]
+    lines += [
+        down[at - 1, inside[1]].mean() / usual[1]
+        for at in (top, top + 64)[not top :]
+        if 0 < at < grown.shape[0]
+    ]
+    assert len(lines) == sum(map(bool, margins))
+    assert max(lines) < 1.5
+    assert (grown[inside] == np.asarray(old)).all()
 
 
 @pytest.mark.parametrize(("x", "color"), [(0, (255, 0, 0)), (1, (0, 0, 255))])

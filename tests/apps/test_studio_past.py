@@ -569,8 +569,7 @@ def test_the_divider_of_two_pictures_is_where_the_pointer_is(page: Any) -> None:
 def test_a_picture_is_saved_at_every_size(page: Any, studio: TinyStudio) -> None:
     painted(page, "a red apple", size="64x32")
     chosen(page, "a red apple")
-    show(page, "history")
-    page.click("#exports summary")
+    page.click("#save")
     sizes = texts(page, "#export-size option")
     assert sizes == ["64 × 32, as painted", "128 × 64", "256 × 128", "512 × 256"]
 
@@ -620,8 +619,9 @@ def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
     page.click("#four-close")
     chosen(page, "a red apple")
     show(page, "history")
-    page.click("#exports summary")
+    page.click("#save-too")
     look("history")
+    page.keyboard.press("Escape")
     show(page, "gallery")
     page.locator(".mark").first.click()
     look("gallery")

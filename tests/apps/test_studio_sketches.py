@@ -20,12 +20,14 @@ from torch import Tensor
 from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Order
-from gouache.apps.studio.runs import load_runs
+from gouache.apps.studio.runs import Run, load_runs
+from gouache.apps.studio.starting import Starting
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.output.pictures import read_metadata
+from gouache.protocols import Step
 from studio_client import submit, wait
-from studio_tiny import until
+from studio_tiny import order, until
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 TRIES: dict[str, Any] = {"start_tries": 3, "start_steps": 12, "start_scale": 1.0}
@@ -175,3 +177,29 @@ def test_one_stream_tells_of_several_runs(client: TestClient, building: Building
         answer = client.get(f"/api/events?runs={runs}")
         assert answer.status_code in (400, 404)
         assert "\n" not in answer.json()["error"]
+
+
+def test_the_time_left_of_sketches_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three tries, two at a time, of ten steps: half a second a step."""
+    run = Run.new(tmp_path, "", order())
+    starting = Starting(run)
+    now = [100.0]
+    monkeypatch.setattr("gouache.apps.studio.starting.time.monotonic", lambda: now[0])
+    picture = torch.zeros(1, 3, 8, 8)
+
+    def shown(index: int, at: float) -> float | None:
+        now[0] = 100.0 + at
+        starting(Step(index, 10, 0, picture, {}))
+        return run.seconds_left
+
+    starting.doing("3 sketches")
+    starting.sketched(torch.cat([picture, picture]), 1, 3, 0)
+    assert shown(0, 0.0) is None
+    assert shown(4, 2.0) == pytest.approx(7.5)  # 5 steps of these, 10 of the third
+    starting.sketched(picture, 3, 3, 0)
+    shown(0, 5.0)
+    assert shown(5, 7.5) == pytest.approx(2.0)
+    starting.doing("something else")
+    assert run.seconds_left is None

@@ -263,8 +263,7 @@ def test_what_is_not_plain_is_explained(page: Any, studio: TinyStudio) -> None:
 def test_what_saves_says_that_it_saves(page: Any) -> None:
     order(page, "a red apple", 2, "32x32")
     status(page, "done")
-    show(page, "history")
-    page.click("#exports summary")
+    page.click("#save")
     assert texts(page, "#exports a") == [
         "Save picture",
         "Save settings",

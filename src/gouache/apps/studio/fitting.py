@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WAYS = ("crop", "fit", "extend")
 GROWN = "the picture would be"  # how a refusal of its size begins
 _SOFT = 0.04  # radius of the filling's blur, as a share of the picture's shorter side
+_SHARP = 24  # pixels beside the old part over which the filling loses what is fine
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,24 @@ def brought(picture: Picture, fit: Fit) -> tuple[Picture, Picture | None]:
 def extended(picture: Picture, margins: tuple[int, int, int, int]) -> Picture:
     """RGB with parts added at the left, right, top and bottom, filled from its edges.
 
-    They are the picture mirrored at its edge, without what is fine, which is for painting to find.
+    They are the picture mirrored at its edge: sharp there, so that no line is seen, and farther out
+    without what is fine, which is for painting to find.
     """
     left, right, top, bottom = margins
-    pixels = np.pad(np.asarray(picture), ((top, bottom), (left, right), (0, 0)), "symmetric")
+    (width, height), sides = picture.size, ((top, bottom), (left, right), (0, 0))
+    sharp = Image.fromarray(np.pad(np.asarray(picture), sides, "reflect"))
     radius = max(2.0, _SOFT * min(picture.size))
-    filled = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius))
-    filled.paste(picture, (left, top))
-    return filled
+    soft = sharp.filter(ImageFilter.GaussianBlur(radius))
+    down, across = (
+        np.maximum(0, np.maximum(before - at, at - before - side + 1))
+        for at, before, side in (
+            (np.arange(sharp.height)[:, None], top, height),
+            (np.arange(sharp.width)[None], left, width),
+        )
+    )
+    share = np.minimum(1, np.maximum(down, across) / _SHARP)
+    share = share * share * (3 - 2 * share)
+    return Image.composite(soft, sharp, Image.fromarray(np.rint(255 * share).astype(np.uint8)))
 
 
 def new_parts(size: tuple[int, int], margins: tuple[int, int, int, int], seam: int = 0) -> Picture:

@@ -26,10 +26,12 @@ class Starting(Watcher):
         self._run = run
         self._frame_at = self._sketch_at = 0.0
         self._what = ""
+        self._begun: tuple[float, int] | None = None  # when a step of the sketches was done: which
+        self._rounds = 0  # of sketches that come after those that are painted now
 
     def doing(self, what: str) -> None:
-        self._what = what
-        self._run.changed(doing=what)
+        self._what, self._begun = what, None
+        self._run.changed(doing=what, seconds_left=None)
         give_way()
 
     def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
@@ -37,6 +39,7 @@ class Starting(Watcher):
         if step and now - self._sketch_at < SKETCH_SECONDS:
             return
         self._sketch_at = now
+        self._rounds = -(-(tries - first + 1) // len(pictures)) - 1
         found = {k: Sketch(step, Frame(to_pil(one)).webp) for k, one in enumerate(pictures, first)}
         last = first + len(found) - 1
         which = f"sketch {first}" if last == first else f"sketches {first} to {last}"
@@ -48,12 +51,23 @@ class Starting(Watcher):
     def choice(self) -> int | None:
         return self._run.choice
 
+    def _seconds_left(self, step: Step) -> float | None:
+        """Until the last sketch is there; None before a second step tells how long one takes."""
+        now = time.monotonic()
+        if self._begun is None or step.index <= self._begun[1]:
+            self._begun = now, step.index
+            return self._run.seconds_left
+        pace = (now - self._begun[0]) / (step.index - self._begun[1])
+        return pace * (step.num_steps * (1 + self._rounds) - step.index - 1)
+
     def _shown(self, step: Step) -> None:
+        left = self._seconds_left(step)
         if time.monotonic() - self._frame_at >= FRAME_SECONDS:
             self._frame_at = time.monotonic()
             # Steps of the start count by themselves: those that are set come after.
             doing = f"{self._what}, step {step.index + 1} of {step.num_steps}"
-            self._run.changed(frame=Frame(to_pil(step.image[0])), doing=doing)
+            frame = Frame(to_pil(step.image[0]))
+            self._run.changed(frame=frame, doing=doing, seconds_left=left)
         give_way()
 
 

@@ -15,6 +15,12 @@ export function mount({ store, actions }) {
       event.preventDefault();
     });
   }
+  $("mask-size").addEventListener("input", ({ target }) =>
+    store.dispatch({ type: "held", size: Number(target.value) }));
+  for (const done of [false, true]) {
+    $("mask-feather").addEventListener(done ? "change" : "input", ({ target }) =>
+      store.dispatch({ type: "set", name: "feather", value: target.value, done }));
+  }
   $("tries-count").addEventListener("change", ({ target }) =>
     store.dispatch({ type: "counted", count: Number(target.value) }));
 
@@ -51,7 +57,11 @@ export function mount({ store, actions }) {
   let known = [];
 
   function update(state) {
-    const { draft, notices, layers, part, runs, shown } = state;
+    const { draft, form, hand, notices, layers, part, runs, shown } = state;
+    for (const [name, value, unit] of [["size", hand.size, ""], ["feather", form.feather ?? "", " px"]]) {
+      put($(`mask-${name}`), { value: String(value) });
+      put($(`mask-${name}-is`), { textContent: `${value}${unit}` });
+    }
     for (const field of FIELDS) put($(field), { value: draft[field] });
     put($("mask-note"), { textContent: notices.mask ?? MASK[layers.mask.empty] });
     put($("tries-count"), { value: String(part.count) });

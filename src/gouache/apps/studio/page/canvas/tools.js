@@ -64,7 +64,7 @@ export function mount({ store, easel }) {
 
   document.addEventListener("click", (event) => {
     const byHand = event.detail > 0 && event.target.closest("button");
-    if (byHand && !event.target.closest("dialog, #chips, .drop, #tabs")) easel.focus();
+    if (byHand && !event.target.closest("dialog, [popover], .saves, #chips, .drop, #tabs")) easel.focus();
   });
 
   function update({ hand }) {

@@ -2,7 +2,7 @@
 
 import { $, attributes, put } from "../nodes.js";
 import { wordsOf } from "../selectors.js";
-import { galleryOf, namedIn, nodeIn, pictureUrl, runOfPicture, titleOf } from "./selectors.js";
+import { drawnLarger, exportUrl, galleryOf, namedIn, nodeIn, pictureUrl, runOfPicture, titleOf } from "./selectors.js";
 import { fillStar } from "./thumbs.js";
 
 export function mount({ store, actions }) {
@@ -104,6 +104,8 @@ export function mount({ store, actions }) {
     put(told, { textContent: state.notices.problem || state.notices.note });
     put($("large-back"), { disabled: place === 0 });
     put($("large-on"), { disabled: place >= all.length - 1 });
+    attributes($("large-save"), { href: exportUrl(run, node, drawnLarger(run, node) * Math.max(...run.size), "png") });
+    put($("large-save"), { hidden: !run.nodes.length });
     fillStar($("large-star"), point?.favourite, titleOf(run));
     if (!opened) {
       opened = true;

@@ -135,12 +135,20 @@ export function originOf(state, run) {
 
 // Saving.
 
-/** The sizes a picture can be saved at: [{side, width, height}], as it was painted first. */
-export function sizesOf(run) {
+/** How many times larger a picture is than it was painted: a finished one may be drawn larger. */
+export function drawnLarger(run, node) {
+  const finished = run.picture && (node === null || nodeIn(run, node)?.kind === "end");
+  return finished ? (run.scale ?? 1) : 1;
+}
+
+/** The sizes a picture can be saved at: [{side, width, height, own}]; `own` is what it has. */
+export function sizesOf(run, node) {
   const [width, height] = run.size;
+  const own = drawnLarger(run, node);
   return [1, 2, 4, 8]
-    .map((scale) => ({ side: scale * Math.max(width, height), width: scale * width, height: scale * height }))
-    .filter(({ side }, at) => at === 0 || side <= LARGEST);
+    .map((scale) =>
+      ({ side: scale * Math.max(width, height), width: scale * width, height: scale * height, own: scale === own }))
+    .filter(({ side, own: same }) => same || side <= LARGEST);
 }
 
 export function exportUrl(run, node, side, format) {

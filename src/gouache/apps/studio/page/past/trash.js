@@ -43,6 +43,7 @@ export function mount({ store, actions }) {
   function update({ binned, busy }) {
     put(box, { hidden: !binned });
     put(open, { textContent: binned ? "Back to the gallery" : "Trash" });
+    put($("gallery-title"), { textContent: binned ? "Trash" : "Gallery" });
     put($("panel-gallery").dataset, { trash: String(Boolean(binned)) });
     if (sure !== all()) sure = "";
     if (!binned) return;

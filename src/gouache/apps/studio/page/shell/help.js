@@ -24,6 +24,7 @@ const KEYS = [
     ["Space and drag, H", "move the picture"],
     ["0  1  +  −", "fit, one to one, larger, smaller"],
     ["F", "the picture alone"],
+    ["S", "save it"],
     ["X", "grow the picture"],
   ]],
   ["In history and gallery", [

@@ -49,9 +49,12 @@ export function mount({ store }) {
     attributes($("pause").querySelector("use"), { href: `/page/icons.svg#${does}` });
     put($("status"), { textContent: statusLine(state) });
     const there = run && shownPoint(state, run);
-    put($("progress"), { value: there?.num_steps ? there.step / there.num_steps : 0, hidden: !run });
-    const left = there?.status === "painting" ? clock(there.seconds_left) : "";
-    put($("clock"), { textContent: there ? [stepOf(there), left].filter(Boolean).join(" · ") : "" });
+    const going = there && there.status !== "done"; // of what is done its steps tell nothing
+    put($("progress"), { value: there?.num_steps ? there.step / there.num_steps : 0, hidden: !going });
+    const left = clock(there?.seconds_left ?? null);
+    const what = there?.status === "starting" ? " of sketching" : "";
+    const shows = ["starting", "painting"].includes(there?.status) && left ? left + what : "";
+    put($("clock"), { textContent: going ? [stepOf(there), shows].filter(Boolean).join(" · ") : "" });
     put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
