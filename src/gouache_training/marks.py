@@ -20,7 +20,6 @@ from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
 from gouache.intervals import wilson
 from gouache.protocols import Perceptor
-from gouache.sweeps.intervals import wilson
 from gouache_training.class_prompts import ClassPrompt
 from gouache_training.judge import Judge
 

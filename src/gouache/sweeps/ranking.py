@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gouache.errors import ConfigError
+from gouache.intervals import Interval, mean, share
 from gouache.prompts import one_line
 from gouache.registry import nearest
 from gouache.sweeps.folder import Row, rows_by
-from gouache.sweeps.intervals import Interval, mean, share
 from gouache.sweeps.judging import Judge
 
 
