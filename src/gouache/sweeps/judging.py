@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gouache.engine.judging import look
 from gouache.engine.words import embed_prompt
 from gouache.errors import ConfigError
-from gouache.figures.judging import look
 from gouache.networks.devices import resolve_device
 from gouache.networks.pool import shared_perceptor
 from gouache.ops.images import load_image
