@@ -130,6 +130,31 @@ def test_guidance_goes_from_no_words_beyond_the_words(
     assert not torch.allclose(told, first("a blue boat", 1.0))
 
 
+def test_one_thread_writes_and_the_others_are_there_again(
+    system: PocketAr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, seen = torch.get_num_threads(), []
+    draw = Choosing.draw
+
+    def spy(self: Choosing, logits: Tensor, rng: torch.Generator) -> Tensor:
+        seen.append(torch.get_num_threads())
+        if len(seen) == 20:
+            raise KeyboardInterrupt
+        return draw(self, logits, rng)
+
+    monkeypatch.setattr(Choosing, "draw", spy)
+    torch.set_num_threads(3)
+    try:
+        system.paint("a cat", 0)
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 3
+        with pytest.raises(KeyboardInterrupt):
+            system.paint("a cat", 0)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_settings_tell_all_that_decides(system: PocketAr, files: Path) -> None:
     settings = json.loads(json.dumps(dict(system.settings)))
     assert {"model", "guidance", "temperature", "top_k", "top_p", "sums"} == set(settings)
