@@ -366,6 +366,16 @@ def test_a_try_that_fails_leaves_the_run_as_it_was(monkeypatch: pytest.MonkeyPat
     assert painter.finished
 
 
+def test_a_picture_of_a_figure_is_painted_again(gouache) -> None:
+    Path("lines.txt").write_text("a fish\n")
+    asked = ["--prompts", "lines.txt", "--systems", "flat", "--tries", "2", "--judge", ""]
+    made = gouache("figures", "12", *asked, "--perceptor", "pocket", "--out", "f", "-q")
+    assert made.code == 0, made.err
+    (picture,) = Path("f").glob("01-*.png")
+    assert gouache("replay", picture, "--out", "again.png", "-q").code == 0
+    assert Path("again.png").read_bytes() == picture.read_bytes()
+
+
 def test_what_varies_pictures_says_that_it_has_no_settings(gouache) -> None:
     gouache("paint", "x", "--system", "flat", "--out", "x.png")
     result = gouache("vary", "x.png")

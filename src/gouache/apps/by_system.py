@@ -36,7 +36,7 @@ def system_run(
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Loads the system and paints; returns the exit code. What is finished is written at once."""
-    fetch_system(job.name, shown.quiet)
+    fetch_system(job.name, shown.quiet, bool(job.mask))
     if job.best_of > 1:
         fetch_missing([("perceptor", config.guides[0][0])], shown.quiet)
     painter = job.prepare(config)
