@@ -118,8 +118,9 @@ def test_what_cannot_be_written_ends_the_film_and_it_goes_on(here, monkeypatch):
 def test_a_frame_is_written_before_the_state_after_it(here, monkeypatch):
     told = []
     for name in ("save_step", "save_state"):
+        real = getattr(RunFolder, name)
 
-        def noted(self, *asked, real=getattr(RunFolder, name), name=name):
+        def noted(self, *asked, real=real, name=name):
             told.append(name)
             return real(self, *asked)
 

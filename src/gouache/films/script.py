@@ -88,8 +88,17 @@ class Script:
         now = now.updated(**changed) if changed else now
         if frame == 0:
             return now.updated(steps=(self.steps(0),))
+        return self._usual if now is self.config else self._later(now)
+
+    @cached_property
+    def _usual(self) -> PaintConfig:
+        """Of frames without anything of their own; checking all settings takes a while."""
+        return self._later(self.config)
+
+    def _later(self, now: PaintConfig) -> PaintConfig:
+        """The settings of a frame after the first, which has those of a picture."""
         return now.updated(
-            steps=(self.steps(frame),),
+            steps=(self.film.steps_per_frame,),
             learning_rate=now.optimization.learning_rate * self.film.frame_lr,
             lr_schedule="constant",
             lr_warmup=0,
