@@ -1,7 +1,7 @@
 // The picture that is shown, and the sheets over it: all that has pixels. What was drawn is never thrown away
 // here: a picture of another size takes it along, and each change can be undone and redone.
 
-import { $, loadImage, put } from "../nodes.js";
+import { $, loadImage, loadPixels, put } from "../nodes.js";
 import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
 import { tryOf } from "./buttons.js";
 import { Fade } from "./fade.js";
@@ -175,11 +175,15 @@ class Easel {
     const { store } = this;
     for (let wanted = this.missing; wanted; wanted = this.missing) {
       const { place, key, url, frame } = wanted;
-      const image = await loadImage(url).catch(() => null);
+      const image = await loadPixels(url).catch(() => null);
       const { state } = store;
-      if (place !== placeOf(state) || !wantedPicture(state)) continue; // another was chosen meanwhile
+      if (place !== placeOf(state) || !wantedPicture(state)) {
+        image?.close();
+        continue; // another was chosen meanwhile
+      }
       if (image) {
         this.show(image);
+        image.close();
         this.view.dataset.frame = frame;
         store.dispatch({ type: "pictured", place, key, frame });
       } else if (state.shown && nodeOf(state) === null) {
@@ -218,8 +222,9 @@ class Easel {
   async exact() {
     const run = runOf(this.store.state);
     if (!this.rough || !run || nodeOf(this.store.state) !== null) return;
-    const image = await loadImage(`/api/runs/${run.id}/frame.jpg?v=${run.version}`);
+    const image = await loadPixels(`/api/runs/${run.id}/frame.jpg?v=${run.version}`);
     if (runOf(this.store.state)?.id === run.id) this.show(image);
+    image.close();
   }
 
   // What was done by hand.
@@ -259,8 +264,12 @@ class Easel {
   clear(...layers) {
     const full = [...new Set(layers)].filter((layer) => !layer.empty);
     if (!full.length) return;
-    this.past.remember(new Together(full.map((layer) => new Tiles(layer, new Map(layer.tiles)))));
-    for (const layer of full) layer.wipe();
+    const done = full.map((layer) => {
+      const before = new Map(layer.tiles);
+      layer.wipe();
+      return new Tiles(layer, before);
+    });
+    this.past.remember(new Together(done));
     this.screen.render();
     this.tell();
   }

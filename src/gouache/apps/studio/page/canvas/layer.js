@@ -145,17 +145,32 @@ export class Layer {
     this.resize(width, height);
   }
 
-  /** Puts tiles back; null is a tile that was not there. Returns those that were there instead. */
+  /** The pixels of a tile, a word each; of one that is not there they are empty. */
+  pixels(tile) {
+    if (!tile) return new Uint32Array(TILE * TILE);
+    return new Uint32Array(penOf(tile).getImageData(0, 0, TILE, TILE).data.buffer);
+  }
+
+  /** A tile has these pixels, null takes it away. */
+  put(key, pixels) {
+    if (!pixels) {
+      this.tiles.delete(key);
+      return;
+    }
+    if (!this.tiles.has(key)) this.tiles.set(key, newCanvas(TILE, TILE));
+    const image = new ImageData(new Uint8ClampedArray(pixels.buffer), TILE, TILE);
+    penOf(this.tiles.get(key)).putImageData(image, 0, 0);
+    this.unsure.add(key);
+  }
+
+  /** Puts tiles back; null is a tile that was not there. */
   swap(tiles) {
-    const before = new Map();
     for (const [key, tile] of tiles) {
-      before.set(key, this.tiles.get(key) ?? null);
       if (tile) this.tiles.set(key, tile);
       else this.tiles.delete(key);
       this.unsure.add(key);
     }
     this.changed();
-    return before;
   }
 
   wipe() {

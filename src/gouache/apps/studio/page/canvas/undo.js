@@ -1,49 +1,45 @@
-// What was done by hand, to be undone and redone without end. The newest changes are kept as they are; older
-// ones are packed away by the browser, so that the page's own memory does not grow with them.
+// What was done by hand, to be undone and redone without end. Of a change the pixels that it made others are kept; older
+// changes are given to the browser, which may put them on the disk, so that the page's own memory does not grow.
 
-import { newCanvas, penOf, release, TILE } from "./layer.js";
+import { applied, difference } from "./delta.js";
+import { release } from "./layer.js";
 
-const ROOM = 96; // tiles that are kept as they are: 24 MiB
+const ROOM = 16 << 20; // bytes of changes that are kept here, each way
 
-const packed = (tile) => new Promise((done) => tile.toBlob(done, "image/png"));
-
-async function unpacked(blob) {
-  const image = await createImageBitmap(blob);
-  const tile = newCanvas(TILE, TILE);
-  penOf(tile).drawImage(image, 0, 0);
-  image.close();
-  return tile;
-}
-
-/** A change of some tiles of a layer that had a size then. */
+/** A change of some tiles of a layer, which has it already. `before` are the tiles as they were, null for one that
+ * was not there; nobody needs them any longer. */
 export class Tiles {
-  constructor(layer, tiles) {
-    Object.assign(this, { layer, tiles, width: layer.width, height: layer.height });
-  }
-
-  get room() {
-    return [...this.tiles.values()].filter((tile) => tile instanceof HTMLCanvasElement).length;
-  }
-
-  get ready() {
-    return [...this.tiles.values()].every((tile) => !(tile instanceof Blob));
-  }
-
-  async turn(kind, how) {
-    await Promise.all([...this.tiles].filter(([, tile]) => tile instanceof kind).map(async ([key, tile]) => {
-      const other = await how(tile);
-      if (this.tiles.get(key) !== tile) return; // it was done or undone meanwhile
-      this.tiles.set(key, other);
-      if (kind === HTMLCanvasElement) release(tile);
+  constructor(layer, before) {
+    Object.assign(this, { layer, width: layer.width, height: layer.height, blob: null });
+    this.tiles = new Map([...before].map(([key, tile]) => {
+      const words = difference(layer.pixels(layer.tiles.get(key)), layer.pixels(tile));
+      if (tile) release(tile);
+      return [key, { there: Boolean(tile), words }];
     }));
   }
 
-  pack() {
-    return this.turn(HTMLCanvasElement, packed);
+  get room() {
+    return this.blob ? 0 : [...this.tiles.values()].reduce((all, { words }) => all + words.byteLength, 0);
   }
 
-  unpack() {
-    return this.turn(Blob, unpacked);
+  get ready() {
+    return !this.blob;
+  }
+
+  pack() {
+    if (this.blob) return;
+    const all = [...this.tiles.values()];
+    this.blob = new Blob(all.map(({ words }) => words));
+    for (const one of all) Object.assign(one, { size: one.words.length, words: null });
+  }
+
+  async unpack() {
+    if (!this.blob) return;
+    const words = new Uint32Array(await this.blob.arrayBuffer());
+    if (!this.blob) return; // it was asked for twice
+    let at = 0;
+    for (const one of this.tiles.values()) one.words = words.slice(at, (at += one.size));
+    this.blob = null;
   }
 
   /** Does it, and remembers what was there instead. */
@@ -51,7 +47,14 @@ export class Tiles {
     const { layer } = this;
     const { width, height } = layer;
     layer.resize(this.width, this.height);
-    this.tiles = layer.swap(this.tiles);
+    for (const [key, { there, words }] of this.tiles) {
+      const tile = layer.tiles.get(key);
+      const now = layer.pixels(tile);
+      const then = applied(words, now.slice());
+      this.tiles.set(key, { there: Boolean(tile), words: difference(then, now) });
+      layer.put(key, there ? then : null);
+    }
+    layer.changed();
     layer.resize(width, height);
   }
 
@@ -76,7 +79,7 @@ export class Together {
   }
 
   pack() {
-    return Promise.all(this.changes.map((one) => one.pack()));
+    for (const one of this.changes) one.pack();
   }
 
   unpack() {
@@ -112,7 +115,6 @@ export class Undo {
   constructor() {
     this.past = [];
     this.future = [];
-    this.work = Promise.resolve(); // packing, one change after the other
   }
 
   remember(change) {
@@ -121,13 +123,13 @@ export class Undo {
     this.tidy();
   }
 
-  /** Packs away what is over the room that there is, the farthest first. */
+  /** Packs away what is over the room that there is. */
   tidy() {
     for (const changes of [this.past, this.future]) {
       let room = ROOM;
       for (const change of [...changes].reverse()) {
         room -= change.room;
-        if (room < 0 && change.room) this.work = this.work.then(() => change.pack()).catch(() => {});
+        if (room < 0 && change.room) change.pack();
       }
     }
   }
