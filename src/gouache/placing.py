@@ -66,6 +66,42 @@ def place_mistake(place: Place) -> str:
     return ""
 
 
+_SIDES = {
+    "left right": ("and", "next to", "beside", "left of", "to the left of"),
+    "right left": ("right of", "to the right of"),
+    "top bottom": ("above", "over", "on top of"),
+    "bottom top": ("below", "under", "beneath", "underneath"),
+}
+_JOINS = {word: tuple(sides.split()) for sides, words in _SIDES.items() for word in words}
+_ARTICLE = r"(?:an?|the|one)\s"
+_TWO = re.compile(
+    rf"({_ARTICLE}.+?)\s+({'|'.join(sorted(_JOINS, key=len, reverse=True))})\s+({_ARTICLE}.+)",
+    re.IGNORECASE,
+)
+# A thing that is told with any of these is more than a thing: a style, a scene, a third thing.
+_MORE = re.compile(
+    r"[,.;:]|\b(?:of|in|on|at|by|with|from|near|under|over|above|below|beside|and|or|to|for)\b",
+    re.IGNORECASE,
+)
+_MOST_WORDS = 5  # of a thing, with its article
+
+
+def two_things(text: str) -> tuple[tuple[str, Place], tuple[str, Place]] | None:
+    """What "a cat and a dog" or "the sun above a house" names, and where each is meant.
+
+    Both need an article, and are no more than a few words: of what says more (a style, a ground,
+    three things) the halves are not known, and it is None.
+    """
+    found = _TWO.fullmatch(text.strip())
+    if found is None:
+        return None
+    first, how, second = found.groups()
+    if any(_MORE.search(one) or len(one.split()) > _MOST_WORDS for one in (first, second)):
+        return None
+    here, there = _JOINS[" ".join(how.lower().split())]
+    return (first, PLACES[here]), (second, PLACES[there])
+
+
 def format_place(place: Place) -> str:
     """As `read_place` reads it: the word where there is one."""
     for name, known in PLACES.items():
@@ -94,4 +130,5 @@ __all__ = [
     "nearest_place",
     "place_mistake",
     "read_place",
+    "two_things",
 ]

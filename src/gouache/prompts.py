@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from gouache.errors import PromptError
-from gouache.placing import Place, format_place, place_mistake, read_place
+from gouache.placing import Place, format_place, place_mistake, read_place, two_things
 
 MAX_PROMPT_CHARS = 20_000
 MAX_NUMBER = 1e6  # float32 losses overflow far above; nobody needs more
@@ -183,6 +183,19 @@ def parse_stages(
         return ((lasting,),)
     each = parse_each(texts) if len(texts) > 1 else (parse_prompts("".join(texts)),)
     return tuple(tuple((*own, *lasting) for own in stage) for stage in zip(*each, strict=True))
+
+
+def laid_out(stage: Stage) -> Stage:
+    """Wishes for two things (`placing.two_things`) as one for each, with its half."""
+    found: list[Prompt] = []
+    for prompt in stage:
+        plain = prompt.kind == "text" and prompt.place is None and prompt.weight > 0
+        things = two_things(prompt.text) if plain else None
+        if things is None:
+            found.append(prompt)
+        else:
+            found += [replace(prompt, text=text, place=place) for text, place in things]
+    return tuple(found)
 
 
 def parse_image_prompt(text: str) -> Prompt:
@@ -453,6 +466,7 @@ __all__ = [
     "Stage",
     "format_prompt",
     "format_prompts",
+    "laid_out",
     "one_line",
     "parse_each",
     "parse_image_prompt",

@@ -14,7 +14,13 @@ from gouache.settings.schedule import Number
 from gouache.settings.sections import setting
 
 # What edits want otherwise than pictures do. Coarse levels would move all of the picture.
-DEFAULTS: dict[str, Any] = {"latent": "quantized", "perceptor": ("pocket",), "scale": 1}
+# What is where is the source's matter, not that of words.
+DEFAULTS: dict[str, Any] = {
+    "latent": "quantized",
+    "perceptor": ("pocket",),
+    "scale": 1,
+    "layout": "off",
+}
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from gouache.latents import latents
 from gouache.networks.models import Guide
 from gouache.ops.allocator import give_back
 from gouache.ops.seeding import rng_states, set_rng_states
-from gouache.prompts import Prompt, one_line, parse_stage
+from gouache.prompts import Prompt, laid_out, one_line, parse_stage
 from gouache.protocols import Generator, Loss, Perceptor, Step
 from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import numbers_at
@@ -271,6 +271,8 @@ class Session:
         pictures are asked it, or the one of the batch that `index` names; the others keep theirs.
         """
         asked = parse_stage(text)
+        if self.config.guidance.lays_out:
+            asked = laid_out(asked)
         before = self.prompts if index is None else self.prompts_of(index)
         lasting = dict.fromkeys(prompt for prompt in before if prompt.kind != "text")
         self.set_prompts([*asked, *lasting], index=index)

@@ -28,7 +28,7 @@ from gouache.inputs import base_name, file_sha256
 from gouache.networks.models import Models
 from gouache.ops.images import load_image, to_tensor
 from gouache.placing import Place, nearest_place
-from gouache.prompts import MAX_NUMBER, Prompt, one_line
+from gouache.prompts import MAX_NUMBER, Prompt, laid_out, one_line
 from gouache.protocols import Perceptor
 from gouache.settings.config import PaintConfig
 
@@ -45,6 +45,12 @@ class UnknownPromptWarning(UserWarning):
     """A guide does not know what some prompts name."""
 
     all_differ = True  # one tells nothing of other prompts: all are worth showing
+
+
+class LaidOutWarning(UserWarning):
+    """Two things of one prompt are asked for in their halves of the picture."""
+
+    all_differ = True
 
 
 class UnknownPlaceWarning(UserWarning):
@@ -179,6 +185,7 @@ def plan_stages(config: PaintConfig, models: Models) -> tuple[StagePlan, ...]:
     """
     stages = config.stages
     steps = steps_per_stage(config.steps, len(stages))
+    _tell_laid_out(config)
     _check(models, [prompt for stage in stages for own in stage for prompt in own])
     cache: dict[Prompt, Encoded] = {}  # what lasts is encoded once
     plans = []
@@ -236,6 +243,21 @@ def _check(models: Models, prompts: Sequence[Prompt]) -> None:
     asked = (prompt.text for prompt in prompts if prompt.kind == "text" and prompt.weight)
     check_words(asked, [guide.perceptor for guide in models.guides])
     _tell_places(prompts)
+
+
+def _tell_laid_out(config: PaintConfig) -> None:
+    """Says once which prompts are asked for in two halves."""
+    if not config.guidance.lays_out:
+        return
+    written = dict.fromkeys(prompt for s in config.written for own in s for prompt in own)
+    halves = [laid_out((prompt,)) for prompt in written]
+    if told := [" | ".join(one_line(one, 40) for one in two) for two in halves if len(two) > 1]:
+        warnings.warn(
+            f"two things, each in its half: {', '.join(told[:SHOWN])}; layout off takes the words "
+            "as a whole",
+            LaidOutWarning,
+            stacklevel=4,
+        )
 
 
 def _tell_places(prompts: Sequence[Prompt]) -> None:
@@ -364,6 +386,7 @@ def asked_for(stage: StagePlan) -> str:
 
 __all__ = [
     "Encoded",
+    "LaidOutWarning",
     "Rows",
     "StagePlan",
     "Target",

@@ -150,6 +150,7 @@ class Film:
         """Loads models and finds the start. Errors as of `Session.build`."""
         if config.scale == PaintConfig.scale:  # the default is what pictures want
             config = config.updated(scale=1)
+        config = config.updated(layout="off")  # a camera moves: halves would stay where they are
         check(config, film)
         first = config.updated(steps=film.steps_per_frame if film.morph else config.steps[0])
         Script(first, film, ()).check()

@@ -20,7 +20,7 @@ from typing import Any
 
 from gouache import html
 from gouache.errors import ConfigError
-from gouache.prompts import MAX_PROMPT_CHARS, Stage, parse_stages
+from gouache.prompts import MAX_PROMPT_CHARS, Stage, laid_out, parse_stages
 from gouache.registry import nearest
 from gouache.settings.codec import (
     Counts,
@@ -159,6 +159,13 @@ class PaintConfig:
 
         `PromptError` for every mistake in them, also where there is nothing to ask for.
         """
+        if not self.guidance.lays_out:
+            return self.written
+        return tuple(tuple(map(laid_out, stage)) for stage in self.written)
+
+    @cached_property
+    def written(self) -> tuple[tuple[Stage, ...], ...]:
+        """`stages` as they were written: two things of one prompt together."""
         return parse_stages(self.prompt, self.image_prompts, self.noise_prompts)
 
     @property
@@ -223,13 +230,14 @@ class PaintConfig:
 
         What is missing has its default. Where perceptors are named that is not `pocket` with
         `photo`, it has the value from before those two were the default: records of earlier
-        versions lack what is newer than they are, and their pictures were not drawn larger.
+        versions lack what is newer than they are, and their pictures were not drawn larger, nor
+        things in them laid out.
         """
         flat = flatten(values)
         missing: dict[str, Any] = {}
         if "perceptor" in flat:
             old = preset_of(_names(flat["perceptor"])) != "photo"
-            missing = {**(PRESETS["pocket"] if old else {}), "scale": 1}
+            missing = {**(PRESETS["pocket"] if old else {}), "scale": 1, "layout": "off"}
         return cls().updated(**{**missing, **flat})
 
 

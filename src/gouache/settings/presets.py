@@ -55,6 +55,7 @@ _POCKET: dict[str, Any] = {
     "lr_final": 0.1,
     "clip_grad": 0.0,
     "combine": "loss",
+    "layout": "off",
     "contrast_weight": 0.5,
     "contrast_scale": 20.0,
     "templates": True,

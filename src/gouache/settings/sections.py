@@ -173,6 +173,12 @@ class GuidanceConfig:
         "weighted mean of their directions)",
         choices=("loss", "embedding"),
     )
+    layout: str = setting(
+        "auto",
+        "two things in one prompt ('a cat and a dog', 'the sun above a house'): auto asks for each "
+        "in its half of the picture, off takes the words as a whole",
+        choices=("auto", "off"),
+    )
     contrast_weight: Number = setting(
         0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
     )
@@ -194,3 +200,8 @@ class GuidanceConfig:
         parts=":",
         codec=Losses(),
     )
+
+    @property
+    def lays_out(self) -> bool:
+        """Whether two things get their halves; what is added up to one wish has no places."""
+        return self.layout == "auto" and self.combine == "loss"
