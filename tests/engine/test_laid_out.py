@@ -47,7 +47,7 @@ def placed(text: str) -> str | None:
         ("a cat and a dog and a bird", None),
         ("a mother and child", None),
         ("sweet and sour", None),
-        ("a man and a very long and old winding road", None),
+        ("a man and a very long old winding grey road", None),
         ("and", None),
         ("", None),
     ],
