@@ -36,8 +36,8 @@ from gouache.weights.safe import load_state, read_model
 from gouache.weights.saving import PlainConfig
 from gouache.weights.shipped import AUTOREGRESSIVE, PERCEPTOR, TOKENIZER, shipped
 
-CHOOSING = Choosing(temperature=1.0, top_k=256)
-GUIDANCE = 3.0
+CHOOSING = Choosing(top_p=0.9)  # by eye and by the referee, of thirty-six prompts of their own
+GUIDANCE = 4.0
 
 
 @dataclass(frozen=True)
