@@ -179,9 +179,7 @@ def test_one_stream_tells_of_several_runs(client: TestClient, building: Building
         assert "\n" not in answer.json()["error"]
 
 
-def test_the_time_left_of_sketches_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_time_left_of_sketches_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three tries, two at a time, of ten steps: half a second a step."""
     run = Run.new(tmp_path, "", order())
     starting = Starting(run)
