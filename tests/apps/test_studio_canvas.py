@@ -732,3 +732,78 @@ def test_a_large_picture_is_drawn_on_at_the_size_of_the_screen(sheet: Any, tmp_p
     assert sheet.evaluate("largest") <= box["width"] * box["height"] * ratio**2
     assert sheet.evaluate("Math.max(strokes.width, mask.width)") <= box["width"] * ratio + 1
     assert alpha_at(sheet, 0.5, 0.5) > 0
+
+
+# Memory.
+
+
+def test_a_difference_makes_the_other_pixels_and_is_small(sheet: Any) -> None:
+    """Of runs, noise, gaps, ends and nothing; a stroke's is a fraction of its tile."""
+    found = sheet.evaluate(
+        """async () => {
+            const { applied, difference } = await import("/page/canvas/delta.js");
+            let seed = 1;
+            const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+            const filled = (make) => Uint32Array.from({ length: 4096 }, (_, k) => make(k));
+            const kinds = [
+                () => 0, () => 0xffffffff, () => Math.floor(random() * 2 ** 32),
+                () => (random() < 0.5 ? 7 : 9), (k) => (k % 5 ? 3 : Math.floor(random() * 4)),
+                (k) => (k < 2000 || k > 2300 ? 0 : 0xff2b43d8), (k) => (k > 4090 ? k : 0),
+            ];
+            let wrong = 0;
+            for (const one of kinds) {
+                for (const other of kinds) {
+                    const [before, after] = [filled(one), filled(other)];
+                    const made = applied(difference(before, after), before.slice());
+                    wrong += made.some((value, k) => value !== after[k]);
+                }
+            }
+            const stroke = difference(filled(kinds[0]), filled(kinds[5])).length;
+            return { wrong, stroke, none: difference(filled(kinds[1]), filled(kinds[1])).length };
+        }"""
+    )
+    assert found == {"wrong": 0, "stroke": 3, "none": 0}
+
+
+def test_changes_beyond_the_room_are_given_away_and_undone_exactly(sheet: Any) -> None:
+    found = sheet.evaluate(
+        """async () => {
+            const { Layer, copied, TILE } = await import("/page/canvas/layer.js");
+            const { Tiles, Undo } = await import("/page/canvas/undo.js");
+            const layer = new Layer(4 * TILE, 4 * TILE);
+            const undo = new Undo();
+            let seed = 1;
+            const random = () => (seed = (seed * 16807) % 2147483647);
+            const sum = (tile) => layer.pixels(tile).reduce((a, b) => (a * 31 + b) | 0, 7);
+            const look = () => JSON.stringify([...layer.tiles].sort((a, b) => a[0] - b[0])
+                .map(([key, tile]) => [key, sum(tile)]));
+            const seen = [look()];
+            for (let k = 0; k < 12; k += 1) { // noise all over: 4 MiB each
+                const before = new Map();
+                layer.paint(layer.box, (pen, key) => {
+                    const tile = layer.tiles.get(key);
+                    before.set(key, seen.length > 1 ? copied(tile) : null);
+                    const noise = () => random() | 0xff000000;
+                    layer.put(key, Uint32Array.from({ length: TILE * TILE }, noise));
+                });
+                layer.changed();
+                undo.remember(new Tiles(layer, before));
+                seen.push(look());
+            }
+            const room = undo.past.reduce((all, one) => all + one.room, 0);
+            const away = undo.past.filter(({ ready }) => !ready).length;
+            const back = [];
+            for (let k = seen.length - 2; k >= 0; k -= 1) {
+                await undo.undo();
+                back.push(look() === seen[k]);
+            }
+            for (let k = 1; k < seen.length; k += 1) {
+                await undo.redo();
+                back.push(look() === seen[k]);
+            }
+            return { room, away, wrong: back.filter((one) => !one).length };
+        }"""
+    )
+    assert found["wrong"] == 0
+    assert found["room"] <= 16 << 20
+    assert found["away"] >= 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +262,51 @@ def test_the_trash_says_what_it_is(page: Any) -> None:
     until(page, "document.getElementById('gallery-title').textContent === 'Trash'")
     page.click("#trash-open")
     until(page, "document.getElementById('gallery-title').textContent === 'Gallery'")
+
+
+# For everybody.
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_in_the_way_in_these_states(page: Any, studio: TinyStudio, theme: str) -> None:
+    """No finding of axe: sketches, a pause with strokes, a mask, saving, what is changed, trash."""
+    if not util.find_spec("axe_playwright_python"):
+        pytest.skip("axe is not installed")
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
+    seen: list[str] = []
+
+    def look(state: str) -> None:
+        found = page.evaluate("axe.run()")["violations"]
+        seen.extend(
+            f"{state}: {one['id']} {node['target']}" for one in found for node in one["nodes"]
+        )
+
+    studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
+    order(page, "a red apple", LONG, "32x32")
+    until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
+    look("sketches, and what is changed")
+    page.click("#take-best")
+    status(page, "painting")
+    page.click("#pause")
+    status(page, "paused")
+    stroke(page, 0.5)
+    page.fill("#prompt", "a green pear")
+    look("paused")
+    show(page, "change")
+    page.click("#mask-brush")
+    stroke(page, 0.3)
+    look("mask")
+    page.click("#stop")
+    status(page, "stopped")
+    page.click("#save")
+    look("saving")
+    page.keyboard.press("Escape")
+    show(page, "history")
+    page.click("#delete")
+    page.wait_for_selector("#bin")
+    show(page, "gallery")
+    page.click("#trash-open")
+    page.wait_for_selector("#trash-list li")
+    look("trash")
+    assert sorted(set(seen)) == []
