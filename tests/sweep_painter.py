@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -76,11 +78,50 @@ def some_cells(number: int = 64, prompts: Sequence[str] = ("a star", "a ship")) 
 
 
 def sweep(out: Path, executor: Executor, cells: Sequence[Cell] = (), **how: Any) -> Report:
-    return run_sweep(cells or some_cells(), out, lambda: executor, Manner(), paint=paint, **how)
+    how = {"manner": Manner(), "paint": paint, **how}
+    return run_sweep(cells or some_cells(), out, lambda: executor, **how)
 
 
 def right_pixels(path: Path) -> bool:
     return load_image(path).getpixel((3, 3)) == color_of(path.stem)
+
+
+def begun(log: Path) -> list[str]:
+    return [line.split()[0] for line in log.read_text().splitlines()]
+
+
+def finished(out: Path) -> dict[str, int]:
+    """Cells that are there, and which file each is: another one has another number."""
+    return {path.stem: path.stat().st_ino for path in (out / "cells").glob("*.png")}
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def program(out: Path, executor: str, log: Path, seconds: float) -> subprocess.Popen[str]:
+    env = {**os.environ, "SWEEP_LOG": str(log), "SWEEP_SECONDS": str(seconds)}
+    env["PYTHONPATH"] = os.pathsep.join(sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweep_painter", str(out), executor],
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(log: Path, number: int) -> None:
+    while len(begun(log)) < number:
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def main(out: str, executor: str) -> None:
@@ -97,5 +138,3 @@ def main(out: str, executor: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-
-__all__ = ["color_of", "paint", "right_pixels", "some_cells", "sweep"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -22,29 +19,18 @@ from gouache.runs.executors import Inline, Processes, Threads
 from gouache.sweeps.folder import SweepFolder
 from gouache.sweeps.running import estimate
 from gouache.sweeps.scheduler import LOSSES, scheduled
-from sweep_painter import paint, right_pixels, some_cells, sweep
-
-
-@pytest.fixture
-def log(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path_factory.mktemp("log") / "log"
-    path.touch()
-    monkeypatch.setenv("SWEEP_LOG", str(path))
-    return path
-
-
-def begun(log: Path) -> list[str]:
-    return [line.split()[0] for line in log.read_text().splitlines()]
-
-
-def finished(out: Path) -> dict[str, int]:
-    """Cells that are there, and which file each is: another one has another number."""
-    return {path.stem: path.stat().st_ino for path in (out / "cells").glob("*.png")}
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "results.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+from sweep_painter import (
+    begun,
+    finished,
+    paint,
+    program,
+    right_pixels,
+    rows,
+    runs,
+    some_cells,
+    sweep,
+    wait_for,
+)
 
 
 def test_each_cell_is_painted_once_and_has_a_row(tmp_path: Path, log: Path) -> None:
@@ -126,30 +112,6 @@ def test_stopping_finishes_what_is_being_painted(tmp_path: Path, log: Path) -> N
         assert 5 <= report.painted == len(begun(log)) == len(finished(out)) < 64
         assert report.left == 64 - report.painted
         assert len(rows(out)) == report.painted
-
-
-def program(out: Path, executor: str, log: Path, seconds: float) -> subprocess.Popen[str]:
-    env = {**os.environ, "SWEEP_LOG": str(log), "SWEEP_SECONDS": str(seconds)}
-    env["PYTHONPATH"] = os.pathsep.join(sys.path)
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweep_painter", str(out), executor],
-        env=env,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(log: Path, number: int) -> None:
-    while len(begun(log)) < number:
-        time.sleep(0.02)
-
-
-def runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
