@@ -1,9 +1,13 @@
 """A long zoom, painted through the camera and on the naive road: what becomes of it.
 
     python -m gouache_bench.zooming --frames 300 --out zoom.png
+    python -m gouache_bench.zooming --speed 128,256 --frames 13
 
 The naive road is what other programs do: decode, crop and enlarge, encode, a new optimiser for each
 frame. Both begin with the same first frame, and have the same steps, prompts and random streams.
+
+`--speed` tells what a frame costs beside its steps, files included: by the clock of the thread that
+paints, so that a busy machine does not count.
 """
 
 from __future__ import annotations
@@ -11,7 +15,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 from torch import Tensor
@@ -21,8 +27,11 @@ from gouache.engine.session import Session
 from gouache.films.coherence import energy, mean_color
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
+from gouache.films.keeping import KeepFilm, create_folder, film_outputs
 from gouache.ops.images import to_pil, to_tensor
 from gouache.ops.seeding import picture_rngs
+from gouache.protocols import Step
+from gouache.runs.drive import Event, Run, Stepped, drive
 from gouache.settings.config import make_config
 
 COLUMNS = 6
@@ -78,6 +87,43 @@ def sheet(rows: Sequence[Sequence[Tensor]], path: Path) -> None:
     whole.save(path)
 
 
+def speed(film: Film, folder: Path) -> str:
+    """A row of the table: what the frames after the first cost, as `gouache video` paints them."""
+    inside, marks = [0.0], []
+    advance = Session.__next__
+
+    def timed(session: Session) -> Step:
+        begun = time.thread_time()
+        step = advance(session)
+        inside[0] += time.thread_time() - begun
+        return step
+
+    def mark(event: Event, run: Run) -> None:
+        if isinstance(event, Stepped) and film.frame_done:
+            marks.append((time.thread_time(), inside[0]))
+
+    Session.__next__ = timed  # type: ignore[method-assign]
+    try:
+        with (
+            film_outputs(folder / "x.gif", "x", folder / "run") as outputs,
+            create_folder(film, outputs) as kept,
+        ):
+            drive(Run(film), [KeepFilm(kept, outputs), mark])
+    finally:
+        Session.__next__ = advance  # type: ignore[method-assign]
+    whole, steps = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
+    number = len(marks) - 1
+    row = (
+        f"{film.config.size[0]}",
+        f"{film.script.film.steps_per_frame}",
+        f"{60 * number / whole:.0f}",
+        f"{1000 * whole / number:.0f}",
+        f"{1000 * steps / number:.0f}",
+        f"{100 * (whole / steps - 1):.0f} %",
+    )
+    return f"| {' | '.join(row)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompt", default="a lighthouse")
@@ -90,7 +136,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--without-naive", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("zoom.png"))
+    parser.add_argument("--speed", default="", help="sizes, such as 128,256")
     asked = parser.parse_args()
+    if asked.speed:
+        print("| size | steps a frame | frames a minute | ms a frame | its steps | beside them |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        for size, steps in product(map(int, asked.speed.split(",")), (3, 12)):
+            film = Film.build(
+                make_config(
+                    prompt=asked.prompt,
+                    perceptor=asked.perceptor.split(","),
+                    size=(size, size),
+                    steps=4,
+                    seed=asked.seed,
+                ),
+                FilmConfig(frames=asked.frames, zoom=str(asked.zoom), steps_per_frame=steps),
+            )
+            with TemporaryDirectory() as folder:
+                print(speed(film, Path(folder)), flush=True)
+        return
     config = make_config(
         prompt=asked.prompt,
         perceptor=asked.perceptor.split(","),

@@ -86,6 +86,12 @@ def test_a_film_is_painted_seen_gone_through_and_saved(page: Any, studio: TinySt
         with page.expect_download() as saved:
             page.click(f"#film-{kind}")
         assert saved.value.suggested_filename == f"a-fish.{kind}"
+    page.click("[data-motion=turn]")
+    show(page, "history")
+    page.click("#reuse")
+    show(page, "film")
+    until(page, "document.getElementById('film-zoom').value === '1.012'")
+    assert (page.input_value("#film-seconds"), page.input_value("#film-angle")) == ("1", "0")
     show(page, "gallery")
     assert texts(page, "#gallery .thumb span") == ["Film · a fish"]
     page.select_option("#only", "films")

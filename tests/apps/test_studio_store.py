@@ -103,6 +103,7 @@ PRELUDE = """async (argument) => {
     const INFO = {
         presets: { small: { steps: 60 }, large: { steps: 200, size: [256, 256] } },
         models: {},
+        film: [{ name: "zoom", default: "1" }],
         settings: [
             { name: "prompt", section: "", default: "" },
             { name: "perceptor", section: "", default: ["small"] },
@@ -228,6 +229,7 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "unfolded", panel: "tune" },
             { type: "directed", motion: "out" }, { type: "typedIn", name: "zoom", value: "1.1" },
             { type: "ended", place: "c/0" },
+            { type: "refilmed", settings: { frames: 0, seconds: 2, fps: 6, zoom: "1.1" } },
             { type: "screened", run: "c", frame: 3, playing: true },
             { type: "noticed", note: "x" }, { type: "removed", run: "c" }, { type: "newSheet" },
         ];

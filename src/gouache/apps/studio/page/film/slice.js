@@ -28,6 +28,14 @@ export const REDUCERS = {
   },
   /** A setting was written by hand; "" is as usual again. */
   typedIn: (state, { name, value }) => told(state, { typed: { ...state.film.typed, [name]: value } }),
+  /** The settings of a film there is, as the server tells them. */
+  refilmed(state, { settings: { frames, seconds, fps, loop, ...others } }) {
+    const usual = new Map(state.info.film.map((one) => [one.name, one.default]));
+    const typed = Object.entries(others).filter(([name, value]) => usual.has(name) && value !== usual.get(name));
+    const long = String(frames ? frames / fps : seconds);
+    const whole = { seconds: long, fps: String(fps), loop, motion: "still", from: "words" };
+    return told(state, { ...whole, typed: Object.fromEntries(typed) });
+  },
   /** A picture is one end of a morph, or not any longer; the third takes the place of the second. */
   ended(state, { place }) {
     const { ends } = state.film;

@@ -204,6 +204,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
   async function reuse() {
     const told = await server.get(`/api/runs/${run().id}`);
     dispatch("filled", { settings: told.settings });
+    if (told.film) dispatch("refilmed", told.film);
     words.retype(wordsOf(told));
     note("Words and settings are those of this picture.");
   }
