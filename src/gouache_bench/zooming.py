@@ -102,7 +102,7 @@ def speed(film: Film, folder: Path) -> str:
         if isinstance(event, Stepped) and film.frame_done:
             marks.append((time.thread_time(), inside[0]))
 
-    Session.__next__ = timed  # type: ignore[method-assign]
+    Session.__next__ = timed  # type: ignore[method-assign, assignment]
     try:
         with (
             film_outputs(folder / "x.gif", "x", folder / "run") as outputs,
