@@ -8,7 +8,6 @@ of a thousand classes; and a probe, that judge with a head for the sixty prompts
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeAlias
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
+from gouache.intervals import wilson
 from gouache.protocols import Perceptor
 from gouache_training.class_prompts import ClassPrompt
 from gouache_training.judge import Judge
@@ -36,7 +36,6 @@ __all__ = [
     "joined",
     "marks_among",
     "table_text",
-    "wilson",
 ]
 
 
@@ -155,15 +154,6 @@ def count(marks: Marks, asked: Sequence[Asked]) -> Table:
             None if rows is None else float(rows[:, columns].mean()),
         )
     return table
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927)."""
-    z, share = 1.96, right / total
-    middle = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def table_text(tables: Mapping[str, Mapping[str, Score]]) -> str:

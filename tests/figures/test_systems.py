@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from gouache.engine.judging import similarity
 from gouache.errors import ModelError
-from gouache.figures.judging import similarity
 from gouache.figures.making import Made
 from gouache.figures.recipe import OURS, Cell, Recipe
-from gouache.figures.systems import NEEDS, System, available, systems
+from gouache.systems.known import NEEDS, System, available, systems
 from tiny import TinyPerceptor
 
 CPU = torch.device("cpu")

@@ -14,16 +14,27 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 from gouache.apps.cli.main import run
-from gouache.errors import ConfigError, ModelError
-from gouache.figures.systems import System, available, check, systems
+from gouache.errors import ConfigError, ImageError, ModelError
 from gouache.perceptors.clip_tokenizer import byte_letters
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.systems.diffusion import Diffusion, noise_schedule, spaced_steps
-from gouache.systems.glide import Clip, Glide, Gpt2Words, Stage, load_glide
+from gouache.systems.glide import (
+    Clip,
+    FittedWarning,
+    Glide,
+    Gpt2Words,
+    Inpainter,
+    Known,
+    Stage,
+    load_glide,
+    load_inpainter,
+)
+from gouache.systems.known import Inpainting, System, available, check, systems
 from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig
 from gouache.systems.unet import UNet, UNetConfig, enlarged, kept
 from gouache.weights.recognise import recognise
@@ -169,8 +180,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "clip.yaml").write_text(yaml.safe_dump(CLIP))
     (folder / "vocab.bpe").write_text(MERGES)
     vocabulary = len(byte_letters()) + 3 + 1
-    for name, options in (("base.pt", told["base"]), ("upsample.pt", told["upsample"])):
-        save(UNet(UNetConfig.from_options(options, vocabulary)), name)
+    for part, options in told.items():
+        save(UNet(UNetConfig.from_options(options, vocabulary)), f"{part}.pt")
+        over = options | {"inpaint": True}
+        save(UNet(UNetConfig.from_options(over, vocabulary)), f"{part}_inpaint.pt")
     network = NoisedClip(NoisedClipConfig.from_options(CLIP))
     save(network.text, "clip_text_enc.pt")
     save(network.image, "clip_image_enc.pt")
@@ -207,17 +220,32 @@ def test_words_are_byte_pairs_in_small_letters(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["base.pt", "upsample.pt", "vocab.bpe", "clip_image_enc.pt", "clip_text_enc.pt"]
+    ("name", "over"),
+    [
+        ("base.pt", False),
+        ("upsample.pt", False),
+        ("vocab.bpe", False),
+        ("clip_image_enc.pt", False),
+        ("clip_text_enc.pt", False),
+        ("base_inpaint.pt", True),
+        ("upsample_inpaint.pt", True),
+    ],
 )
-def test_a_file_that_is_missing_or_cut(folder: Path, name: str) -> None:
+def test_a_file_that_is_missing_or_cut(folder: Path, name: str, over: bool) -> None:
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError) as caught:
-        load_glide(folder, guided_by="clip")
+        load_glide(folder, guided_by="clip", over=over)
     assert "\n" not in str(caught.value)
     (folder / name).unlink()
     with pytest.raises(ModelError, match="lacks"):
-        load_glide(folder, guided_by="clip")
+        load_glide(folder, guided_by="clip", over=over)
+
+
+def test_a_network_that_is_no_inpainter(folder: Path) -> None:
+    shutil.copy(folder / "base.pt", folder / "base_inpaint.pt")
+    with pytest.raises(ModelError, match="shape"):
+        load_inpainter(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"base": 3, "upsample": {}}', "{" * 9000])
@@ -257,9 +285,10 @@ def test_nothing_in_a_checkpoint_is_run(folder: Path, tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (Path.touch, (tmp_path / "ran",))
 
-    (folder / "base.pt").write_bytes(pickle.dumps({"token_embedding.weight": Evil()}))
-    with pytest.raises(ModelError):
-        load_glide(folder)
+    for name in ("base.pt", "base_inpaint.pt"):
+        (folder / name).write_bytes(pickle.dumps({"token_embedding.weight": Evil()}))
+        with pytest.raises(ModelError):
+            load_glide(folder, over=name == "base_inpaint.pt")
     assert not (tmp_path / "ran").exists()
 
 
@@ -269,6 +298,63 @@ def test_no_choice_among_the_steps(respacing: str) -> None:
         spaced_steps(1000, respacing)
     with pytest.raises(ModelError, match="schedule"):
         noise_schedule("square", 10)
+
+
+def part_of(side: int) -> tuple[Image.Image, Image.Image]:
+    """A picture, and a mask of its right half."""
+    mask = Image.new("L", (side, side))
+    mask.paste(255, (side // 2, 0, side, side))
+    return Image.effect_noise((side, side), 90).convert("RGB"), mask
+
+
+def test_only_what_the_mask_selects_is_painted(published: Path) -> None:
+    system = load_inpainter(published)
+    assert isinstance(system, Inpainting)
+    assert not isinstance(load_glide(published), Inpainting)
+    picture, mask = part_of(32)
+    first, again, other = (system.paint_over("red", seed, picture, mask) for seed in (1, 1, 2))
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+    left, right = (0, 0, 16, 32), (16, 0, 32, 32)
+    assert first.crop(left).tobytes() == picture.crop(left).tobytes()
+    assert first.crop(right).tobytes() != picture.crop(right).tobytes()
+    # What stays is seen by the networks: other surroundings, another picture.
+    darker = picture.point(lambda value: value // 2)
+    beside = system.paint_over("red", 1, darker, mask)
+    assert beside.crop(right).tobytes() != first.crop(right).tobytes()
+    assert system.paint("red", 1).size == (32, 32)
+    assert dict(system.settings)["sums"].keys() == {"base_inpaint.pt", "upsample_inpaint.pt"}
+
+
+def test_what_is_known_is_held_in_every_guess(published: Path) -> None:
+    """As its authors sample: the guessed picture is replaced where it is known, then clamped."""
+    system = load_inpainter(published)
+    assert isinstance(system, Inpainter)
+    picture = torch.full((1, 3, 16, 16), 0.5)
+    stays = torch.zeros(1, 1, 16, 16)
+    stays[..., :8] = 1
+    known = Known(picture, stays)
+    noised = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    seen: list[Tensor] = []
+
+    def denoise(noised: Tensor, steps: Tensor) -> Tensor:
+        seen.append(noised)
+        return torch.cat([torch.zeros_like(noised), torch.zeros_like(noised)], 1)
+
+    found = system.base.diffusion.guess(denoise, noised, 2, known.hold).picture
+    assert torch.equal(found[..., :8], picture[..., :8])
+    free = system.base.diffusion.guess(denoise, noised, 2).picture
+    assert torch.equal(found[..., 8:], free[..., 8:])
+    assert known.beside.shape == (1, 4, 16, 16)
+
+
+def test_a_picture_of_another_size_is_told(published: Path) -> None:
+    picture, mask = (one.resize((48, 32)) for one in part_of(32))
+    system = load_inpainter(published)
+    assert isinstance(system, Inpainter)
+    with pytest.warns(FittedWarning, match="48x32; GLIDE paints 32x32"):
+        assert system.paint_over("red", 0, picture, mask).size == (32, 32)
+    with pytest.raises(ImageError, match="selects nothing"):
+        system.paint_over("red", 0, *(Image.new(mode, (32, 32)) for mode in ("RGB", "L")))
 
 
 def test_an_inpainter_sees_the_picture_and_its_mask() -> None:
@@ -284,11 +370,24 @@ def test_a_folder_that_was_added_paints_figures_10_and_11(
 ) -> None:
     monkeypatch.setenv("GOUACHE_CACHE", str(tmp_path / "cache"))
     assert recognise(folder).family == "glide"
-    with pytest.raises(ModelError, match="gouache models add"):
-        check("glide-clip")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match=r"could not be fetched .*; place vocab.bpe"):
+        systems.get("glide-clip")("cpu")
     assert run(["models", "add", str(folder), "--name", "glide"]) == 0
     assert "a system (glide)" in capsys.readouterr().out
     assert available() == ["glide-clip", "glide-free"]
     for name in available():
         check(name)
         assert systems.get(name)("cpu").paint("red", 0).size == (32, 32)
+    monkeypatch.chdir(tmp_path)
+    for one, file in zip(part_of(32), ("p.png", "m.png"), strict=True):
+        one.save(file)
+    over = ["--init-image", "p.png", "--mask", "m.png", "--out", "x.png"]
+    assert run(["paint", "red", "--system", "glide", *over]) == 0
+    painted, before = Image.open("x.png"), Image.open("p.png")
+    left = (0, 0, 16, 32)
+    assert painted.crop(left).tobytes() == before.crop(left).tobytes() != painted.tobytes()
+    assert run(["replay", "x.png", "--out", "y.png"]) == 0
+    assert Path("y.png").read_bytes() == Path("x.png").read_bytes()
+    assert run(["paint", "red", "--system", "glide-clip", *over]) == 2
+    assert "cannot paint a part of a picture" in capsys.readouterr().err

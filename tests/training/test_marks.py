@@ -23,7 +23,6 @@ from gouache_training.marks import (
     joined,
     marks_among,
     table_text,
-    wilson,
 )
 from training.test_judge import NAMES, random_pictures, tiny_judge
 
@@ -99,23 +98,6 @@ def test_classes_are_marked_sheet_by_sheet() -> None:
 def test_what_names_no_class_is_not_marked_by_classes() -> None:
     with pytest.raises(TrainingError, match="name no classes"):
         ClassExaminer(tiny_judge()).marks(random_pictures(60), QUESTIONS)
-
-
-@pytest.mark.parametrize(
-    ("right", "total", "low", "high"),
-    [  # Newcombe 1998, table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_intervals_are_those_of_the_literature(
-    right: int, total: int, low: float, high: float
-) -> None:
-    assert wilson(right, total) == pytest.approx((low, high), abs=1e-4)
-    mirrored = wilson(total - right, total)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-4)
 
 
 def test_tables_have_a_row_per_kind_and_a_column_per_group() -> None:

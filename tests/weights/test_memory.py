@@ -26,7 +26,12 @@ def peak():
 
 load_generator("pocket")
 before = peak()
-if sys.argv[2]:
+if sys.argv[2] == "bfloat16":
+    import torch
+    from gouache.generators.naming import select
+    from gouache.weights.safe import read_checkpoint
+    model = read_checkpoint(sys.argv[1], select, torch.bfloat16)
+elif sys.argv[2]:
     convert(Path(sys.argv[1]), None, Path(sys.argv[2]))
 else:
     model = load_generator(sys.argv[1])
@@ -66,3 +71,16 @@ def test_loading_and_converting_stay_below_1_3_times_what_is_kept(
         [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 1.3 * kept, int(done.stdout) / kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("suffix", ["ckpt", "safetensors"])
+def test_what_is_cast_while_reading_takes_what_it_will_take(
+    checkpoint: tuple[Path, int], suffix: str
+) -> None:
+    folder, kept = checkpoint
+    arguments = [str(folder / f"m.{suffix}"), "bfloat16"]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 1.3 * kept / 2, int(done.stdout) / kept

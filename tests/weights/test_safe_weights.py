@@ -57,6 +57,17 @@ def test_saved_models_read_back(tmp_path: Path) -> None:
     assert all(torch.equal(state[name], STATE[name]) for name in STATE)
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_numbers_are_cast_as_they_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"m{suffix}"
+    torch.save(STATE, path) if suffix == ".pt" else save_file(STATE, path)
+    found = read_checkpoint(path, dtype=torch.bfloat16).tensors
+    assert all(torch.equal(found[name], STATE[name].bfloat16()) for name in STATE)
+    assert all(value.dtype == torch.bfloat16 for value in found.values())
+    plain = read_checkpoint(path).tensors
+    assert all(torch.equal(plain[name], STATE[name]) for name in STATE)
+
+
 def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
     save_model(tmp_path / "a", STATE, {"x": 1, "y": 2})
     save_model(tmp_path / "b", dict(reversed(STATE.items())), {"y": 2, "x": 1})

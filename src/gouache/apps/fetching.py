@@ -78,6 +78,16 @@ def fetch_missing(models: Iterable[tuple[Kind, str]], quiet: bool) -> None:
                 obtain(entry, watch)
 
 
+def fetch_system(name: str, quiet: bool) -> None:
+    """The weights of a system, where they are published and not here yet."""
+    from gouache.systems.known import missing
+    from gouache.weights.cache import obtain
+
+    if (entry := missing(name)) is not None:
+        with make_watch(quiet) as watch:
+            obtain(entry, watch)
+
+
 def make_watch(quiet: bool) -> QuietWatch | BarWatch:
     """A bar, lines or nearly nothing, as fits where stderr goes."""
     if quiet:
@@ -91,4 +101,4 @@ def fetch_models(config: PaintConfig, quiet: bool) -> None:
     fetch_missing([("generator", config.generator), *guides], quiet)
 
 
-__all__ = ["fetch_missing", "fetch_models", "make_watch"]
+__all__ = ["fetch_missing", "fetch_models", "fetch_system", "make_watch"]

@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from gouache.figures.recipe import Cell, Order, Recipe, editing_recipe
 from gouache.figures.recipes import recipes
-from gouache.figures.systems import System, systems
+from gouache.systems.known import System, systems
 
 __all__ = ["Cell", "Order", "Recipe", "System", "editing_recipe", "recipes", "systems"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,19 @@ from PIL.Image import Image
 
 from gouache.engine import Session
 from gouache.engine.build import prepare
+from gouache.engine.judging import similarity
 from gouache.errors import ConfigError
-from gouache.figures.judging import similarity
 from gouache.figures.recipe import OURS, Cell
-from gouache.figures.systems import System, systems
 from gouache.figures.words import WORDS
-from gouache.inputs import inputs_of, portable
+from gouache.inputs import inputs_of, portable, portable_model
 from gouache.networks.devices import resolve_device
 from gouache.networks.models import Models
 from gouache.networks.pool import shared_perceptor
 from gouache.protocols import Perceptor
+from gouache.runs.by_system import Asked, Judge, SystemPainter
 from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config
+from gouache.systems.known import System, build
 
 
 @dataclass(frozen=True)
@@ -128,19 +129,15 @@ class Painters:
         return run.pictures()[0], run.record(0)
 
     def _best_of(self, cell: Cell, seed: int) -> tuple[Image, dict[str, Any]]:
-        system, guide = self._system(cell.system), _guide(self.config(cell, seed))
-        seeds = [seed * self.tries + number for number in range(self.tries)]
-        pictures = [system.paint(cell.prompt, each).convert("RGB") for each in seeds]
-        asked = cell.asked or cell.prompt
-        liked = [self._similarity(guide, picture, asked) for picture in pictures]
-        best = max(range(self.tries), key=liked.__getitem__)
-        record = {
-            "system": cell.system,
-            "settings": dict(system.settings),
-            "seed": seeds[best],
-            "best_of": self.tries,
-        }
-        return pictures[best], record
+        name = _guide(self.config(cell, seed))
+        judge = Judge(
+            lambda picture, text: self._similarity(name, picture, text),
+            {"name": portable_model(name), "fingerprint": self._perceptor(name)[0].fingerprint},
+        )
+        seeds = tuple(seed * self.tries + number for number in range(self.tries))
+        asked = Asked(cell.prompt, seeds, cell.asked or cell.prompt)
+        run = Run(SystemPainter(self._system(cell.system), cell.system, [asked], judge))
+        return drive(run).pictures()[0], run.record(0)
 
     def _scores(self, cell: Cell, picture: Image) -> dict[str, float]:
         asked = cell.asked or cell.prompt
@@ -176,8 +173,7 @@ class Painters:
 
     def _system(self, name: str) -> System:
         if name not in self._systems:
-            build: Callable[[str], System] = systems.get(name)
-            self._systems[name] = build(str(self._device))
+            self._systems[name] = build(name, str(self._device))
         return self._systems[name]
 
 

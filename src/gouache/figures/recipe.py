@@ -25,7 +25,7 @@ class Cell:
         column: heading of its column.
         settings: what makes this cell what it is, by flat names; nobody can change it.
         defaults: what suits the figure, unless it is given.
-        system: who paints: `OURS` or a name of `gouache.figures.systems`.
+        system: who paints: `OURS` or a name of `gouache.systems.known`.
         asked: what judges compare the picture with, the prompt where it is "".
         source: column of the same row whose picture is handed to `change`.
         change: what makes this picture from that one; nothing is painted then.

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from gouache.errors import ConfigError
 from gouache.figures.masked import MASKED_EDITING
 from gouache.figures.recipe import OURS, Cell, Order, Recipe, parts_of
-from gouache.figures.systems import available
 from gouache.figures.words import WORDS, World
 from gouache.registry import Registry
+from gouache.systems.known import available
 
 Prompts = Callable[[World], tuple[str, ...]]
 

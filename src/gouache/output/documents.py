@@ -33,7 +33,7 @@ def check_document(document: Mapping[str, Any], path: str | Path) -> None:
         if name in document and not is_right(value):
             raise unusable(document, path, f"{name} is {value!r:.40}; expected {expected}")
     picture: Any = document.get("picture")
-    count: Any = document.get("config", {}).get("count", 1)
+    count: Any = document.get("batch", document.get("config", {})).get("count", 1)
     if picture is not None and _is_whole(count) and not 0 <= picture < count:
         raise unusable(document, path, f"picture is {picture!s:.20} and count {count!s:.20}")
     if later := later_version(document, path):
@@ -117,6 +117,9 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "version": (lambda value: isinstance(value, str), "text"),
     "format": (_is_whole, "a whole number"),
     "config": (_is_mapping, "settings by name"),
+    "batch": (_is_mapping, "settings by name"),
+    "system": (lambda value: isinstance(value, str), "text"),
+    "settings": (_is_mapping, "settings by name"),
     "generator": (_is_model, "a model"),
     "perceptors": (
         lambda value: isinstance(value, list) and all(map(_is_model, value)),

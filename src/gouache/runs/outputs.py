@@ -229,7 +229,7 @@ def _same_batch(grid: Path, picture: Path) -> bool:
     except GouacheError:
         return False
     told = of_all.get("picture", 0) is None and own.get("picture") is not None
-    return told and all(of_all.get(key) == own.get(key) for key in ("config", "step"))
+    return told and all(of_all.get(key) == own.get(key) for key in ("config", "step", "batch"))
 
 
 def _listed(paths: Sequence[Path]) -> str:

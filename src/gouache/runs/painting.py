@@ -19,9 +19,11 @@ from gouache.networks.models import Guide, names_of
 from gouache.ops.images import encode, numbered_pil, together
 from gouache.output.pictures import save_picture
 from gouache.protocols import Generator, Loss, Perceptor
+from gouache.runs.by_system import BySystem, system_config
 from gouache.runs.drive import History, Run, drive
 from gouache.runs.varied import COUNT, STRENGTH, evolved, varied
 from gouache.settings.config import PaintConfig, make_config
+from gouache.systems.known import System
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Painting:
 
     def _repr_html_(self) -> str:
         shown = html.image(encode(together(self.images)))
+        if "system" in self.records[0]:
+            return shown + html.table(self.records[0].items())
         totals = torch.stack([torch.nan_to_num(one) for one in self.losses.values()] or [_NONE])
         rows = [
             ("prompt", self.settings.title),
@@ -94,6 +98,7 @@ def paint(
     perceptor: str | Perceptor | Sequence[str] | Sequence[Guide] | None = None,
     init_image: str | os.PathLike[str] | Image | Tensor = "",
     losses: str | Sequence[str | Loss] = (),
+    system: str | System = "",
     **settings: Any,
 ) -> Painting:
     """Paints `prompt` to the end: `paint("a lighthouse at dusk", seed=7).save("lighthouse.png")`.
@@ -104,7 +109,18 @@ def paint(
     or objects, of perceptors also a list of either, as may further losses; the init image may be a
     path, a PIL image or a tensor. Everything that can be wrong raises a `GouacheError` with one
     line. For previews, edits or a stop in between, iterate over a `Session`.
+
+    With `system` another system paints, by name ("mindalle", "glide") or as an object; it takes
+    prompt, seed, count, device and `best_of`, which is how many pictures the first perceptor
+    chooses from for each, and paints a part of `init_image` anew where `mask` (paths) is light.
     """
+    if system:
+        if not isinstance(init_image, (str, os.PathLike)):
+            raise ConfigError("the init image of a system is a path")
+        asked = {**settings, "prompt": prompt, "init_image": os.fspath(init_image)}
+        for name, value in (("generator", generator), ("perceptor", perceptor)):
+            asked |= {} if value is None else {name: value}
+        return _painted_by(system, asked | ({"losses": losses} if losses else {}))
     named_models, generator, guides = by_name(generator, perceptor)
     settings |= named_models
     if isinstance(init_image, (str, os.PathLike)):
@@ -122,6 +138,20 @@ def paint(
         config, generator=generator, perceptor=guides, init_image=start, losses=given
     )
     return painted(Run(session))
+
+
+def _painted_by(system: str | System, given: dict[str, Any]) -> Painting:
+    best_of, mask = given.pop("best_of", 1), os.fspath(given.pop("mask", ""))
+    name = system if isinstance(system, str) else type(system).__name__
+    if not isinstance(system, str) and mask:
+        raise ConfigError('a mask is for systems by name: system="glide"')
+    config = system_config(name, given, best_of=best_of, over=bool(mask))
+    job = BySystem(name, best_of, mask)
+    painter = job.prepare(config) if isinstance(system, str) else job.with_system(system, config)
+    run = drive(Run(painter))
+    numbers = range(config.count)
+    records = tuple(run.record(number) for number in numbers)
+    return Painting(tuple(painter.images), config, {}, tuple(run.scores()), records)
 
 
 def four(prompt: str | Sequence[str] = "", **asked: Any) -> Painting:

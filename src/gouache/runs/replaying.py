@@ -18,6 +18,7 @@ from gouache.errors import ConfigError, GouacheError, ImageError, StateError
 from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
 from gouache.output.documents import check_document, later_version, unusable
 from gouache.prompts import one_line, parse_image_prompt
+from gouache.runs.by_system import BySystem, system_config
 from gouache.settings.config import PaintConfig, parse_perceptor
 
 # What messages call the pictures of these settings; their options are called the same.
@@ -29,6 +30,8 @@ _WHAT = {
     "mask": "mask",
 }
 _EDITS = ("edit", "replace")  # what begins an edit, among the changes
+# What a picture by another system tells besides, of which it is one or the best.
+_OF_SYSTEM = ("best_of", "score", "guide", "picture", "batch")
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,42 @@ def replay_settings(document: Mapping[str, Any], picture: Path, named: Named) ->
     if edited is None:  # of a film the source is the clip that it was painted over
         return Replay(config, index, strokes=strokes, clip=source)
     return Replay(config, index, edited, source, mask, strokes)
+
+
+def replay_system(
+    document: Mapping[str, Any], picture: Path, named: Named
+) -> tuple[BySystem, PaintConfig]:
+    """What makes `picture` again, which another system painted; of a grid all its pictures.
+
+    Raises what `replay_settings` does.
+    """
+    check_document(document, picture)
+    about = {name: document[name] for name in _OF_SYSTEM if name in document}
+    try:
+        system, best_of = document["system"], 1
+        if document.get("picture", 0) is None:
+            batch = document["batch"]
+            given = {name: batch[name] for name in ("prompts", "seed", "count")}
+            about, best_of = {}, int(batch["best_of"])
+            if best_of > 1:
+                given["perceptor"] = [document["guide"]["name"]]
+        else:
+            given = {name: document[name] for name in ("prompt", "seed")}
+        config = system_config(system, given, best_of=best_of)
+        wanted = _wanted(document, config, None)
+    except (GouacheError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise unusable(document, picture, str(error)) from None
+    found = _found(wanted, picture, named)
+    over, mask = ("".join(found[name]) for name in ("init_image", "mask"))
+    job = BySystem(system, best_of, mask, about)
+    if named.generator or named.perceptor:
+        raise ConfigError(
+            f"{one_line(picture)} was painted by {job.name}, which has no generator or perceptor "
+            "to name; leave them out"
+        )
+    if later := later_version(document, picture):
+        _note(f"{later}; what it would do otherwise is not known")
+    return job, config.updated(init_image=over)
 
 
 def settings_of(
@@ -376,4 +415,4 @@ def _note(text: str) -> None:
     print(f"gouache: note: {text}", file=sys.stderr)
 
 
-__all__ = ["Named", "Replay", "replay_settings", "settings_of"]
+__all__ = ["Named", "Replay", "replay_settings", "replay_system", "settings_of"]

@@ -23,6 +23,8 @@ Denoiser: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 (B,2C,H,W); or without variance, (B,C,H,W): then that is the least there can be."""
 Pull: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Noised pictures and steps -> the gradient (B,C,H,W) of what is wished for."""
+Hold: TypeAlias = Callable[[Tensor], Tensor]
+"""Pictures as they are guessed, (B,C,H,W) -> the same with what of them is known already."""
 Predicted: TypeAlias = Literal["noise", "velocity"]
 """What a denoiser tells: the noise e in x = a p + b e, or a e - b p (Salimans and Ho 2022,
 arXiv 2202.00512), which tells as much of a picture p at the noisiest steps as elsewhere."""
@@ -126,13 +128,15 @@ class Diffusion:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def guess(self, denoiser: Denoiser, noised: Tensor, step: int) -> Guess:
+    def guess(
+        self, denoiser: Denoiser, noised: Tensor, step: int, hold: Hold | None = None
+    ) -> Guess:
         """At step `step` of those that are taken; the picture is clamped to `limit`."""
         told = denoiser(noised, self._at(step, len(noised), noised.device))
         channels = noised.shape[1]
         share = (told[:, channels:] + 1) / 2 if told.shape[1] > channels else noised.new_zeros(())
         picture = self._picture(told[:, :channels], noised, float(self.kept[step]))
-        picture = picture.clamp(-self.limit, self.limit)
+        picture = (picture if hold is None else hold(picture)).clamp(-self.limit, self.limit)
         log_variance = share * float(self._most[step]) + (1 - share) * float(self._least[step])
         mean = float(self._of_picture[step]) * picture + float(self._of_noised[step]) * noised
         return Guess(picture, mean, log_variance)
@@ -149,9 +153,10 @@ class Diffusion:
         step: int,
         noise: Tensor,
         pull: Pull | None = None,
+        hold: Hold | None = None,
     ) -> Tensor:
         """One step towards the picture, with new noise (B,C,H,W); `pull` moves its mean."""
-        found = self.guess(denoiser, noised, step)
+        found = self.guess(denoiser, noised, step, hold)
         mean = found.mean
         if pull is not None:
             at = self._at(step, len(noised), noised.device)
@@ -173,6 +178,7 @@ __all__ = [
     "Denoiser",
     "Diffusion",
     "Guess",
+    "Hold",
     "Predicted",
     "Pull",
     "noise_schedule",

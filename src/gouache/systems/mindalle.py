@@ -28,6 +28,7 @@ from gouache.generators.vqgan import VQGAN, VQGANConfig
 from gouache.ops.images import to_pil
 from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.choosing import Choosing
+from gouache.systems.known import weights
 from gouache.systems.text_to_codes import Memory, TextToCodes, TransformerConfig
 from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
@@ -167,17 +168,23 @@ def load_mindalle(
             f"{folder / VOCABULARY} has {words.size} tokens, the transformer "
             f"{shape.text_vocabulary}; they belong to two models"
         )
-    place = folder / TRANSFORMER_FILE
-    with blank():
-        transformer = TextToCodes(shape).to(dtype)
-    load_state(transformer, read_checkpoint(place).tensors, place, take=True)
-    transformer.eval().requires_grad_(False).to(device)
+    # The small one first: what loading it takes for a moment is free again for the large one.
     place = folder / VQGAN_FILE
     generator = build(vqgan, read_checkpoint(place, select).tensors, place, "minDALL-E")
     generator.eval().requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    place = folder / TRANSFORMER_FILE
+    with blank():
+        transformer = TextToCodes(shape).to(dtype)
+    load_state(transformer, read_checkpoint(place, dtype=dtype).tensors, place, take=True)
+    transformer.eval().requires_grad_(False).to(device)
     sums = {name: fingerprint(folder / name) for name in (VQGAN_FILE, TRANSFORMER_FILE)}
     return MinDalle(transformer, generator, words, sums)
+
+
+def added(device: str) -> MinDalle:
+    """The system of figure 9, with the weights that were added (`gouache models add`)."""
+    return load_mindalle(weights("mindalle"), device)
 
 
 def _shapes(values: Mapping[str, Any], path: Path) -> tuple[TransformerConfig, VQGANConfig]:
@@ -221,4 +228,4 @@ def drawn(system: MinDalle, **changes: Any) -> MinDalle:
     return MinDalle(system.transformer, system.generator, system.words, system.sums, choosing)
 
 
-__all__ = ["FILES", "PUBLISHED", "MinDalle", "Words", "drawn", "load_mindalle"]
+__all__ = ["FILES", "PUBLISHED", "MinDalle", "Words", "added", "drawn", "load_mindalle"]

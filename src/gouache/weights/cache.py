@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gouache.atomic import remove_leftovers
+from gouache.atomic import output_errors, remove_leftovers
 from gouache.errors import ModelError, OutputError
 from gouache.registry import Registry, nearest
 from gouache.weights import records
+from gouache.weights.archive import ARCHIVE, check_md5, unpack
 from gouache.weights.catalogue import Entry, File, catalogue, parse_hub
 from gouache.weights.download import download, host_of
 from gouache.weights.fingerprint import fingerprint
@@ -27,6 +28,7 @@ from gouache.weights.shipped import shipped
 from gouache.weights.watch import SourceError, Warnings, Watch, human_size, offline
 
 ANNOUNCED = 1 << 20  # bytes from which a download is worth a line
+FILES = "files"  # the folder of a system's files
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def obtain(entry: Entry, watch: Watch | None = None) -> Path:
     """The weights of `entry` on the disk, fetched if need be.
 
     Of a generator the converted safetensors file; of a perceptor the folder with configuration,
-    tokenizer and weights as the hub has them (of an added one the file or folder that was added).
+    tokenizer and weights as the hub has them (of an added one the file or folder that was added);
+    of a system the folder of its files as they are published.
     Several processes may ask at once: one fetches, the others wait. Whatever keeps it from being
     fetched is a `ModelError` of one line that says which file to place where; a full disk is an
     `OutputError`.
@@ -85,17 +88,21 @@ def obtain(entry: Entry, watch: Watch | None = None) -> Path:
         if path is not None:
             return path
         records.make_folder(records.download_folder(entry.name))
+        if entry.kind == "system":
+            return _obtain_files(entry, watch)
         if entry.kind != "generator":
             return _obtain_folder(entry, watch)
         return _obtain_converted(entry, watch)
 
 
 def add(name: str, kind: Kind, family: str, path: Path, config: Path | None = None) -> Record:
-    """Puts a local model into the cache: a generator converted, a perceptor by its path.
+    """Puts a local model into the cache: a generator converted, a perceptor or system by its path.
 
-    `ModelError` where the name is taken or the files are not what they should be.
+    A published system may be added by its own name: then it is not fetched. `ModelError` where the
+    name is taken or the files are not what they should be.
     """
-    if name in catalogue():
+    known = catalogue().get(name)
+    if known is not None and not (known.kind == kind == "system" and known.family == family):
         raise ModelError(f"{name} is the name of a published model; choose another")
     with records.lock(name):
         if records.read(name) is not None:
@@ -261,6 +268,46 @@ def _fetch(entry: Entry, file: File, pins: Mapping[str, str], watch: Watch) -> _
         f"{' and '.join(map(_described, entry.files))} in {folder} and try again"
         + (_unpin(entry, file) if any("another file" in text for text in failures) else "")
     )
+
+
+def _obtain_files(entry: Entry, watch: Watch) -> Path:
+    """The files of a system in a folder of its own, archives unpacked."""
+    pins = records.read_pins(entry.name)
+    fetched = [(file, _fetch(entry, file, pins, watch)) for file in entry.parts]
+    folder = records.model_folder(entry.name) / FILES
+    fresh = folder.with_name(f"{FILES}.part")
+    original = {file.name: got.sha256 for file, got in fetched}
+    try:
+        with output_errors(folder):
+            for old in (folder, fresh):
+                shutil.rmtree(old, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            for file, got in fetched:
+                if file.name.endswith(ARCHIVE):
+                    try:
+                        check_md5(got.path, file.md5)
+                        unpack(got.path, fresh)
+                    except ModelError:
+                        got.discard()
+                        raise
+                    got.discard()
+                else:
+                    shutil.move(got.path, fresh / file.name)
+            fresh.replace(folder)
+        inside = list(folder.iterdir())
+        path = inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+        record = Record(
+            entry.name, entry.kind, entry.family, path, entry.sources[0], original=original,
+            facts={"native_size": entry.native_size}, **_sums(path),
+        )  # fmt: skip
+        records.write_pins(entry.name, original)
+        records.write(record)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    with contextlib.suppress(OSError):
+        records.download_folder(entry.name).rmdir()
+    return path
 
 
 def _obtain_folder(entry: Entry, watch: Watch) -> Path:

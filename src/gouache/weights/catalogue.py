@@ -42,13 +42,15 @@ class HubFile:
 class File:
     """One file to download: where from, best source first, and how to know that it is the one.
 
-    `sha256` (64 hexadecimal digits) and `size` (bytes) are None where nobody told us.
+    `sha256` (64 hexadecimal digits) and `size` (bytes) are None where nobody told us; so is `md5`,
+    which publishers of old tell.
     """
 
     name: str
     sources: tuple[str, ...]
     sha256: str | None = None
     size: int | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class Entry:
     """A model by name. Numbers are None where they are not known.
 
     `native_size` is the side in pixels that it was trained at. A generator has `weights` and
-    `config`, a perceptor and a model of depth its repository `hub` at `revision`, and what
-    `open_clip` calls the same weights. Of a shipped or an added model `path` says where it lies.
+    `config`, a system its `parts`, a perceptor and a model of depth its repository `hub` at
+    `revision`, and what `open_clip` calls the same weights. Of a shipped or an added model `path`
+    says where it lies.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Entry:
     licence: str | None = None
     weights: File | None = None
     config: File | None = None
+    parts: tuple[File, ...] = ()
     hub: str | None = None
     revision: str = "main"
     path: Path | None = None
@@ -79,7 +83,8 @@ class Entry:
     @property
     def files(self) -> tuple[File, ...]:
         """What is downloaded file by file, the weights first."""
-        return tuple(file for file in (self.weights, self.config) if file is not None)
+        found = (self.weights, self.config, *self.parts)
+        return tuple(file for file in found if file is not None)
 
     @property
     def file_size(self) -> int | None:
@@ -93,6 +98,8 @@ class Entry:
         """Where the weights come from, mirrors included."""
         if self.hub is not None:
             return (f"https://huggingface.co/{self.hub}",)
+        if self.parts:
+            return tuple(web_address(file.sources[0]) for file in self.parts)
         return tuple(map(web_address, self.weights.sources)) if self.weights is not None else ()
 
 
@@ -123,13 +130,17 @@ def catalogue() -> Mapping[str, Entry]:
         ("generator", "generators"),
         ("perceptor", "perceptors"),
         ("depth", "depth"),
+        ("system", "systems"),
     )
     for kind, section in kinds:
         for name, values in table[section].items():
             assert name not in entries, name
             files = {part: _file(values[part]) for part in ("weights", "config") if part in values}
             tags = {"open_clip": tuple(values.get("open_clip", ()))}
-            entries[name] = Entry(**{**values, **files, **tags, "name": name, "kind": kind})
+            parts = {"parts": tuple(map(_file, values.get("parts", ())))}
+            entries[name] = Entry(
+                **{**values, **files, **tags, **parts, "name": name, "kind": kind}
+            )
     return entries
 
 
@@ -202,7 +213,8 @@ def _file(values: Mapping[str, Any]) -> File:
     assert sha256 is None or _SHA256.match(sha256), sha256
     hub = parse_hub(sources[0])
     path = hub.path if hub is not None else urlsplit(sources[0]).path
-    return File(values.get("name") or PurePosixPath(path).name, sources, sha256, values.get("size"))
+    name = values.get("name") or PurePosixPath(path).name
+    return File(name, sources, sha256, values.get("size"), values.get("md5"))
 
 
 def _from_record(record: records.Record) -> Entry:

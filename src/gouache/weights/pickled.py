@@ -188,8 +188,10 @@ class Place:
 Select = Callable[[Collection[str]], Mapping[str, str]]
 
 
-def read_pickled(path: Path, select: Select) -> dict[str, Tensor]:
+def read_pickled(path: Path, select: Select, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
     """The tensors that `select` names, by their new names; everything else is left unread.
+
+    `dtype` is as for `read_tensors`.
 
     Raises `ModelError` where the file is damaged, not by `torch.save`, refers to foreign things, or
     where a selected tensor is no plain one of floating-point numbers.
@@ -201,7 +203,7 @@ def read_pickled(path: Path, select: Select) -> dict[str, Tensor]:
         state = _named_tensors(content, path)
         wanted = select([name for name in state if isinstance(name, str)])
         leaves = {name: _plain(path, name, state.get(name)) for name in wanted}
-        return read_tensors(file, leaves, wanted, place_of)
+        return read_tensors(file, leaves, wanted, place_of, dtype)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -49,10 +50,14 @@ class Checkpoint:
     config: dict[str, Any] | None
 
 
-def read_checkpoint(path: str | Path, select: Select | None = None) -> Checkpoint:
+def read_checkpoint(
+    path: str | Path, select: Select | None = None, dtype: torch.dtype | None = None
+) -> Checkpoint:
     """Tensors of a safetensors file or of a pickle by `torch.save`, Lightning checkpoints included.
 
-    What `select` does not name is never read. Raises `ModelError` where the file is missing,
+    What `select` does not name is never read. Floating-point numbers become `dtype` as they are
+    read, so that a model never takes more memory than it will; None leaves them as they are stored.
+    Raises `ModelError` where the file is missing,
     damaged, not a checkpoint, or holds foreign objects.
     """
     path = Path(path)
@@ -67,10 +72,10 @@ def read_checkpoint(path: str | Path, select: Select | None = None) -> Checkpoin
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     if start[8:9] == b"{":
-        return _read_safetensors(path, select)
+        return _read_safetensors(path, select, dtype)
     # Behind the mark of a pickle is the number of its protocol; torch never wrote one below 2.
     if start[:2] == b"PK" or (start[:1] == b"\x80" and 2 <= start[1] <= 5):
-        return Checkpoint(read_pickled(path, select), None)
+        return Checkpoint(read_pickled(path, select, dtype), None)
     if start[257:262] == b"ustar":
         raise ModelError(
             f"{path} is a tar archive, not a checkpoint; unpack it first (a model of torch before "
@@ -147,7 +152,7 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(low.isfinite() & high.isfinite())
 
 
-def _read_safetensors(path: Path, select: Select) -> Checkpoint:
+def _read_safetensors(path: Path, select: Select, dtype: torch.dtype | None) -> Checkpoint:
     tensors: dict[str, Tensor] = {}
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -155,7 +160,7 @@ def _read_safetensors(path: Path, select: Select) -> Checkpoint:
             wanted = list(select(file.keys()).items())
         while wanted:
             with safe_open(str(path), framework="pt") as file:
-                wanted = _copy_piece(wanted, file.get_tensor, tensors)
+                wanted = _copy_piece(wanted, file.get_tensor, tensors, dtype)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is damaged or incomplete ({_line(error)})") from None
     if "config" not in metadata:
@@ -172,7 +177,10 @@ def _read_safetensors(path: Path, select: Select) -> Checkpoint:
 
 
 def _copy_piece(
-    wanted: list[tuple[str, str]], get: Callable[[str], Tensor], into: dict[str, Tensor]
+    wanted: list[tuple[str, str]],
+    get: Callable[[str], Tensor],
+    into: dict[str, Tensor],
+    dtype: torch.dtype | None,
 ) -> list[tuple[str, str]]:
     """Copies the first tensors of `wanted` out of a mapped file; returns those still to be read.
 
@@ -183,8 +191,10 @@ def _copy_piece(
     for number, (name, new) in enumerate(wanted):
         if copied >= PIECE:
             return wanted[number:]
-        into[new] = get(name).detach().clone()
-        copied += into[new].nbytes
+        mapped = get(name).detach()
+        kept = dtype if mapped.is_floating_point() else None
+        into[new] = mapped.to(kept or mapped.dtype, copy=True)
+        copied += mapped.nbytes
     return []
 
 

@@ -11,6 +11,7 @@ import typer
 
 from gouache.apps.cli.options import PAINT, with_settings
 from gouache.errors import ConfigError, PromptError
+from gouache.prompts import one_line
 from gouache.registry import nearest
 from gouache.settings.config import make_config
 
@@ -20,10 +21,13 @@ MAX_PROMPTS = 1000
 @with_settings(PAINT)
 def figures(
     name: Annotated[
-        str, typer.Argument(metavar="FIGURE", help="list, a figure's number, or cutouts.")
+        str, typer.Argument(metavar="FIGURE", help="list, a figure's number, cutouts, or vote.")
     ],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROMPT]", help="Of cutouts: what to paint.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROMPT]", help="Of cutouts: what to paint; of vote: folders of figures."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for pictures, grid and record.")
@@ -49,13 +53,24 @@ def figures(
     image: Annotated[
         Path | None, typer.Option("--image", help="Of cutouts: a picture instead of a prompt.")
     ] = None,
+    votes: Annotated[
+        list[Path] | None,
+        typer.Option("--votes", help="Of vote: files that its page saved; they are counted."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
     *,
     given: Mapping[str, Any],
 ) -> int:
-    """Paint a figure of the paper again, or `list` them; a second call goes on with the first."""
+    """Paint a figure of the paper again, or `list` them; a second call goes on with the first.
+
+    `vote DIR` makes a page on which people choose the better picture of two.
+    """
     if name == "list":
         return _list()
+    if name == "vote":
+        return _vote(words or [], votes or [], out, _numbers(seeds)[0])
+    if votes:
+        raise ConfigError("--votes is for gouache figures vote DIR; leave it out")
     from gouache.figures.words import WORDS
 
     if world not in WORDS:
@@ -73,10 +88,14 @@ def figures(
     order = Order(world, _read_prompts(prompts), _names(systems))
     cells = recipe.cells(order)
     _check(cells, {**WORDS[world].defaults, **given}, WORDS[world].preset)
+    from gouache.apps.fetching import fetch_system
     from gouache.figures.making import make
     from gouache.figures.painters import Painters
 
-    ours = any(cell.system == OURS for cell in cells)
+    painting = {cell.system for cell in cells}
+    ours = OURS in painting
+    for other in sorted(painting - {OURS}):
+        fetch_system(other, quiet)
     _fetch({**WORDS[world].defaults, **given}, quiet, generator=ours)
     painters = Painters(world, given, judge, tries)
 
@@ -97,14 +116,47 @@ def _list() -> int:
     ):
         print(f"{name:8} {recipes.get(name).title}")
     print("cutouts  what the perceptor is shown of a picture, by augmentation")
+    print("vote     a page on which people choose the better one of two pictures of a figure")
     return 0
+
+
+def _vote(given: list[str], votes: list[Path], out: Path | None, seed: int) -> int:
+    """Makes the page of folders, or counts the votes that it saved."""
+    from gouache.figures.voting import MARK, count_votes, make_ballot, page_of
+
+    paths = [Path(text) for text in given]
+    if votes:  # `--votes a.json b.json`
+        votes += [path for path in paths if path.is_file()]
+    folders = [path for path in paths if path not in votes]
+    if not folders:
+        raise ConfigError("give the folder of a figure: gouache figures vote DIR")
+    if votes:
+        print(count_votes(folders, votes))
+        return 0
+    place = out or folders[0] / "vote.html"
+    page = page_of(make_ballot(folders, seed)).encode()
+    from gouache.atomic import write_bytes
+
+    if place.exists() and not _begins_with(place, MARK):
+        raise ConfigError(f"{one_line(place)} is no page of votes; choose another --out")
+    write_bytes(place, page)
+    print(place)
+    return 0
+
+
+def _begins_with(path: Path, mark: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return mark.encode() in file.read(200)
+    except OSError:
+        return False
 
 
 def _check(cells: list[Any], settings: Mapping[str, Any], preset: str) -> None:
     """Mistakes in settings and prompts come before any model is loaded."""
     from gouache.figures.recipe import OURS
-    from gouache.figures.systems import check
     from gouache.prompts import parse_prompts
+    from gouache.systems.known import check
 
     for cell in cells:
         if cell.system == OURS:

@@ -122,11 +122,7 @@ def add(
     record = cache.add(name, found.kind, found.family, path, config)
     facts = "".join(f", {key.replace('_', ' ')} {value}" for key, value in record.facts.items())
     typer.echo(f"{name}: a {record.kind} ({record.family}{facts}) in {record.path}")
-    if record.kind == "system":
-        figures = {"mindalle": "9", "glide": "11"}
-        typer.echo(f"paint with it: gouache figures {figures[record.family]} --world paper")
-    else:
-        typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
+    typer.echo(f'paint with it: gouache "a red apple" --{record.kind} {name}')
     return 0
 
 
@@ -137,9 +133,11 @@ def _try_system(path: Path, family: str) -> None:
 
         load_mindalle(path)
     else:
-        from gouache.systems.glide import CLIP_TEXT, load_glide
+        from gouache.systems.glide import BASE_OVER, CLIP_TEXT, load_glide, load_inpainter
 
         load_glide(path, guided_by="clip" if (path / CLIP_TEXT).is_file() else "free")
+        if (path / BASE_OVER).is_file():
+            load_inpainter(path)
 
 
 @app.command()
@@ -262,7 +260,7 @@ def text_table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def markdown_tables(entries: Iterable[Entry]) -> str:
-    """The tables of docs/models.md: published generators, perceptors, models of depth."""
+    """The tables of docs/models.md: published generators, perceptors, models of depth, systems."""
     from gouache.weights.watch import human_size
 
     generators = [
@@ -274,9 +272,18 @@ def markdown_tables(entries: Iterable[Entry]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     perceptors, depth = [*heading], [*heading]
+    systems = [
+        "| name | what | paints | licence | files |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for entry in entries:
         side = f"{entry.native_size} px"
         licence = entry.licence or "unknown"
+        if entry.kind == "system":
+            files = [f"[{file.name}]({file.sources[0]})" for file in entry.parts]
+            cells = [f"`{entry.name}`", entry.about, side, licence, " ".join(files)]
+            systems.append(f"| {' | '.join(cells)} |")
+            continue
         if entry.kind != "generator":
             source = f"[{entry.hub}]({entry.sources[0]})"
             cells = [f"`{entry.name}`", entry.about, side, entry.family, licence, source]
@@ -297,6 +304,7 @@ def markdown_tables(entries: Iterable[Entry]) -> str:
         ]
         generators.append(f"| {' | '.join(cells)} |")
     tables = {"Generators": generators, "Perceptors": perceptors, "Depth": depth}
+    tables["Systems"] = systems
     return "\n\n".join("\n".join([f"{name}:", "", *rows]) for name, rows in tables.items())
 
 

@@ -63,6 +63,17 @@ def paint(
     ] = 25,
     timelapse: Timelapse = None,
     dry_run: DryRun = False,
+    system: Annotated[
+        str, typer.Option("--system", help="Who paints in the place of gouache: mindalle, glide...")
+    ] = "",
+    best_of: Annotated[
+        int | None,
+        typer.Option("--best-of", help="Of a system: of so many, keep what the guide likes best."),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option("--mask", help="Of a system: where the init image is painted anew."),
+    ] = None,
     preview: Preview = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -70,6 +81,18 @@ def paint(
     given: Mapping[str, Any],
 ) -> int:
     """Paint pictures from words: "text:weight:stop @place | text ^ next stage"."""
+    if system:
+        from gouache.apps.by_system import refuse
+
+        others = {"--run-dir": run_dir, "--timelapse": timelapse}
+        refuse(system, {**others, "--preview": preview, "--dry-run": dry_run})
+        values = asked_values(words, config, given)
+        shown = Shown(quiet, json)
+        tries = 1 if best_of is None else best_of
+        return _paint_by(system, values, out, tries, str(mask or ""), shown)
+    for name, value in (("best-of", best_of), ("mask", mask)):
+        if value is not None:
+            raise ConfigError(f"--{name} is for pictures by other systems; add --system NAME")
     settings = asked_settings(words, config, preset, given)
     if dry_run:
         from gouache.apps.settings_file import settings_text
@@ -85,6 +108,19 @@ def paint(
         timelapse=timelapse,
     ) as outputs:
         return paint_and_report(settings, outputs, Shown(quiet, json, preview))
+
+
+def _paint_by(
+    system: str, values: Mapping[str, Any], out: str | None, best_of: int, mask: str, shown: Shown
+) -> int:
+    from gouache.apps.by_system import system_run
+    from gouache.runs.by_system import BySystem, system_config
+
+    settings = system_config(system, values, best_of=best_of, over=bool(mask))
+    job = BySystem(system, best_of, mask)
+    job.check(settings)
+    with reserved(out, settings.title, count=settings.count) as outputs:
+        return system_run(job, settings, outputs, shown)
 
 
 def resume(
@@ -151,6 +187,12 @@ def replay(
     named = Named(
         init_image, image_prompt or [], generator, perceptor or [], source, mask, cross_image
     )
+    if "system" in metadata and "config" not in metadata:
+        from gouache.apps.by_system import refuse, replay_by_system
+
+        options = {"--frame": frame, "--timelapse": timelapse, "--preview": preview}
+        refuse(str(metadata["system"]), options)
+        return replay_by_system(metadata, picture, named, out, Shown(quiet, json))
     again = replay_settings(metadata, picture, named)
     settings, index, clip = again.config, again.picture, again.clip
     plan = _plan_again(again, metadata, picture)
@@ -225,13 +267,21 @@ def asked_settings(
     words: Sequence[str] | None, config: Path | None, preset: str, given: Mapping[str, Any]
 ) -> PaintConfig:
     """Settings from a file, options and words; mistakes are told before torch is imported."""
-    values = {**read_config_file(config), **given}
+    values = asked_values(words, config, given)
     preset = taken_preset(values, preset)
-    if words:
-        values["prompt"] = split_prompts(words)
     settings = make_config(preset, **values)
     settings.stages  # noqa: B018
     return settings
+
+
+def asked_values(
+    words: Sequence[str] | None, config: Path | None, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Settings by flat names, not read yet: those of a file, of the options, and the words."""
+    values = {**read_config_file(config), **given}
+    if words:
+        values["prompt"] = split_prompts(words)
+    return values
 
 
 def taken_preset(values: dict[str, Any], preset: str) -> str:

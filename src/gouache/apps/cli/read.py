@@ -45,7 +45,10 @@ def describe(metadata: Mapping[str, Any]) -> list[str]:
     `metadata` is a document as `check_document` lets it pass. Of one that tells no settings (a mask
     or a cell of a figure) all that it tells.
     """
-    rows = _painting(metadata) if "config" in metadata else _plain(metadata)
+    if "config" in metadata:
+        rows = _painting(metadata)
+    else:
+        rows = _by_system(metadata) if "system" in metadata else _plain(metadata)
     rows.append(("version", metadata.get("version")))
     shown = [(_line(name), _line(value)) for name, value in rows]
     width = max(len(name) for name, _ in shown)
@@ -65,10 +68,7 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
         value = flat[setting.name]
         if setting.name in always or value != setting.plain(setting.get(plain)):
             rows.append((setting.name, _shown(setting, value)))
-    for one in metadata.get("inputs", []):
-        name, kind = one.get("name") or "a picture", f"sha256 of its {one.get('of')}"
-        kind = "sha256" if one.get("of", "file") == "file" else kind
-        rows.append(("read", f"{name} as {one.get('setting')} ({kind} {_sum(one, 'sha256')})"))
+    rows += [("read", told) for told in _read(metadata)]
     rows += [("" if k else "lineage", line) for k, line in enumerate(_tree(metadata))]
     for model in metadata.get("perceptors", []):
         rows.append(("perceptor", _model(model)))
@@ -86,6 +86,34 @@ def _painting(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if metadata.get("edits"):
         rows.append(("edits", f"{len(metadata['edits'])} by hand"))
     return rows
+
+
+def _by_system(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What another system painted: the words, its settings, and who chose."""
+    plain = ("prompt", "system", "seed", "best_of", "score")
+    rows = [(name, metadata[name]) for name in plain if name in metadata]
+    for name, value in metadata.get("settings", {}).items():
+        if isinstance(value, Mapping):  # sums of files
+            rows += [(name, f"{file} (sha256 {_sum(value, file)})") for file in value]
+        else:
+            rows.append((name, value))
+    if isinstance(metadata.get("guide"), Mapping):
+        rows.append(("chosen by", _model(metadata["guide"])))
+    rows += [("read", told) for told in _read(metadata)]
+    batch = metadata.get("batch", {})
+    if metadata.get("picture") is not None and batch:
+        rows.append(("picture", f"{metadata['picture'] + 1} of {batch.get('count')}"))
+    return rows
+
+
+def _read(metadata: Mapping[str, Any]) -> list[str]:
+    """The pictures that were painted from."""
+    told = []
+    for one in metadata.get("inputs", []):
+        name, kind = one.get("name") or "a picture", f"sha256 of its {one.get('of')}"
+        kind = "sha256" if one.get("of", "file") == "file" else kind
+        told.append(f"{name} as {one.get('setting')} ({kind} {_sum(one, 'sha256')})")
+    return told
 
 
 def _film(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:

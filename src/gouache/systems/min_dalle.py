@@ -1,4 +1,4 @@
-"""minDALL-E (Kakao Brain 2021), and min-dalle, a port of DALL-E Mini that goes by the same name."""
+"""min-dalle, a port of DALL-E Mega that goes by nearly the name of minDALL-E."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from gouache.figures.systems import need, weights
-from gouache.systems.mindalle import MinDalle, load_mindalle
-
-
-def mindalle(device: str) -> MinDalle:
-    """The system of figure 9: 1.3 billion parameters, 256 x 256 pixels; a network of ours, with
-    the published weights that were added (`gouache models add`)."""
-    return load_mindalle(weights("mindalle"), device)
+from gouache.systems.known import need
 
 
 class MinDallePort:
@@ -48,4 +41,4 @@ class MinDallePort:
         return picture.convert("RGB")
 
 
-__all__ = ["MinDallePort", "mindalle"]
+__all__ = ["MinDallePort"]

@@ -1,0 +1,217 @@
+"""Systems by name, for `gouache paint --system`, figures and Python: the one registry.
+
+Other packages join through the entry-point group "gouache.systems" with a builder
+`(device) -> System`. A system whose weights the user has, or that are published, goes by the name
+of its model, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from gouache.errors import ConfigError, ModelError
+from gouache.registry import Registry, nearest
+from gouache.weights import catalogue
+from gouache.weights.cache import cached, obtain
+from gouache.weights.catalogue import added
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from PIL.Image import Image
+
+    from gouache.weights.catalogue import Entry
+
+
+@runtime_checkable
+class System(Protocol):
+    """Paints pictures from words."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides its pictures besides prompt and seed: values that JSON can hold."""
+        ...
+
+    def paint(self, prompt: str, seed: int) -> Image:
+        """One picture, RGB; the same for the same prompt and seed on one machine."""
+        ...
+
+
+@runtime_checkable
+class Inpainting(System, Protocol):
+    """Paints a part of a picture anew."""
+
+    def paint_over(self, prompt: str, seed: int, picture: Image, mask: Image) -> Image:
+        """`picture` (RGB) at the system's own size, painted anew where `mask` (L) is light."""
+        ...
+
+
+Builder: TypeAlias = Callable[[str], System]
+
+systems: Registry[Builder] = Registry("system", "gouache.systems", ModelError)
+systems.add("mindalle", "gouache.systems.mindalle:added")
+systems.add("min-dalle", "gouache.systems.min_dalle:MinDallePort")
+systems.add("pocket-ar", "gouache.systems.pocket_ar:load_pocket_ar")  # shipped
+systems.add("pocket-diffusion-clip", "gouache.systems.pocket_diffusion:clip_guided")
+systems.add("pocket-diffusion-free", "gouache.systems.pocket_diffusion:classifier_free")
+systems.add("glide-clip", "gouache.systems.glide:clip_guided")
+systems.add("glide-free", "gouache.systems.glide:classifier_free")
+
+
+@dataclass(frozen=True)
+class Family:
+    """How models of one kind are loaded: "module:attribute" of `(folder, device) -> System`.
+
+    `over` is what paints a part of a picture anew, "" for nothing.
+    """
+
+    load: str
+    over: str = ""
+
+
+# Published models, by their names in the catalogue.
+FAMILIES = {
+    "mindalle": Family("gouache.systems.mindalle:load_mindalle"),
+    "glide": Family("gouache.systems.glide:load_glide", "gouache.systems.glide:load_inpainter"),
+}
+# Registered names -> the family whose weights they need.
+NEEDS_WEIGHTS = {"mindalle": "mindalle", "glide-clip": "glide", "glide-free": "glide"}
+# name -> module it needs, what installs it
+NEEDS = {
+    "min-dalle": ("min_dalle", "pip install min-dalle"),
+}
+
+
+def names() -> list[str]:
+    """All names that `build` knows, in alphabetical order."""
+    return sorted({*systems.names(), *catalogue.names("system")})
+
+
+def available() -> list[str]:
+    """Names of the built-in systems whose weights or packages are here; nothing is imported."""
+    packaged = [name for name, (module, _) in NEEDS.items() if importlib.util.find_spec(module)]
+    return [name for name in NEEDS_WEIGHTS if _found(name) is not None] + packaged
+
+
+def check(name: str, over: bool = False) -> None:
+    """Raises `ModelError` for an unknown system, or one whose package is not here, and
+    `ConfigError` where it is to paint `over` a picture and cannot."""
+    if name in NEEDS:
+        if not importlib.util.find_spec(NEEDS[name][0]):
+            raise _missing(name)
+    elif family := _family(name):
+        if over and (not FAMILIES[family].over or name == "glide-clip"):  # guided by none there
+            raise _not_over(name)
+    elif name in systems.names():
+        systems.get(name)
+    else:
+        raise ModelError(f"no system is called {name!r:.80}; {nearest(name, names())}")
+
+
+def build(name: str, device: str, over: bool = False) -> System:
+    """The system called `name`, on `device`; with `over` it is one that keeps `Inpainting`.
+
+    Raises what `check` does, and `ModelError` for weights that are damaged.
+    """
+    check(name, over)
+    family = FAMILIES.get(_family(name))
+    if family is not None and (over or name not in systems.names()):
+        load = pkgutil.resolve_name(family.over if over else family.load)
+        found: System = load(weights(name), device)
+        return found
+    found = systems.get(name)(device)
+    if over and not isinstance(found, Inpainting):
+        raise _not_over(name)
+    return found
+
+
+def missing(name: str) -> Entry | None:
+    """What has to be fetched before `name` can paint; None for nothing."""
+    family = _family(name)
+    return catalogue.find(family) if family and _found(name) is None else None
+
+
+def weights(name: str) -> Path:
+    """The folder of a system whose network is ours, fetched if need be; raises as `obtain` does."""
+    found = _found(name)
+    if found is None:
+        entry = _entry(name) or catalogue.find(_family(name))
+        assert entry is not None
+        found = obtain(entry)
+    return found
+
+
+def _family(name: str) -> str:
+    """Of which family a name is; "" for none of ours."""
+    entry = _entry(name)
+    return NEEDS_WEIGHTS.get(name) or ("" if entry is None else entry.family)
+
+
+def _entry(name: str) -> Entry | None:
+    found = catalogue.find(name)
+    return found if found is not None and found.kind == "system" else None
+
+
+def _found(name: str) -> Path | None:
+    """Where its weights lie: those of that very name, else any of its family; None: nowhere.
+
+    A model that the user added is that one or none.
+    """
+    own, family = _entry(name), _family(name)
+    others = () if own is not None and own.status == "added" else (_entry(family), *added())
+    for entry in (own, *others):
+        fits = entry is not None and (entry.kind, entry.family) == ("system", family)
+        if entry is not None and fits and (place := cached(entry)):
+            return place
+    return None
+
+
+def need(name: str, module: str = "") -> ModuleType:
+    """The package of a system, or `module` of it; `ModelError` where it cannot be imported."""
+    import torch
+
+    package, _ = NEEDS[name]
+    try:
+        # Some of these packages switch gradients off for the whole process as they are imported.
+        with torch.set_grad_enabled(torch.is_grad_enabled()):
+            return importlib.import_module(module or package)
+    except ImportError as error:
+        reason = f" ({error})" if importlib.util.find_spec(package) else ""
+        raise _missing(name, reason) from None
+
+
+def _missing(name: str, reason: str = "") -> ModelError:
+    package, install = NEEDS[name]
+    return ModelError(
+        f"{name} needs the package {package}, which cannot be imported{reason}; {install}"
+    )
+
+
+def _not_over(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name} cannot paint a part of a picture; leave --init-image and --mask out, or: "
+        "--system glide"
+    )
+
+
+__all__ = [
+    "FAMILIES",
+    "NEEDS",
+    "Builder",
+    "Inpainting",
+    "System",
+    "available",
+    "build",
+    "check",
+    "missing",
+    "names",
+    "need",
+    "systems",
+    "weights",
+]
