@@ -340,8 +340,13 @@ def test_painted_from_python(flat: Flat) -> None:
     assert own.records[0]["system"] == "Flat"
     with pytest.raises(ConfigError, match="no setting steps"):
         package.paint("a cup", system="flat", steps=3)
-    with pytest.raises(PromptError):
-        package.paint("", system="flat")
+    for system in ("flat", Flat()):
+        with pytest.raises(PromptError):
+            package.paint("", system=system)
+        with pytest.raises(ConfigError, match="best_of is"):
+            package.paint("a cup", system=system, best_of=0)
+    with pytest.raises(ConfigError, match="init image of a system is a path"):
+        package.paint("a cup", system="flat", init_image=Image.new("RGB", (8, 8)))
 
 
 def test_a_job_by_a_system_is_done_like_any() -> None:
