@@ -39,7 +39,7 @@ from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import DIFFUSION, GENERATOR, PERCEPTOR, POCKET, shipped
 
 Guidance = Literal["free", "clip"]
-SCALES: Mapping[Guidance, float] = {"free": 3.0, "clip": 100.0}
+SCALES: Mapping[Guidance, float] = {"free": 4.0, "clip": 300.0}
 """How much guidance pulls, where nothing else is said."""
 
 
@@ -64,7 +64,7 @@ class PocketDiffusion:
     sums: Mapping[str, str]
     guided_by: Guidance = "free"
     scale: float = SCALES["free"]
-    steps: int = 50
+    steps: int = 30
 
     def __post_init__(self) -> None:
         if self.guided_by not in SCALES:
