@@ -11,8 +11,7 @@ to go (classifier-free guidance, Ho and Salimans 2022, arXiv 2207.12598).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from gouache.errors import ConfigError, ModelError
 from gouache.generators.loading import load_pocket
 from gouache.generators.vqgan import VQGAN
 from gouache.ops.images import to_pil
+from gouache.ops.threads import one_thread
 from gouache.perceptors.loading import TABLE, read_table
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.systems.choosing import Choosing
@@ -171,7 +171,7 @@ class PocketAr:
             return torch.cat(chosen * 2 if guided else chosen)
 
         memory = Memory.empty(self.network, len(words))
-        with _one_thread():
+        with one_thread():
             logits = self.network.read_first(self.network.place_words(words, present), memory)
             return self.network.write(logits, memory, choose)[: len(texts)]
 
@@ -186,18 +186,6 @@ class PocketAr:
         """One picture, RGB; the same for the same prompt and seed on one machine."""
         codes = self.draw_codes([prompt], [torch.Generator().manual_seed(seed)])
         return to_pil(self.decode(codes)[0])
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Works with one thread of the processor: thousands of products this small gain nothing from
-    several, which wait for each other, on a busy machine a hundred times as long as they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def load_pocket_ar(device: torch.device | str = "cpu", path: Path | None = None) -> PocketAr:

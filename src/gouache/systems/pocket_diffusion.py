@@ -23,6 +23,7 @@ from gouache.errors import ConfigError, ModelError
 from gouache.generators.loading import load_checkpoint
 from gouache.generators.vqgan import VQGAN
 from gouache.ops.images import to_pil
+from gouache.ops.threads import one_thread
 from gouache.perceptors.loading import load_pocket
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.systems.diffusion import Denoiser, Pull
@@ -115,7 +116,9 @@ class PocketDiffusion:
             noise = torch.randn(1, config.code_dim, config.grid, config.grid, generator=rng)
             return noise.to(self.generator.device)
 
-        return to_pil(self.pictures(self.latents([prompt], draw))[0])
+        with one_thread():
+            latent = self.latents([prompt], draw)
+        return to_pil(self.pictures(latent)[0])
 
     def _denoiser(self, tokens: Tensor) -> Denoiser:
         network, words, present = (
