@@ -603,6 +603,7 @@ def test_the_tint_of_the_mask_is_not_over_a_try(page: Any) -> None:
     page.wait_for_selector("#tries li >> nth=1")
     status(page, "done")
     assert page.is_hidden("#mask")
+    assert page.is_hidden("#ants")
     assert is_drawn(page, "mask")  # for the next try
     page.locator("#tries button", has_text="Before").click()
     page.wait_for_selector("#mask")

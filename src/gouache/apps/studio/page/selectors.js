@@ -167,12 +167,12 @@ export function statusLine(state) {
       : "Paused. Draw on it, change the words, and continue.",
     interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
     done: drawn
-      ? "Done. Your strokes are not in it: Paint starts from them."
+      ? "Done. Paint starts from your strokes."
       : members.length
         ? `${several}. Press one to go on with it.`
         : "Done. It is in the gallery.",
     stopped: drawn
-      ? "Stopped; the picture is kept. Your strokes are not in it: Paint starts from them."
+      ? "Stopped. Paint starts from your strokes."
       : "Stopped; the picture is kept.",
     cancelled: "Cancelled. Reuse settings brings its words back.",
     failed: `It failed: ${run.error}`,

@@ -121,11 +121,12 @@ class Easel {
     this.look();
   }
 
-  /** The tint of the mask is not over a try that was made with it, until there is another mask. */
+  /** Tint and edge of the mask are not over a try that was made with it, until there is another mask. */
   tint() {
     const { layers, part } = this.store.state;
     const tried = tryOf(this.store.state) && part.base.version === layers.mask.version;
-    put($("mask"), { hidden: Boolean(tried) && !(this.drawing && this.masking) });
+    const hidden = Boolean(tried) && !(this.drawing && this.masking);
+    for (const id of ["mask", "ants"]) put($(id), { hidden });
   }
 
   // The picture.
