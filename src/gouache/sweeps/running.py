@@ -22,7 +22,8 @@ from gouache.sweeps.scheduler import scheduled
 # Seconds a step takes at 256x256 with the default guides and one thread of a processor (measured
 # where nothing else ran); what is known before the first cell is.
 USUAL_RATE = 0.35 / 256**2
-WRITE_EVERY = 10.0  # seconds between two writings of results.csv
+# Between two writings of results.csv: seconds at least, and times as long as one takes.
+WRITE_EVERY, WRITE_SHARE = 10.0, 50
 Paint: TypeAlias = Callable[[Sequence[Batch], Manner, Files | None], list[Painted]]
 
 
@@ -133,7 +134,7 @@ def run_sweep(
                 def lose(_: object) -> None:
                     report.lost += 1
 
-                written = time.monotonic()
+                next_writing = time.monotonic() + WRITE_EVERY
                 tasks = batches(missing, batch)
                 for todo, ticket in scheduled(
                     [tasks[k : k + per_call] for k in range(0, len(tasks), per_call)],
@@ -159,9 +160,10 @@ def run_sweep(
                             report.painted += 1
                     report.seconds = time.monotonic() - begun
                     tell(report)
-                    if time.monotonic() - written > WRITE_EVERY:
+                    if (now := time.monotonic()) > next_writing:
                         folder.write_results()
-                        written = time.monotonic()
+                        took = time.monotonic() - now
+                        next_writing = now + max(WRITE_EVERY, WRITE_SHARE * took)
     report.seconds = time.monotonic() - begun
     return report
 
