@@ -102,7 +102,11 @@ def speed(film: Film, folder: Path) -> str:
         if isinstance(event, Stepped) and film.frame_done:
             marks.append((time.thread_time(), inside[0]))
 
+<<<<<<< HEAD
     Session.__next__ = timed  # type: ignore[method-assign, assignment]
+=======
+    Session.__next__ = timed  # type: ignore[assignment, method-assign]
+>>>>>>> h-films
     try:
         with (
             film_outputs(folder / "x.gif", "x", folder / "run") as outputs,
@@ -147,8 +151,11 @@ def main() -> None:
                     prompt=asked.prompt,
                     perceptor=asked.perceptor.split(","),
                     size=(size, size),
-                    steps=4,
+                    steps=2,
                     seed=asked.seed,
+                    start="random",  # what is painted does not matter
+                    start_tries=1,
+                    start_steps=0,
                 ),
                 FilmConfig(frames=asked.frames, zoom=str(asked.zoom), steps_per_frame=steps),
             )

@@ -99,6 +99,7 @@ def test_a_film_is_painted_and_served(client: TestClient, tmp_path: Path) -> Non
     assert "immutable" in frames[0].headers["cache-control"]
     assert frames[6].content == client.get(f"/api/runs/{run}/picture.png").content
     assert client.get(f"/api/runs/{run}/frames/7.png").status_code == 404
+    assert TestClient(client.app).get(f"/api/runs/{run}/frames/0.png").status_code == 404
     assert client.get(f"/api/runs/{run}/thumb").status_code == 200
     for kind in ("mp4", "gif", "webm"):
         place = tmp_path / f"x.{kind}"

@@ -45,7 +45,9 @@ def test_it_ends_in_the_other_picture(ends):
 
 
 def test_it_is_painted_on(ends):
-    still, painted = (frames(morph(ends, config={"learning_rate": r})) for r in (1e-9, 0.3))
+    still, painted = (
+        frames(morph(ends, config={"learning_rate": r}, frame_lr=0.3)) for r in (1e-9, 0.3)
+    )
     assert float((still[4] - painted[4]).abs().mean()) > 0.02
 
 

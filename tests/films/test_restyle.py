@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from gouache.films.film import Film
 from gouache.films.flow import Flow
 from gouache.films.guide import Begun
 from gouache.films.keeping import KeepFilm
-from gouache.films.restyle import KEPT, Restyle, follow, followed
+from gouache.films.restyle import KEPT, LayoutLoss, Restyle, follow, followed
 from gouache.networks.canvas import Canvas
 from gouache.output.video import read_film_metadata
 from gouache.runs.drive import Event, Stepped
@@ -156,13 +157,40 @@ def test_weights_reach_the_losses(tmp_path: Path) -> None:
         names.append(set(step.losses))
         if film.frame == 1 and film.frame_done:
             break
-    assert "structure" in names[0]
+    assert {"structure", "layout"} <= names[0]
     assert "kept" not in names[0]  # there is nothing before the first frame
     assert {"structure", "kept"} <= names[-1]
     free = build(clip, keep_weight=0, structure_weight=0)
-    assert {*next(free).losses} == names[0] - {"structure"}
+    assert {*next(free).losses} == names[0] - {"structure", "layout"}
     strong = painted(build(clip, strength=20))
     assert not torch.equal(strong[2], painted(film)[-1])
+
+
+def test_shapes_stay_where_the_clip_has_them(tmp_path: Path) -> None:
+    """Seen from afar the picture is the clip's; what it is painted with is free."""
+    source = pan(0, 3)[None]
+    rough = torch.ones(1, 1, 96, 96)
+    rough[..., ::2] = -1
+    loss = LayoutLoss(30.0, source)
+
+    def of(picture: Tensor) -> float:
+        return float(loss(cast("Any", SimpleNamespace(image=picture)))[0])
+
+    assert of(source) == 0.0
+    assert of(source + 0.2 * rough) == pytest.approx(0.0, abs=1e-6)
+    assert of(pan(8, 3)[None]) > 0.5
+    film = build(pan_clip(tmp_path / "a.mp4"))
+    assert film.config.latents.latent == "quantized"
+    names = [loss.name for loss in film._shot.session.edit.losses(0, [])]
+    assert names == ["structure", "layout"]
+    free = build(tmp_path / "a.mp4", structure_weight=0)
+    assert list(free._shot.session.edit.losses(0, [])) == []
+
+
+def test_the_latent_that_was_asked_for_is_painted_in(tmp_path: Path) -> None:
+    clip, config = pan_clip(tmp_path / "a.mp4"), tiny_config(latent="multiscale")
+    assert followed(clip, FilmConfig(), config, {"latent"})[1].latents.latent == "multiscale"
+    assert followed(clip, FilmConfig(), config, ())[1].latents.latent == "quantized"
 
 
 def test_source_frames_are_the_same_in_any_order(tmp_path: Path) -> None:

@@ -155,8 +155,12 @@ def test_formats_without_sound_say_so(tmp_path: Path, name: str) -> None:
 
 
 def test_a_silent_source_is_no_fault(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mp4", 3, sound=make_clip(tmp_path / "s.mp4", 3))
+    silent = make_clip(tmp_path / "s.mp4", 3)
+    path = write(tmp_path / "a.mp4", 3, sound=silent)
     assert not packets_or_none(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SoundWarning)
+        write(tmp_path / "a.gif", 3, sound=silent)
 
 
 def packets_or_none(path: Path) -> bool:

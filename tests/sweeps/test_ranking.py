@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from gouache.errors import ConfigError
+from gouache.intervals import mean, share, wilson
 from gouache.ops.images import load_image
 from gouache.runs.executors import Inline
 from gouache.sweeps.folder import Row, read, write_scores
-from gouache.intervals import mean, share, wilson
 from gouache.sweeps.judging import Judge, with_words
 from gouache.sweeps.ranking import compare, rank
 from gouache.sweeps.sheets import draw_sheet, write_page

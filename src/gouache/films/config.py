@@ -60,8 +60,9 @@ class FilmConfig:
         12, "steps of each frame; of the first one steps says how many", low=1, high=100_000
     )
     frame_lr: float = setting(
-        0.3,
-        "learning rate of frames after the first, as a share of it",
+        0.1,
+        "learning rate of frames after the first, as a share of it; with more of it pictures are "
+        "repainted rather than moved",
         above=0.0,
         high=10.0,
     )

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,12 +25,12 @@ from PIL.Image import Image
 
 from gouache.atomic import atomic_path, check_writable, output_errors
 from gouache.engine import SessionState
-from gouache.errors import MediaError, OutputError
+from gouache.errors import OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
 from gouache.films.folders import FRAMES, film_document, is_folder
 from gouache.ops.images import open_image
-from gouache.ops.media import open_media
+from gouache.ops.media import has_sound
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import check_video, timelapse
 from gouache.prompts import one_line
@@ -104,9 +104,7 @@ def sound_of(place: Path) -> Path | None:
     """What a film sounds like: the copy in its run folder, or its own file; None for neither."""
     if is_folder(place):
         return next(iter(sorted(place.glob(f"{_SOUND}*"))), None)
-    with suppress(MediaError), open_media(place) as container:
-        return place if container.streams.audio else None
-    return None
+    return place if has_sound(place) else None
 
 
 class KeepFrames:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from gouache.editing.config import EditConfig
+from gouache.editing.config import DEFAULTS, EditConfig
 from gouache.editing.editor import LONGEST
 from gouache.editing.source import Source
 from gouache.errors import ConfigError, MediaError
@@ -34,6 +35,8 @@ from gouache.protocols import Loss, LossContext
 from gouache.settings.config import PaintConfig
 
 KEY_EVERY = 8  # frames are carried from every n-th one, so that none is resampled many times
+LAYOUT = 30.0  # weight of the clip's layout, where structure_weight and strength are 1
+AFAR = 6  # pixels that are seen as one
 KEPT = 0.7  # of what the latent cannot hold of a carried picture: all of it would gather dirt
 
 
@@ -54,8 +57,32 @@ class KeptLoss:
         return self.weight * apart.flatten(1).mean(1)
 
 
+@dataclass(frozen=True)
+class LayoutLoss:
+    """`weight` * mean square distance to the clip's frame, both seen from afar: shapes stay where
+    they are, and what they are painted with is free."""
+
+    scope: ClassVar[str] = "picture"
+
+    weight: float
+    source: Tensor = field(repr=False)  # (1,3,H,W) in [0,1]
+    name: str = "layout"
+
+    def __call__(self, context: LossContext) -> Tensor:
+        """(B,)."""
+        apart = _from_afar(context.image) - _from_afar(self.source)
+        return self.weight * apart.square().flatten(1).mean(1)
+
+
+def _from_afar(picture: Tensor) -> Tensor:
+    height, width = picture.shape[2:]
+    size = max(1, round(height / AFAR)), max(1, round(width / AFAR))
+    return F.adaptive_avg_pool2d(picture, size)
+
+
 class SourceFrame(Source):
-    """The hook of one frame: an edit of the clip's frame that also keeps what was carried."""
+    """The hook of one frame: an edit of the clip's frame that keeps its layout, and also what was
+    carried."""
 
     kind = "restyle"
 
@@ -65,15 +92,14 @@ class SourceFrame(Source):
         config: EditConfig,
         models: Models,
         canvas: Canvas,
-        kept: KeptLoss | None,
+        own: Sequence[Loss],
     ) -> None:
         grid = torch.zeros(1, models.generator.code_dim, *canvas.grid)
         super().__init__(to_pil(source[0]), config, None, grid, models, canvas)
-        self._kept_loss = kept
+        self._own = tuple(own)
 
     def losses(self, guide: int, own: Sequence[Loss]) -> list[Loss]:
-        kept = [self._kept_loss] if self._kept_loss is not None and guide == 0 else []
-        return [*super().losses(guide, own), *kept]
+        return [*super().losses(guide, own), *(() if guide else self._own)]
 
 
 class Restyle:
@@ -85,6 +111,7 @@ class Restyle:
     def __init__(self, clip: Clip, film: FilmConfig) -> None:
         self.clip = clip
         self._keep_weight = film.keep_weight
+        self._layout_weight = LAYOUT * film.structure_weight / film.strength
         self._edit = EditConfig().updated(
             strength=film.strength, structure_weight=film.structure_weight
         )
@@ -158,8 +185,15 @@ class Restyle:
     def afresh(self, frame: int, models: Models, canvas: Canvas) -> Begun:
         """A frame that goes on from none: an edit of the clip's."""
         source = self.source(frame).to(models.device)
-        hook = SourceFrame(source, self._edit, models, canvas, None)
-        return Begun(models.encode(source, canvas), None, hook)
+        return Begun(models.encode(source, canvas), None, self._hook(source, models, canvas))
+
+    def _hook(
+        self, source: Tensor, models: Models, canvas: Canvas, kept: KeptLoss | None = None
+    ) -> SourceFrame:
+        own: list[Loss] = [] if kept is None else [kept]
+        if self._layout_weight:
+            own.append(LayoutLoss(self._layout_weight, source))
+        return SourceFrame(source, self._edit, models, canvas, own)
 
     @torch.no_grad()
     def begin(
@@ -173,7 +207,7 @@ class Restyle:
         latent = models.encode(whole, canvas)
         lacking = KEPT * canvas.pad(seen) * rest(whole, latent, models, canvas)
         kept = KeptLoss(self._keep_weight, carried, seen) if self._keep_weight else None
-        return Begun(latent, lacking, SourceFrame(source, self._edit, models, canvas, kept))
+        return Begun(latent, lacking, self._hook(source, models, canvas, kept))
 
 
 def _key(frame: int) -> int:
@@ -203,6 +237,8 @@ def followed(
     film = film.updated(fps=clip.fps)
     wanted = film.num_frames if {"frames", "seconds"} & set(given) else clip.num_frames
     film = film.updated(frames=min(wanted, clip.num_frames))
+    if "latent" not in given:  # as edits: coarse levels of a latent move what is to stay
+        config = config.updated(latent=DEFAULTS["latent"])
     if "size" not in given:
         short = min(config.size)
         scale = min(short / min(clip.width, clip.height), LONGEST / max(clip.width, clip.height))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,13 @@ def pictures_of(container: Any) -> Any:
     return None
 
 
+def has_sound(path: str | Path) -> bool:
+    """Whether a file holds a sound; what cannot be read holds none."""
+    with suppress(MediaError), open_media(path) as container:
+        return bool(container.streams.audio)
+    return False
+
+
 @contextmanager
 def media_errors(path: str | Path) -> Iterator[None]:
     """Failures of FFmpeg or the system become one-line `MediaError`s about `path`."""
@@ -91,4 +98,4 @@ def need_av(what: str) -> Any:
     return av
 
 
-__all__ = ["media_errors", "need_av", "open_media", "pictures_of"]
+__all__ = ["has_sound", "media_errors", "need_av", "open_media", "pictures_of"]

@@ -15,7 +15,7 @@ from PIL import Image
 from gouache.atomic import atomic_path
 from gouache.errors import MediaError, OutputError
 from gouache.ops.images import fit, open_image
-from gouache.ops.media import need_av, open_media
+from gouache.ops.media import has_sound, need_av, open_media
 from gouache.output.documents import dump_json
 from gouache.output.gif import GifWriter
 from gouache.output.muxing import AvWriter, SoundWarning
@@ -97,7 +97,7 @@ def timelapse(
         )
     if kind == "gif":
         fps = min(fps, MAX_GIF_FPS)
-    if sound is not None and kind in ("gif", "png"):
+    if sound is not None and kind in ("gif", "png") and has_sound(sound):
         what = "a GIF has" if kind == "gif" else "pictures have"
         told = f"{what} no sound: that of {one_line(sound)} is left out; write an .mp4 to keep it"
         warnings.warn(told, SoundWarning, stacklevel=3)
