@@ -102,11 +102,7 @@ def speed(film: Film, folder: Path) -> str:
         if isinstance(event, Stepped) and film.frame_done:
             marks.append((time.thread_time(), inside[0]))
 
-<<<<<<< HEAD
-    Session.__next__ = timed  # type: ignore[method-assign, assignment]
-=======
     Session.__next__ = timed  # type: ignore[assignment, method-assign]
->>>>>>> h-films
     try:
         with (
             film_outputs(folder / "x.gif", "x", folder / "run") as outputs,
