@@ -39,6 +39,9 @@ class Watcher:
     def doing(self, what: str) -> None:
         """What begins now, in a few words."""
 
+    def counted(self, done: int, total: int) -> None:
+        """So many of the steps are done by which another system paints one picture."""
+
     def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
         """Tries `first` (from 1), `first` + 1... of `tries` after so many steps, (N,3,h,w) in
         [0,1]; all of them before their first one."""
@@ -73,4 +76,10 @@ def tell(what: str) -> None:
         watch.doing(what)
 
 
-__all__ = ["Watcher", "tell", "watcher", "watching"]
+def count(done: int, total: int) -> None:
+    """Lets who watches know how much of a picture is done."""
+    if (watch := watcher()) is not None:
+        watch.counted(done, total)
+
+
+__all__ = ["Watcher", "count", "tell", "watcher", "watching"]

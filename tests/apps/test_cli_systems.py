@@ -234,6 +234,38 @@ def test_ctrl_c_keeps_what_is_finished(gouache, monkeypatch: pytest.MonkeyPatch)
     assert sorted(path.name for path in Path().glob("*.png")) == ["a-cup-1.png"]
 
 
+def test_what_is_done_of_a_picture_is_told(gouache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gouache.apps.progress.SECONDS", 0)
+    shutil.copytree(GOLDEN / "mindalle", "m")
+    assert gouache("models", "add", "m", "--name", "dalle").code == 0
+    told = gouache("paint", "a cup", "--system", "dalle").err.splitlines()
+    assert told[0] == "1 of 15 of this picture"
+    assert told[13] == "14 of 15 of this picture"
+    assert told[-1].startswith("picture 1/1")
+
+
+def test_ctrl_c_ends_within_a_picture(gouache, monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    from gouache.systems.text_to_codes import TextToCodes
+
+    read = TextToCodes.read_code
+    codes: list[int] = []
+
+    def interrupted(self: TextToCodes, *given: Any) -> Any:
+        codes.append(1)
+        if len(codes) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return read(self, *given)
+
+    shutil.copytree(GOLDEN / "mindalle", "m")
+    assert gouache("models", "add", "m", "--name", "dalle").code == 0
+    monkeypatch.setattr(TextToCodes, "read_code", interrupted)
+    stopped = gouache("paint", "a cup", "--system", "dalle", "-q")
+    assert (stopped.code, stopped.out, len(codes)) == (130, "", 3)
+    assert not list(Path().glob("*.png"))
+
+
 def test_other_weights_than_those_that_painted_are_told(gouache, monkeypatch) -> None:
     assert gouache("paint", "a cup", "--system", "flat", "--out", "x.png").code == 0
     monkeypatch.setattr(Flat, "sums", {"flat.pt": "1" * 64})
@@ -308,8 +340,13 @@ def test_painted_from_python(flat: Flat) -> None:
     assert own.records[0]["system"] == "Flat"
     with pytest.raises(ConfigError, match="no setting steps"):
         package.paint("a cup", system="flat", steps=3)
-    with pytest.raises(PromptError):
-        package.paint("", system="flat")
+    for system in ("flat", Flat()):
+        with pytest.raises(PromptError):
+            package.paint("", system=system)
+        with pytest.raises(ConfigError, match="best_of is"):
+            package.paint("a cup", system=system, best_of=0)
+    with pytest.raises(ConfigError, match="init image of a system is a path"):
+        package.paint("a cup", system="flat", init_image=Image.new("RGB", (8, 8)))
 
 
 def test_a_job_by_a_system_is_done_like_any() -> None:
@@ -332,6 +369,16 @@ def test_a_try_that_fails_leaves_the_run_as_it_was(monkeypatch: pytest.MonkeyPat
     assert painter.step_index == 0
     next(painter)
     assert painter.finished
+
+
+def test_a_picture_of_a_figure_is_painted_again(gouache) -> None:
+    Path("lines.txt").write_text("a fish\n")
+    asked = ["--prompts", "lines.txt", "--systems", "flat", "--tries", "2", "--judge", ""]
+    made = gouache("figures", "12", *asked, "--perceptor", "pocket", "--out", "f", "-q")
+    assert made.code == 0, made.err
+    (picture,) = Path("f").glob("01-*.png")
+    assert gouache("replay", picture, "--out", "again.png", "-q").code == 0
+    assert Path("again.png").read_bytes() == picture.read_bytes()
 
 
 def test_what_varies_pictures_says_that_it_has_no_settings(gouache) -> None:

@@ -389,5 +389,21 @@ def test_a_folder_that_was_added_paints_figures_10_and_11(
     assert painted.crop(left).tobytes() == before.crop(left).tobytes() != painted.tobytes()
     assert run(["replay", "x.png", "--out", "y.png"]) == 0
     assert Path("y.png").read_bytes() == Path("x.png").read_bytes()
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    for name in ("base_inpaint.pt", "upsample_inpaint.pt"):
+        shutil.move(folder / name, apart / name)
+    assert run(["models", "remove", "glide"]) == 0
+    assert run(["models", "add", str(folder), "--name", "glide"]) == 0
+    assert run(["paint", "red", "--system", "glide", *over]) == 2
+    assert "glide-inpaint could not be fetched" in capsys.readouterr().err
+    for name in ("vocab.bpe", "options.json"):
+        shutil.copy(folder / name, apart / name)
+    assert recognise(apart).family == "glide-inpaint"
+    assert run(["models", "add", str(apart), "--name", "parts"]) == 0
+    for name in ("glide", "parts"):
+        assert run(["paint", "red", "--system", name, *over[:-1], f"{name}.png"]) == 0
+        again = Image.open(f"{name}.png")
+        assert again.tobytes() == painted.tobytes()
     assert run(["paint", "red", "--system", "glide-clip", *over]) == 2
     assert "cannot paint a part of a picture" in capsys.readouterr().err

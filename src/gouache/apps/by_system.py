@@ -10,7 +10,7 @@ from typing import Any
 
 from gouache.apps.fetching import fetch_missing, fetch_system
 from gouache.apps.printing import print_json
-from gouache.apps.progress import Shown, make_progress
+from gouache.apps.progress import Progress, Shown, make_progress
 from gouache.apps.runner import Stop
 from gouache.errors import ConfigError
 from gouache.prompts import one_line
@@ -19,6 +19,7 @@ from gouache.runs.drive import Event, Run, Stepped, drive
 from gouache.runs.outputs import Outputs, reserved
 from gouache.runs.replaying import Named, replay_system
 from gouache.settings.config import PaintConfig
+from gouache.watching import Watcher, watching
 
 
 def refuse(system: str, given: Mapping[str, Any]) -> None:
@@ -35,7 +36,7 @@ def system_run(
     expected: Mapping[str, Any] | None = None,
 ) -> int:
     """Loads the system and paints; returns the exit code. What is finished is written at once."""
-    fetch_system(job.name, shown.quiet)
+    fetch_system(job.name, shown.quiet, bool(job.mask))
     if job.best_of > 1:
         fetch_missing([("perceptor", config.guides[0][0])], shown.quiet)
     painter = job.prepare(config)
@@ -48,8 +49,20 @@ def system_run(
             if isinstance(event, Stepped):
                 progress.show(event.step)
 
-        run = drive(Run(painter), [show, keep], lambda: stop.wanted, within=True)
+        with watching(_Counting(progress)):
+            run = drive(Run(painter), [show, keep], lambda: stop.wanted, within=True)
     return _report(run, keep, config, time.monotonic() - begun, json=shown.json)
+
+
+class _Counting(Watcher):
+    """Shows how much of the picture is done that a system is painting."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def counted(self, done: int, total: int) -> None:
+        self._progress.inside(done, total)
 
 
 def replay_by_system(

@@ -78,12 +78,13 @@ def fetch_missing(models: Iterable[tuple[Kind, str]], quiet: bool) -> None:
                 obtain(entry, watch)
 
 
-def fetch_system(name: str, quiet: bool) -> None:
-    """The weights of a system, where they are published and not here yet."""
+def fetch_system(name: str, quiet: bool, over: bool = False) -> None:
+    """The weights of a system, where they are published and not here yet; with `over` of what of it
+    paints a part of a picture."""
     from gouache.systems.known import missing
     from gouache.weights.cache import obtain
 
-    if (entry := missing(name)) is not None:
+    if (entry := missing(name, over)) is not None:
         with make_watch(quiet) as watch:
             obtain(entry, watch)
 

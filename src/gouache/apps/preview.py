@@ -146,6 +146,9 @@ class Preview(AbstractContextManager["Preview"]):
         if now - self._drawn >= 1 / PER_SECOND:
             self._draw(step, f"sketch {step.index + 1}/{step.num_steps}  {describe(step)}", now)
 
+    def inside(self, done: int, total: int) -> None:
+        return None
+
     def show(self, step: Step) -> None:
         now = time.monotonic()
         last = step.index + 1 == step.num_steps

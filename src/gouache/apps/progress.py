@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
 LINES = 10  # about so many lines where there is no terminal
+SECONDS = 10  # between two lines about one picture that takes long
 
 
 class Shown(NamedTuple):
@@ -39,6 +40,9 @@ class Progress(Protocol):
     def sketch(self, step: Step) -> None:
         """A step of a try, while a start is being found."""
 
+    def inside(self, done: int, total: int) -> None:
+        """So much of what is counted as one is done."""
+
     def show(self, step: Step) -> None: ...
 
 
@@ -51,6 +55,9 @@ class Silent(AbstractContextManager["Silent"]):
     def sketch(self, step: Step) -> None:
         return None
 
+    def inside(self, done: int, total: int) -> None:
+        return None
+
     def show(self, step: Step) -> None:
         return None
 
@@ -59,9 +66,15 @@ class Lines(Silent):
     """A line now and then, for log files."""
 
     def __init__(self, unit: str = "step") -> None:
-        self._begun = time.monotonic()
+        self._begun = self._told = time.monotonic()
         self._first: int | None = None
         self._unit = unit
+
+    def inside(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= SECONDS and done < total:
+            self._told = now
+            print(f"{done} of {total} of this {self._unit}", file=sys.stderr, flush=True)
 
     def show(self, step: Step) -> None:
         if self._first is None:
@@ -135,6 +148,9 @@ class Bar(TerminalBar):
 
     def sketch(self, step: Step) -> None:
         self.count("sketching", step.index + 1, step.num_steps, rate="", losses="")
+
+    def inside(self, done: int, total: int) -> None:
+        self.count(f"this {self._unit}", done, total, rate="", losses="")
 
     def show(self, step: Step) -> None:
         if not self._painting:

@@ -191,8 +191,12 @@ class BySystem:
 
     def check(self, config: PaintConfig) -> None:
         """Raises what `prepare` would, as far as can be told without loading anything."""
-        if not 1 <= self.best_of <= MAX_TRIES:
-            raise ConfigError(f"best_of is {self.best_of}; expected 1 to {MAX_TRIES}")
+        self._check_asked(config)
+        check(self.name, bool(self.mask))
+
+    def _check_asked(self, config: PaintConfig) -> None:
+        if type(self.best_of) is not int or not 1 <= self.best_of <= MAX_TRIES:
+            raise ConfigError(f"best_of is {self.best_of!r:.40}; expected 1 to {MAX_TRIES}")
         if bool(config.init_image) != bool(self.mask):
             missing = "mask" if config.init_image else "init_image"
             raise ConfigError(
@@ -201,7 +205,6 @@ class BySystem:
             )
         if not config.prompt or not all(text.strip() for text in config.prompt):
             raise PromptError("there is nothing to paint; give a prompt")
-        check(self.name, bool(self.mask))
 
     def prepare(self, config: PaintConfig) -> SystemPainter:
         """Loads the system, and the guide where one chooses; reads the pictures first."""
@@ -215,6 +218,7 @@ class BySystem:
         self, system: System, config: PaintConfig, over: Over | None = None
     ) -> SystemPainter:
         """The same with a system that is loaded already."""
+        self._check_asked(config)
         judge = _judge(config) if self.best_of > 1 else None
         asked = asked_of(config, self.best_of)
         about = dict(self.about)

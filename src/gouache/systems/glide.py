@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from gouache.errors import ImageError, ModelError
 from gouache.generators.loading import read_yaml
-from gouache.halting import check
 from gouache.ops.images import fit, to_pil, to_tensor
 from gouache.ops.masks import fit_mask
 from gouache.perceptors.clip_tokenizer import (
@@ -38,6 +37,7 @@ from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.diffusion import Diffusion, Pull
 from gouache.systems.known import weights
 from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig, Tower
+from gouache.systems.pace import paced
 from gouache.systems.unet import UNet, UNetConfig, Words, enlarged, kept
 from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
@@ -113,6 +113,11 @@ class Stage:
     unet: UNet = field(repr=False)
     diffusion: Diffusion = field(repr=False)
     options: Mapping[str, Any]
+
+    def steps(self) -> Iterator[int]:
+        """Those that are taken, the noisiest first."""
+        last = len(self.diffusion) - 1
+        return (last - done for done in paced(last + 1))
 
     def noise(self, rng: torch.Generator) -> Callable[[int], Tensor]:
         """Draws as many pictures of noise as it is asked for, (B,3,H,W)."""
@@ -193,8 +198,7 @@ class Glide:
             words = self._read(stage.unet, texts)
             denoiser = _denoiser(stage.unet, words)
             pull = self._pull(texts)
-        for step in reversed(range(len(stage.diffusion))):
-            check()
+        for step in stage.steps():
             noised = stage.diffusion.ancestral(denoiser, noised, step, draw(count), pull, hold)
         return noised
 
@@ -204,8 +208,7 @@ class Glide:
         shape."""
         stage, beside = self.upsampler, _seen(small, noised)
         denoiser = _denoiser(stage.unet, self._read(stage.unet, texts), beside)
-        for step in reversed(range(len(stage.diffusion))):
-            check()
+        for step in stage.steps():
             noised = stage.diffusion.deterministic(denoiser, noised, step)
         return noised
 
@@ -293,8 +296,7 @@ class Inpainter(Glide):
         stage, noised = self.upsampler, self.temperature * draw(len(texts))
         beside = known.beside, _seen(small, noised)
         denoiser = _denoiser(stage.unet, self._read(stage.unet, texts), *beside)
-        for step in reversed(range(len(stage.diffusion))):
-            check()
+        for step in stage.steps():
             noise = draw(len(texts))
             noised = stage.diffusion.ancestral(denoiser, noised, step, noise, hold=known.hold)
         return noised

@@ -66,19 +66,26 @@ systems.add("glide-free", "gouache.systems.glide:classifier_free")
 
 @dataclass(frozen=True)
 class Family:
-    """How models of one kind are loaded: "module:attribute" of `(folder, device) -> System`.
+    """How published models of one kind are loaded: "module:attribute" of `(folder, device)`.
 
-    `over` is what paints a part of a picture anew, "" for nothing.
+    Attributes:
+        load: what gives the `System`.
+        over: the family that paints a part of a picture anew, "" for none.
+        mark: a file by which its weights are known in a folder of another family.
     """
 
     load: str
     over: str = ""
+    mark: str = ""
 
 
-# Published models, by their names in the catalogue.
+# By their names in the catalogue.
 FAMILIES = {
     "mindalle": Family("gouache.systems.mindalle:load_mindalle"),
-    "glide": Family("gouache.systems.glide:load_glide", "gouache.systems.glide:load_inpainter"),
+    "glide": Family("gouache.systems.glide:load_glide", "glide-inpaint"),
+    "glide-inpaint": Family(
+        "gouache.systems.glide:load_inpainter", "glide-inpaint", "base_inpaint.pt"
+    ),
 }
 # Registered names -> the family whose weights they need.
 NEEDS_WEIGHTS = {"mindalle": "mindalle", "glide-clip": "glide", "glide-free": "glide"}
@@ -96,7 +103,7 @@ def names() -> list[str]:
 def available() -> list[str]:
     """Names of the built-in systems whose weights or packages are here; nothing is imported."""
     packaged = [name for name, (module, _) in NEEDS.items() if importlib.util.find_spec(module)]
-    return [name for name in NEEDS_WEIGHTS if _found(name) is not None] + packaged
+    return [name for name in NEEDS_WEIGHTS if _place(name) is not None] + packaged
 
 
 def check(name: str, over: bool = False) -> None:
@@ -105,8 +112,8 @@ def check(name: str, over: bool = False) -> None:
     if name in NEEDS:
         if not importlib.util.find_spec(NEEDS[name][0]):
             raise _missing(name)
-    elif family := _family(name):
-        if over and (not FAMILIES[family].over or name == "glide-clip"):  # guided by none there
+    elif _family(name):
+        if over and (not _family(name, over) or name == "glide-clip"):  # guided by none there
             raise _not_over(name)
     elif name in systems.names():
         systems.get(name)
@@ -120,37 +127,39 @@ def build(name: str, device: str, over: bool = False) -> System:
     Raises what `check` does, and `ModelError` for weights that are damaged.
     """
     check(name, over)
-    family = FAMILIES.get(_family(name))
-    if family is not None and (over or name not in systems.names()):
-        load = pkgutil.resolve_name(family.over if over else family.load)
-        found: System = load(weights(name), device)
-        return found
+    if (family := _family(name, over)) and (over or name not in systems.names()):
+        load = pkgutil.resolve_name(FAMILIES[family].load)
+        loaded: System = load(weights(name, over), device)
+        return loaded
     found = systems.get(name)(device)
     if over and not isinstance(found, Inpainting):
         raise _not_over(name)
     return found
 
 
-def missing(name: str) -> Entry | None:
+def missing(name: str, over: bool = False) -> Entry | None:
     """What has to be fetched before `name` can paint; None for nothing."""
-    family = _family(name)
-    return catalogue.find(family) if family and _found(name) is None else None
+    family = _family(name, over)
+    return catalogue.find(family) if family and _place(name, over) is None else None
 
 
-def weights(name: str) -> Path:
+def weights(name: str, over: bool = False) -> Path:
     """The folder of a system whose network is ours, fetched if need be; raises as `obtain` does."""
-    found = _found(name)
-    if found is None:
-        entry = _entry(name) or catalogue.find(_family(name))
-        assert entry is not None
-        found = obtain(entry)
-    return found
+    if (found := _place(name, over)) is not None:
+        return found
+    own = _entry(name)
+    entry = own if own is not None and own.status == "added" else missing(name, over)
+    assert entry is not None
+    return obtain(entry)
 
 
-def _family(name: str) -> str:
-    """Of which family a name is; "" for none of ours."""
+def _family(name: str, over: bool = False) -> str:
+    """Of which family a name is, or what of it paints `over` a picture; "" for none of ours."""
     entry = _entry(name)
-    return NEEDS_WEIGHTS.get(name) or ("" if entry is None else entry.family)
+    family = NEEDS_WEIGHTS.get(name) or ("" if entry is None else entry.family)
+    if family not in FAMILIES:
+        return ""
+    return FAMILIES[family].over if over else family
 
 
 def _entry(name: str) -> Entry | None:
@@ -158,16 +167,19 @@ def _entry(name: str) -> Entry | None:
     return found if found is not None and found.kind == "system" else None
 
 
-def _found(name: str) -> Path | None:
+def _place(name: str, over: bool = False) -> Path | None:
     """Where its weights lie: those of that very name, else any of its family; None: nowhere.
 
     A model that the user added is that one or none.
     """
-    own, family = _entry(name), _family(name)
-    others = () if own is not None and own.status == "added" else (_entry(family), *added())
-    for entry in (own, *others):
-        fits = entry is not None and (entry.kind, entry.family) == ("system", family)
-        if entry is not None and fits and (place := cached(entry)):
+    own, family = _entry(name), _family(name, over)
+    if own is not None and own.status == "added":
+        return cached(own)
+    mark = FAMILIES[family].mark if family in FAMILIES else ""
+    for entry in (own, _entry(family), *added()):
+        if entry is None or entry.kind != "system" or (place := cached(entry)) is None:
+            continue
+        if entry.family == family or (mark and (place / mark).is_file()):
             return place
     return None
 

@@ -22,7 +22,6 @@ from torch import Tensor
 from gouache.errors import ConfigError, ModelError
 from gouache.generators.loading import load_checkpoint
 from gouache.generators.vqgan import VQGAN
-from gouache.halting import check
 from gouache.ops.images import to_pil
 from gouache.ops.threads import one_thread
 from gouache.perceptors.loading import load_pocket
@@ -34,6 +33,7 @@ from gouache.systems.latent_diffusion import (
     LatentDiffusionConfig,
     diffusion,
 )
+from gouache.systems.pace import paced
 from gouache.weights.blank import shape_of
 from gouache.weights.fingerprint import fingerprint
 from gouache.weights.safe import load_state, read_model
@@ -98,9 +98,8 @@ class PocketDiffusion:
         denoiser = self._denoiser(tokens)
         pull = self._pull(tokens) if self.guided_by == "clip" else None
         noised = draw()
-        for step in reversed(range(len(way))):
-            check()
-            noised = way.ancestral(denoiser, noised, step, draw(), pull)
+        for done in paced(len(way)):
+            noised = way.ancestral(denoiser, noised, len(way) - 1 - done, draw(), pull)
         return networks.latent(noised)
 
     @torch.no_grad()

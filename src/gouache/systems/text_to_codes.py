@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gouache.errors import ModelError
-from gouache.halting import check
+from gouache.systems.pace import paced
 
 MAX_VALUE = 1 << 20  # far beyond any published model: what exceeds it comes from a damaged file
 MAX_LAYERS = 1 << 10
@@ -177,8 +177,7 @@ class CodeWriter(nn.Module):
             (B,image_length).
         """
         codes = [choose(logits)]
-        for _ in range(self.config.image_length - 1):
-            check()
+        for _ in paced(self.config.image_length - 1):
             codes.append(choose(self.read_code(codes[-1], memory)))
         return torch.stack(codes, 1)
 

@@ -17,6 +17,7 @@ MAX_JSON_BYTES = 1 << 20
 _DIFFUSERS = ("_class_name", "_diffusers_version")
 _CODEBOOKS = ("quantize.embedding.weight", "quantize.embed.weight")
 _GLIDE = ("base.pt", "upsample.pt")
+_GLIDE_INPAINT = ("base_inpaint.pt", "upsample_inpaint.pt")
 _MINDALLE = ("stage1_last.ckpt", "stage2_last.ckpt")
 # Names of tensors by which other families are known; all of a line must be there.
 _PERCEPTORS = {
@@ -63,6 +64,8 @@ def _folder(path: Path) -> Recognised:
         return Recognised("system", "mindalle")
     if all((path / name).is_file() for name in _GLIDE):
         return Recognised("system", "glide")
+    if all((path / name).is_file() for name in _GLIDE_INPAINT):
+        return Recognised("system", "glide-inpaint")
     if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
         return Recognised("perceptor", "open_clip")
     if (path / "model_index.json").is_file():  # a whole diffusers pipeline: its VQGAN is meant

@@ -135,7 +135,8 @@ def _try_system(path: Path, family: str) -> None:
     else:
         from gouache.systems.glide import BASE_OVER, CLIP_TEXT, load_glide, load_inpainter
 
-        load_glide(path, guided_by="clip" if (path / CLIP_TEXT).is_file() else "free")
+        if family == "glide":
+            load_glide(path, guided_by="clip" if (path / CLIP_TEXT).is_file() else "free")
         if (path / BASE_OVER).is_file():
             load_inpainter(path)
 
