@@ -40,7 +40,7 @@ from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import DIFFUSION, GENERATOR, PERCEPTOR, POCKET, shipped
 
 Guidance = Literal["free", "clip"]
-SCALES: Mapping[Guidance, float] = {"free": 4.0, "clip": 300.0}
+SCALES: Mapping[Guidance, float] = {"free": 5.0, "clip": 300.0}
 """How much guidance pulls, where nothing else is said."""
 
 
