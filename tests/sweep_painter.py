@@ -111,8 +111,9 @@ def program(out: Path, executor: str, log: Path, seconds: float) -> subprocess.P
     )
 
 
-def wait_for(log: Path, number: int) -> None:
+def wait_for(log: Path, number: int, process: subprocess.Popen[str]) -> None:
     while len(begun(log)) < number:
+        assert process.poll() is None, "it ended too early"
         time.sleep(0.02)
 
 

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -86,8 +87,10 @@ def wait_and_paint(
 ) -> list[Painted]:
     """A cell that waits for `GOUACHE_BENCH_SECONDS` and gives back a picture of 512x512."""
     (cell,) = batches[0]
+    begun = time.perf_counter()
     time.sleep(float(os.environ.get("GOUACHE_BENCH_SECONDS", "0")))
-    return [painted(cell)]
+    found = painted(cell)
+    return [replace(found, told={**found.told, "seconds": time.perf_counter() - begun})]
 
 
 def painted(cell: Cell) -> Painted:
@@ -197,9 +200,9 @@ def compare(names: Sequence[str], workers: int, runs: int, seconds: float) -> li
             for ticket in [executor.call(_warm) for _ in range(workers)]:
                 ticket.result()
             starting = time.perf_counter() - begun
-            took = _timed(executor, Path(place) / "out", cells_for(2 * (runs // 2)))
+            took, own_time = _timed(executor, Path(place) / "out", cells_for(2 * (runs // 2)))
         rates[name] = runs / took
-        own = took * workers / runs - seconds
+        own = took * workers / runs - own_time
         lines.append(
             f"| {name} | {starting:.0f} s | {60 * runs / took:.0f} | {1e3 * own:.0f} ms | "
             f"{100 * own / 10:.1f} % |"
@@ -215,20 +218,28 @@ def _warm() -> None:
     time.sleep(0.5)  # so that each worker gets one
 
 
-def _timed(executor: Executor, out: Path, cells: Sequence[Cell]) -> float:
+def _timed(executor: Executor, out: Path, cells: Sequence[Cell]) -> tuple[float, float]:
+    """Seconds of the sweep, and of a cell in its worker."""
     begun = time.perf_counter()
-    run_sweep(cells, out, lambda: _Kept(executor), Manner(), paint=wait_and_paint)
-    return time.perf_counter() - begun
+    own: list[float] = []
+
+    run_sweep(cells, out, lambda: _Kept(executor, own), Manner(), paint=wait_and_paint)
+    return time.perf_counter() - begun, sum(own) / len(own)
 
 
 class _Kept(Executor):
-    """An executor that outlives the sweep: what it takes to begin and end is not measured."""
+    """An executor that outlives the sweep, and what its cells took in their workers."""
 
-    def __init__(self, executor: Executor) -> None:
-        self.width, self._executor = executor.width, executor
+    def __init__(self, executor: Executor, own: list[float]) -> None:
+        self.width, self._executor, self._own = executor.width, executor, own
 
     def call(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        return self._executor.call(function, *arguments)
+        future = self._executor.call(function, *arguments)
+        future.add_done_callback(self._note)
+        return future
+
+    def _note(self, future: Future[Any]) -> None:
+        self._own += [one.told["seconds"] for one in future.result()]
 
 
 def _write(out: Path, begins: str, lines: Sequence[str]) -> None:

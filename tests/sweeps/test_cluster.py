@@ -7,6 +7,7 @@ import io
 import os
 import random
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -44,10 +45,10 @@ def test_ray_driver_and_worker_killed_nothing_finished_is_painted_again(
     """64 cells; a worker is killed after 10, the driver after 30. The rest is painted here."""
     out = tmp_path / "out"
     process = program(out, "ray", log, 0.1)
-    wait_for(log, 10)
+    wait_for(log, 10, process)
     worker = int(random.choice(log.read_text().splitlines()).split()[1])
     os.kill(worker, signal.SIGKILL)
-    wait_for(log, 30)
+    wait_for(log, 30, process)
     process.kill()
     process.wait()
     workers = {int(line.split()[1]) for line in log.read_text().splitlines()}
@@ -55,7 +56,7 @@ def test_ray_driver_and_worker_killed_nothing_finished_is_painted_again(
     assert 10 < len(before) < 64
     assert sum(first.values()) - len(first) <= 1, "only the lost worker's cell was begun twice"
     while any(map(runs, workers)):  # they end with the driver
-        pass
+        time.sleep(0.02)
     log.write_text("")
     report = sweep(out, Inline())
     assert (report.found, report.painted) == (len(before), 64 - len(before))

@@ -121,11 +121,11 @@ def test_killed_anywhere_nothing_finished_is_painted_again(
     """64 cells; the driver is killed after 20, and of processes one worker before that."""
     out = tmp_path / "out"
     process = program(out, executor, log, 0.03)
-    wait_for(log, 10)
+    wait_for(log, 10, process)
     if executor == "processes":
         worker = int(random.choice(log.read_text().splitlines()).split()[1])
         os.kill(worker, signal.SIGKILL)
-    wait_for(log, 20)
+    wait_for(log, 20, process)
     process.kill()
     process.wait()
     workers = {int(line.split()[1]) for line in log.read_text().splitlines()}
