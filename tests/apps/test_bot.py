@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from bot_gateway import Gateway, actions, serving, until
-from gouache.apps.bot import telling
+from gouache.apps.bot import book, telling
 from gouache.apps.bot.adapter import Message
 from gouache.apps.bot.bot import Bot
 from gouache.apps.bot.orders import Limits, imagined
 from gouache.apps.studio.worker import Studio
-from gouache.errors import GouacheError
+from gouache.errors import OutputError
 from gouache.output.pictures import read_metadata
 from studio_tiny import Gate
 
@@ -243,7 +243,7 @@ def test_an_order_that_cannot_be_written_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, *_: object) -> None:
-        raise GouacheError(f"cannot write {path}: no space is left on the disk")
+        raise OutputError(f"cannot write {path}: no space is left on the disk")
 
     async def scene(gateway: Gateway, bot: Bot, studio: Studio) -> None:
         monkeypatch.setattr("gouache.apps.bot.book.write_bytes", full)
@@ -283,6 +283,29 @@ def test_what_is_not_delivered_comes_later_and_once(tmp_path: Path) -> None:
         gateway.broken = set()
         await until(lambda: len(gateway.finals()) == 2)
         assert gateway.finals()[-1] == "s1"
+
+    play(tmp_path, scene)
+
+
+def test_a_result_that_could_not_be_noted_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = book.write_bytes
+
+    def full(path: Path, data: bytes) -> None:
+        if b'"answered": true' in data.replace(b'":true', b'": true'):
+            tried.append(path)
+            if len(tried) < 4:
+                raise OutputError("no space is left on the disk")
+        real(path, data)
+
+    tried: list[Path] = []
+
+    async def scene(gateway: Gateway, bot: Bot, studio: Studio) -> None:
+        monkeypatch.setattr(book, "write_bytes", full)
+        await gateway.imagine("1")
+        await until(lambda: len(tried) == 4 and not bot.book.open())
+        assert gateway.finals() == ["m1"]
 
     play(tmp_path, scene)
 

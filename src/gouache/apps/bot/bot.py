@@ -237,11 +237,12 @@ class Bot:
 
     async def _keep_telling(self) -> None:
         while True:
-            for entry in self.book.open():
+            for entry in sorted(self.book.open(), key=self._waits):
                 if entry.key in self._answering:
                     continue
                 try:
-                    await self._tell(entry)
+                    if await self._tell(entry) and self._waits(entry):
+                        break  # places in the queue change for many at once: one a round
                 except GoneError as error:
                     await self._gone(entry, error)
                 except DeliveryError as error:
@@ -252,8 +253,11 @@ class Bot:
                     )
             await asyncio.sleep(self._adapter.edit_seconds)
 
-    async def _tell(self, entry: Entry) -> None:
-        """Brings an order's message up to date."""
+    async def _tell(self, entry: Entry) -> bool:
+        """Brings an order's message up to date; whether there was news."""
+        if entry.answered:  # which could not be written before
+            await asyncio.to_thread(self.book.save, entry)
+            return False
         runs = self._runs(entry)
         final = not entry.paints or self._ended(entry, runs)
         if not entry.message:
@@ -265,22 +269,28 @@ class Bot:
             await asyncio.to_thread(self.book.save, entry)
         elif not final:
             mark = (self._before(runs), *(run.version for run in runs))
-            if self._shown.get(entry.key) != mark:
-                message = await asyncio.to_thread(self._progress, entry)
-                await self._adapter.edit(entry.channel, entry.message, message)
-                self._shown[entry.key] = mark
+            if self._shown.get(entry.key) == mark:
+                return False
+            message = await asyncio.to_thread(self._progress, entry)
+            await self._adapter.edit(entry.channel, entry.message, message)
+            self._shown[entry.key] = mark
         if final:
             message = await asyncio.to_thread(self._result, entry)
             await self._adapter.edit(entry.channel, entry.message, message)
             entry.answered = True
             await asyncio.to_thread(self.book.save, entry)
             self._shown.pop(entry.key, None)
+        return True
+
+    def _waits(self, entry: Entry) -> bool:
+        """Whether its message tells only its place in the queue."""
+        statuses = {run.status for run in self._runs(entry)}
+        return bool(entry.message) and entry.paints and statuses == {"queued"}
 
     def _ended(self, entry: Entry, runs: Sequence[Run]) -> bool:
         given_up = entry.cancelled or entry.restarts > RESTARTS
-        return all(
-            run.status in _FINAL or (given_up and run.status == "interrupted") for run in runs
-        )
+        final = (*_FINAL, "interrupted") if given_up else _FINAL
+        return all(run.status in final and self._studio.settled(run) for run in runs)
 
     def _before(self, runs: Sequence[Run]) -> int:
         """How many pictures are painted before the first of an order that waits."""
