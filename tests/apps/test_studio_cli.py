@@ -61,7 +61,7 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 def test_a_folder_has_one_studio(gouache: Any, server: Server, folder: Path) -> None:
-    assert "another studio uses" in refused(gouache, "--port", "0", "--runs", str(folder))
+    assert "another studio or bot uses" in refused(gouache, "--port", "0", "--runs", str(folder))
     assert server.running
 
 

@@ -24,10 +24,9 @@ from gouache.apps.studio.guard import (
     hide_folders,
     host_name,
     own_names,
-    owner_of,
-    settled_owner,
 )
 from gouache.apps.studio.http import make_app
+from gouache.apps.studio.owners import owner_of, settled_owner
 from gouache.apps.studio.worker import Studio
 from studio_client import SMALL, submit, tiny_build, upload, wait
 from studio_server import Server

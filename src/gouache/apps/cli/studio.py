@@ -5,18 +5,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import stat
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gouache.apps.cli.secret_files import first_line
 from gouache.errors import ConfigError
 from gouache.prompts import one_line
 
 ENVIRONMENT = "GOUACHE_STUDIO_AUTH"
-_AUTH_BYTES = 4096
 
 
 def studio(
@@ -71,7 +70,7 @@ def _secret(auth: str | None, file: Path | None) -> str | None:
     if auth is not None and file is not None:
         raise ConfigError("--auth and --auth-file are both given; give one")
     if file is not None:
-        return _checked(_first_line(file), f"the first line of {one_line(file)}")
+        return _checked(first_line(file, "USER:PASSWORD"), f"the first line of {one_line(file)}")
     if auth is not None:
         checked = _checked(auth, "auth")
         print(
@@ -82,25 +81,6 @@ def _secret(auth: str | None, file: Path | None) -> str | None:
         return checked
     given = os.environ.get(ENVIRONMENT)
     return None if given is None else _checked(given, ENVIRONMENT)
-
-
-def _first_line(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            shared = stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o044
-            regular = stat.S_ISREG(os.fstat(opened.fileno()).st_mode)
-            line = opened.readline(_AUTH_BYTES).decode().rstrip("\r\n")
-    except OSError as error:
-        raise ConfigError(f"cannot read {one_line(file)}: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{one_line(file)} is not text in UTF-8; write USER:PASSWORD") from None
-    if shared and regular and os.name == "posix":
-        print(
-            f"gouache: warning: others on this machine can read {one_line(file)}; "
-            "make it private: chmod 600",
-            file=sys.stderr,
-        )
-    return line
 
 
 def _checked(auth: str, where: str) -> str:

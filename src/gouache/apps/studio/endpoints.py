@@ -11,8 +11,8 @@ import anyio
 from starlette.requests import Request
 
 from gouache.apps.studio.bodies import Bodies
-from gouache.apps.studio.guard import may_see
 from gouache.apps.studio.orders import installed_models, read_id
+from gouache.apps.studio.owners import may_see
 from gouache.apps.studio.refusals import NotFoundError
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.uploads import DECODINGS, Uploads

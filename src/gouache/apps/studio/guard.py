@@ -20,10 +20,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gouache.apps.studio.owners import LOCAL, TOKEN, owner_of
+
 COOKIE = "gouache_studio"
-LOCAL = "local"  # the one owner of a studio that only this machine reaches
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_TOKEN = re.compile(r"[0-9a-f]{32}")
 _YEARS = 10 * 365 * 24 * 3600
 _HEADERS = {
     # Nothing comes from elsewhere, and no other page may frame or embed this one.
@@ -217,16 +217,6 @@ def is_local(bound: str) -> bool:
     return ipaddress.ip_address(host_name(bound)).is_loopback
 
 
-def owner_of(token: str) -> str:
-    """The name of a visitor in files and folders, from which nobody gets the cookie back."""
-    return f"v{hashlib.sha256(f'gouache studio {token}'.encode()).hexdigest()[:31]}"
-
-
-def settled_owner(owner: str) -> str:
-    """The same for an owner as older versions wrote it, which was the cookie itself."""
-    return owner_of(owner) if _TOKEN.fullmatch(owner) else owner
-
-
 def hide_folders(text: str, root: Path) -> str:
     """A message without folders of this machine and without a visitor's name."""
     hidden = [(root, "the studio's folder"), (Path.home(), "~"), (Path.cwd(), ".")]
@@ -235,11 +225,6 @@ def hide_folders(text: str, root: Path) -> str:
             if len(spelling) > 1:  # neither "/" nor "."
                 text = text.replace(spelling, shown)
     return re.sub(r"/images/[^/\s]+/", "/images/", text)
-
-
-def may_see(visitor: str, owner: str) -> bool:
-    """Whether what belongs to `owner` is this visitor's: all of it is, at a local studio."""
-    return visitor in (owner, LOCAL)
 
 
 def _error(status: int, message: str) -> JSONResponse:
@@ -279,7 +264,7 @@ def _owner(cookies: str) -> tuple[str, str]:
         morsel = SimpleCookie(cookies).get(COOKIE)
     except CookieError:
         morsel = None
-    if morsel is not None and _TOKEN.fullmatch(morsel.value):
+    if morsel is not None and TOKEN.fullmatch(morsel.value):
         return owner_of(morsel.value), ""
     token = secrets.token_hex(16)
     return owner_of(token), token
@@ -287,14 +272,10 @@ def _owner(cookies: str) -> tuple[str, str]:
 
 __all__ = [
     "COOKIE",
-    "LOCAL",
     "Guard",
     "Guesses",
     "hide_folders",
     "host_name",
     "is_local",
-    "may_see",
     "own_names",
-    "owner_of",
-    "settled_owner",
 ]

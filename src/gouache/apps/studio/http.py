@@ -28,7 +28,7 @@ from gouache.apps.studio.connections import Closing, Ending
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
 from gouache.apps.studio.film_orders import film_table, read_any_order
 from gouache.apps.studio.frames import Frame
-from gouache.apps.studio.guard import Guard, may_see, settled_owner
+from gouache.apps.studio.guard import Guard
 from gouache.apps.studio.library import Library
 from gouache.apps.studio.orders import (
     flat_settings,
@@ -37,6 +37,7 @@ from gouache.apps.studio.orders import (
     settings_table,
 )
 from gouache.apps.studio.outpainting import as_edit
+from gouache.apps.studio.owners import may_see, settled_owner
 from gouache.apps.studio.refusals import HANDLERS, NotFoundError
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.uploads import lay_together, read_strokes

@@ -25,7 +25,7 @@ from gouache.apps.studio.copies import (
 )
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
 from gouache.apps.studio.fitting import brought, read_fit
-from gouache.apps.studio.guard import may_see
+from gouache.apps.studio.owners import may_see
 from gouache.apps.studio.reading import is_settings, parse_settings, read_document
 from gouache.apps.studio.refusals import NotFoundError
 from gouache.apps.studio.runs import Run

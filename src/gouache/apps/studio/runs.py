@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gouache.apps.studio.frames import Frame
-from gouache.apps.studio.guard import settled_owner
+from gouache.apps.studio.owners import settled_owner
 from gouache.atomic import write_bytes
 from gouache.errors import GouacheError, OutputError
 from gouache.films.config import FilmConfig

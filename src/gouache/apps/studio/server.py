@@ -10,18 +10,15 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gouache.apps.studio.connections import make_listener, make_server
 from gouache.apps.studio.guard import is_local, own_names
 from gouache.apps.studio.http import make_app
+from gouache.apps.studio.locking import locked
 from gouache.apps.studio.orders import Limits
+from gouache.apps.studio.warming import warm
 from gouache.apps.studio.worker import Studio
-from gouache.errors import ConfigError, OutputError
-from gouache.networks.models import Models
-from gouache.priors.loading import Proposer
+from gouache.errors import ConfigError
 from gouache.prompts import one_line
-from gouache.settings.config import make_config
 
 
 def serve(
@@ -41,7 +38,7 @@ def serve(
     """
     mask = os.umask(0o077)
     try:
-        lock = _lock(root)
+        lock = locked(root)
         try:
             return _serve(host, port, root, limits, auth, allowed_hosts, browser)
         finally:
@@ -82,44 +79,12 @@ def _serve(
         one_owner = local and auth is None and not allowed_hosts
         app = make_app(Studio(root, limits), names, auth, any_address=any_address, local=one_owner)
         print(f"gouache studio: {address}  (pictures in {root}; Ctrl-C ends it)", file=sys.stderr)
-        threading.Thread(target=_warm, name="warming", daemon=True).start()
+        threading.Thread(target=warm, name="warming", daemon=True).start()
         if browser and local:
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):  # raised again after everything is closed
             make_server(app, app.state.closing).run(sockets=[listener])
         return 0
-
-
-def _warm() -> None:
-    """Loads what most pictures are painted with, so that the first one begins at once. What is
-    wrong with it is told by whoever paints."""
-    with suppress(Exception):
-        models = Models.load(make_config())
-        Proposer(models.generator, models.device)
-
-
-def _lock(root: Path) -> FileLock:
-    """The folder, made where missing and seen by nobody else, for this process alone."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / "studio.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(
-            f"another studio uses {one_line(root)}; stop it, or give another folder with --runs"
-        ) from None
-    except OSError as error:
-        raise OutputError(f"cannot write to {one_line(root)}: {error.strerror}") from None
-    for name in (
-        "runs",
-        "images",
-        "trash",
-    ):  # those of older versions too; the folder itself may be shared
-        folder = root / name
-        with suppress(OSError):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)
-    return lock
 
 
 __all__ = ["serve"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from gouache.apps.studio.guard import may_see, settled_owner
 from gouache.apps.studio.orders import Limits
+from gouache.apps.studio.owners import may_see, settled_owner
 from gouache.atomic import TEMP_PREFIX, output_errors, remove_leftovers, write_bytes
 from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.ops.allocator import give_back

@@ -124,6 +124,11 @@ class Studio:
             self._look_after()
             return self._turns.position(run)
 
+    def settled(self, run: Run) -> bool:
+        """Whether it has ended and that is on the disk, too."""
+        with self._news:
+            return run.ended and run not in self._at_work
+
     def pause(self, run: Run) -> None:
         """Stops after the current step; `go_on` goes on."""
         with self._news:

@@ -1,0 +1,42 @@
+"""Runs the bot until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from gouache.apps.bot.adapter import Adapter
+from gouache.apps.bot.bot import Bot
+from gouache.apps.bot.orders import Limits
+from gouache.apps.studio.locking import locked
+from gouache.apps.studio.warming import warm
+from gouache.apps.studio.worker import Studio
+
+
+def serve(adapter: Adapter, root: Path, limits: Limits) -> int:
+    """Serves a chat; the exit code. `ConfigError` where the service refuses the bot, `OutputError`
+    for `root`, whose files are private to whoever starts it."""
+    mask = os.umask(0o077)
+    try:
+        lock = locked(root)
+        try:
+            studio = Studio(root, limits.of_studio())
+            threading.Thread(target=warm, name="warming", daemon=True).start()
+            print(f"gouache bot: {adapter.name}  (pictures in {root})", file=sys.stderr)
+            try:
+                with suppress(KeyboardInterrupt):  # all is on the disk
+                    asyncio.run(Bot(studio, adapter, limits).run())
+            finally:
+                studio.close()
+            return 0
+        finally:
+            lock.release()
+    finally:
+        os.umask(mask)
+
+
+__all__ = ["serve"]
