@@ -49,7 +49,7 @@ export function mount({ store }) {
     attributes($("pause").querySelector("use"), { href: `/page/icons.svg#${does}` });
     put($("status"), { textContent: statusLine(state) });
     const there = run && shownPoint(state, run);
-    const going = there && there.status !== "done"; // of what is done its steps tell nothing
+    const going = there && (there.status !== "done" || there.film); // a finished picture's steps tell nothing
     put($("progress"), { value: there?.num_steps ? there.step / there.num_steps : 0, hidden: !going });
     const left = clock(there?.seconds_left ?? null);
     const what = there?.status === "starting" ? " of sketching" : "";
