@@ -100,6 +100,14 @@ def test_what_has_no_thumbnail(client: TestClient, run: str) -> None:
     told(client.get(f"/api/runs/{NOBODY}/thumb"), 404)
 
 
+def test_a_thumbnail_of_what_goes_into_the_trash_meanwhile(
+    client: TestClient, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone.webp"
+    monkeypatch.setattr("gouache.apps.studio.library.thumbnail", lambda *asked: gone)
+    assert "not here any more" in told(client.get(f"/api/runs/{run}/thumb"), 404)
+
+
 def test_names_and_favourites_are_kept_over_restarts(
     client: TestClient, run: str, root: Path
 ) -> None:

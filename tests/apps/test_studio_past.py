@@ -583,6 +583,7 @@ def test_a_picture_is_saved_at_every_size(page: Any, studio: TinyStudio) -> None
     for side, kind in ((64, "png"), (512, "jpeg"), (256, "webp")):
         picture = saved(str(side), kind)
         assert (picture.size, picture.format) == ((side, side // 2), kind.upper())
+        until(page, "document.body.innerText.includes('where this browser keeps downloads')")
     with page.expect_download() as download:
         page.click("#save-json")
     assert json.loads(Path(download.value.path()).read_text())["prompt"] == "a red apple"

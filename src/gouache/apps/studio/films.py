@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gouache.apps.studio.copies import made_once
 from gouache.apps.studio.runs import Run
@@ -27,16 +27,14 @@ def make_film(run: Run, kind: str) -> Path:
     or webm."""
     if run.film is None:
         frames = [*sorted(run.path.glob("frames/*.jpg")), run.picture_path]
-        look = partial(timelapse)
+        how: dict[str, Any] = {}
     else:
         frames = [run.frame_path(number) for number in range(run.painted)]
-        told = film_document_of(run.path)
-        look = partial(
-            timelapse, fps=run.film.fps, hold=0.0, metadata=told, description=run.config.title
-        )
+        how = {"fps": run.film.fps, "hold": 0.0, "description": run.config.title}
+        how["metadata"] = film_document_of(run.path)
 
     def make(path: Path) -> None:
-        with look(path) as film:
+        with timelapse(path, **how) as film:
             for frame in frames:
                 check()
                 if frame.exists():

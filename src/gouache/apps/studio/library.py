@@ -79,7 +79,11 @@ class Library(Endpoints):
         path = await anyio.to_thread.run_sync(thumbnail, run, source, side, limiter=self.decoding)
         lasting = "node" in request.path_params
         headers = _LASTING if lasting else _CHECKED
-        answer = FileResponse(path, headers=headers, stat_result=path.stat())
+        try:
+            told = path.stat()
+        except FileNotFoundError:  # its run went into the trash meanwhile
+            raise NotFoundError("the picture is not here any more") from None
+        answer = FileResponse(path, headers=headers, stat_result=told)
         if request.headers.get("if-none-match") == answer.headers["etag"]:
             return NotModifiedResponse(answer.headers)
         return answer

@@ -155,7 +155,7 @@ export function statusLine(state) {
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
   if (run.film && FILM[run.status]) return FILM[run.status];
   return {
-    queued: run.position ? `Waits; number ${run.position} in the queue.` : "Waits.",
+    queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
     starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
     painting: drawn
       ? "Paints. It takes your strokes in."
@@ -167,12 +167,12 @@ export function statusLine(state) {
       : "Paused. Draw on it, change the words, and continue.",
     interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
     done: drawn
-      ? "Done. Paint starts from your strokes."
+      ? "Done. Paint on goes on from the picture with your strokes."
       : members.length
         ? `${several}. Press one to go on with it.`
         : "Done. It is in the gallery.",
     stopped: drawn
-      ? "Stopped. Paint starts from your strokes."
+      ? "Stopped. Paint on goes on from the picture with your strokes."
       : "Stopped; the picture is kept.",
     cancelled: "Cancelled. Reuse settings brings its words back.",
     failed: `It failed: ${run.error}`,

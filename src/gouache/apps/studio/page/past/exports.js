@@ -50,6 +50,12 @@ export function mount({ store }) {
     event.preventDefault();
   });
 
+  for (const link of [png, json, mp4, gif]) {
+    link.addEventListener("click", () => {
+      store.dispatch({ type: "noticed", note: "It is saved where this browser keeps downloads." });
+    });
+  }
+
   for (const choice of [size, format]) choice.addEventListener("change", () => update(store.state));
 
   function update(state) {
