@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from gouache.systems.choosing import Choosing
 from gouache.systems.known import System, systems
 from gouache.systems.pocket_ar import PocketAr, load_pocket_ar
 from gouache.systems.text_to_codes import Memory
+from gouache.weights.shipped import AUTOREGRESSIVE
 from systems.tiny_ar import CONFIG, save_all, save_ar, tiny
 
 NETWORK = tiny()
@@ -130,6 +132,31 @@ def test_guidance_goes_from_no_words_beyond_the_words(
     assert not torch.allclose(told, first("a blue boat", 1.0))
 
 
+def test_one_thread_writes_and_the_others_are_there_again(
+    system: PocketAr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, seen = torch.get_num_threads(), []
+    draw = Choosing.draw
+
+    def spy(self: Choosing, logits: Tensor, rng: torch.Generator) -> Tensor:
+        seen.append(torch.get_num_threads())
+        if len(seen) == 20:
+            raise KeyboardInterrupt
+        return draw(self, logits, rng)
+
+    monkeypatch.setattr(Choosing, "draw", spy)
+    torch.set_num_threads(3)
+    try:
+        system.paint("a cat", 0)
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 3
+        with pytest.raises(KeyboardInterrupt):
+            system.paint("a cat", 0)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_settings_tell_all_that_decides(system: PocketAr, files: Path) -> None:
     settings = json.loads(json.dumps(dict(system.settings)))
     assert {"model", "guidance", "temperature", "top_k", "top_p", "sums"} == set(settings)
@@ -206,3 +233,16 @@ def test_a_model_of_another_kind_is_refused(files: Path, name: str) -> None:
 def test_a_missing_file_is_said(files: Path, name: str) -> None:
     (files / f"{name}.safetensors").unlink()
     refused(rf"{name}\.safetensors")
+
+
+# ---- the shipped one
+
+
+def test_the_shipped_one_writes_codes_of_the_shipped_generator() -> None:
+    system = load_pocket_ar()
+    assert AUTOREGRESSIVE.stat().st_size < 8 << 20  # with pocket-diffusion at most 15 MB
+    picture = system.paint("a red apple", 0)
+    assert (picture.size, picture.mode) == ((128, 128), "RGB")
+    red, green, blue = torch.from_numpy(np.array(picture)).float().mean((0, 1)).tolist()
+    assert red > green + 20 > 20
+    assert red > blue + 20

@@ -15,9 +15,9 @@ from torch import Tensor
 from gouache.errors import ConfigError, GouacheError, ModelError
 from gouache.halting import Halted, halting
 from gouache.systems.diffusion import Diffusion
+from gouache.systems.known import build
 from gouache.systems.latent_diffusion import (
-    LatentDiffusion,
-    LatentDiffusionConfig,
+    Denoiser,
     diffusion,
     kept_shares,
     noised,
@@ -28,8 +28,8 @@ from gouache.systems.pocket_diffusion import (
     PocketDiffusion,
     load_pocket_diffusion,
 )
-from gouache.weights.blank import blank
 from gouache.weights.saving import save_model
+from gouache.weights.shipped import DIFFUSION
 from systems.tiny_diffusion import (
     SHAPE,
     save_tiny_diffusion,
@@ -197,13 +197,36 @@ def test_impossible_settings_are_one_line(folder: Path, settings: dict[str, Any]
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_one_thread_takes_the_steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painter, before, seen = system(folder, "free"), torch.get_num_threads(), set()
+    forward = Denoiser.forward
+
+    def spy(self: Denoiser, *given: Tensor) -> Tensor:
+        seen.add(torch.get_num_threads())
+        return forward(self, *given)
+
+    monkeypatch.setattr(Denoiser, "forward", spy)
+    torch.set_num_threads(3)
+    try:
+        painter.paint("a cat", 0)
+        assert seen == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 # ---- files
 
 
-def test_what_is_shipped_is_small() -> None:
-    with blank():
-        networks = LatentDiffusion(LatentDiffusionConfig())
-    assert sum(value.numel() for value in networks.parameters()) < 7e6  # 8 bits each
+@pytest.mark.parametrize("name", ["pocket-diffusion-free", "pocket-diffusion-clip"])
+def test_the_shipped_one_paints(name: str) -> None:
+    """By its name; with its generator and perceptor it is one set, and small."""
+    assert DIFFUSION.stat().st_size <= 7.5e6
+    found = build(name, "cpu")
+    assert isinstance(found, PocketDiffusion)
+    picture = replace(found, steps=2).paint("a red apple", 0)
+    assert picture.size == (128, 128)
+    assert found.settings["guidance"] == {"free": "classifier-free", "clip": "clip"}[name[17:]]
 
 
 def damaged(folder: Path, **values: Any) -> None:

@@ -23,6 +23,7 @@ from gouache.errors import ConfigError, ModelError
 from gouache.generators.loading import load_checkpoint
 from gouache.generators.vqgan import VQGAN
 from gouache.ops.images import to_pil
+from gouache.ops.threads import one_thread
 from gouache.perceptors.loading import load_pocket
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.systems.diffusion import Denoiser, Pull
@@ -39,7 +40,7 @@ from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import DIFFUSION, GENERATOR, PERCEPTOR, POCKET, shipped
 
 Guidance = Literal["free", "clip"]
-SCALES: Mapping[Guidance, float] = {"free": 3.0, "clip": 100.0}
+SCALES: Mapping[Guidance, float] = {"free": 5.0, "clip": 300.0}
 """How much guidance pulls, where nothing else is said."""
 
 
@@ -64,7 +65,7 @@ class PocketDiffusion:
     sums: Mapping[str, str]
     guided_by: Guidance = "free"
     scale: float = SCALES["free"]
-    steps: int = 50
+    steps: int = 30
 
     def __post_init__(self) -> None:
         if self.guided_by not in SCALES:
@@ -115,7 +116,9 @@ class PocketDiffusion:
             noise = torch.randn(1, config.code_dim, config.grid, config.grid, generator=rng)
             return noise.to(self.generator.device)
 
-        return to_pil(self.pictures(self.latents([prompt], draw))[0])
+        with one_thread():
+            latent = self.latents([prompt], draw)
+        return to_pil(self.pictures(latent)[0])
 
     def _denoiser(self, tokens: Tensor) -> Denoiser:
         network, words, present = (
