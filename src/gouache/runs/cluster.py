@@ -53,6 +53,8 @@ class Cluster(Executor):
     ) -> None:
         check_ray()
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
+        # Ray lets its workers wait for everybody else (15); those that paint are why it is here.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         import ray
 
         self._ray: Any = ray
