@@ -168,7 +168,7 @@ class Painter:
             if run.choice and not session.config.latents.start_choice:
                 run.notes["choice"] = f"sketch {run.choice} was chosen too late; it is not painted"
         finally:
-            run.changed(doing="", sketches={}, choice=None)
+            run.changed(doing="", sketches={}, choice=None, seconds_left=None)
         run.session = session
         self._begun(run)
 
