@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from gouache.engine.loop import steps
 from gouache.engine.words import embed_texts
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
@@ -200,7 +201,7 @@ def paint(
         guide = Alone(guide.clip, film)
     begun, frames = time.perf_counter(), []
     painter = Film.build(config, film, guide=guide)
-    for _ in painter:
+    for _ in steps(painter):
         if painter.frame_done:
             frames.append(painter.picture()[0].clone())
     return frames, time.perf_counter() - begun

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from gouache.engine.build import Parts
+from gouache.engine.loop import steps
 from gouache.engine.session import Session
 from gouache.films.coherence import energy, mean_color
 from gouache.films.config import FilmConfig
@@ -56,7 +57,7 @@ def naive(film: Film, first: Tensor, zoom: float) -> Iterator[Tensor]:
                 pull_target=None,
             )
         )
-        for _ in session:
+        for _ in steps(session):
             pass
         picture = session.picture()
         yield picture
