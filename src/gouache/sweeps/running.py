@@ -19,8 +19,8 @@ from gouache.sweeps.folder import SweepFolder, opened
 from gouache.sweeps.painting import Batch, Files, Manner, Painted, files_for, paint_cells
 from gouache.sweeps.scheduler import scheduled
 
-# Seconds a step takes at 256x256 with the default guides and one thread of a processor (measured
-# where nothing else ran); what is known before the first cell is.
+# Seconds a step takes at 256x256 with the default guides and one thread: a picture takes 28 of them
+# (docs/search.md), for 60 steps and what sketches cost, 22 more. Before the first cell is painted.
 USUAL_RATE = 0.35 / 256**2
 # Between two writings of results.csv: seconds at least, and times as long as one takes.
 WRITE_EVERY, WRITE_SHARE = 10.0, 50
