@@ -25,13 +25,15 @@ def serve(adapter: Adapter, root: Path, limits: Limits) -> int:
         lock = locked(root)
         try:
             studio = Studio(root, limits.of_studio())
-            threading.Thread(target=warm, name="warming", daemon=True).start()
+            warming = threading.Thread(target=warm, name="warming", daemon=True)
+            warming.start()
             print(f"gouache bot: {adapter.name}  (pictures in {root})", file=sys.stderr)
             try:
                 with suppress(KeyboardInterrupt):  # all is on the disk
                     asyncio.run(Bot(studio, adapter, limits).run())
             finally:
                 studio.close()
+                warming.join()  # a process that ends while models are loaded may abort
             return 0
         finally:
             lock.release()
