@@ -44,17 +44,7 @@ def rank_sweep(path: Path, judges: Sequence[str], device: str, quiet: bool, json
         return 0
     _print_table(
         ["judge", "settings", "score", "named right", "liked best", "diversity"],
-        [
-            [
-                one.judge,
-                one.label,
-                one.score.show(),
-                "" if one.named is None else one.named.show(),
-                one.best.show(),
-                one.diversity.show(),
-            ]
-            for one in standings
-        ],
+        [one.told() for one in standings],
     )
     print(page)
     return 0

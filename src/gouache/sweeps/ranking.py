@@ -37,6 +37,18 @@ class Standing:
     def label(self) -> str:
         return label(self.varies)
 
+    def told(self) -> list[str]:
+        """Its row of a table: judge, settings, score, named right, liked best, diversity."""
+        named = "" if self.named is None else self.named.show()
+        return [
+            self.judge,
+            self.label,
+            self.score.show(),
+            named,
+            self.best.show(),
+            self.diversity.show(),
+        ]
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return {

@@ -86,17 +86,7 @@ def write_page(
                 "small": _data(folder / row.picture),
             }
         )
-    table = [
-        [
-            one.judge,
-            one.label,
-            one.score.show(),
-            "" if one.named is None else one.named.show(),
-            one.best.show(),
-            one.diversity.show(),
-        ]
-        for one in standings
-    ]
+    table = [one.told() for one in standings]
     document = {"axes": list(axes), "judges": list(scores), "cells": told, "standings": table}
     # What would end the script or begin a comment cannot be in it.
     data = json.dumps(document, ensure_ascii=True).replace("<", "\\u003c")
