@@ -284,7 +284,7 @@ def system_config(
     name: str, given: Mapping[str, Any], *, best_of: int = 1, over: bool = False
 ) -> PaintConfig:
     """The settings that a system knows, by flat names; any other is a `ConfigError`."""
-    taken = [*_TAKEN, *(["perceptor"] if best_of > 1 else []), *(["init_image"] if over else [])]
+    taken = [*_TAKEN, *(["perceptor"] if best_of != 1 else []), *(["init_image"] if over else [])]
     for setting in given:
         if setting == "perceptor" and best_of == 1:
             raise ConfigError(f"perceptor is given, and {name} has no guide; add best_of to choose")
