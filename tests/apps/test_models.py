@@ -61,14 +61,14 @@ def failed(outcome) -> str:
 def test_list(gouache) -> None:
     lines = gouache("models", "list").out.splitlines()
     assert lines[0].split()[:3] == ["NAME", "KIND", "F"]
-    assert len(lines) == 1 + 4 + len(catalogue())
+    assert len(lines) == 1 + 6 + len(catalogue())
     [line] = [line for line in lines if line.startswith("imagenet-f16-16384 ")]
     for part in ("generator", "16384", "256", "980 MB", "845a68805098", "MIT"):
         assert part in line
     assert "cached" not in line
     [line] = [line for line in lines if line.startswith("wikiart ")]
     assert line.split()[-3:] == ["unknown", "unknown", "unknown"]
-    assert sum(line.endswith("shipped") for line in lines) == 4
+    assert sum(line.endswith("shipped") for line in lines) == 6
 
 
 def test_list_as_json(gouache) -> None:

@@ -11,6 +11,7 @@ from gouache.errors import ModelError
 from gouache.generators import generators, load_generator
 from gouache.perceptors import load_perceptor, perceptors
 from gouache.settings.config import PaintConfig
+from gouache.systems.known import FAMILIES, systems
 from gouache.weights import catalogue as module
 from gouache.weights.catalogue import catalogue, find, from_hub, parse_hub, shipped
 from gouache.weights.records import is_name
@@ -38,6 +39,13 @@ def test_entries_are_well_formed(name: str) -> None:
             assert all(source.startswith(("hf:", "https://")) for source in file.sources)
             assert len(set(file.sources)) == len(file.sources)
         assert len({file.name for file in entry.files}) == 2
+    elif entry.kind == "system":
+        assert entry.family in FAMILIES
+        assert entry.parts == entry.files
+        assert len({file.name for file in entry.parts}) == len(entry.parts)
+        for file in entry.parts:
+            assert re.fullmatch(r"[\w.-]+", file.name)
+            assert all(source.startswith("https://") for source in file.sources)
     else:
         families = {"perceptor": ("transformers", "clip"), "depth": ("depth-anything",)}
         assert entry.family in families[entry.kind]
@@ -45,14 +53,14 @@ def test_entries_are_well_formed(name: str) -> None:
         assert entry.native_size is not None
 
 
-def test_only_one_model_is_on_no_hub() -> None:
-    """Once it is, `weights/download.py` and whatever tells of plain addresses can go."""
+def test_only_few_models_are_on_no_hub() -> None:
+    """Once they are, `weights/download.py` and whatever tells of plain addresses can go."""
     lacking = {
         name
         for name, entry in catalogue().items()
         if any(not any(map(parse_hub, file.sources)) for file in entry.files)
     }
-    assert lacking == {"imagenet-f16-1024"}
+    assert lacking == {"imagenet-f16-1024", "mindalle", "glide", "glide-inpaint"}
 
 
 def test_hub_ids_are_unique() -> None:
@@ -80,6 +88,8 @@ def test_shipped_models_are_what_the_table_says() -> None:
             assert entry.downsampling == model.downsampling
             assert entry.codebook_size == len(model.codebook)
             assert entry.native_size == model.native_size
+        elif entry.kind == "system":
+            assert any(name.startswith(entry.name) for name in systems.names())
         else:
             assert entry.native_size == load_perceptor(entry.name).image_size
 

@@ -25,6 +25,7 @@ from gouache.errors import ModelError
 from gouache.generators.loading import build, read_yaml
 from gouache.generators.naming import select
 from gouache.generators.vqgan import VQGAN, VQGANConfig
+from gouache.ops.allocator import give_back
 from gouache.ops.images import to_pil
 from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.choosing import Choosing
@@ -168,16 +169,18 @@ def load_mindalle(
             f"{folder / VOCABULARY} has {words.size} tokens, the transformer "
             f"{shape.text_vocabulary}; they belong to two models"
         )
-    # The small one first: what loading it takes for a moment is free again for the large one.
+    # The small one first: what loading it takes for a moment is given back before the large one.
     place = folder / VQGAN_FILE
     generator = build(vqgan, read_checkpoint(place, select).tensors, place, "minDALL-E")
     generator.eval().requires_grad_(False)
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    give_back()
     place = folder / TRANSFORMER_FILE
     with blank():
         transformer = TextToCodes(shape).to(dtype)
     load_state(transformer, read_checkpoint(place, dtype=dtype).tensors, place, take=True)
     transformer.eval().requires_grad_(False).to(device)
+    give_back()
     sums = {name: fingerprint(folder / name) for name in (VQGAN_FILE, TRANSFORMER_FILE)}
     return MinDalle(transformer, generator, words, sums)
 

@@ -6,8 +6,8 @@ bytes (resuming needs offsets in what was sent, not in what was decoded) and say
 before the length that was promised.
 
 It is here for `imagenet-f16-1024`: its publishers have it on their own server only, and the copy
-that the hub is known to have calls its tensors otherwise. All other models of the catalogue have a
-source on the hub; plain addresses are their second choice.
+that the hub is known to have calls its tensors otherwise; and for minDALL-E and GLIDE. All other
+models of the catalogue have a source on the hub; plain addresses are their second choice.
 """
 
 from __future__ import annotations

@@ -243,6 +243,13 @@ def read_tensors(
     size_of_file = file.seek(0, 2)
     if sum(leaf.nbytes for leaf in chosen.values()) > MAX_SHARING * size_of_file:
         raise ValueError("its tensors are many times as large as the file")
+    cast = {
+        name for name, leaf in chosen.items()
+        if dtype not in (None, leaf.dtype) and leaf.dtype.is_floating_point
+    }  # fmt: skip
+    # One room for all that is cast: many that come and go would leave holes between what stays.
+    largest = max((chosen[name].span[1] * chosen[name].dtype.itemsize for name in cast), default=0)
+    room = torch.empty(min(largest, size_of_file), dtype=torch.uint8)
     tensors = {}
     for name, leaf in chosen.items():
         first, count = leaf.span
@@ -250,12 +257,12 @@ def read_tensors(
         place = place_of(leaf.storage.key)
         if place.nbytes < leaf.storage.length * size:
             raise ValueError(f"tensor {leaf.storage.key} is shorter than it should be")
-        values = read_bytes(file, place.position + first * size, count * size)
+        into = room if name in cast and count * size <= len(room) else None
+        values = read_bytes(file, place.position + first * size, count * size, into)
         if place.crc and len(values) == place.nbytes and checksum(values) != place.crc:
             raise ValueError(f"the checksum of {name!r:.60} is wrong")
         tensor = shaped(values, leaf, first)
-        floating = dtype is not None and leaf.dtype.is_floating_point
-        tensors[wanted[name]] = tensor.to(dtype) if floating else tensor
+        tensors[wanted[name]] = tensor.to(dtype) if name in cast else tensor
     return tensors
 
 

@@ -94,9 +94,12 @@ def shaped(values: Tensor, leaf: Described, first: int = 0) -> Tensor:
     return flat.as_strided(leaf.shape, leaf.stride, leaf.offset - first).contiguous()
 
 
-def read_bytes(file: BinaryIO, position: int, count: int) -> Tensor:
-    """`count` bytes of an open file from `position` on, (count,) uint8; `ValueError` at its end."""
-    values = torch.empty(count, dtype=torch.uint8)
+def read_bytes(file: BinaryIO, position: int, count: int, into: Tensor | None = None) -> Tensor:
+    """`count` bytes of an open file from `position` on, (count,) uint8; `ValueError` at its end.
+
+    They are at the beginning of `into` (uint8), if that is given.
+    """
+    values = torch.empty(count, dtype=torch.uint8) if into is None else into[:count]
     room = memoryview(values.numpy())  # type: ignore[arg-type]
     file.seek(position)
     done = 0
