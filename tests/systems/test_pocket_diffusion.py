@@ -160,6 +160,23 @@ def test_pictures_are_those_of_prompt_and_seed(folder: Path, guided_by: Guidance
     )
 
 
+def test_the_way_ends_at_what_the_denoiser_sees(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the generator's own numbers, not in the normalised ones."""
+    painter, clean = system(folder, "free"), torch.randn(2, 4, 4, 4).clamp(-1, 1)
+    kept = torch.from_numpy(kept_shares()).float()
+
+    def knows(self: Denoiser, latents: Tensor, steps: Tensor, *text: Tensor) -> Tensor:
+        left = kept[steps].view(-1, 1, 1, 1)
+        return (left.sqrt() * latents - clean.repeat(2, 1, 1, 1)) / (1 - left).sqrt()
+
+    monkeypatch.setattr(Denoiser, "forward", knows)
+    found = painter.latents(["a cat", "a dog"], drawing(1))
+    assert torch.allclose(found, painter.networks.latent(clean), atol=1e-2)
+    assert not torch.allclose(found, clean, atol=0.1)
+
+
 def test_latents_are_painted_by_the_nearest_codes(folder: Path) -> None:
     painter = system(folder, "free")
     codes = painter.generator.codebook[torch.arange(16)].T.reshape(1, 4, 4, 4)

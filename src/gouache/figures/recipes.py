@@ -107,8 +107,8 @@ def _content_and_style(line: str) -> tuple[str, str, str]:
 recipes: Registry[Recipe] = Registry("figure", "gouache.figures")
 for _number, _title in (
     ("9", "the same prompts by an autoregressive transformer"),
-    ("10", "the same prompts by GLIDE, guided by CLIP"),
-    ("11", "the same prompts by GLIDE, classifier-free"),
+    ("10", "the same prompts by diffusion, guided by CLIP"),
+    ("11", "the same prompts by diffusion, without a classifier"),
     ("12", "twelve prompts by VQGAN-CLIP"),
 ):
     recipes.add(_number, Recipe(_number, _title, _sheet_of(_number), captions=True))
