@@ -92,7 +92,8 @@ def begun(log: Path) -> list[str]:
 
 def finished(out: Path) -> dict[str, int]:
     """Cells that are there, and which file each is: another one has another number."""
-    return {path.stem: path.stat().st_ino for path in (out / "cells").glob("*.png")}
+    found = (out / "cells").glob("[!.]*.png")  # not what was being written
+    return {path.stem: path.stat().st_ino for path in found}
 
 
 def rows(out: Path) -> list[dict[str, str]]:

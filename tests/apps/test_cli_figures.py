@@ -89,7 +89,7 @@ def test_cutouts_of_a_prompt(gouache):
         (["15", "--learning-rate", "-1"], "learning_rate is -1"),
         (["12", "--systems", "gluide"], "no system is called 'gluide'"),
         (["12", "--systems", "gouache,gouache"], "twice"),
-        (["9"], "mindalle could not be fetched"),
+        (["9", "--world", "paper"], "mindalle could not be fetched"),
         (["cutouts", "x", "--image", "p.png"], "not both"),
         (["cutouts", "--image", "none.png"], "no picture at none.png"),
     ],

@@ -27,9 +27,13 @@ def test_edits_are_what_they_were_before_two_guided_by_default() -> None:
 @pytest.mark.parametrize(
     ("preset", "given", "expected"),
     [
-        ("photo", {}, make_config(latent="quantized", scale=1)),
+        ("photo", {}, make_config(latent="quantized", scale=1, layout="off")),
         ("paper", {}, make_config("paper", latent="quantized")),
-        ("auto", {"perceptor": ["pocket", "photo"]}, make_config(latent="quantized", scale=4)),
+        (
+            "auto",
+            {"perceptor": ["pocket", "photo"]},
+            make_config(latent="quantized", scale=4, layout="off"),
+        ),
         ("auto", {"perceptor": "x", "latent": "multiscale"}, None),
     ],
 )
@@ -70,4 +74,5 @@ def test_one_call_with_names_or_objects(
     given = perceptor() if callable(perceptor) else perceptor
     picture = Image.new("RGB", (32, 24), "red")
     edit(picture, "x", perceptor=given, generator=TinyGenerator(), steps=3)
-    assert asked == [make_config(prompt="x", perceptor=named, latent="quantized", steps=3, scale=1)]
+    then = {"scale": 1, "layout": "off"}
+    assert asked == [make_config(prompt="x", perceptor=named, latent="quantized", steps=3, **then)]

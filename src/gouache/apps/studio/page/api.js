@@ -3,6 +3,13 @@
 const AGAIN = 2000; // milliseconds until a stream that was refused is asked for again
 const SILENT = "The studio does not answer; is it still running? What you made here is kept.";
 
+/** The pixels of a picture from the server, to be closed by who has drawn them: the browser keeps no copy. */
+export async function loadPixels(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error("The picture cannot be shown.");
+  return createImageBitmap(await answer.blob());
+}
+
 /** The server. `reached(true)` is called whenever it answered, `reached(false)` when it did not. */
 export function connect(reached) {
   async function call(method, path, body, type = "application/json", as = "json") {

@@ -36,13 +36,6 @@ export function made(tag, values = {}, ...children) {
   return node;
 }
 
-/** The pixels of a picture from the server, to be closed by who has drawn them: the browser keeps no copy. */
-export async function loadPixels(url) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error("The picture cannot be shown.");
-  return createImageBitmap(await answer.blob());
-}
-
 /** A picture from its address, loaded. */
 export function loadImage(url) {
   return new Promise((done, failed) => {

@@ -6,12 +6,10 @@ const RUN = 0x80000000;
 const WORTH = 8; // pixels of one value that are told as a run, in the midst of others
 const GAP = 3; // pixels that are as they were, and end what differs
 
-let scratch = new Uint32Array(0); // room for the largest difference so far
-
 /** What makes `wanted` of `pixels`; both have the same length. */
 export function difference(pixels, wanted) {
   const { length } = pixels;
-  if (scratch.length < 2 * length + 4) scratch = new Uint32Array(2 * length + 4);
+  const scratch = new Uint32Array(2 * length + 4); // room for the largest difference there can be
   const same = (k) => pixels[k] === wanted[k];
   const gap = (k) => {
     for (let at = k; at < k + GAP && at < length; at += 1) if (!same(at)) return false;

@@ -1,7 +1,8 @@
 // The picture that is shown, and the sheets over it: all that has pixels. What was drawn is never thrown away
 // here: a picture of another size takes it along, and each change can be undone and redone.
 
-import { $, loadImage, loadPixels, put } from "../nodes.js";
+import { loadPixels } from "../api.js";
+import { $, loadImage, put } from "../nodes.js";
 import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
 import { tryOf } from "./buttons.js";
 import { Fade } from "./fade.js";
