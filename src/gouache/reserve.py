@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from filelock import lock_descriptor
+from filelock import FileLock, Timeout, lock_descriptor
 
 from gouache import litter
 from gouache.atomic import output_errors
@@ -227,4 +227,26 @@ def _runs(about: Mapping[str, Any]) -> bool:
     return True
 
 
-__all__ = ["LOCKED", "PREFIX", "Reservation", "endings", "reserve", "try_lock"]
+@contextmanager
+def only_writer(folder: Path, otherwise: str) -> Iterator[None]:
+    """Makes a folder, which is this process's to write into while it lasts.
+
+    `otherwise` is what to do where another process writes there: then, and where the folder cannot
+    be made, it is an `OutputError`.
+    """
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"{one_line(folder)} is being written to by another process; {otherwise}"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+__all__ = ["LOCKED", "PREFIX", "Reservation", "endings", "only_writer", "reserve", "try_lock"]

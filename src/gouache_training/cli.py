@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from gouache_training.calls import (
     command_of,
     prepare,
 )
+
+if TYPE_CHECKING:
+    from gouache_training.codes import CodesTrainer, CodesTraining
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -152,6 +155,32 @@ def generator(
     return trainer
 
 
+def _on_codes(
+    call: Call,
+    trainer: type[CodesTrainer[Any, Any]],
+    settings: CodesTraining,
+    cache: Path,
+    generator: Path | None,
+    workers: int,
+) -> Trains:
+    """A trainer of a network over a generator's codes."""
+    from gouache_training.dataset import PictureSet
+    from gouache_training.export import load_painter
+    from gouache_training.feed import Recipe
+
+    pictures, painter = PictureSet.load(call.data), load_painter(generator)
+    recipe = Recipe(call.data, None, settings.shares, painter.native_size, settings.fresh)
+    return trainer(
+        pictures,
+        cache,
+        painter,
+        call.given(settings),
+        call.budget(),
+        call.device,
+        call.feed(recipe, workers, settings.seed),
+    )
+
+
 @_trainer
 def prior(
     call: Call,
@@ -165,23 +194,10 @@ def prior(
     workers: Workers = 0,
 ) -> Trains:
     """Train the token prior, which proposes where painting starts."""
-    from gouache_training.dataset import PictureSet
-    from gouache_training.export import load_painter
-    from gouache_training.feed import Recipe
     from gouache_training.prior import PriorTrainer, PriorTraining
 
     settings = PriorTraining(batch=batch, fresh=fresh, seed=seed, width=width, layers=layers)
-    pictures, painter = PictureSet.load(call.data), load_painter(generator)
-    recipe = Recipe(call.data, None, settings.shares, painter.native_size, settings.fresh)
-    return PriorTrainer(
-        pictures,
-        cache,
-        painter,
-        call.given(settings),
-        call.budget(),
-        call.device,
-        call.feed(recipe, workers, seed),
-    )
+    return _on_codes(call, PriorTrainer, settings, cache, generator, workers)
 
 
 @_trainer
@@ -198,24 +214,11 @@ def autoregressive(
 ) -> Trains:
     """Train pocket-ar, which writes a picture's codes one after the other: a system of figure 9."""
     from gouache_training.autoregressive import AutoregressiveTrainer, AutoregressiveTraining
-    from gouache_training.dataset import PictureSet
-    from gouache_training.export import load_painter
-    from gouache_training.feed import Recipe
 
     settings = AutoregressiveTraining(
         batch=batch, fresh=fresh, seed=seed, width=width, layers=layers
     )
-    pictures, painter = PictureSet.load(call.data), load_painter(generator)
-    recipe = Recipe(call.data, None, settings.shares, painter.native_size, settings.fresh)
-    return AutoregressiveTrainer(
-        pictures,
-        cache,
-        painter,
-        call.given(settings),
-        call.budget(),
-        call.device,
-        call.feed(recipe, workers, seed),
-    )
+    return _on_codes(call, AutoregressiveTrainer, settings, cache, generator, workers)
 
 
 @_trainer

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache_training.compose import Composer, Shares
-from gouache_training.feed import Feed
+from gouache_training.feed import Feed, next_pictures
 from gouache_training.focus import focused
 from gouache_training.loop import (
     Average,
@@ -149,12 +149,8 @@ class CodesTrainer(Trainer[M, S]):
     @torch.no_grad()
     def gather(self, n: int) -> None:
         """Encodes `n` new pictures into the pool; a feed gives as many as it does at a time."""
-        if self.feed is None:
-            batch = self.composer.batch(n, size=self.generator.native_size)
-            image, captions = batch.image.to(self.device), batch.captions
-        else:
-            levels, captions = self.feed.batch()
-            image = levels.to(self.device, non_blocking=True).float().div_(255)
+        size = self.generator.native_size
+        image, captions = next_pictures(self.feed, self.composer, n, size, self.device)
         with self.autocast():
             latent = self.generator.encode_features(
                 image.contiguous(memory_format=torch.channels_last)

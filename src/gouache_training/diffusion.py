@@ -25,7 +25,7 @@ from gouache.systems.latent_diffusion import (
 )
 from gouache_training.codes import CodesTraining
 from gouache_training.compose import Composer, Shares
-from gouache_training.feed import Feed
+from gouache_training.feed import Feed, next_pictures
 from gouache_training.focus import focused
 from gouache_training.loop import (
     Average,
@@ -163,12 +163,8 @@ class DiffusionTrainer(Trainer[LatentDiffusion, DiffusionTraining]):
     @torch.no_grad()
     def gather(self, n: int) -> None:
         """Encodes `n` new pictures into the pool; a feed gives as many as it does at a time."""
-        if self.feed is None:
-            batch = self.composer.batch(n, size=self.generator.native_size)
-            image, captions = batch.image.to(self.device), batch.captions
-        else:
-            levels, captions = self.feed.batch()
-            image = levels.to(self.device, non_blocking=True).float().div_(255)
+        size = self.generator.native_size
+        image, captions = next_pictures(self.feed, self.composer, n, size, self.device)
         tokens = self.perceptor.tokenizer(captions, warn=False).to(self.device)
         side = self.perceptor.image_size
         small = F.interpolate(image, (side, side), mode="bicubic", antialias=True).clamp(0, 1)

@@ -26,7 +26,7 @@ from gouache_training.codebook import gradient_difference, slope
 from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_judge import Judge, feature_distance
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs, Window
-from gouache_training.feed import Feed
+from gouache_training.feed import Feed, next_pictures
 from gouache_training.focus import focused
 from gouache_training.generator import AdversarialTrainer, PatchDiscriminator
 from gouache_training.journal import samples_folder
@@ -161,12 +161,8 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
 
     def next_pair(self) -> Pair:
         """Of the pictures that are next."""
-        if self.feed is None:
-            size = SCALE * self.generator.native_size
-            target = self.pairs.composer.batch(self.settings.batch, size).image
-        else:
-            levels = self.feed.batch()[0].to(self.device, non_blocking=True)
-            target = levels.float().div_(255)
+        count, size = self.settings.batch, SCALE * self.generator.native_size
+        target, _ = next_pictures(self.feed, self.pairs.composer, count, size, self.device)
         return self.pairs.pair(target, times=SCALE // 2 if self._halves() else SCALE)
 
     def _halves(self) -> bool:

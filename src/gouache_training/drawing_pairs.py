@@ -113,11 +113,6 @@ class Pairs:
         # Deviation per channel of a noise as long as the usual way to the next code.
         self._spacing = float(found.values[:, 0].median()) / codes.shape[1] ** 0.5
 
-    def batch(self, n: int, split: str = "train", disturbed: bool = True) -> Pair:
-        """`n` pictures at the generator's native size; `disturbed` codes, or as encoded."""
-        size = SCALE * self.generator.native_size
-        return self.pair(self.composer.batch(n, size, split).image, disturbed)
-
     @torch.no_grad()
     def pair(self, target: Tensor, disturbed: bool = True, times: int = SCALE) -> Pair:
         """The pair of pictures (B,3,H,W) in [0,1] whose sides are multiples of `times` f."""

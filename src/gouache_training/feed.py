@@ -21,7 +21,7 @@ from gouache_training.focus import focused
 from gouache_training.pack import PictureSet
 from gouache_training.renderings import load_renderings
 
-__all__ = ["Feed", "Recipe"]
+__all__ = ["Feed", "Recipe", "next_pictures"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,17 @@ class Feed:
         """The next pictures, (N,3,size,size) uint8, and their captions."""
         found: Batch = next(self._batches)
         return found.image, found.captions
+
+
+def next_pictures(
+    feed: Feed | None, composer: Composer, n: int, size: int, device: torch.device
+) -> tuple[Tensor, list[str]]:
+    """Pictures to learn from, (n,3,size,size) float32 in [0,1] on `device`, and their captions.
+
+    A feed gives as many as it does at a time; without one they are composed here.
+    """
+    if feed is None:
+        batch = composer.batch(n, size)
+        return batch.image.to(device), batch.captions
+    levels, captions = feed.batch()
+    return levels.to(device, non_blocking=True).float().div_(255), captions

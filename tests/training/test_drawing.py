@@ -31,7 +31,7 @@ from gouache_training.drawing import (
     sharpness_difference,
 )
 from gouache_training.drawing_judge import feature_distance, lanczos, lattice
-from gouache_training.drawing_pairs import Disturbance, Pairs
+from gouache_training.drawing_pairs import Disturbance, Pair, Pairs
 from gouache_training.feed import Feed, Recipe
 from gouache_training.loop import Budget
 from gouache_training.pack import PictureSet, write_pack
@@ -80,6 +80,10 @@ def trainer(steps: int = 4, painted: Path | None = None, **settings: Any) -> Dra
 def pairs(seed: int = 0, disturbance: Disturbance | None = None) -> Pairs:
     rng = torch.Generator().manual_seed(seed)
     return Pairs(vqgan(), Composer(large(), rng, SETTINGS.shares), rng, disturbance)
+
+
+def batch_of(source: Pairs, count: int) -> Pair:
+    return source.pair(source.composer.batch(count, SIDE).image)
 
 
 def test_renderings_show_what_the_set_shows() -> None:
@@ -168,7 +172,7 @@ def test_pictures_that_the_outlines_do_not_show_are_left_out(tmp_path: Path) -> 
 
 def test_both_sizes_of_a_pair_show_the_same() -> None:
     """The same composition at a quarter of the size, up to how edges are averaged."""
-    pair = pairs().batch(6)
+    pair = batch_of(pairs(), 6)
     assert pair.target.shape == (6, 3, SIDE, SIDE)
     assert pair.picture.shape == (6, 3, 32, 32)
     assert pair.features.shape == (6, 8, 16, 16)
@@ -215,7 +219,7 @@ def test_disturbed_codes_are_codes_and_differ_by_chance() -> None:
 
 def test_windows_cut_the_same_place_of_all_maps() -> None:
     source = pairs()
-    pair = source.batch(3)
+    pair = batch_of(source, 3)
     window = source.windows(pair, each=4, side=8)
     assert window.owner.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     where = torch.arange(16 * 16).view(1, 1, 16, 16).float().expand(3, 1, 16, 16)
@@ -229,7 +233,7 @@ def test_windows_cut_the_same_place_of_all_maps() -> None:
 
 def test_windows_prefer_edges() -> None:
     source = pairs()
-    pair = source.batch(1)
+    pair = batch_of(source, 1)
     target = torch.zeros(1, 3, SIDE, SIDE)
     target[..., ::2, 96:] = 1
     left = source.windows(replace(pair, target=target), each=200, side=4).left
@@ -268,14 +272,14 @@ def test_an_uneven_spread_of_edges_is_seen() -> None:
 
 def test_an_untrained_decoder_enlarges() -> None:
     work = trainer()
-    pair = work.pairs.batch(2)
+    pair = batch_of(work.pairs, 2)
     assert torch.equal(work.model(pair.codes, pair.picture, pair.features), enlarged(pair.picture))
 
 
 def test_what_a_window_draws_is_what_the_whole_draws() -> None:
     work = trainer()
     busy(work.model)
-    pair = work.pairs.batch(1)
+    pair = batch_of(work.pairs, 1)
     window = work.pairs.windows(pair, 1, 99)
     drawn = work.draw(pair, window)
     with torch.no_grad(), work.autocast():
@@ -293,7 +297,7 @@ def busy(model: DrawingDecoder) -> None:
 
 def test_steps_lower_the_loss() -> None:
     work = trainer(60, learning_rate=3e-3, disturbance=Disturbance(clean=1.0))
-    pair = work.pairs.batch(2)
+    pair = batch_of(work.pairs, 2)
     window = work.pairs.windows(pair, 2, 8)
     work.next_pair = lambda: pair  # type: ignore[method-assign]
     work.pairs.windows = lambda *_: window  # type: ignore[method-assign]

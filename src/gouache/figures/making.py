@@ -14,13 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from PIL.Image import Image
 
 from gouache._version import __version__
@@ -33,7 +31,7 @@ from gouache.inputs import file_sha256, portable_model
 from gouache.ops.images import load_image
 from gouache.output.pictures import dump_json, save_picture
 from gouache.prompts import one_line
-from gouache.reserve import endings
+from gouache.reserve import endings, only_writer
 
 FORMAT = 1
 GRID = "grid"
@@ -74,7 +72,7 @@ def make(
         "judge": portable_model(painters.judge_name) or None,
         "tries_of_other_systems": painters.tries,
     }
-    with _locked(out):
+    with only_writer(out, "choose another folder"):
         folder = _Folder(out, about, tell)
         before = folder.before
         entries: list[dict[str, Any]] = []
@@ -258,23 +256,6 @@ class _Folder:
     def write(self, entries: Sequence[Any], grids: Mapping[str, str]) -> None:
         document = {**self._about, "pictures": list(entries), "grid": dict(grids)}
         write_bytes(self._record, (dump_json(document, indent=1) + "\n").encode())
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    with output_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(
-                f"{one_line(out)} is being written to by another process; choose another folder"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 __all__ = ["Made", "make"]

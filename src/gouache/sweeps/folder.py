@@ -18,14 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gouache._version import __version__
 from gouache.atomic import output_errors, remove_leftovers, write_bytes
 from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.output.documents import dump_json
 from gouache.output.pictures import read_metadata
 from gouache.prompts import one_line
+from gouache.reserve import only_writer
 from gouache.sweeps.cells import Cell
 from gouache.sweeps.painting import KEY, Painted
 
@@ -211,24 +210,14 @@ def opened(path: Path) -> Iterator[SweepFolder]:
         raise OutputError(
             f"{one_line(path)} holds something else than a sweep; choose another folder with --out"
         )
-    with output_errors(path):
-        (path / CELLS).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(
-                f"{one_line(path)} is being written to by another process; wait for it or choose "
-                "another folder with --out"
-            ) from None
-    try:
+    with only_writer(path, "wait for it or choose another folder with --out"):
+        with output_errors(path):
+            (path / CELLS).mkdir(exist_ok=True)
         remove_leftovers(path)
         remove_leftovers(path / CELLS)
         folder = SweepFolder(path)
         folder.find()
         yield folder
-    finally:
-        lock.release()
 
 
 def read(path: Path) -> SweepFolder:
