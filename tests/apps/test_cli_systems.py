@@ -266,6 +266,25 @@ def test_ctrl_c_ends_within_a_picture(gouache, monkeypatch: pytest.MonkeyPatch) 
     assert not list(Path().glob("*.png"))
 
 
+def test_options_are_told_and_painted_with_again(gouache) -> None:
+    shutil.copytree(GOLDEN / "mindalle", "m")
+    assert gouache("models", "add", "m", "--name", "dalle").code == 0
+    asked = ["--system", "dalle", "--top-k", "1", "--temperature", "0.5"]
+    for seed in ("1", "2"):  # the likeliest code, whatever the seed
+        painted = gouache("paint", "a cup", *asked, "--seed", seed, "--out", f"{seed}.png")
+        assert painted.code == 0, painted.err
+    assert Image.open("1.png").tobytes() == Image.open("2.png").tobytes()
+    assert read_metadata("1.png")["options"] == {"temperature": 0.5, "top_k": 1}
+    assert gouache("replay", "1.png", "--out", "again.png", "-q").err == ""
+    assert Path("again.png").read_bytes() == Path("1.png").read_bytes()
+    Path("asked.yaml").write_text("top_k: 1\ntemperature: 0.5\nseed: 1\n")
+    filed = gouache("paint", "a cup", "--system", "dalle", "--config", "asked.yaml", "-o", "c.png")
+    assert filed.code == 0, filed.err
+    assert Path("c.png").read_bytes() == Path("1.png").read_bytes()
+    from_python = package.paint("a cup", system="dalle", seed=1, top_k=1, temperature=0.5)
+    assert from_python.image.tobytes() == Image.open("1.png").tobytes()
+
+
 def test_other_weights_than_those_that_painted_are_told(gouache, monkeypatch) -> None:
     assert gouache("paint", "a cup", "--system", "flat", "--out", "x.png").code == 0
     monkeypatch.setattr(Flat, "sums", {"flat.pt": "1" * 64})
@@ -294,6 +313,12 @@ def test_other_weights_than_those_that_painted_are_told(gouache, monkeypatch) ->
         (["--system", "flat", "x", "--device", "moon"], "device is 'moon'"),
         (["x", "--best-of", "3"], "add --system NAME"),
         (["x", "--mask", "p.png"], "add --system NAME"),
+        (["x", "--top-k", "3"], "--top-k is for pictures by other systems; add --system NAME"),
+        (["--system", "flat", "x", "--top-k", "3"], "flat has no setting top_k; leave it out"),
+        (["--system", "pocket-ar", "x", "--sampler", "ddim"], "pocket-ar has no setting sampler"),
+        (["--system", "pocket-ar", "x", "--top-p", "0"], "top_p is 0.0"),
+        (["--system", "glide", "x", "--steps", "7", "--respacing", "7"], "say the same"),
+        (["--system", "min-dalle", "x", "--top-k", "3"], "min-dalle has no setting top_k"),
     ],
 )
 def test_mistakes_are_one_line(gouache, arguments: list[str], message: str) -> None:
@@ -317,6 +342,9 @@ def test_mistakes_are_one_line(gouache, arguments: list[str], message: str) -> N
         {"picture": None, "batch": {"prompts": ["x"], "seed": 0, "count": 2, "best_of": "many"}},
         {"picture": None, "batch": {"prompts": ["x"], "seed": 0, "count": 2, "best_of": 3}},
         {"inputs": [{"setting": "init_image"}]},
+        {"options": 3},
+        {"options": {"top_k": "many"}},
+        {"options": {"seed": 3}},
         {"version": "9.0", "format": 7},
     ],
 )

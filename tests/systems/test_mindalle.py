@@ -20,7 +20,7 @@ from gouache.errors import ConfigError, ModelError
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.systems.choosing import Choosing
 from gouache.systems.known import System, available, check, systems
-from gouache.systems.mindalle import FILES, MinDalle, drawn, load_mindalle
+from gouache.systems.mindalle import FILES, MinDalle, load_mindalle
 from gouache.systems.text_to_codes import Memory, TransformerConfig
 from gouache.weights.recognise import recognise
 
@@ -72,7 +72,7 @@ def test_what_is_remembered_gives_the_logits_of_the_whole(
 
 
 def test_greedy_codes_and_their_pictures(model: MinDalle, golden: Mapping[str, Tensor]) -> None:
-    codes = drawn(model, top_k=1).draw_codes(PROMPTS, torch.Generator().manual_seed(9))
+    codes = model.adjusted({"top_k": 1}).draw_codes(PROMPTS, torch.Generator().manual_seed(9))
     assert torch.equal(codes, golden["greedy_codes"])
     assert close(model.decode(codes), golden["greedy_pixels"])
     indices = model.generator.quantize(model.generator.encode(golden["greedy_pixels"]))[1]

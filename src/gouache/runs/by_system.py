@@ -32,7 +32,8 @@ from gouache.protocols import Step
 from gouache.runs.drive import Done, Event, Interrupted, Run, Stepped
 from gouache.runs.outputs import Outputs
 from gouache.settings.config import PaintConfig, make_config
-from gouache.systems.known import Inpainting, System, build, check
+from gouache.systems.known import Adjustable, Inpainting, System, build, check, options_of
+from gouache.systems.options import split_options
 
 MAX_TRIES = 100
 SEEDS = 2**63
@@ -77,7 +78,8 @@ class _Found:
 
 
 class SystemPainter:
-    """A `runs.drive.Painter` of pictures by a system; `about` is added to every record."""
+    """A `runs.drive.Painter` of pictures by a system; `about` and `options`, those that its system
+    was given, are added to every record."""
 
     def __init__(
         self,
@@ -87,9 +89,11 @@ class SystemPainter:
         judge: Judge | None = None,
         over: Over | None = None,
         about: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.system, self.name, self.asked = system, name, tuple(asked)
         self._judge, self._over, self._about = judge, over, dict(about or {})
+        self._options = dict(options or {})
         self._turns = [(k, seed) for k, one in enumerate(asked) for seed in one.seeds]
         self._found: list[_Found] = []
         self.step_index = 0
@@ -162,6 +166,8 @@ class SystemPainter:
             "prompt": self.asked[picture].prompt,
             "seed": found.seed,
         }
+        if self._options:
+            told["options"] = self._options
         if self._judge is not None:
             told |= {"best_of": found.tries, "score": round(found.score, 4)}
             told |= {"guide": dict(self._judge.about)}
@@ -182,12 +188,14 @@ class BySystem:
             perceptor of the settings likes best. Those of seed s have seeds from s * `best_of` on.
         mask: selects what of the init image is painted anew; "" where there is none.
         about: what is added to the records.
+        options: as `options_and_rest` reads them.
     """
 
     name: str
     best_of: int = 1
     mask: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, config: PaintConfig) -> None:
         """Raises what `prepare` would, as far as can be told without loading anything."""
@@ -219,13 +227,22 @@ class BySystem:
     ) -> SystemPainter:
         """The same with a system that is loaded already."""
         self._check_asked(config)
+        if self.options:
+            system = self._adjusted(system)
         judge = _judge(config) if self.best_of > 1 else None
         asked = asked_of(config, self.best_of)
         about = dict(self.about)
         if len(asked) > 1:
             told = {"prompts": list(config.prompt), "seed": config.seed, "count": config.count}
             about = {"batch": {**told, "best_of": self.best_of}} | about
-        return SystemPainter(system, self.name, asked, judge, over, about)
+        return SystemPainter(system, self.name, asked, judge, over, about, self.options)
+
+    def _adjusted(self, system: System) -> System:
+        has = system.options if isinstance(system, Adjustable) else ()
+        if lacks := next((name for name in self.options if name not in has), ""):
+            raise ConfigError(f"{self.name} has no setting {lacks}; leave it out")
+        assert isinstance(system, Adjustable)
+        return system.adjusted(self.options)
 
     def _read(self, config: PaintConfig) -> Over | None:
         if not self.mask:
@@ -280,6 +297,15 @@ def asked_of(config: PaintConfig, best_of: int = 1) -> list[Asked]:
     return found
 
 
+def options_and_rest(
+    system: str | System, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Flat names -> options of a system, read and checked, and all others (`system_config`)."""
+    if isinstance(system, str):
+        return split_options(given, options_of(system))
+    return split_options(given, system.options if isinstance(system, Adjustable) else ())
+
+
 def system_config(
     name: str, given: Mapping[str, Any], *, best_of: int = 1, over: bool = False
 ) -> PaintConfig:
@@ -289,9 +315,10 @@ def system_config(
         if setting == "perceptor" and best_of == 1:
             raise ConfigError(f"perceptor is given, and {name} has no guide; add best_of to choose")
         if setting not in (*taken, "init_image"):
+            offered = [one for one in (*taken, *(options_of(name) or ())) if one != "prompts"]
             raise ConfigError(
                 f"{name} has no setting {setting}: it paints in its own way; it takes "
-                f"{', '.join(one for one in taken if one != 'prompts')} and best_of"
+                f"{', '.join(offered)} and best_of"
             )
     return make_config("auto", **given)
 
@@ -314,5 +341,6 @@ __all__ = [
     "SystemPainter",
     "WriteEach",
     "asked_of",
+    "options_and_rest",
     "system_config",
 ]

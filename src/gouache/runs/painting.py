@@ -19,7 +19,7 @@ from gouache.networks.models import Guide, names_of
 from gouache.ops.images import encode, numbered_pil, together
 from gouache.output.pictures import save_picture
 from gouache.protocols import Generator, Loss, Perceptor
-from gouache.runs.by_system import BySystem, system_config
+from gouache.runs.by_system import BySystem, options_and_rest, system_config
 from gouache.runs.drive import History, Run, drive
 from gouache.runs.varied import COUNT, STRENGTH, evolved, varied
 from gouache.settings.config import PaintConfig, make_config
@@ -111,8 +111,9 @@ def paint(
     line. For previews, edits or a stop in between, iterate over a `Session`.
 
     With `system` another system paints, by name ("mindalle", "glide") or as an object; it takes
-    prompt, seed, count, device and `best_of`, which is how many pictures the first perceptor
-    chooses from for each, and paints a part of `init_image` anew where `mask` (paths) is light.
+    prompt, seed, count, device, options of its own (`gouache.systems.options`) and `best_of`, which
+    is how many pictures the first perceptor chooses from for each, and paints a part of
+    `init_image` anew where `mask` (paths) is light.
     """
     if system:
         if not isinstance(init_image, (str, os.PathLike)):
@@ -145,8 +146,9 @@ def _painted_by(system: str | System, given: dict[str, Any]) -> Painting:
     name = system if isinstance(system, str) else type(system).__name__
     if not isinstance(system, str) and mask:
         raise ConfigError('a mask is for systems by name: system="glide"')
+    options, given = options_and_rest(system, given)
     config = system_config(name, given, best_of=best_of, over=bool(mask))
-    job = BySystem(name, best_of, mask)
+    job = BySystem(name, best_of, mask, options=options)
     painter = job.prepare(config) if isinstance(system, str) else job.with_system(system, config)
     run = drive(Run(painter))
     numbers = range(config.count)

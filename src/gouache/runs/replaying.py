@@ -18,7 +18,7 @@ from gouache.errors import ConfigError, GouacheError, ImageError, StateError
 from gouache.inputs import Input, base_name, file_sha256, files_of, portable_model, split_model
 from gouache.output.documents import check_document, later_version, unusable
 from gouache.prompts import one_line, parse_image_prompt
-from gouache.runs.by_system import BySystem, system_config
+from gouache.runs.by_system import BySystem, options_and_rest, system_config
 from gouache.settings.config import PaintConfig, parse_perceptor
 
 # What messages call the pictures of these settings; their options are called the same.
@@ -124,12 +124,15 @@ def replay_system(
         else:
             given = {name: document[name] for name in ("prompt", "seed")}
         config = system_config(system, given, best_of=best_of)
+        options, unknown = options_and_rest(system, document.get("options", {}))
+        if unknown:
+            raise ConfigError(f"{system} has no option {next(iter(unknown))}")
         wanted = _wanted(document, config, None)
     except (GouacheError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise unusable(document, picture, str(error)) from None
     found = _found(wanted, picture, named)
     over, mask = ("".join(found[name]) for name in ("init_image", "mask"))
-    job = BySystem(system, best_of, mask, about)
+    job = BySystem(system, best_of, mask, about, options)
     if named.generator or named.perceptor:
         raise ConfigError(
             f"{one_line(picture)} was painted by {job.name}, which has no generator or perceptor "

@@ -25,6 +25,8 @@ Pull: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Noised pictures and steps -> the gradient (B,C,H,W) of what is wished for."""
 Hold: TypeAlias = Callable[[Tensor], Tensor]
 """Pictures as they are guessed, (B,C,H,W) -> the same with what of them is known already."""
+Sampler: TypeAlias = Literal["ancestral", "ddim"]
+"""How a step is taken: with new noise, or without."""
 Predicted: TypeAlias = Literal["noise", "velocity"]
 """What a denoiser tells: the noise e in x = a p + b e, or a e - b p (Salimans and Ho 2022,
 arXiv 2202.00512), which tells as much of a picture p at the noisiest steps as elsewhere."""
@@ -163,12 +165,39 @@ class Diffusion:
             mean = mean + found.log_variance.exp() * pull(noised, at)
         return mean if step == 0 else mean + (0.5 * found.log_variance).exp() * noise
 
-    def deterministic(self, denoiser: Denoiser, noised: Tensor, step: int) -> Tensor:
-        """One step towards the picture without new noise (DDIM, eta 0)."""
-        picture = self.guess(denoiser, noised, step).picture
+    def deterministic(
+        self,
+        denoiser: Denoiser,
+        noised: Tensor,
+        step: int,
+        pull: Pull | None = None,
+        hold: Hold | None = None,
+    ) -> Tensor:
+        """One step towards the picture without new noise (DDIM, eta 0); `pull` moves the noise that
+        is seen (Dhariwal and Nichol 2021, arXiv 2105.05233, algorithm 2)."""
+        picture = self.guess(denoiser, noised, step, hold).picture
         kept, before = self.kept[step], self._before[step]
         noise = (noised * float(np.sqrt(1 / kept)) - picture) / float(np.sqrt(1 / kept - 1))
+        if pull is not None:
+            at = self._at(step, len(noised), noised.device)
+            noise = noise - float(np.sqrt(1 - kept)) * pull(noised, at)
+            picture = noised * float(np.sqrt(1 / kept)) - noise * float(np.sqrt(1 / kept - 1))
         return picture * float(np.sqrt(before)) + float(np.sqrt(1 - before)) * noise
+
+    def step(
+        self,
+        denoiser: Denoiser,
+        noised: Tensor,
+        step: int,
+        draw: Callable[[], Tensor],
+        sampler: Sampler,
+        pull: Pull | None = None,
+        hold: Hold | None = None,
+    ) -> Tensor:
+        """One step towards the picture; `draw()` gives noise (B,C,H,W), where it is wanted."""
+        if sampler == "ddim":
+            return self.deterministic(denoiser, noised, step, pull, hold)
+        return self.ancestral(denoiser, noised, step, draw(), pull, hold)
 
     def _at(self, step: int, count: int, device: torch.device) -> Tensor:
         return self.steps[step].expand(count).to(device)
@@ -181,6 +210,7 @@ __all__ = [
     "Hold",
     "Predicted",
     "Pull",
+    "Sampler",
     "noise_schedule",
     "spaced_steps",
 ]

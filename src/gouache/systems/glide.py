@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +35,10 @@ from gouache.perceptors.clip_tokenizer import (
     find_tokenizer,
 )
 from gouache.perceptors.truncation import warn_truncated
-from gouache.systems.diffusion import Diffusion, Pull
+from gouache.systems.diffusion import Diffusion, Pull, Sampler
 from gouache.systems.known import weights
 from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig, Tower
+from gouache.systems.options import GLIDE
 from gouache.systems.pace import paced
 from gouache.systems.unet import UNet, UNetConfig, Words, enlarged, kept
 from gouache.weights.blank import blank
@@ -160,7 +162,10 @@ class Glide:
         clip: guides where it is given; without it guidance is classifier-free.
         scale: of the guidance.
         temperature: of the noise that the upsampler begins with.
+        sampler: how the base takes its steps.
     """
+
+    options: ClassVar = GLIDE
 
     base: Stage
     upsampler: Stage
@@ -169,11 +174,12 @@ class Glide:
     clip: Clip | None = None
     scale: float = 3.0
     temperature: float = 0.997
+    sampler: Sampler = "ancestral"
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides its pictures besides prompt and seed."""
-        return {
+        told = {
             "model": "GLIDE (filtered)",
             "guidance": "classifier-free" if self.clip is None else "clip",
             "scale": self.scale,
@@ -181,13 +187,30 @@ class Glide:
             "steps": [stage.options["timestep_respacing"] for stage in (self.base, self.upsampler)],
             "sums": dict(self.sums),
         }
+        # Pictures that were made before there was a choice do not tell it.
+        return told if self.sampler == "ancestral" else {**told, "sampler": self.sampler}
+
+    def adjusted(self, options: Mapping[str, Any]) -> Glide:
+        """The same system, painting otherwise; `respacing` and `sampler` are the base's."""
+        base = self.base
+        if "respacing" in options:
+            told = {**base.options, "timestep_respacing": options["respacing"]}
+            base = replace(base, diffusion=_diffusion(told), options=told)
+        return replace(
+            self,
+            base=base,
+            scale=options.get("guidance_scale", self.scale),
+            temperature=options.get("temperature", self.temperature),
+            sampler=options.get("sampler", self.sampler),
+        )
 
     @torch.no_grad()
     def small(
         self, texts: list[str], draw: Callable[[int], Tensor], known: Known | None = None
     ) -> Tensor:
         """(B,3,H,W) in [-1,1] by the base; `draw(B)` gives noise of that shape, once for the
-        start and once a step. `halting` ends it between two steps. `known` is of an inpainter."""
+        start and once a step, if the sampler wants any. `halting` ends it between two steps.
+        `known` is of an inpainter."""
         count, stage = len(texts), self.base
         noised = draw(count)
         hold = None if known is None else known.hold
@@ -199,7 +222,9 @@ class Glide:
             denoiser = _denoiser(stage.unet, words)
             pull = self._pull(texts)
         for step in stage.steps():
-            noised = stage.diffusion.ancestral(denoiser, noised, step, draw(count), pull, hold)
+            noised = stage.diffusion.step(
+                denoiser, noised, step, partial(draw, count), self.sampler, pull, hold
+            )
         return noised
 
     @torch.no_grad()
@@ -392,17 +417,21 @@ def _stage(
         raise ModelError(f"{path} has no token embedding; expected a denoiser of GLIDE")
     try:
         config = UNetConfig.from_options(options, len(table))
-        diffusion = Diffusion(
-            str(options.get("noise_schedule", "")),
-            int(options.get("diffusion_steps", 1000)),
-            str(options.get("timestep_respacing", "")),
-        )
+        diffusion = _diffusion(options)
     except (ModelError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: {error}") from None
     with blank():
         unet = UNet(config).to(dtype)
     load_state(unet, tensors, path, take=True)
     return Stage(_frozen(unet, device), diffusion, options)
+
+
+def _diffusion(options: Mapping[str, Any]) -> Diffusion:
+    return Diffusion(
+        str(options.get("noise_schedule", "")),
+        int(options.get("diffusion_steps", 1000)),
+        str(options.get("timestep_respacing", "")),
+    )
 
 
 def _clip(folder: Path, device: torch.device) -> Clip:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from gouache.errors import ConfigError, ModelError
 from gouache.registry import Registry, nearest
+from gouache.systems.options import GLIDE, MINDALLE, POCKET_AR, POCKET_DIFFUSION
 from gouache.weights import catalogue
 from gouache.weights.cache import cached, obtain
 from gouache.weights.catalogue import added
@@ -64,6 +65,20 @@ systems.add("glide-clip", "gouache.systems.glide:clip_guided")
 systems.add("glide-free", "gouache.systems.glide:classifier_free")
 
 
+@runtime_checkable
+class Adjustable(System, Protocol):
+    """Has options (`gouache.systems.options`)."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
+
+    def adjusted(self, options: Mapping[str, Any]) -> System:
+        """The same system painting otherwise, by those of them that are given."""
+        ...
+
+
 @dataclass(frozen=True)
 class Family:
     """How published models of one kind are loaded: "module:attribute" of `(folder, device)`.
@@ -72,23 +87,32 @@ class Family:
         load: what gives the `System`.
         over: the family that paints a part of a picture anew, "" for none.
         mark: a file by which its weights are known in a folder of another family.
+        options: names of those that it has.
     """
 
     load: str
     over: str = ""
     mark: str = ""
+    options: tuple[str, ...] = ()
 
 
 # By their names in the catalogue.
 FAMILIES = {
-    "mindalle": Family("gouache.systems.mindalle:load_mindalle"),
-    "glide": Family("gouache.systems.glide:load_glide", "glide-inpaint"),
+    "mindalle": Family("gouache.systems.mindalle:load_mindalle", options=MINDALLE),
+    "glide": Family("gouache.systems.glide:load_glide", "glide-inpaint", options=GLIDE),
     "glide-inpaint": Family(
-        "gouache.systems.glide:load_inpainter", "glide-inpaint", "base_inpaint.pt"
+        "gouache.systems.glide:load_inpainter", "glide-inpaint", "base_inpaint.pt", GLIDE
     ),
 }
 # Registered names -> the family whose weights they need.
 NEEDS_WEIGHTS = {"mindalle": "mindalle", "glide-clip": "glide", "glide-free": "glide"}
+# Registered names whose weights are shipped or of a package -> options.
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "min-dalle": (),
+    "pocket-ar": POCKET_AR,
+    "pocket-diffusion-clip": POCKET_DIFFUSION,
+    "pocket-diffusion-free": POCKET_DIFFUSION,
+}
 # name -> module it needs, what installs it
 NEEDS = {
     "min-dalle": ("min_dalle", "pip install min-dalle"),
@@ -135,6 +159,13 @@ def build(name: str, device: str, over: bool = False) -> System:
     if over and not isinstance(found, Inpainting):
         raise _not_over(name)
     return found
+
+
+def options_of(name: str) -> tuple[str, ...] | None:
+    """Names of its options; None for what tells them only when it is loaded."""
+    if family := _family(name):
+        return FAMILIES[family].options
+    return _OPTIONS.get(name)
 
 
 def missing(name: str, over: bool = False) -> Entry | None:
@@ -215,6 +246,7 @@ def _not_over(name: str) -> ConfigError:
 __all__ = [
     "FAMILIES",
     "NEEDS",
+    "Adjustable",
     "Builder",
     "Inpainting",
     "System",
@@ -224,6 +256,7 @@ __all__ = [
     "missing",
     "names",
     "need",
+    "options_of",
     "systems",
     "weights",
 ]

@@ -30,6 +30,7 @@ from gouache.ops.images import to_pil
 from gouache.perceptors.truncation import warn_truncated
 from gouache.systems.choosing import Choosing
 from gouache.systems.known import weights
+from gouache.systems.options import MINDALLE
 from gouache.systems.text_to_codes import Memory, TextToCodes, TransformerConfig
 from gouache.weights.blank import blank
 from gouache.weights.fingerprint import fingerprint
@@ -98,6 +99,8 @@ class MinDalle:
         sums: sha256 of the two files of weights.
     """
 
+    options = MINDALLE
+
     def __init__(
         self,
         transformer: TextToCodes,
@@ -113,6 +116,11 @@ class MinDalle:
     def settings(self) -> Mapping[str, Any]:
         """What decides its pictures besides prompt and seed."""
         return {"model": "minDALL-E", "sums": self.sums, **asdict(self.choosing)}
+
+    def adjusted(self, options: Mapping[str, Any]) -> MinDalle:
+        """The same system, drawing otherwise."""
+        choosing = replace(self.choosing, **options)
+        return MinDalle(self.transformer, self.generator, self.words, self.sums, choosing)
 
     @property
     def side(self) -> int:
@@ -225,10 +233,4 @@ def _shapes(values: Mapping[str, Any], path: Path) -> tuple[TransformerConfig, V
     return transformer, vqgan
 
 
-def drawn(system: MinDalle, **changes: Any) -> MinDalle:
-    """The same system, drawing otherwise: `temperature`, `top_k`, `top_p`."""
-    choosing = replace(system.choosing, **changes)
-    return MinDalle(system.transformer, system.generator, system.words, system.sums, choosing)
-
-
-__all__ = ["FILES", "PUBLISHED", "MinDalle", "Words", "added", "drawn", "load_mindalle"]
+__all__ = ["FILES", "PUBLISHED", "MinDalle", "Words", "added", "load_mindalle"]

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from gouache.ops.threads import one_thread
 from gouache.perceptors.loading import TABLE, read_table
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.systems.choosing import Choosing
+from gouache.systems.options import POCKET_AR
 from gouache.systems.text_to_codes import CodeWriter, Memory, TransformerConfig
 from gouache.weights.blank import shape_of
 from gouache.weights.fingerprint import fingerprint
@@ -130,6 +131,8 @@ class PocketAr:
         guidance: 1 follows the text as trained, more follows it more closely.
     """
 
+    options: ClassVar = POCKET_AR
+
     network: WordsToCodes = field(repr=False)
     generator: VQGAN = field(repr=False)
     words: Vocabulary = field(repr=False)
@@ -150,6 +153,12 @@ class PocketAr:
             "sums": dict(self.sums),
             **asdict(self.choosing),
         }
+
+    def adjusted(self, options: Mapping[str, Any]) -> PocketAr:
+        """The same system, drawing otherwise."""
+        told = dict(options)
+        guidance = told.pop("guidance_scale", self.guidance)
+        return replace(self, guidance=guidance, choosing=replace(self.choosing, **told))
 
     @torch.no_grad()
     def draw_codes(self, texts: Sequence[str], rngs: Sequence[torch.Generator]) -> Tensor:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from PIL.Image import Image
@@ -26,13 +26,14 @@ from gouache.ops.images import to_pil
 from gouache.ops.threads import one_thread
 from gouache.perceptors.loading import load_pocket
 from gouache.perceptors.pocket import PocketPerceptor
-from gouache.systems.diffusion import Denoiser, Pull
+from gouache.systems.diffusion import Denoiser, Pull, Sampler, spaced_steps
 from gouache.systems.latent_diffusion import (
     STEPS,
     LatentDiffusion,
     LatentDiffusionConfig,
     diffusion,
 )
+from gouache.systems.options import POCKET_DIFFUSION
 from gouache.systems.pace import paced
 from gouache.weights.blank import shape_of
 from gouache.weights.fingerprint import fingerprint
@@ -56,8 +57,11 @@ class PocketDiffusion:
         guided_by: "free" of a classifier (away from what is thought without words, Ho and Salimans
             2022, arXiv 2207.12598), or by the noised perceptor ("clip").
         scale: of the guidance; 0 is none by "clip", 1 none beyond the words by "free".
-        steps: how many are taken, of 1000.
+        steps: how many are taken, of 1000, or which (`gouache.systems.diffusion.spaced_steps`).
+        sampler: how they are taken.
     """
+
+    options: ClassVar = POCKET_DIFFUSION
 
     networks: LatentDiffusion = field(repr=False)
     generator: VQGAN = field(repr=False)
@@ -65,31 +69,43 @@ class PocketDiffusion:
     sums: Mapping[str, str]
     guided_by: Guidance = "free"
     scale: float = SCALES["free"]
-    steps: int = 30
+    steps: int | str = 30
+    sampler: Sampler = "ancestral"
 
     def __post_init__(self) -> None:
         if self.guided_by not in SCALES:
             raise ConfigError(f"guided_by is {self.guided_by!r:.40}; expected free or clip")
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise ConfigError(f"scale is {self.scale}; expected a number from 0")
-        if not 1 <= self.steps <= STEPS:
-            raise ConfigError(f"steps is {self.steps}; expected 1 to {STEPS}")
+        spaced_steps(STEPS, str(self.steps))
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides its pictures besides prompt and seed."""
-        return {
+        told = {
             "model": "pocket-diffusion",
             "guidance": "classifier-free" if self.guided_by == "free" else "clip",
             "scale": self.scale,
             "steps": self.steps,
             "sums": dict(self.sums),
         }
+        # Pictures that were made before there was a choice do not tell it.
+        return told if self.sampler == "ancestral" else {**told, "sampler": self.sampler}
+
+    def adjusted(self, options: Mapping[str, Any]) -> PocketDiffusion:
+        """The same system, painting otherwise."""
+        steps = options.get("respacing", self.steps)
+        return replace(
+            self,
+            scale=options.get("guidance_scale", self.scale),
+            steps=int(steps) if str(steps).isdecimal() else steps,
+            sampler=options.get("sampler", self.sampler),
+        )
 
     @torch.no_grad()
     def latents(self, texts: Sequence[str], draw: Callable[[], Tensor]) -> Tensor:
         """(B,code_dim,grid,grid) for B texts; `draw()` gives noise of that shape, once for the
-        start and once a step. `halting` ends it between two steps."""
+        start and once a step, if the sampler wants any. `halting` ends it between two steps."""
         networks = self.networks
         codes = self.generator.codebook
         limit = float(networks.normalised(codes.T[None, :, None]).abs().max())
@@ -99,7 +115,7 @@ class PocketDiffusion:
         pull = self._pull(tokens) if self.guided_by == "clip" else None
         noised = draw()
         for done in paced(len(way)):
-            noised = way.ancestral(denoiser, noised, len(way) - 1 - done, draw(), pull)
+            noised = way.step(denoiser, noised, len(way) - 1 - done, draw, self.sampler, pull)
         return networks.latent(noised)
 
     @torch.no_grad()

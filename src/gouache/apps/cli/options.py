@@ -19,6 +19,7 @@ from gouache.films.config import film_settings
 from gouache.runs.varied import STARTS
 from gouache.settings.codec import Setting
 from gouache.settings.config import PRESETS, settings
+from gouache.systems.options import OPTIONS
 
 _PANELS = {
     "": "Picture",
@@ -28,6 +29,7 @@ _PANELS = {
     "guidance": "Guidance",
     "edit": "Edit",
     "film": "Film",
+    "system": "Other systems (--system)",
 }
 # Given as positional arguments.
 _POSITIONAL = ("prompt",)
@@ -62,6 +64,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 
 
 PAINT = tuple(settings())
+SYSTEM = OPTIONS
 EDIT = (*edit_settings(), *settings())
 # `--morph` takes the two pictures that it is about.
 VIDEO = (*(s for s in film_settings() if s.name != "morph"), *settings())

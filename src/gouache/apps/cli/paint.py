@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import PAINT, PRESET_HELP, with_settings
+from gouache.apps.cli.options import PAINT, PRESET_HELP, SYSTEM, option_name, with_settings
 from gouache.apps.progress import Shown
 from gouache.errors import ConfigError, GouacheError, PromptError
 from gouache.films.folders import film_document_of, is_film, is_folder
@@ -49,7 +49,7 @@ Preset = Annotated[str, typer.Option("--preset", help=PRESET_HELP)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings and stop.")]
 
 
-@with_settings(PAINT)
+@with_settings((*PAINT, *SYSTEM))
 def paint(
     words: Words = None,
     out: Out = None,
@@ -90,9 +90,12 @@ def paint(
         shown = Shown(quiet, json)
         tries = 1 if best_of is None else best_of
         return _paint_by(system, values, out, tries, str(mask or ""), shown)
-    for name, value in (("best-of", best_of), ("mask", mask)):
+    asked: dict[str, Any] = {"best_of": best_of, "mask": mask}
+    asked |= {option_name(one): given.get(one.name) for one in SYSTEM}
+    for name, value in asked.items():
         if value is not None:
-            raise ConfigError(f"--{name} is for pictures by other systems; add --system NAME")
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option} is for pictures by other systems; add --system NAME")
     settings = asked_settings(words, config, preset, given)
     if dry_run:
         from gouache.apps.settings_file import settings_text
@@ -114,10 +117,11 @@ def _paint_by(
     system: str, values: Mapping[str, Any], out: str | None, best_of: int, mask: str, shown: Shown
 ) -> int:
     from gouache.apps.by_system import system_run
-    from gouache.runs.by_system import BySystem, system_config
+    from gouache.runs.by_system import BySystem, options_and_rest, system_config
 
+    options, values = options_and_rest(system, values)
     settings = system_config(system, values, best_of=best_of, over=bool(mask))
-    job = BySystem(system, best_of, mask)
+    job = BySystem(system, best_of, mask, options=options)
     job.check(settings)
     with reserved(out, settings.title, count=settings.count) as outputs:
         return system_run(job, settings, outputs, shown)
