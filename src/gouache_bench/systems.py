@@ -152,8 +152,13 @@ def work(name: str, folder: Path, steps: bool) -> dict[str, float]:
                 logits = system.transformer.read_code(logits.argmax(-1), memory)
             system.decode(torch.zeros(1, 256, dtype=torch.long))
         else:
-            system.paint("a castle", 0)
-    return {"steps_seconds": time.process_time() - begun, "steps_peak": float(_peak())}
+            rng = torch.Generator().manual_seed(0)
+            small = system.small(["a castle"], system.base.noise(rng))
+            found["base"] = (time.process_time() - begun) / len(system.base.diffusion)
+            halfway, noise = time.process_time(), system.upsampler.noise(rng)(1)
+            system.large(["a castle"], small, noise)
+            found["upsampler"] = (time.process_time() - halfway) / len(system.upsampler.diffusion)
+    return found | {"steps_seconds": time.process_time() - begun, "steps_peak": float(_peak())}
 
 
 def _peak() -> int:
@@ -167,6 +172,12 @@ def _resident() -> int:
     except OSError:
         return 0
     return pages * resource.getpagesize()
+
+
+def _each(told: dict[str, float]) -> str:
+    if "base" not in told:
+        return ""
+    return f" ({told['base']:.1f} a step of the base, {told['upsampler']:.1f} of the upsampler)"
 
 
 def _size(name: str, folder: Path) -> int:
@@ -198,7 +209,7 @@ def rows(names: list[str], room: Path, tell: Callable[[str], object]) -> list[st
             f"| {NAMES[name]} | {told['parameters'] / 1e6:.0f} M | {files / GB:.2f} GB | "
             f"{told['weights'] / GB:.2f} GB | {told['peak'] / GB:.2f} GB | "
             f"{told['peak'] / told['weights']:.2f} | {told['peak'] / files:.2f} | "
-            f"{told['seconds']:.0f} | {told['steps_seconds']:.0f} | "
+            f"{told['seconds']:.0f} | {told['steps_seconds']:.0f}{_each(told)} | "
             f"{told['steps_peak'] / GB:.2f} GB |"
         )
         tell(lines[-1])
