@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gouache.apps.cli.main import run
 from gouache.errors import ConfigError, ImageError, ModelError
-from gouache.perceptors.clip_tokenizer import byte_letters
+from gouache.perceptors.clip_tokenizer import CLIP_VOCABULARY, byte_letters, find_tokenizer
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.systems.diffusion import Diffusion, noise_schedule, spaced_steps
 from gouache.systems.glide import (
@@ -109,6 +109,36 @@ def test_denoisers(base: UNet, upsampler: UNet, golden: Mapping[str, Tensor]) ->
 @pytest.mark.parametrize("respacing", ["100", "25", "ddim27", "fast27"])
 def test_steps_that_are_taken(golden: Mapping[str, Tensor], respacing: str) -> None:
     assert spaced_steps(1000, respacing) == golden[f"spaced_{respacing}"].tolist()
+
+
+def published_lines(name: str, count: int) -> list[str]:
+    """A list of merges of which those that the golden prompts need are on their published lines;
+    the others are of bytes that no text has."""
+    needed = json.loads((GOLDEN / "merges.json").read_text(encoding="utf-8"))[name]
+    unused = byte_letters()[-68:-48]
+    every, made = [], unused
+    while len(every) < count:
+        every += [f"{left} {right}" for left in made for right in unused]
+        made = [left + right for left in made for right in unused]
+    others = iter(every)
+    return [needed.get(str(number)) or next(others) for number in range(count)]
+
+
+def test_token_ids_of_real_prompts(tmp_path: Path) -> None:
+    """By GPT-2's and CLIP's numbers, as the original tokenizers give them."""
+    told = json.loads((GOLDEN / "tokens.json").read_text(encoding="utf-8"))
+    lines = ["#version: 0.2", *published_lines("gpt2", 50000)]
+    (tmp_path / "vocab.bpe").write_text("\n".join(lines), encoding="utf-8")
+    with gzip.open(tmp_path / "bpe_simple_vocab_16e6.txt.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(["header", *published_lines("clip", 48894)]))
+    prompts = [one["prompt"] for one in told]
+    with pytest.warns(TruncationWarning, match="128 tokens of"):
+        ids, mask = Gpt2Words(tmp_path / "vocab.bpe", 128, 50257)(prompts)
+    with pytest.warns(TruncationWarning, match="75 tokens of"):
+        clip = find_tokenizer(tmp_path / "clip.pt", 77, CLIP_VOCABULARY)(prompts)
+    assert ids.tolist() == [one["glide_tokens"] for one in told]
+    assert mask.tolist() == [[bool(kept) for kept in one["glide_mask"]] for one in told]
+    assert clip.tolist() == [one["clip_tokens"] for one in told]
 
 
 @pytest.mark.parametrize(("name", "part"), [("base", "base"), ("up", "upsample")])
