@@ -246,3 +246,12 @@ def test_sheets_place_pictures_and_wrap_text() -> None:
         sheet([[None]])
     with pytest.raises(ImageError, match="3 headings for 2 rows"):
         sheet(pictures, ["a", "b", "c"])
+
+
+def test_smaller_pictures_are_brought_to_the_largest() -> None:
+    """None of a row loses pixels because another row has fewer."""
+    small, large = Image.new("RGB", (16, 16), "red"), Image.effect_noise((64, 64), 80)
+    page = sheet([[small], [large.convert("RGB")]])
+    assert page.size == (64 + 12, 2 * 64 + 18)
+    assert page.crop((6, 76, 70, 140)).tobytes() == large.convert("RGB").tobytes()
+    assert page.getpixel((30, 30)) == (255, 0, 0)

@@ -23,18 +23,19 @@ def sheet(
 ) -> Image.Image:
     """A grid on white: headings of rows at the left, of columns on top, captions below cells.
 
-    Pictures of other sizes than the first are fitted to it; None leaves a cell empty. Text is
+    Pictures of other sizes than the largest are fitted to it; None leaves a cell empty. Text is
     wrapped to the cell's width. Raises `ImageError` without a picture or where headings do not
     match the grid.
     """
-    first = next((one for line in pictures for one in line if one is not None), None)
-    if first is None:
+    sizes = [one.size for line in pictures for one in line if one is not None]
+    if not sizes:
         raise ImageError("a figure needs at least one picture, got none")
+    cell = max(sizes, key=lambda size: size[0] * size[1])
     width = max(len(line) for line in pictures)
     for name, texts, number in (("rows", rows, len(pictures)), ("columns", columns, width)):
         if texts and len(texts) != number:
             raise ImageError(f"got {len(texts)} headings for {number} {name}; give one each")
-    cell_width, cell_height = first.size
+    cell_width, cell_height = cell
     size = max(10, min(22, cell_width // 11))
     font = ImageFont.load_default(size)
     line_height = size * 4 // 3
@@ -68,7 +69,7 @@ def sheet(
         for column, picture in enumerate(line):
             x = GAP + side + column * (cell_width + GAP)
             if picture is not None:
-                page.paste(fit(picture.convert("RGB"), first.size), (x, y))
+                page.paste(fit(picture.convert("RGB"), cell), (x, y))
             if below and column < len(below[row]):
                 _write(draw, x, y + cell_height, below[row][column], line_height, font)
         y += heights[row]
