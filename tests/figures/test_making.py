@@ -61,6 +61,21 @@ def test_pictures_grid_and_record(painted: Make) -> None:
     assert read_metadata(made.pictures[1])["config"]["latents"]["latent"] == "continuous"
 
 
+def test_a_table_tells_scores_and_seconds(painted: Make) -> None:
+    made = painted(GRID)
+    lines = made.table.read_text().splitlines()
+    assert lines[0] == "| row | pictures | judge | guide | seconds a picture |"
+    assert [line.split(" | ")[:2] for line in lines[2:4]] == [["| first", "2"], ["| second", "2"]]
+    scores = [entry["scores"]["judge"] for entry in record(made)["pictures"][:2]]
+    assert f"| {sum(scores) / 2:.3f} [{min(scores):.3f}, {max(scores):.3f}] |" in lines[2]
+    assert lines[7].startswith(f"| first | left | 0 | {scores[0]:.3f} | ")
+    assert "Other systems" not in lines[-1]
+    # What somebody wrote into it is kept.
+    made.table.write_text("mine")
+    assert painted(GRID).table == made.table
+    assert (made.table.parent / "table-2.md").read_text() == "mine"
+
+
 def test_what_is_finished_is_used_again(painted: Make) -> None:
     first = painted(GRID)
     before, grid = stamps(first), first.grid.read_bytes()

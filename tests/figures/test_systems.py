@@ -64,6 +64,9 @@ def test_the_best_of_five_by_the_guide_is_shown(painted: Callable[..., Made], fa
     assert entry["scores"]["guide"] == round(max(liked), 4)
     best = 10 + liked.index(max(liked))
     assert Image.open(made.pictures[0]).tobytes() == Fake("").paint("", best).tobytes()
+    told = made.table.read_text()
+    assert "| fake | 1 |" in told
+    assert "painted 5 for each picture" in told
     assert painted(recipe, seeds=(2,)).painted == 0
     assert painted(recipe, seeds=(2,), tries=1).painted == 1  # ours is not picked from several
 

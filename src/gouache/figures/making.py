@@ -27,6 +27,7 @@ from gouache.errors import ConfigError, ImageError, OutputError
 from gouache.figures.painters import Painters
 from gouache.figures.recipe import OURS, Cell, Order, Recipe
 from gouache.figures.sheet import sheet
+from gouache.figures.table import table_of
 from gouache.inputs import file_sha256, portable_model
 from gouache.ops.images import load_image
 from gouache.output.pictures import dump_json, save_picture
@@ -34,7 +35,7 @@ from gouache.prompts import one_line
 from gouache.reserve import endings, only_writer
 
 FORMAT = 1
-GRID = "grid"
+GRID, TABLE = "grid", "table"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Made:
     """What a recipe wrote."""
 
     grid: Path
+    table: Path
     record: Path
     pictures: tuple[Path, ...]
     painted: int  # of the pictures; the others were there already or are the same
@@ -55,7 +57,8 @@ def make(
     seeds: Sequence[int] = (0,),
     tell: Callable[[str], object] = lambda line: None,
 ) -> Made:
-    """Paints what is missing of a figure into the folder `out` and draws its grid.
+    """Paints what is missing of a figure into the folder `out`, with its grid and a table of scores
+    and seconds.
 
     Raises `OutputError` if the folder cannot be written, is being written to by another process, or
     holds another figure; and what painting raises. Whatever stops it, what was finished stays.
@@ -117,9 +120,11 @@ def make(
             folder.write([*entries, *kept], folder.grids)
         grid = folder.place(GRID)
         save_picture(_draw(recipe, cells, seeds, jobs, pictures), grid)
-        folder.write(entries, {grid.name: file_sha256(grid)})
+        table = folder.place(TABLE, suffix=".md")
+        write_bytes(table, table_of(entries, painters.tries).encode())
+        folder.write(entries, {place.name: file_sha256(place) for place in (grid, table)})
     files = tuple(out / entry["file"] for entry in entries)
-    return Made(grid, out / "figure.json", files, painted)
+    return Made(grid, table, out / "figure.json", files, painted)
 
 
 def _jobs(cells: Sequence[Cell], seeds: Sequence[int], captions: bool) -> list[tuple[int, int]]:
@@ -229,7 +234,7 @@ class _Folder:
 
     @property
     def grids(self) -> dict[str, str]:
-        return {name: value for name, value in self.owned.items() if name.startswith(GRID)}
+        return {name: value for name, value in self.owned.items() if name.startswith((GRID, TABLE))}
 
     def finished(self, entry: Mapping[str, Any]) -> Image | None:
         """The picture of an entry, if its file is there as it was written."""
@@ -241,9 +246,9 @@ class _Folder:
         except (OSError, ImageError):
             return None
 
-    def place(self, stem: str, used: Collection[str] = ()) -> Path:
-        """Where a picture goes. What is there and is not as we wrote it gets another name first."""
-        names = (self.out / f"{stem}{ending}.png" for ending in endings())
+    def place(self, stem: str, used: Collection[str] = (), suffix: str = ".png") -> Path:
+        """Where a file goes. What is there and is not as we wrote it gets another name first."""
+        names = (self.out / f"{stem}{ending}{suffix}" for ending in endings())
         place = next(path for path in names if path.name not in used)
         ours = place.is_file() and file_sha256(place) == self.owned.get(place.name)
         if os.path.lexists(place) and not ours:

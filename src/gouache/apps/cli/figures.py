@@ -30,7 +30,12 @@ def figures(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for pictures, grid and record.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for pictures, grid, table of scores and seconds, and record.",
+        ),
     ] = None,
     world: Annotated[
         str,
