@@ -6,7 +6,7 @@ Six edits of each kind: another colour, another time or place (attribute), anoth
 style; sources are cut from scenes of known regions (scenes/). The guide is `pocket`, as by default.
 Who judges never guided: the referee says whether the picture fits the new phrase better than the
 old one, the trunk of `photo` how far its features are from the source's. Writes relative.json and
-relative.jpg to --work: pairs of source and edit, row by row.
+relative.jpg (pairs of source and edit) to --work; a second call goes on with what is there.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ from gouache.perceptors.photo import shipped_photo
 from gouache_bench.editing import SCENES, around, psnr, region, similarity
 from gouache_training.drawing_judge import feature_distance
 
+Measured: TypeAlias = dict[str, float | bool | None]
+WAYS = ("relative", "encoded, decoded", "another source")
 SIDE = 128
 MARGIN = 1.4  # side of the source, in sides of its thing's box
 PAGE = Path(__file__).parents[2] / "docs" / "editing.md"
@@ -121,7 +124,7 @@ class Measure:
     @torch.no_grad()
     def __call__(
         self, task: Task, source: Image.Image, where: NDArray[np.bool_], made: Image.Image
-    ) -> dict[str, float | bool | None]:
+    ) -> Measured:
         """`gain`: how much nearer to the new phrase, less how much to the old one; `done`: it is
         nearer to the new one; `edges`, `features`: likeness and distance to the source; `stays`:
         dB in what has to stay, None of styles."""
@@ -137,14 +140,10 @@ class Measure:
         }
 
 
-def ways(task: Task, source: Image.Image, steps: int) -> dict[str, Image.Image]:
-    """The relative edit, the same words without what they are relative to, and no edit at all."""
-    settings: dict[str, Any] = {"size": (SIDE, SIDE), "steps": steps}
-    return {
-        "relative": edit(source, task.new, old=task.old, **settings).image,
-        "new phrase alone": edit(source, task.new, **settings).image,
-        "encoded, decoded": _decoded(to_tensor(source)),
-    }
+def _edited(task: Task, source: Image.Image, steps: int, place: Path) -> Image.Image:
+    made = edit(source, task.new, old=task.old, size=(SIDE, SIDE), steps=steps).image
+    made.save(place)
+    return made
 
 
 @torch.no_grad()
@@ -154,10 +153,7 @@ def _decoded(picture: Tensor) -> Image.Image:
     return to_pil(generator.decode(codes)[0].clamp(0, 1))
 
 
-Found = Sequence[dict[str, float | bool | None]]
-
-
-def row(name: str, found: Found) -> str:
+def row(name: str, found: Sequence[Measured]) -> str:
     """One line of the table, with 95 % intervals."""
     done = share(sum(bool(one["done"]) for one in found), len(found))
     cells = [f"{round(done.value * len(found))} of {len(found)}, {done.show()}"]
@@ -168,7 +164,7 @@ def row(name: str, found: Found) -> str:
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def table(found: dict[str, list[dict[str, float | bool | None]]], kinds: Sequence[str]) -> str:
+def table(found: Mapping[str, Sequence[Measured]], kinds: Sequence[str]) -> str:
     """Markdown; `found` by the way and then task by task, as in `tasks_of(kinds)`."""
     lines = [
         "| edits | done, by the referee | its gain | edges like the source's | features' distance "
@@ -198,26 +194,37 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
-    measure, tiles = Measure(), []
-    found: dict[str, list[dict[str, float | bool | None]]] = {}
-    told = []
-    others = [source_of(task)[0] for task in TASKS]
-    begun = time.process_time()
-    for task in tasks_of(given.kinds):
-        source, where = source_of(task)
-        made = ways(task, source, given.steps)
-        # The floor: a picture that has nothing to do with the source.
-        made["another source"] = others[(TASKS.index(task) + 7) % len(TASKS)]
-        for way, picture in made.items():
-            found.setdefault(way, []).append(measure(task, source, where, picture))
-        tiles += [source, made["relative"]]
-        told.append({"old": task.old, "new": task.new} | {w: found[w][-1] for w in found})
-        print(task.old, "->", task.new, found["relative"][-1], flush=True)
-    seconds = (time.process_time() - begun) / len(told) / 2
-    grid_pil(tiles, columns=12).save(given.work / "relative.jpg", quality=90)
+    tasks, place = tasks_of(given.kinds), given.work / "relative.json"
+    told: dict[str, dict[str, Measured]] = json.loads(place.read_text()) if place.exists() else {}
+    measure, begun = Measure(), time.process_time()
+    sources = [source_of(task) for task in TASKS]
+    for task in tasks:
+        number = TASKS.index(task)
+        source, where = sources[number]
+        known = told.setdefault(f"{task.old} -> {task.new}", {})
+        ways: dict[str, Callable[[], Image.Image]] = {
+            "relative": partial(_edited, task, source, given.steps, given.work / f"{number}.png"),
+            "encoded, decoded": partial(_decoded, to_tensor(source)),
+            # The floor: a picture that has nothing to do with the source.
+            "another source": lambda: sources[(number + 7) % len(TASKS)][0],  # noqa: B023
+        }
+        for way in [way for way in ways if way not in known]:
+            known[way] = measure(task, source, where, ways[way]())
+        place.write_text(json.dumps(told, indent=1))  # whatever ends it, what was measured stays
+        print(task.old, "->", task.new, known["relative"], flush=True)
+    seconds = (time.process_time() - begun) / len(tasks)
+    pairs = [given.work / f"{number}.png" for number in range(len(TASKS))]
+    tiles = [
+        one
+        for (source, _), pair in zip(sources, pairs, strict=True)
+        if pair.exists()
+        for one in (source, Image.open(pair))
+    ]
+    if tiles:
+        grid_pil(tiles, columns=12).save(given.work / "relative.jpg", quality=90)
+    found = {way: [told[f"{task.old} -> {task.new}"][way] for task in tasks] for way in WAYS}
     lines = table(found, given.kinds)
-    (given.work / "relative.json").write_text(json.dumps(told, indent=1))
-    print(f"{lines}\n\n{seconds:.1f} processor seconds an edit")
+    print(f"{lines}\n\n{seconds:.1f} processor seconds each, with what was measured before")
     if given.page:
         text = PAGE.read_text(encoding="utf-8")
         before, after = text.split(BEGIN)[0], text.split(END)[1]
