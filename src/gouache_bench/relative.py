@@ -94,6 +94,13 @@ def source_of(task: Task) -> tuple[Image.Image, NDArray[np.bool_]]:
     return picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.asarray(where) > 0
 
 
+def unrelated(number: int) -> int:
+    """Another task, of another thing."""
+    task = TASKS[number]
+    others = ((number + 7 + k) % len(TASKS) for k in range(len(TASKS)))
+    return next(k for k in others if (TASKS[k].scene, TASKS[k].side) != (task.scene, task.side))
+
+
 def edges(image: Image.Image) -> NDArray[np.float64]:
     """How steep brightness is, (H,W), smoothed over three pixels."""
     grey = np.asarray(image.convert("L"), dtype=np.float64)
@@ -206,7 +213,7 @@ def main() -> None:
             "relative": partial(_edited, task, source, given.steps, given.work / f"{number}.png"),
             "encoded, decoded": partial(_decoded, to_tensor(source)),
             # The floor: a picture that has nothing to do with the source.
-            "another source": lambda: sources[(number + 7) % len(TASKS)][0],  # noqa: B023
+            "another source": lambda: sources[unrelated(number)][0],  # noqa: B023
         }
         for way in [way for way in ways if way not in known]:
             known[way] = measure(task, source, where, ways[way]())

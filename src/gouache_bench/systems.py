@@ -124,7 +124,7 @@ def work(name: str, folder: Path, steps: bool) -> dict[str, float]:
     from gouache.systems.mindalle import load_mindalle
     from gouache.systems.text_to_codes import Memory
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # two wait for each other on a busy machine, which counts as work
     before = _resident()
     begun = time.process_time()
     if name == "mindalle":
@@ -159,6 +159,47 @@ def work(name: str, folder: Path, steps: bool) -> dict[str, float]:
             system.large(["a castle"], small, noise)
             found["upsampler"] = (time.process_time() - halfway) / len(system.upsampler.diffusion)
     return found | {"steps_seconds": time.process_time() - begun, "steps_peak": float(_peak())}
+
+
+def guided_step() -> dict[str, float]:
+    """One step of GLIDE's base at full size with and without a pull by its noised CLIP, of which
+    nothing is read from files: processor seconds each, and the peak of the whole process."""
+    import torch
+
+    from gouache.systems import glide
+    from gouache.systems.diffusion import Diffusion
+    from gouache.systems.noised_clip import NoisedClip, NoisedClipConfig
+    from gouache.systems.unet import UNet, UNetConfig
+    from gouache.weights.blank import blank
+
+    torch.set_num_threads(1)
+    options = glide.PUBLISHED["base"]
+    with blank():
+        unet = UNet(UNetConfig.from_options(options, 50257)).to(torch.bfloat16)
+        clip = NoisedClip(NoisedClipConfig())
+    for network in (unet, clip):
+        state = {
+            name: torch.full_like(value, 0.01, device="cpu")
+            for name, value in network.state_dict().items()
+        }
+        network.load_state_dict(state, assign=True)
+        network.eval().requires_grad_(False)
+    ids = torch.zeros(1, unet.config.text_ctx, dtype=torch.long)
+    words = unet.read(ids, ids == 0)
+    tokens = torch.ones(1, clip.config.max_text_len, dtype=torch.long)
+    wanted = clip.embed_text(tokens, torch.tensor([4]))
+    way = Diffusion(str(options["noise_schedule"]), 1000, "100")
+    noised = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = {}
+    for name, pull in (
+        ("plain", None),
+        ("guided", lambda noised, steps: clip.pull(wanted, noised, steps)),
+    ):
+        begun = time.process_time()
+        with torch.no_grad():
+            way.ancestral(lambda x, t: unet(x, t, words), noised, 50, noised, pull)
+        found[name], found[f"{name} peak"] = time.process_time() - begun, float(_peak())
+    return found
 
 
 def _peak() -> int:
@@ -223,7 +264,11 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="renew the table in the docs")
     for kind in ("--write", "--load", "--use"):
         parser.add_argument(kind, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--guided-step", action="store_true", help="only one step, without files")
     given = parser.parse_args()
+    if given.guided_step:
+        print(json.dumps(guided_step()))
+        return
     if given.write:
         write(given.write[0], Path(given.write[1]))
         return

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from gouache_bench.relative import SIDE, STAYS, TASKS, row, same_edges, source_of, table
+from gouache_bench.relative import (
+    SIDE,
+    STAYS,
+    TASKS,
+    row,
+    same_edges,
+    source_of,
+    table,
+    unrelated,
+)
 
 STEP = {"done": True, "gain": 0.1, "edges": 0.8, "features": 0.5, "stays": 20.0}
 
@@ -35,6 +44,12 @@ def test_edges_know_structure_and_no_colour() -> None:
     moved = Image.fromarray(np.roll(np.asarray(picture), 24, axis=1))
     turned = same_edges(picture, Image.merge("RGB", (blue, red, green)))
     assert turned > 0.6 > max(same_edges(picture, other), same_edges(picture, moved))
+
+
+def test_the_floor_is_another_thing() -> None:
+    for number, task in enumerate(TASKS):
+        other = TASKS[unrelated(number)]
+        assert (other.scene, other.side) != (task.scene, task.side)
 
 
 def test_shares_and_means_have_intervals() -> None:
