@@ -1,4 +1,4 @@
-"""Pictures whose words only some guides know: painted small as those would alone, then settled."""
+"""Pictures whose words only some guides know: begun small as those would, then settled."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from gouache.engine import Guide, Session, resume_session, save_session
 from gouache.engine import build as building
 from gouache.engine.alone import SETTLING, alone_size
 from gouache.engine.targets import UnknownPromptWarning
+from gouache.networks.canvas import Canvas
+from gouache.networks.models import Models
 from gouache.ops.images import to_pil
 from gouache.protocols import Step
-from gouache.settings.presets import PRESETS
+from gouache.settings.presets import ALONE, PRESETS
 from gouache.watching import watching
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
 KNOWN = {"hope": 0.0, "more hope": 0.05}
-SMALL = {"size": (16, 16), "steps": (80,), "start_tries": 2, "start_steps": 2, "start_scale": 0.5}
+SMALL: dict[str, Any] = {"start_tries": 2, "start_steps": 2, "start_scale": 1.0}
 FINDING: dict[str, Any] = {"start_tries": 3, "start_steps": 2, "start_scale": 0.5}
 
 
@@ -49,7 +51,8 @@ class Photo(TinyPerceptor):
 
 @pytest.fixture(autouse=True)
 def _small_presets(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setitem(PRESETS, "pocket", {**PRESETS["pocket"], **SMALL})
+    monkeypatch.setitem(PRESETS, "pocket", {**PRESETS["pocket"], "size": (16, 16)})
+    monkeypatch.setitem(ALONE, "start_tries", SMALL["start_tries"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownPromptWarning)
         yield
@@ -60,7 +63,6 @@ def guides() -> list[Guide]:
 
 
 def config(**settings: Any) -> Any:
-    # 3 steps at the full size are 4 small ones: 80 to 60.
     return tiny_config(
         **{"prompt": "hope", "perceptor": ("pocket", "photo"), "steps": (3,), **FINDING, **settings}
     )
@@ -77,27 +79,48 @@ def finished(session: Session) -> Tensor:
 
 
 def found_small(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The pictures that are enlarged, as they were found."""
+    """The codes whose pictures are enlarged, as they were found."""
     found: list[Tensor] = []
     enlarge = building.enlarged
 
-    def enlarged(pictures: Tensor, canvas: Any) -> Tensor:
-        found.append(pictures.clone())
-        return enlarge(pictures, canvas)
+    def enlarged(models: Models, codes: Tensor, small: Canvas, canvas: Canvas) -> Tensor:
+        found.append(codes.clone())
+        return enlarge(models, codes, small, canvas)
 
     monkeypatch.setattr(building, "enlarged", enlarged)
     return found
 
 
-def test_it_is_first_the_picture_of_the_one_who_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+def begun_small(**settings: Any) -> Tensor:
+    """The codes that a run of who knows alone starts from, at the size that is enlarged."""
+    asked = {**SMALL, "size": (21, 16), "perceptor": ("pocket",), **settings}
+    alone = tiny_config(prompt="hope", **asked)
+    session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
+    return session.models.rounded(session.latent())
+
+
+def test_it_starts_as_that_of_the_one_who_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     found = found_small(monkeypatch)
     build(prompt="", prompts=("hope", "a cup", "hope"), count=3, seed=5)
-    assert [tuple(one.shape) for one in found] == [(1, 3, 16, 21)] * 2
-    for seed, picture in zip((5, 7), found, strict=True):
-        settings = {**SMALL, "size": (21, 16), "steps": (4,), "perceptor": ("pocket",)}
-        alone = tiny_config(prompt="hope", seed=seed, **settings)
-        session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
-        assert torch.equal(picture, finished(session))
+    assert len(found) == 2
+    for seed, codes in zip((5, 7), found, strict=True):
+        assert torch.equal(codes, begun_small(seed=seed))
+
+
+def test_what_is_found_small_is_drawn_and_not_only_enlarged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Edges that a larger picture has are drawn by the drawing decoder, where there is one."""
+    soft = build().latent()
+    monkeypatch.setattr(TinyGenerator, "drawing", "e" * 64, raising=False)
+    monkeypatch.setattr(TinyGenerator, "load_drawing", lambda self: "a network", raising=False)
+
+    def draw(self: TinyGenerator, network: object, codes: Tensor) -> Tensor:
+        assert network == "a network"
+        return 1 - F.interpolate(self.decode(codes), scale_factor=4)
+
+    monkeypatch.setattr(TinyGenerator, "draw", draw, raising=False)
+    assert not torch.equal(build().latent(), soft)
 
 
 def test_it_is_not_sketched_with_the_others() -> None:
@@ -215,16 +238,20 @@ def test_one_guide_alone_is_asked_at_full_size() -> None:
 
 def test_tries_that_are_asked_for_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     found = found_small(monkeypatch)
-    build(start_tries=5)
-    settings = {**SMALL, "size": (21, 16), "steps": (4,), "perceptor": ("pocket",)}
-    alone = tiny_config(prompt="hope", **{**settings, "start_tries": 5})
-    session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
-    assert torch.equal(found[0], finished(session))
+    build(start_tries=5, start_choice=5)
+    assert torch.equal(found[0], begun_small(start_tries=5, start_choice=5))
+    assert not torch.equal(found[0], begun_small())
 
 
-def test_it_is_shown_while_it_is_painted_small() -> None:
+def test_grounds_of_what_only_settles_are_not_smoothed() -> None:
+    session = build(prompt="", prompts=("hope", "a cup"), count=2, tv_weight=1.0)
+    smooth = next(session).losses["tv"]
+    assert smooth[0] == 0 < smooth[1]
+
+
+def test_it_is_shown_while_it_is_found_small() -> None:
     shown: list[Step] = []
     with watching(shown.append):
         build()
-    assert [step.index for step in shown] == [0, 1, 0, 1, 2, 3]  # tries together, then the picture
+    assert [step.index for step in shown] == [0, 1]  # the tries together
     assert all(step.image.shape == (1, 3, 24, 32) for step in shown)

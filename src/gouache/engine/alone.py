@@ -1,8 +1,10 @@
-"""Pictures that only some of the guides know the words of: painted first as those would alone.
+"""Pictures that only some of the guides know the words of: begun small, and then hardly changed.
 
 `pocket` sees few pixels: in a picture larger than its own it guides shapes and colours, and nobody
-guides what is finer where `photo` does not know the words. Such a picture is painted as `pocket`
-alone would, small, and only settles at its full size. See docs/models/photo.md for the figures.
+guides what is finer where `photo` does not know the words. `pocket` alone chooses well among what
+the prior draws, but what it paints itself is soft. Such a picture starts from its choice of many
+draws, in the size that both were trained for, and only settles at its full size. See
+docs/models/photo.md for the figures.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from gouache.networks.models import Models
 from gouache.settings.config import LatentConfig, PaintConfig
 from gouache.settings.presets import ALONE, PRESETS, preset_of
 
-SETTLING = 1 / 16  # of the learning rate: shapes stay as they were found small
+SETTLING = 1 / 256  # of the learning rate: shapes, edges and colours stay as they were found
 
 
 def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[int, int] | None:
-    """Width and height in which a picture that is asked this plan is painted first.
+    """Width and height in which a picture that is asked this plan is begun.
 
     None where it is painted at its size at once: all guides know some of what is asked, the others
     want nothing different (`presets.preset_of`), see all of a picture as small as this, or no try
@@ -54,10 +56,7 @@ def alone_sizes(
 def of_those_who_know(
     config: PaintConfig, plan: StagePlan, picture: int, models: Models, size: tuple[int, int]
 ) -> tuple[PaintConfig, StagePlan, Models]:
-    """One picture of the plan in `size`, its guides those that know of it, in their own settings.
-
-    Its steps are those of their preset, more or fewer as more or fewer than by default are wanted.
-    """
+    """One picture of the plan in `size`, its guides those that know of it, for its start alone."""
     stage = plan.of(picture)
     numbers = _who_knows(stage, len(models.guides))
     guides = tuple(models.guides[number] for number in numbers)
@@ -69,15 +68,13 @@ def of_those_who_know(
             confidences=tuple(target.confidence(number) for number in numbers),
         )
 
-    own = PRESETS[preset_of([guide.perceptor.name for guide in guides])]
-    steps = max(1, round(stage.steps * own["steps"][0] / PaintConfig.steps[0]))
     rows = {name: tuple(t and told(t) for t in row) for name, row in stage.rows.items()}
     # What somebody wishes otherwise than by default holds here too.
     usual, given = LatentConfig(), config.latents
-    changed = {n: own[n] for n in ALONE if getattr(given, n) == getattr(usual, n)}
+    changed = {n: v for n, v in ALONE.items() if getattr(given, n) == getattr(usual, n)}
     asked = config.prompt_of(picture)
-    config = config.updated(**changed, size=size, steps=(steps,), count=1, prompt=asked)
-    return config, StagePlan(steps, rows), replace(models, guides=guides)
+    config = config.updated(**changed, size=size, count=1, prompt=asked)
+    return config, StagePlan(stage.steps, rows), replace(models, guides=guides)
 
 
 def settling(config: PaintConfig, stages: Sequence[StagePlan], models: Models) -> Tensor | None:

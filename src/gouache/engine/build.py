@@ -140,7 +140,7 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     for picture, size in enumerate(sizes):
         if size is not None:
             rngs[picture : picture + 1] = picture_rngs(config.seed + picture, 1)
-            start[picture], changes = _painted_alone(plain, picture, size, begin)
+            start[picture], changes = _begun_alone(plain, picture, size, begin)
     if changes and config.count == 1:
         config = config.updated(**changes)
     return replace(parts, start=start, config=config)
@@ -159,11 +159,11 @@ def _only(parts: Parts, pictures: Sequence[int]) -> Parts:
     )
 
 
-def _painted_alone(
+def _begun_alone(
     parts: Parts, picture: int, size: tuple[int, int], begin: Callable[[Parts], Tried]
 ) -> tuple[Tensor, dict[str, int]]:
-    """The start (code_dim,h,w) of one picture: painted by those who know its words, enlarged; and
-    the settings that make it again, where somebody chose meanwhile."""
+    """The start (code_dim,h,w) of one picture: found small by those who know its words, enlarged;
+    and the settings that make it again, where somebody chose meanwhile."""
     config, stage, models = of_those_who_know(
         parts.config, parts.stages[0], picture, parts.models, size
     )
@@ -182,19 +182,16 @@ def _painted_alone(
     # Nobody sees the others.
     lifted = _Lifted(show, parts.canvas, parts.config.count == 1) if show else Watcher()
     with watching(lifted):
-        painter = begin(small)
-        tell("painting it small")
-        for step in steps(painter):
-            lifted(step)
-    made, asked = painter.config.latents, config.latents
+        begun = with_start(small, begin)
+    made, asked = begun.config.latents, config.latents
     found = {name: getattr(made, name) for name in ("start_choice", "start_steps")}
     changes = {name: value for name, value in found.items() if value != getattr(asked, name)}
-    whole = parts.models.encode(enlarged(painter.picture(), parts.canvas), parts.canvas)[0]
-    return whole, changes
+    large = enlarged(parts.models, models.rounded(begun.start), canvas, parts.canvas)
+    return parts.models.encode(large, parts.canvas)[0], changes
 
 
 class _Lifted(Watcher):
-    """Shows a watcher what is painted alone, at the size of the run."""
+    """Shows a watcher what is found alone, at the size of the run."""
 
     def __init__(self, watch: Watcher, canvas: Canvas, asking: bool) -> None:
         super().__init__(lambda step: watch(_as_shown(step, 1, step.num_steps, canvas)))
@@ -251,7 +248,7 @@ class Tried(Stepping, Protocol):
 
     def latent(self) -> Tensor: ...
 
-    def picture(self) -> Tensor: ...
+    def codes(self) -> Tensor: ...
 
 
 def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried], tries: Tries) -> Rehearse:

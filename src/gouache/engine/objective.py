@@ -14,7 +14,7 @@ from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan
 from gouache.engine.terms import guide_terms, picture_terms, prior_terms
 from gouache.errors import ConfigError, DivergedError
-from gouache.losses import DecayingLoss, SteppedLoss
+from gouache.losses import DecayingLoss, SteppedLoss, TotalVariationLoss
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Guide, Models
 from gouache.placing import Place
@@ -23,6 +23,7 @@ from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import Schedule, numbers_at
 
 SHARPNESS = 4  # of a half share a sixteenth is left
+_FADING = (DecayingLoss, SteppedLoss, TotalVariationLoss)  # what nobody guides fades by these
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ class Objective:
                 pulls.append((views, gradient))
             for term in terms:
                 value = term(context)
-                if settling is not None and isinstance(term, DecayingLoss | SteppedLoss):
-                    value = value.where(~settling, 0.0)  # pulled, what is found would fade
+                if settling is not None and isinstance(term, _FADING):
+                    value = value.where(~settling, 0.0)  # what is found would fade
                 direct.append(value)
                 found.append((term.name, value))
         if direct:

@@ -15,8 +15,9 @@ from gouache.engine.targets import StagePlan, asked_for
 from gouache.engine.tries import Tries
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
+from gouache.networks.pool import shared_drawing
 from gouache.ops.images import noise_image
-from gouache.protocols import with_codebook
+from gouache.protocols import Drawable, with_codebook
 from gouache.settings.config import PaintConfig
 from gouache.watching import tell
 
@@ -62,24 +63,33 @@ def choose_start(
     if len(found) == 1 and small == canvas:
         ((number, start),) = found.items()
         return start, asked.changes(number)
-    pictures, scores = [], []
+    codes, scores = [], []
     for start in found.values():
         halting.check()
-        pictures.append(models.decode(models.rounded(start), small))
+        codes.append(models.rounded(start))
         if len(found) > 1:
-            scores.append(score(config, models, stage, pictures[-1]))
+            scores.append(score(config, models, stage, models.decode(codes[-1], small)))
     every = torch.arange(len(rngs))
     best = torch.stack(scores).argmax(0) if scores else torch.zeros_like(every)
     changes = asked.changes(list(found)[int(best[0])])
     if small == canvas:
         return torch.stack(list(found.values()))[best, every], changes
-    return models.encode(enlarged(torch.stack(pictures)[best, every], canvas), canvas), changes
+    chosen = torch.stack(codes)[best, every]
+    return models.encode(enlarged(models, chosen, small, canvas), canvas), changes
 
 
-def enlarged(pictures: Tensor, canvas: Canvas) -> Tensor:
-    """Pictures (B,3,h,w) at the canvas's size, (B,3,H,W)."""
-    size = (canvas.height, canvas.width)
-    large = F.interpolate(pictures, size, mode="bicubic", align_corners=False)
+def enlarged(models: Models, codes: Tensor, small: Canvas, canvas: Canvas) -> Tensor:
+    """The pictures (B,3,H,W) of codes (B,code_dim,h,w) for a smaller canvas, at the canvas's size.
+
+    Drawn by the generator's drawing decoder, which keeps edges; without one, bicubic.
+    """
+    size, generator = (canvas.height, canvas.width), models.generator
+    if isinstance(generator, Drawable) and generator.drawing and canvas.width > small.width:
+        network = shared_drawing(generator)
+        drawn = [models.draw(network, one[None], small) for one in codes]
+        large = F.interpolate(torch.cat(drawn), size, mode="bicubic", antialias=True)
+    else:
+        large = F.interpolate(models.decode(codes, small), size, mode="bicubic")
     return large.clamp(0, 1)
 
 

@@ -64,8 +64,9 @@ _POCKET: dict[str, Any] = {
     "losses": (),
 }
 
-# What of a preset holds for pictures that are painted first as its guides alone would.
-ALONE = ("start_tries", "start_steps", "start_scale")
+# For pictures that are begun as its guides alone would begin them: `pocket` chooses well among what
+# the prior draws, and the more it paints itself, the less of that is left.
+ALONE: dict[str, Any] = {"start_tries": 12, "start_steps": 0, "start_scale": 1.0}
 
 # "photo" is `pocket` and `photo` together, which the defaults are for. "paper" follows the public
 # notebooks for ImageNet VQGANs guided by CLIP (facts: sections 1 and G.2 of the appendix).
