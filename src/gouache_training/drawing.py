@@ -47,6 +47,8 @@ from gouache_training.pack import PictureSet
 
 __all__ = ["DrawingTrainer", "DrawingTraining", "load_drawing_checkpoint", "read_painted"]
 
+READ_EVERY = 500  # steps: painting may still go on beside
+
 
 @dataclass(frozen=True)
 class DrawingTraining:
@@ -136,6 +138,8 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         self.judge = Judge(pictures, self.generator, self.trunk, settings.judged, settings.shares)
         self.painted, self.feed = painted, feed
         self._latents: list[Tensor] = []
+        self._looked = False  # whether there are any
+        self._said = ""  # of the painted latents, last
         self._pull = torch.zeros((), device=self.device)
         self._playing_since = 0  # steps
         groups = parameter_groups(self.model.parameters(), settings.weight_decay)
@@ -234,15 +238,19 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         return [own + strength * pull for own, pull in zip(gradients, pulls, strict=True)]
 
     def latents(self) -> list[Tensor]:
-        """Painted latents, one set a size; read anew now and then, as painting may still go on."""
-        late = not self._latents or self.budget.step % 500 == 0
+        """Painted latents, one set a size, read anew now and then; what is found is told once."""
+        late = not self._looked or self.budget.step % READ_EVERY == 0
         if self.painted is not None and late:
+            self._looked = True
             try:
                 self._latents = read_painted(self.painted, self.config.code_dim)
+                said = f"{sum(len(latents) for latents in self._latents)} painted latents"
             except TrainingError as error:
-                log(f"goes on without painted latents: {error}")
-            else:
-                log(f"{sum(len(latents) for latents in self._latents)} painted latents")
+                less = "the painted latents from before" if self._latents else "none"
+                said = f"no painted latents, goes on with {less}: {error}"
+            if said != self._said:
+                log(said)
+            self._said = said
         return self._latents
 
     def draw_painted(self, sets: list[Tensor]) -> tuple[Tensor, Tensor]:

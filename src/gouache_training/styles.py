@@ -137,8 +137,10 @@ def _oil(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) ->
     chosen = _choose(bank.strokes, len(image), rng)
     means = _cell_means(image, bank.strokes, chosen)
     relief = 0.06 * _pick(bank.grain, len(image), rng).flatten(1)
-    # One brightness per stroke: the value of the grain at the stroke's own number.
-    strokes = relief.gather(1, bank.strokes.labels[chosen]).view_as(alpha)
+    # One brightness per stroke: the value of the grain at the stroke's own number, of which there
+    # are more than pixels in the smallest pictures.
+    own = bank.strokes.labels[chosen] % relief.shape[1]
+    strokes = relief.gather(1, own).view_as(alpha)
     return means * 0.97 + strokes
 
 

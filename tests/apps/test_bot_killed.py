@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_twenty_orders_survive_kill_9_and_two_people_take_turns(tmp_path: Path) 
     assert process.stdout.readline() == "taken\n"
     while len(finals(log)) < 3:
         assert process.poll() is None
+        time.sleep(0.01)
     process.kill()
     process.wait()
     done = [run.picture_path for run in load_runs(root) if run.status == "done"]

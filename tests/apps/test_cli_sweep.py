@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops
 
 from gouache.apps.cli.main import run
 from gouache.ops.images import load_image
@@ -22,6 +22,12 @@ from gouache.output.pictures import read_metadata
 from small import SMALL
 
 ASKED = ["sweep", "a {red,blue} star", "--axis", "learning_rate=0.1,0.2", "--seeds", "0-1"]
+
+
+def apart(one: str | Path, other: str | Path) -> int:
+    """How far two pictures are from each other where they differ most, 0 to 255."""
+    ranges = ImageChops.difference(load_image(one), load_image(other)).getextrema()
+    return max(high for _, high in ranges)
 
 
 def rows(out: str) -> list[dict[str, str]]:
@@ -93,6 +99,10 @@ def test_a_batch_is_told_of_and_has_names_of_its_own(gouache):
         2,
         None,
     ]
+    # Each is the picture of its own seed, and of no other of the batch.
+    alone = ["--seed", "3", "--precision", "fp32", "--out", "alone.png"]
+    assert gouache("a star", *SMALL, *alone).code == 0
+    assert apart("alone.png", told[3]) <= 2 < 4 < apart("alone.png", told[4])
     dry = gouache(*asked, "--precision", "fp32", "--out", "out", "--dry-run", "--json")
     assert json.loads(dry.out)["found"] == 0
 
@@ -271,6 +281,7 @@ BAD = {
     "out is a file": [*X, "--out", "plain.png"],
     "out is below a file": [*X, "--out", "plain.png/out"],
     "out holds something else": [*X, "--out", "mine"],
+    "out has too long a name": [*X, "--out", "x" * 300],
     "rank of nothing": ["rank", "nowhere"],
     "rank of a file": ["rank", "plain.png"],
     "rank of something else": ["rank", "mine"],

@@ -27,6 +27,11 @@ from gouache.runs.drive import Run
 from gouache.runs.painting import painted
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
+FAST = """
+from gouache.settings.config import PRESETS
+PRESETS["pocket"] |= {"size": (64, 64), "steps": (20,), "num_cutouts": 3, "start_steps": 2}
+PRESETS["photo"] |= PRESETS["pocket"]
+"""
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 
 
@@ -199,9 +204,8 @@ def test_html_pieces() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_notebooks_run(path: Path, tmp_path: Path) -> None:
     document = nbformat.read(path, as_version=4)
-    # As they are, but with the faster of the guides where they name none.
-    fast = 'from gouache.settings.config import PRESETS; PRESETS["photo"] |= PRESETS["pocket"]'
-    document.cells.insert(0, nbformat.v4.new_code_cell(fast))
+    # As they are, but small, and with the faster of the guides where they name none.
+    document.cells.insert(0, nbformat.v4.new_code_cell(FAST))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(tmp_path / "ipython")}
     client = nbclient.NotebookClient(
         document, timeout=300, resources={"metadata": {"path": str(tmp_path)}}

@@ -75,8 +75,9 @@ def test_models_by_name_are_prepared_and_given_ones_are_not() -> None:
 
 def test_painting_does_not_import_the_compiler() -> None:
     code = (
-        "import sys, gouache; config = gouache.PaintConfig(prompt='a cat', size=(32, 32)); "
-        "session = gouache.Session.build(config); next(session); session.state_dict(); "
+        "import sys, gouache; config = gouache.make_config(prompt='a cat', size=(32, 32), "
+        "num_cutouts=3, start_tries=1, start_steps=1); session = gouache.Session.build(config); "
+        "next(session); session.state_dict(); "
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

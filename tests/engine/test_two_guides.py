@@ -176,7 +176,10 @@ def test_who_is_left_is_named_however_many() -> None:
 
 # The shipped two.
 
-SMALL: dict[str, Any] = {"size": "48x32", "steps": 2, "num_cutouts": 3, "device": "cpu"}
+SMALL: dict[str, Any] = {
+    "size": "48x32", "steps": 2, "num_cutouts": 3, "start_tries": 2, "start_steps": 1,
+    "device": "cpu",
+}  # fmt: skip
 
 
 def shipped(**settings: Any) -> Session:

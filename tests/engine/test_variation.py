@@ -41,6 +41,19 @@ def test_more_strength_is_farther_away(shape: tuple[int, int]) -> None:
     assert all(one.isfinite().all() for one in found)
 
 
+def test_parts_move_and_do_not_only_get_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise alone is painted away again; farther is what more strength moves."""
+    silent = "gouache.engine.variation._noise"
+    monkeypatch.setattr(silent, lambda shape, rng: torch.zeros(1, *shape))
+    start = latent(shape=(16, 16))
+    mean, apart = start.mean((2, 3), keepdim=True), []
+    for strength in (0.1, 0.3, 0.6):
+        paled = mean + (1 - strength) * (start - mean)
+        moved = disturbed(start, strength, picture_rngs(3, 1)) - paled
+        apart.append(float(moved.square().mean().sqrt()) / (1 - strength))
+    assert 0.01 < apart[0] < apart[1] < apart[2]
+
+
 def test_noise_is_on_the_scale_of_the_latent() -> None:
     start = latent(shape=(32, 32)) * 3 + 7
     noise = disturbed(start, 1.0, picture_rngs(3, 1))

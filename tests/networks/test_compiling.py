@@ -264,15 +264,22 @@ def test_settings_without_it_are_read() -> None:
 
 
 def test_the_compiler_is_not_imported_before_it_compiles() -> None:
-    code = (
-        "import sys, gouache; from gouache.settings.config import make_config; "
-        "value = sys.argv[1]; "
-        "config = make_config(prompt='a cat', size=(32, 32), start_tries=1, compile=value); "
-        "session = gouache.Session.build(config); value == 'on' or next(session); "
-        "print('torch._dynamo' in sys.modules)"
-    )
-    for value in ("off", "auto", *(["on"] if not missing(CPU) else [])):
-        done = subprocess.run(
-            [sys.executable, "-c", code, value], capture_output=True, text=True, check=True
+    program = """
+import sys, gouache
+for value in sys.argv[1:]:
+    session = gouache.Session.build(
+        gouache.make_config(
+            prompt="a cat", size=(32, 32), num_cutouts=3, start_tries=1, start_steps=1,
+            compile=value,
         )
-        assert done.stdout.strip() == "False", value
+    )
+    if value != "on":
+        next(session)
+        session.state_dict()
+    print(value, "torch._dynamo" in sys.modules)
+"""
+    values = ["off", "auto", *(["on"] if not missing(CPU) else [])]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *values], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [f"{value} False" for value in values]

@@ -197,6 +197,13 @@ def test_styles_keep_shape_and_range_and_change_the_picture(style: int) -> None:
     assert any("{a}" in template for template in STYLES[style].templates)
 
 
+@pytest.mark.parametrize("style", range(len(STYLES)), ids=[style.name for style in STYLES])
+def test_the_smallest_pictures_have_styles_too(style: int) -> None:
+    """There are more strokes of a brush than pixels."""
+    image, alpha = torch.rand(8, 3, 16, 16), torch.ones(8, 1, 16, 16)
+    assert stylize(image, alpha, style, np.random.default_rng(0)).shape == image.shape
+
+
 def test_styled_captions_name_the_style() -> None:
     batch = composer(0, dataclasses.replace(PLAIN, style=1)).batch(60, SIZE)
     for style, color, caption in zip(batch.styles, batch.colors, batch.captions, strict=True):

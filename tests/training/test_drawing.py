@@ -375,7 +375,10 @@ def test_the_discriminator_plays_from_its_step_on() -> None:
     assert "critic" not in quiet.meter.values
 
 
-def test_painted_latents_are_drawn_as_shown(tmp_path: Path) -> None:
+def test_painted_latents_are_drawn_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gouache_training.drawing.READ_EVERY", 2)
     latents = torch.randn(3, 4, 4, 4)
     work = trainer(4, painted=tmp_path, adversarial_from=0.2, painted_share=1.5)
     drawn, shown = work.draw_painted([latents])
@@ -388,6 +391,35 @@ def test_painted_latents_are_drawn_as_shown(tmp_path: Path) -> None:
     save_file({"latents": latents}, tmp_path / "00000.safetensors")
     work.step()
     assert "painted" in work.meter.values
+
+
+def test_a_folder_is_read_now_and_then_and_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    reads: list[int] = []
+    work = trainer(painted=tmp_path)
+
+    def read(folder: Path, code_dim: int) -> list[torch.Tensor]:
+        reads.append(work.budget.step)
+        return read_painted(folder, code_dim)
+
+    monkeypatch.setattr("gouache_training.drawing.log", said.append)
+    monkeypatch.setattr("gouache_training.drawing.read_painted", read)
+    for step in range(3, 1003):
+        work.budget.step = step
+        assert work.latents() == []
+    assert reads == [3, 500, 1000]  # a run that goes on looks at once
+    assert len(said) == 1
+    assert said[0].startswith("no painted latents, goes on with none: ")
+    save_file({"latents": torch.randn(3, 4, 4, 4)}, tmp_path / "00000.safetensors")
+    work.budget.step = 1500
+    assert [len(found) for found in work.latents()] == [3]
+    (tmp_path / "00000.safetensors").unlink()
+    work.budget.step = 2000
+    assert [len(found) for found in work.latents()] == [3]
+    assert said[1] == "3 painted latents"
+    assert said[2].startswith("no painted latents, goes on with the painted latents from before: ")
 
 
 def test_the_discriminator_pulls_in_proportion() -> None:

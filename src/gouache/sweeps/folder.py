@@ -69,7 +69,7 @@ class SweepFolder:
     def find(self) -> None:
         """Looks which cells are there, and what judges said of them."""
         self.rows = {}
-        for path in sorted(self.cells.glob("*.png")):
+        for path in sorted(self.cells.glob("*.png")) if _is_sweep(self.path) else ():
             row = _row_of(path)
             if row is not None:
                 self.rows[row.name] = row
@@ -206,7 +206,9 @@ def _row_of(path: Path) -> Row | None:
 @contextmanager
 def opened(path: Path) -> Iterator[SweepFolder]:
     """The folder, made where it is missing, for the one who writes there; `OutputError`."""
-    if path.is_dir() and not _is_sweep(path) and any(path.iterdir()):
+    with output_errors(path):
+        other = path.is_dir() and not _is_sweep(path) and any(path.iterdir())
+    if other:
         raise OutputError(
             f"{one_line(path)} holds something else than a sweep; choose another folder with --out"
         )

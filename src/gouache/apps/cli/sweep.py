@@ -270,7 +270,8 @@ def _tell_estimate(cells: Sequence[Any], out: Path, workers: int | None, json: b
     prompts, seeds = {cell.prompt for cell in cells}, {cell.config.seed for cell in cells}
     told = [f"{len(prompts)} prompt{'s' * (len(prompts) > 1)}"]
     told += [f"{len({cell.varies[name] for cell in cells})} {name}" for name in cells[0].varies]
-    print(f"{found.cells} cells: {', '.join(told)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+    size = f"{found.cells} cell{'s' * (found.cells > 1)}"
+    print(f"{size}: {', '.join(told)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
     if found.found:
         print(f"{found.found} of them are painted already")
     if found.seconds is None:
