@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gouache.apps.studio.owners import LOCAL, TOKEN, owner_of
 
 COOKIE = "gouache_studio"
+OPEN = ("/healthz", "/readyz")  # whoever watches the machine has neither a name for it nor a key
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _YEARS = 10 * 365 * 24 * 3600
 _HEADERS = {
@@ -63,7 +64,7 @@ class Guard:
         self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -80,6 +81,8 @@ class Guard:
                     sent.setdefault(name, value)
                 if token:
                     cookie = f"{COOKIE}={token}; Path=/; Max-Age={_YEARS}; HttpOnly"
+                    if headers.get("x-forwarded-proto") == "https":  # so a proxy says
+                        cookie = f"{cookie}; Secure"
                     sent.append("set-cookie", f"{cookie}; SameSite=Strict")
             await send(message)
 

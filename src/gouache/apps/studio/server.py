@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gouache.apps.studio.connections import make_listener, make_server
+from gouache.apps.studio.crew import Crew
 from gouache.apps.studio.guard import is_local, own_names
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.locking import locked
@@ -30,17 +31,18 @@ def serve(
     auth: str | None,
     allowed_hosts: Collection[str],
     browser: bool,
+    crew: Crew | None = None,
 ) -> int:
     """Serves the page; the exit code. `ConfigError` for a taken port, `OutputError` for `root`.
 
     `allowed_hosts`: names by which it is reached besides its own. Files are private to whoever
-    starts it.
+    starts it. Without a `crew` it paints in this process.
     """
     mask = os.umask(0o077)
     try:
         lock = locked(root)
         try:
-            return _serve(host, port, root, limits, auth, allowed_hosts, browser)
+            return _serve(host, port, root, limits, auth, allowed_hosts, browser, crew)
         finally:
             lock.release()
     finally:
@@ -55,6 +57,7 @@ def _serve(
     auth: str | None,
     allowed_hosts: Collection[str],
     browser: bool,
+    crew: Crew | None,
 ) -> int:
     try:
         listener = make_listener(host, port)
@@ -77,13 +80,20 @@ def _serve(
         names, any_address = own_names(host, bound, allowed_hosts)
         # A password or another name say that others come through something on this machine.
         one_owner = local and auth is None and not allowed_hosts
-        app = make_app(Studio(root, limits), names, auth, any_address=any_address, local=one_owner)
-        print(f"gouache studio: {address}  (pictures in {root}; Ctrl-C ends it)", file=sys.stderr)
-        threading.Thread(target=warm, name="warming", daemon=True).start()
+        workers, threads = ((), 0) if crew is None else (crew.hire(), crew.threads)
+        studio = Studio(root, limits, workers=workers, threads=threads)
+        app = make_app(studio, names, auth, any_address=any_address, local=one_owner)
+        painted = f", painted by {len(workers)} workers" if workers else ""
+        print(
+            f"gouache studio: {address}  (pictures in {root}{painted}; Ctrl-C ends it)",
+            file=sys.stderr,
+        )
+        if not workers:
+            threading.Thread(target=warm, name="warming", daemon=True).start()
         if browser and local:
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):  # raised again after everything is closed
-            make_server(app, app.state.closing).run(sockets=[listener])
+            make_server(app, app.state.closing, drain=studio.drain).run(sockets=[listener])
         return 0
 
 
