@@ -47,6 +47,8 @@ def test_a_taken_port(gouache: Any) -> None:
         (["--quota-gb", "-1"], "--quota-gb"),
         (["--quota-gb", "nan"], "--quota-gb"),
         (["--cluster", " "], "--cluster is empty"),
+        (["--user-header", "X Remote"], "--user-header is 'X Remote'"),
+        (["--user-header", "X-User", "--host", "0.0.0.0"], "for a proxy on this machine"),
     ],
 )
 def test_bad_options_are_one_line(gouache: Any, options: list[str], told: str) -> None:

@@ -74,7 +74,9 @@ def test_metrics_tell_numbers_and_nothing_else(studio: Studio, gate: Gate) -> No
 
 
 def test_health_needs_no_name_and_no_password(studio: Studio) -> None:
-    client = TestClient(make_app(studio, ["studio.example"], "ada:x"), base_url="http://10.0.0.7")
+    client = TestClient(
+        make_app(studio, ["studio.example"], "ada:x"), base_url="http://other.example"
+    )
     for path in ("/healthz", "/readyz"):
         answer = client.get(path)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -93,6 +95,25 @@ def test_a_cookie_behind_a_proxy_with_tls_is_for_tls_only(studio: Studio) -> Non
     client.cookies.clear()
     behind = client.get("/api/runs", headers={"x-forwarded-proto": "https"})
     assert behind.headers["set-cookie"].endswith("HttpOnly; Secure; SameSite=Strict")
+
+
+def test_visitors_are_whom_the_proxy_names(studio: Studio, gate: Gate) -> None:
+    gate.open.set()
+    client = TestClient(make_app(studio, user_header="X-Remote-User"))
+    nobody = client.get("/api/runs")
+    assert nobody.status_code == 401
+    assert nobody.json()["error"] == "the proxy does not say in X-Remote-User who you are"
+    twice = client.get("/api/runs", headers=[("x-remote-user", "ada"), ("x-remote-user", "bob")])
+    assert twice.status_code == 401
+    client.headers["X-Remote-User"] = "ada"
+    run = submit(client)
+    wait(client, run, "done")
+    assert "set-cookie" not in client.get("/api/runs").headers
+    assert "ada" not in studio.runs[run].owner
+    client.headers["X-Remote-User"] = "bob"
+    assert client.get(f"/api/runs/{run}").status_code == 404
+    client.headers["X-Remote-User"] = "ada"
+    assert client.get(f"/api/runs/{run}").status_code == 200
 
 
 def test_three_visitors_take_turns_on_several_workers() -> None:
@@ -255,6 +276,7 @@ def test_draining_keeps_what_is_painted_for_the_next_studio(
     draining.join(60)
     assert (run.status, waiting.status) == ("queued", "queued")
     assert 0 < run.step < 12
+    studio._painter.release(run)  # as the end of its process does
     later = Studio(tmp_path / "runs", build=tiny_build)  # nobody asks it to go on
     found = later.runs[run.id]
     reaches(found, "done")
@@ -294,7 +316,8 @@ def test_sigterm_drains_while_requests_are_answered(studio: Studio) -> None:
 
 def test_a_service_that_is_restarted_goes_on_by_itself(tmp_path: Path) -> None:
     """SIGTERM to the real thing, with the shipped models."""
-    settings = {"size": "32x24", "steps": [2000], "num_cutouts": 2, "start_tries": 1}
+    small = {"size": "32x24", "steps": [2000], "num_cutouts": 2, "perceptor": "pocket"}
+    settings = {**small, "start": "random", "start_tries": 1}
     with Server(tmp_path / "runs") as server, httpx.Client(base_url=server.address) as client:
         answer = client.post("/api/runs", json={"prompt": "a red apple", "settings": settings})
         run = answer.json()["id"]

@@ -180,7 +180,7 @@ def test_a_paused_picture_is_stopped_between_two_parts_of_another(hire: Hire) ->
 
 def test_four_of_one_order_are_shared_by_idle_workers(hire: Hire, single: Studio) -> None:
     studio = hire()
-    until(lambda: studio.hands() == ["idle", "idle"])
+    until(lambda: all(post.waiting for post in studio._posts))
     runs = studio.submit_all(Order(slow(8).config, count=4), "ada")
     until(lambda: all(run.step > 0 for run in runs))
     with studio._news:

@@ -41,6 +41,13 @@ def studio(
         list[str] | None,
         typer.Option("--allow-host", help="Another name that leads here, of a proxy for example."),
     ] = None,
+    user_header: Annotated[
+        str,
+        typer.Option(
+            "--user-header",
+            help="Visitors are whom a proxy on this machine names in this header: X-Remote-User.",
+        ),
+    ] = "",
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
@@ -78,6 +85,7 @@ def studio(
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"the studio needs {package}; run: pip install 'gouache[studio]'")
     secret = _secret(auth, auth_file)
+    header = _header(user_header)
     seconds = _quota(quota_minutes, "--quota-minutes", 60)
     room = _quota(quota_gb, "--quota-gb", 10**9)
     names = [_host(name) for name in allow_host or ()]
@@ -85,7 +93,7 @@ def studio(
         raise ConfigError("--cluster is empty; give the address of a Ray cluster, or auto")
     from gouache.apps.studio.crew import Crew
     from gouache.apps.studio.orders import Limits
-    from gouache.apps.studio.server import serve
+    from gouache.apps.studio.server import Serving, serve
     from gouache.interrupts import raise_interrupts
 
     crew = Crew(workers or 0, cluster or "") if workers or cluster else None
@@ -100,9 +108,16 @@ def studio(
         seconds_each=seconds,
         bytes_each=None if room is None else int(room),
     )
-    return serve(
-        host, port, runs, limits, auth=secret, allowed_hosts=names, browser=browser, crew=crew
-    )
+    how = Serving(host, port, secret, names, header, browser, crew)
+    return serve(runs, limits, how)
+
+
+def _header(name: str) -> str:
+    if name and not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        raise ConfigError(
+            f"--user-header is {name!r:.60}; expected the name of a header: X-Remote-User"
+        )
+    return name
 
 
 def _quota(value: float | None, option: str, unit: float) -> float | None:

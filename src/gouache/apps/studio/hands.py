@@ -15,6 +15,9 @@ from gouache.apps.studio.runs import Run
 
 
 class Hand(Protocol):
+    there: bool
+    """Whether it can paint now, as far as that is known."""
+
     def ready(self, given_up: Callable[[], bool]) -> bool:
         """Waits until it can paint; false where it was given up before."""
         ...
@@ -31,6 +34,8 @@ class Hand(Protocol):
 
 class Here:
     """Paints in this process."""
+
+    there = True
 
     def __init__(self, painter: Painter, films: FilmPainter) -> None:
         self._painter = painter

@@ -50,12 +50,12 @@ class Hired:
         self._lock = lock
         self._ending = ending
         self._threads = threads
-        self._there = False
+        self.there = False
 
     def ready(self, given_up: Callable[[], bool]) -> bool:
         """Waits until the worker has loaded what most pictures are painted with."""
         pause, told = 1.0, ""
-        while not self._there and not given_up():
+        while not self.there and not given_up():
             warmed = self._build is build_session
             future = self._executor.call(remote.prepare, self._threads, warmed)
             while not future.done() and not given_up():
@@ -63,7 +63,7 @@ class Hired:
             if not future.done():
                 return False
             if (error := future.exception()) is None:
-                self._there = True
+                self.there = True
                 break
             if told != (line := one_line(error, 200)):  # once
                 told = line
@@ -74,7 +74,7 @@ class Hired:
                     break
                 sleeping.wait(LOOK_EVERY)
             pause = min(2 * pause, LONGEST_WAIT)
-        return self._there
+        return self.there
 
     def paint(self, run: Run) -> Iterator[None]:
         """As `hands.Hand` says; what is wished is heard between two calls."""
@@ -108,7 +108,7 @@ class Hired:
                         yield
             finally:
                 run.order = None  # it is in the folder
-                if not done and self._there:
+                if not done and self.there:
                     with suppress(Exception):
                         self._executor.call(remote.forget, run.id)
 
@@ -160,13 +160,13 @@ class Hired:
             raise (OutputError if news.lasting else GouacheError)(news.failure)
 
     def _call(self, function: Callable[..., T], *arguments: Any) -> T:
-        if not self._there:  # before `ready`
+        if not self.there:  # before `ready`
             raise BrokenExecutor("it is begun again")
         future: Future[T] = self._executor.call(function, *arguments)
         try:
             return future.result()
         except BrokenExecutor:
-            self._there = False
+            self.there = False
             raise
 
 

@@ -349,6 +349,7 @@ def make_app(
     *,
     any_address: bool = False,
     local: bool = False,
+    user_header: str = "",
 ) -> Starlette:
     """The ASGI application; everything but the studio as for `Guard`.
 
@@ -362,7 +363,14 @@ def make_app(
             with suppress(OutputError):
                 run.save_about()
     closing = Closing()
-    guard = Middleware(Guard, hosts=hosts, auth=auth, any_address=any_address, local=local)
+    guard = Middleware(
+        Guard,
+        hosts=hosts,
+        auth=auth,
+        any_address=any_address,
+        local=local,
+        user_header=user_header,
+    )
     Endpoint = Callable[[Request], Awaitable[Response]]
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "/api/info", api.info),

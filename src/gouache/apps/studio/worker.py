@@ -43,11 +43,17 @@ LOSSES = 3  # of workers, by the same run: then it is the run
 
 @dataclass(eq=False)
 class Post:
-    """A hand with its thread, as others see it. state: starting, idle or painting."""
+    """A hand with its thread."""
 
     hand: Hand
     thread: threading.Thread = field(init=False)
-    state: str = "starting"
+    painting: bool = False
+    waiting: bool = False  # for a run
+
+    @property
+    def state(self) -> str:
+        """starting, idle or painting, as others see it."""
+        return "painting" if self.painting else "idle" if self.hand.there else "starting"
 
 
 class Studio:
@@ -351,7 +357,7 @@ class Studio:
 
     def _man(self, post: Post) -> None:
         """Gives a hand a thread."""
-        post.state = "starting"
+        post.painting = post.waiting = False
         post.thread = threading.Thread(target=self._work, args=(post,), name="painter", daemon=True)
         post.thread.start()
 
@@ -369,14 +375,14 @@ class Studio:
     def _work(self, post: Post) -> None:
         while post.hand.ready(lambda: self._closing):
             with self._news:
-                post.state = "idle"
+                post.waiting = True
                 while not (runs := self._next(post, hurried=False)) and not self._closing:
                     self._news.wait()
-                if not runs:
-                    return
-                post.state = "painting"
+                post.waiting, post.painting = False, bool(runs)
+            if not runs:
+                return
             self._handle(post, runs)
-            post.state = "starting"
+            post.painting = False
 
     def _next(self, post: Post, *, hurried: bool) -> list[Run]:
         """Takes a run whose turn it is into hand, with others of its group that wait; only one that
@@ -416,7 +422,7 @@ class Studio:
 
     def _idle(self, post: Post) -> int:
         """How many others have nothing to do. Under the lock."""
-        return sum(one.state == "idle" for one in self._posts if one is not post)
+        return sum(one.waiting for one in self._posts if one is not post)
 
     def _take(self, post: Post, runs: Sequence[Run]) -> None:
         """Takes runs into hand. Under the lock."""
@@ -494,9 +500,9 @@ class Studio:
                 run.changed(status="queued", doing="", sketches={}, seconds_left=None)
                 self._wait_for_turn(run, first=True)
                 self._news.notify_all()
-                return
-        if self._closing:
-            run.changed(status=self._ending(), wish="")
+            elif self._closing:
+                run.changed(status=self._ending(), wish="")
+        if run.status in ("queued", "interrupted"):
             with suppress(OutputError):
                 run.save_about()
             return
