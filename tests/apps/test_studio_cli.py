@@ -47,6 +47,8 @@ def test_a_taken_port(gouache: Any) -> None:
         (["--quota-gb", "-1"], "--quota-gb"),
         (["--quota-gb", "nan"], "--quota-gb"),
         (["--cluster", " "], "--cluster is empty"),
+        (["--threads", "2"], "--threads is for --workers and --cluster"),
+        (["--workers", "2", "--threads", "0"], "--threads"),
         (["--user-header", "X Remote"], "--user-header is 'X Remote'"),
         (["--user-header", "X-User", "--host", "0.0.0.0"], "for a proxy on this machine"),
     ],

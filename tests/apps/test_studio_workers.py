@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gouache.apps.studio import remote
 from gouache.apps.studio.crew import Crew
 from gouache.apps.studio.film_orders import read_any_order
 from gouache.apps.studio.orders import Limits, Order
@@ -30,6 +31,8 @@ from studio_tiny import order, reaches, strokes, until
 def processes() -> Iterator[list[Processes]]:
     """Two workers for all tests here: each takes seconds to begin."""
     made = [Processes(1), Processes(1)]
+    for begun in [one.call(remote.prepare, 1, False) for one in made]:
+        begun.result()
     yield made
     for one in made:
         one.__exit__(None)
@@ -249,6 +252,7 @@ def test_a_ray_cluster_paints_and_a_killed_actor_loses_no_picture(
 def test_each_worker_has_its_share_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gouache.apps.studio.crew.processors", lambda: 8)
     assert [Crew(number).threads for number in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert (Crew(4, each=3).threads, Crew(cluster="auto").threads) == (3, 1)
     monkeypatch.setattr("gouache.apps.studio.crew.cards", lambda device: ["4", "7"])
     workers = Crew(3).hire()
     assert [one._workers[0]._device for one in workers] == ["4", "7", "4"]  # type: ignore[attr-defined]

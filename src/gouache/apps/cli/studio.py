@@ -73,6 +73,14 @@ def studio(
             max=1024,
         ),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            help="Of the processor, for each worker. [default: its share]",
+            min=1,
+        ),
+    ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +104,9 @@ def studio(
     from gouache.apps.studio.server import Serving, serve
     from gouache.interrupts import raise_interrupts
 
-    crew = Crew(workers or 0, cluster or "") if workers or cluster else None
+    crew = (
+        Crew(workers or 0, cluster or "", threads or 0) if workers or cluster or threads else None
+    )
     if crew is not None:
         crew.check()
     raise_interrupts()  # the server closes everything, then passes the signal on

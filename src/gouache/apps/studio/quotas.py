@@ -10,7 +10,6 @@ import json
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -73,7 +72,7 @@ class Quotas:
             return
         with self._lock:
             self._turn_page()
-            self._seconds[owner] += seconds
+            self._seconds[owner] = self._seconds.get(owner, 0.0) + seconds
             if self._clock() - self._written < WRITE_EVERY:
                 return
             self._written = self._clock()
@@ -93,7 +92,7 @@ class Quotas:
             return ""
         with self._lock:
             self._turn_page()
-            used = self._seconds[owner] >= self._seconds_each
+            used = self._seconds.get(owner, 0.0) >= self._seconds_each
         return used * (
             f"your painting time of today is used up ({_minutes(self._seconds_each)} a day); "
             "go on after midnight UTC"
@@ -114,10 +113,10 @@ class Quotas:
     def _turn_page(self) -> None:
         """Under the lock."""
         if (day := _day(self._clock())) != self._day:
-            self._day, self._seconds = day, Counter()
+            self._day, self._seconds = day, {}
 
-    def _read(self) -> tuple[str, Counter[str]]:
-        found: Counter[str] = Counter()
+    def _read(self) -> tuple[str, dict[str, float]]:
+        found: dict[str, float] = {}
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             told = json.loads(self._path.read_bytes())
             seconds = {str(name): float(used) for name, used in told["seconds"].items()}
