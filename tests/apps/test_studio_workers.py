@@ -184,15 +184,18 @@ def test_a_paused_picture_is_stopped_between_two_parts_of_another(hire: Hire) ->
 def test_four_of_one_order_are_shared_by_idle_workers(hire: Hire, single: Studio) -> None:
     studio = hire()
     until(lambda: all(post.waiting for post in studio._posts))
-    runs = studio.submit_all(Order(slow(8).config, count=4), "ada")
-    until(lambda: all(run.step > 0 for run in runs))
-    with studio._news:
-        hands = [studio._at_work[run] for run in runs]
+    runs = studio.submit_all(Order(slow(8, 2000).config, count=4), "ada")
+    until(lambda: all(run in studio._at_work for run in runs))
+    hands = [studio._at_work[run] for run in runs]
     assert [hands.count(post) for post in studio._posts] == [2, 2]
     for run in runs:
+        studio.stop(run)
+        reaches(run, "stopped", "cancelled")
+    few = studio.submit_all(Order(order().config, count=2), "ada")
+    for run in few:
         reaches(run, "done")
-    reaches(alone := single.submit(order("slow 8", seed=10, steps=[60]), "ada"), "done")
-    assert pixels(runs[2]) == pixels(alone)
+    reaches(alone := single.submit(order(seed=1), "ada"), "done")
+    assert pixels(few[1]) == pixels(alone)
 
 
 def test_draining_workers_keep_pictures_for_the_next_ones(hire: Hire, single: Studio) -> None:

@@ -7,7 +7,7 @@ worker, so that each call finds what the one before left.
 from __future__ import annotations
 
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import AbstractContextManager, suppress
@@ -68,11 +68,9 @@ class Hired:
             if told != (line := one_line(error, 200)):  # once
                 told = line
                 print(f"gouache: warning: a worker does not begin: {line}", file=sys.stderr)
-            sleeping = threading.Event()
-            for _ in range(int(pause / LOOK_EVERY)):
-                if given_up():
-                    break
-                sleeping.wait(LOOK_EVERY)
+            until = time.monotonic() + pause
+            while time.monotonic() < until and not given_up():
+                time.sleep(LOOK_EVERY)
             pause = min(2 * pause, LONGEST_WAIT)
         return self.there
 

@@ -113,6 +113,7 @@ class Studio:
         """
         if order.edit is None:
             check_asked(order.config)
+        self._permit(owner)
         with self._news:
             self._look_after()
             self._admit(owner, order.count)
@@ -138,12 +139,19 @@ class Studio:
             self._news.notify_all()
         return runs
 
-    def _admit(self, owner: str, number: int = 1) -> None:
-        """Keeps places in the queue, or refuses in one line. Under the lock."""
+    def _permit(self, owner: str) -> None:
+        """Whether anything may be asked for; not under the lock, as it may look at the disk."""
         try:
             if self.draining:
                 raise DrainingError("the studio is about to restart; ask again in a minute")
             self.quotas.admit(owner)
+        except ConfigError:
+            self.tally.count("refusals")
+            raise
+
+    def _admit(self, owner: str, number: int = 1) -> None:
+        """Keeps places in the queue, or refuses in one line. Under the lock."""
+        try:
             self._turns.admit(owner, number)
         except ConfigError:
             self.tally.count("refusals")
@@ -270,6 +278,7 @@ class Studio:
         ):
             check_words(run, prompt)
             changes["prompt"] = prompt
+        self._permit(run.owner)
         with self._news:
             self._look_after()
             self._require(run, *may)
