@@ -46,6 +46,14 @@ class Server:
         self._process.wait(30)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ended(self, seconds: float) -> int:
+        """Waits for the end that it was asked for; its exit code."""
+        return self._process.wait(seconds)
+
+    @property
     def running(self) -> bool:
         return self._process.poll() is None
 

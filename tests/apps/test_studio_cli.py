@@ -40,11 +40,32 @@ def test_a_taken_port(gouache: Any) -> None:
         (["--runs", "file"], "cannot write to file"),
         (["--runs", "file/below"], "cannot write to file/below"),
         (["--max-steps", "0"], "--max-steps"),
+        (["--workers", "0"], "--workers"),
+        (["--workers", "two"], "--workers"),
+        (["--quota-minutes", "0"], "--quota-minutes is 0; expected a number above 0"),
+        (["--quota-minutes", "inf"], "--quota-minutes"),
+        (["--quota-gb", "-1"], "--quota-gb"),
+        (["--quota-gb", "nan"], "--quota-gb"),
+        (["--cluster", " "], "--cluster is empty"),
+        (["--threads", "2"], "--threads is for --workers and --cluster"),
+        (["--workers", "2", "--threads", "0"], "--threads"),
+        (["--user-header", "X Remote"], "--user-header is 'X Remote'"),
+        (["--user-header", "X-User", "--host", "0.0.0.0"], "for a proxy on this machine"),
     ],
 )
 def test_bad_options_are_one_line(gouache: Any, options: list[str], told: str) -> None:
     Path("file").write_text("x")
     assert told in refused(gouache, *options)
+
+
+def test_a_cluster_without_ray_says_what_to_install(
+    gouache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gouache.runs.cluster.find_spec", lambda name: None)
+    line = refused(gouache, "--cluster", "auto")
+    assert (
+        "run: pip install 'gouache[cluster]', or paint on this machine alone: --workers N" in line
+    )
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_mistakes_in_bookkeeping_fail_one_run(
     gate.open.set()
     first = studio.submit(order(), "ada")
     reaches(first, "done")
-    thread = studio._thread
+    thread = studio._posts[0].thread
     true = getattr(Run, name)
 
     def broken(self: Run, *told: Any, **more: Any) -> Any:
@@ -121,7 +121,7 @@ def test_mistakes_in_bookkeeping_fail_one_run(
     reaches(good, "done")
     reaches(bad, "failed", "done")
     assert (bad.status == "failed") == (name != "noted")
-    assert studio._thread is thread
+    assert studio._posts[0].thread is thread
     assert thread.is_alive()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from gouache.apps.progress import LINES, TerminalBar
 from gouache.apps.runner import Stop
 from gouache.errors import ConfigError
-from gouache.networks.devices import resolve_device
+from gouache.networks.devices import cards, processors, resolve_device
 from gouache.networks.memory import free_memory
 from gouache.prompts import one_line
 from gouache.registry import nearest
@@ -72,12 +72,12 @@ class Workers:
             return JOBS
         device = resolve_device(config.device)
         if device.type == "cuda" and self.executor == "processes":
-            return max(1, len(_cards(config))) * self.per_device
+            return max(1, len(cards(device))) * self.per_device
         if device.type != "cpu":
             return 1
         free = free_memory(device)
-        fitting = int(free // MEMORY) if free is not None else _processors()
-        return max(1, min(_processors() // self.threads, fitting))
+        fitting = int(free // MEMORY) if free is not None else processors()
+        return max(1, min(processors() // self.threads, fitting))
 
     def make(self, config: PaintConfig, out: Path) -> Executor:
         """The executor, begun."""
@@ -86,7 +86,7 @@ class Workers:
             case "threads":
                 return Threads(number or 1)
             case "processes":
-                return Processes(number or 1, _cards(config))
+                return Processes(number or 1, cards(resolve_device(config.device)))
             case "ray":
                 share = 1 / self.per_device if _may_be_card(config) else 0.0
                 return Cluster(number, self.address, self.threads, share)
@@ -121,24 +121,6 @@ class Workers:
 def _may_be_card(config: PaintConfig) -> bool:
     """Whether a card may be meant: a cluster's machines have others than this one."""
     return config.device.partition(":")[0] in ("auto", "cuda")
-
-
-def _cards(config: PaintConfig) -> list[str]:
-    """Values of `CUDA_VISIBLE_DEVICES` for one process each; none where no card is to paint."""
-    device = resolve_device(config.device)
-    if device.type != "cuda" or device.index is not None:
-        return []
-    import torch
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    number = torch.cuda.device_count()
-    return visible.split(",")[:number] if visible else [str(k) for k in range(number)]
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class CellProgress:

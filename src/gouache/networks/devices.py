@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import torch
 
@@ -35,6 +36,23 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cards(device: torch.device) -> list[str]:
+    """Values of `CUDA_VISIBLE_DEVICES` for one process each; none where no card is to paint, or one
+    that has a number."""
+    if device.type != "cuda" or device.index is not None:
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    number = torch.cuda.device_count()
+    return visible.split(",")[:number] if visible else [str(k) for k in range(number)]
+
+
+def processors() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """The half precision in which the frozen networks run, or None for float32.
 
@@ -65,4 +83,4 @@ def in_precision(
     return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-__all__ = ["autocast_dtype", "in_precision", "resolve_device"]
+__all__ = ["autocast_dtype", "cards", "in_precision", "processors", "resolve_device"]

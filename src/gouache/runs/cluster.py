@@ -20,15 +20,50 @@ from gouache.prompts import one_line
 from gouache.runs.executors import Executor
 
 T = TypeVar("T")
-MISSING = "Ray is not installed; run: pip install 'gouache[cluster]', or use --executor processes"
 MOST_FAILED = 3  # starts for each actor
 LOCAL_MEMORY = 512 << 20  # bytes for pictures on their way, where Ray is started here
 
 
-def check_ray() -> None:
-    """Raises `ConfigError` where Ray is not installed."""
+def check_ray(instead: str = "use --executor processes") -> None:
+    """Raises `ConfigError` where Ray is not installed; `instead` is what else there is."""
     if find_spec("ray") is None:
-        raise ConfigError(MISSING)
+        raise ConfigError(
+            f"Ray is not installed; run: pip install 'gouache[cluster]', or {instead}"
+        )
+
+
+def join(address: str, processors: float | None = None) -> Any:
+    """Ray, which this process has joined, once however often it is asked: the cluster at `address`,
+    or "" for one of this machine with so many processors. Raises `ConfigError`."""
+    check_ray()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
+    # Ray lets its workers wait for everybody else (15); those that paint are why it is here.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    import ray
+
+    if ray.is_initialized():
+        return ray
+    how: dict[str, Any] = {"address": address}
+    if not address:
+        how = {"include_dashboard": False, "object_store_memory": LOCAL_MEMORY}
+        if processors is not None:
+            how["num_cpus"] = max(processors, 1)
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", **how)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f" at {one_line(address, 60)}" if address else ""
+        raise ConfigError(
+            f"no Ray cluster can be reached{where}: {one_line(error, 120)}; start one with: "
+            "ray start --head"
+        ) from None
+    return ray
+
+
+def room(address: str, cpus: float = 1, gpus: float = 1) -> int:
+    """How many actors the cluster has room for, 1 at least; `gpus` only where it has any."""
+    there = join(address).cluster_resources()
+    found = there.get("GPU", 0) / gpus if gpus and there.get("GPU") else there.get("CPU", 1) / cpus
+    return max(1, int(found + 1e-6))
 
 
 class Cluster(Executor):
@@ -41,7 +76,8 @@ class Cluster(Executor):
         gpus: cards that it takes, or a share of one; none where the cluster has none.
 
     An actor that ends, or whose machine does, fails its call with `BrokenExecutor`; another one is
-    begun, and gets calls once it is there. Raises `ConfigError` without Ray or a cluster.
+    begun, and gets calls once it is there. Several of one process are in the same cluster, and the
+    first one that is left leaves it for all. Raises `ConfigError` without Ray or a cluster.
     """
 
     def __init__(
@@ -51,30 +87,9 @@ class Cluster(Executor):
         cpus: float = 1,
         gpus: float = 1,
     ) -> None:
-        check_ray()
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is reported to anybody
-        # Ray lets its workers wait for everybody else (15); those that paint are why it is here.
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        import ray
-
-        self._ray: Any = ray
-        how: dict[str, Any] = {"address": address}
-        if not address:
-            how = {"include_dashboard": False, "object_store_memory": LOCAL_MEMORY}
-            if number is not None:
-                how["num_cpus"] = max(number * cpus, 1)
-        try:
-            ray.init(log_to_driver=False, logging_level="ERROR", **how)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = f" at {one_line(address, 60)}" if address else ""
-            raise ConfigError(
-                f"no Ray cluster can be reached{where}: {one_line(error, 120)}; start one with: "
-                "ray start --head"
-            ) from None
-        there = ray.cluster_resources()
-        gpus = gpus if there.get("GPU") else 0.0
-        room = there.get("GPU", 0) / gpus if gpus else there.get("CPU", 1) / cpus
-        self.width = number or max(1, int(room + 1e-6))
+        ray = self._ray = join(address, None if number is None else number * cpus)
+        gpus = gpus if ray.cluster_resources().get("GPU") else 0.0
+        self.width = number or room(address, cpus, gpus)
         self._actor = ray.remote(_Actor).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0)
         self._lock = threading.Lock()
         self._idle: deque[Any] = deque()

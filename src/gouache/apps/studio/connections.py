@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from types import FrameType
 from typing import Any, ClassVar
 
 import uvicorn
@@ -221,11 +225,29 @@ class Ending:
 
 
 class StudioServer(uvicorn.Server):
-    """uvicorn's server that tells `closing` when it begins to end."""
+    """uvicorn's server that tells `closing` when it begins to end. SIGTERM, once, calls `drain`
+    first, while requests are answered still."""
 
-    def __init__(self, config: uvicorn.Config, closing: Closing) -> None:
+    def __init__(
+        self, config: uvicorn.Config, closing: Closing, drain: Callable[[], object] | None = None
+    ) -> None:
         super().__init__(config)
         self._closing = closing
+        self._drain = drain
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        drain, self._drain = self._drain, None
+        if sig != signal.SIGTERM or drain is None:
+            super().handle_exit(sig, frame)
+            return
+
+        def drained() -> None:
+            try:
+                drain()
+            finally:
+                super(StudioServer, self).handle_exit(sig, None)
+
+        threading.Thread(target=drained, name="drain", daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._closing.set()
@@ -252,9 +274,12 @@ def make_listener(host: str, port: int) -> socket.socket:
 
 
 def make_server(
-    app: Any, closing: Closing, protocol: type[H11Protocol] = PatientProtocol
+    app: Any,
+    closing: Closing,
+    protocol: type[H11Protocol] = PatientProtocol,
+    drain: Callable[[], object] | None = None,
 ) -> StudioServer:
-    """The server of an application that is not yet running."""
+    """The server of an application that is not yet running; `drain` as for `StudioServer`."""
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -266,7 +291,7 @@ def make_server(
         timeout_graceful_shutdown=2,
         lifespan="on",
     )
-    return StudioServer(config, closing)
+    return StudioServer(config, closing, drain)
 
 
 def _is_loopback(address: str) -> bool:

@@ -31,9 +31,7 @@ class FilmPainter(Painter):
 
     def paint(self, run: Run) -> Iterator[None]:
         """Begins or goes on, and yields between two steps; others may be painted in between."""
-        run.changed(sealed=False)
-        if run.session is None:
-            self._open(run)
+        yield from self._opened(run)
         if run.session is None:
             return
         yield
@@ -75,8 +73,7 @@ class FilmPainter(Painter):
         if not film.finished and run.wish != "stop":  # the state of its frame is there already
             with self._lock:
                 if run.wish != "stop":  # which may come at any time
-                    status = "interrupted" if self._closing() else "paused"
-                    run.changed(status=status, wish="")
+                    run.changed(status=self._ending() or "paused", wish="")
                     self._paused(run)
         if run.status == "painting":
             if run.painted:

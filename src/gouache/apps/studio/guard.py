@@ -20,9 +20,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gouache.apps.studio.owners import LOCAL, TOKEN, owner_of
+from gouache.apps.studio.owners import LOCAL, TOKEN, owner_called, owner_of
 
 COOKIE = "gouache_studio"
+OPEN = ("/healthz", "/readyz")  # whoever watches the machine has neither a name for it nor a key
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _YEARS = 10 * 365 * 24 * 3600
 _HEADERS = {
@@ -43,7 +44,8 @@ class Guard:
     elsewhere could reach it through a name of its own (DNS rebinding). The address that a request
     came in at is always one of them, and with `any_address` every IP address is: a page can bring
     a name of its own, but no address. `auth`: "user:password". With `local` there is one owner,
-    whatever name or browser is used. Who asks is in `scope["state"]["owner"]`.
+    whatever name or browser is used; with `user_header` those whom a proxy names in it, and no
+    others. Who asks is in `scope["state"]["owner"]`.
     """
 
     def __init__(
@@ -54,20 +56,22 @@ class Guard:
         *,
         any_address: bool = False,
         local: bool = False,
+        user_header: str = "",
     ) -> None:
         self._app = app
         self._hosts = None if hosts is None else {host_name(name) for name in hosts}
         self._auth = auth
         self._any_address = any_address
         self._local = local
+        self._user_header = user_header
         self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        owner, token = (LOCAL, "") if self._local else _owner(headers.get("cookie", ""))
+        owner, token = self._visitor(headers)
         if refusal := self._refused(headers, scope, "" if token else owner):
             await refusal(scope, receive, send)
             return
@@ -80,10 +84,20 @@ class Guard:
                     sent.setdefault(name, value)
                 if token:
                     cookie = f"{COOKIE}={token}; Path=/; Max-Age={_YEARS}; HttpOnly"
+                    if headers.get("x-forwarded-proto") == "https":  # so a proxy says
+                        cookie = f"{cookie}; Secure"
                     sent.append("set-cookie", f"{cookie}; SameSite=Strict")
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+    def _visitor(self, headers: Headers) -> tuple[str, str]:
+        """Who asks ("" for nobody knows whom), and the token of a new visitor."""
+        if self._user_header:
+            names = headers.getlist(self._user_header)  # two: one of them is not the proxy's
+            name = names[0].strip() if len(names) == 1 else ""
+            return (owner_called(name) if name else ""), ""
+        return (LOCAL, "") if self._local else _owner(headers.get("cookie", ""))
 
     def _refused(self, headers: Headers, scope: Scope, visitor: str) -> JSONResponse | None:
         host = headers.get("host", "")
@@ -95,6 +109,8 @@ class Guard:
             )
         if self._auth is not None and (refusal := self._unknown(headers, scope, visitor)):
             return refusal
+        if self._user_header and not visitor:
+            return _error(401, f"the proxy does not say in {self._user_header} who you are")
         origin = headers.get("origin")
         writes = scope["method"] not in ("GET", "HEAD")
         foreign = bool(writes and origin and origin.partition("://")[2] != host)

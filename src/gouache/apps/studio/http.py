@@ -30,6 +30,7 @@ from gouache.apps.studio.film_orders import film_table, read_any_order
 from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.guard import Guard
 from gouache.apps.studio.library import Library
+from gouache.apps.studio.metrics import Health
 from gouache.apps.studio.orders import (
     flat_settings,
     presets_table,
@@ -348,20 +349,28 @@ def make_app(
     *,
     any_address: bool = False,
     local: bool = False,
+    user_header: str = "",
 ) -> Starlette:
     """The ASGI application; everything but the studio as for `Guard`.
 
     Closes the studio when it ends. Setting `app.state.closing` ends open streams.
     """
     shared = Shared(studio)
-    api, library = Interface(shared), Library(shared)
+    api, library, health = Interface(shared), Library(shared), Health(studio)
     for run in list(studio.runs.values()):  # older versions wrote the visitor's cookie
         if (owner := settled_owner(run.owner)) != run.owner:
             run.owner = owner
             with suppress(OutputError):
                 run.save_about()
     closing = Closing()
-    guard = Middleware(Guard, hosts=hosts, auth=auth, any_address=any_address, local=local)
+    guard = Middleware(
+        Guard,
+        hosts=hosts,
+        auth=auth,
+        any_address=any_address,
+        local=local,
+        user_header=user_header,
+    )
     Endpoint = Callable[[Request], Awaitable[Response]]
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "/api/info", api.info),
@@ -385,7 +394,8 @@ def make_app(
         ("GET", "/", _index),
     ]
     routes = [Route(path, end, methods=[method]) for method, path, end in table]
-    routes = [*library.routes(), *routes]  # before those with an action of any name
+    # Before those with an action of any name.
+    routes = [*health.routes(), *library.routes(), *routes]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

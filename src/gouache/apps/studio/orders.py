@@ -50,6 +50,8 @@ class Limits:
     uploads: int = 500  # pictures kept for one visitor
     upload_space: int = 256 * 2**20  # bytes of them
     upload_space_of_all: int = 4 * 2**30  # bytes of all visitors' pictures
+    seconds_each: float | None = None  # of painting a day, for one visitor
+    bytes_each: int | None = None  # of one visitor's runs and pictures
 
 
 @dataclass(frozen=True)

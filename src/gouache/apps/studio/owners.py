@@ -14,6 +14,11 @@ def owner_of(token: str) -> str:
     return f"v{hashlib.sha256(f'gouache studio {token}'.encode()).hexdigest()[:31]}"
 
 
+def owner_called(name: str) -> str:
+    """The same of somebody whom a proxy knows by name."""
+    return f"v{hashlib.sha256(f'gouache studio user {name}'.encode()).hexdigest()[:31]}"
+
+
 def settled_owner(owner: str) -> str:
     """The same for an owner as older versions wrote it, which was the cookie itself."""
     return owner_of(owner) if TOKEN.fullmatch(owner) else owner
@@ -24,4 +29,4 @@ def may_see(visitor: str, owner: str) -> bool:
     return visitor in (owner, LOCAL)
 
 
-__all__ = ["LOCAL", "TOKEN", "may_see", "owner_of", "settled_owner"]
+__all__ = ["LOCAL", "TOKEN", "may_see", "owner_called", "owner_of", "settled_owner"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
@@ -35,36 +35,34 @@ from gouache.settings.config import PaintConfig
 from gouache.watching import watching
 
 SAVE_EVERY = 10  # steps: what a power cut costs at most
+Build: TypeAlias = Callable[[Order], Session | Film]
 
 
 class Painter:
     """What the studio's thread does with a run. `lock` is the one under which its status changes.
 
-    `closing` says that the server ends; `paused` is called, under the lock, with each run that
-    pauses.
+    `ending` is "" or, once the server ends, the status in which runs are left; `paused` is called,
+    under the lock, with each run that pauses. `in_parts`: starts are found in parts, too.
     """
 
     def __init__(
         self,
-        build: Callable[[Order], Session | Film],
+        build: Build,
         lock: AbstractContextManager[Any],
         *,
-        closing: Callable[[], bool],
+        ending: Callable[[], str],
         paused: Callable[[Run], None],
+        in_parts: bool = False,
     ) -> None:
         self._build = build
         self._lock = lock
-        self._closing = closing
+        self._ending = ending
         self._paused = paused
+        self._in_parts = in_parts
 
     def paint(self, run: Run) -> Iterator[None]:
         """Begins or goes on, and yields between two steps; others may be painted in between."""
-        run.changed(sealed=False)
-        if run.session is None:
-            if run.group:  # whose starts are found together
-                yield from in_parts(lambda: self._open(run))
-            else:
-                self._open(run)
+        yield from self._opened(run)
         if run.session is None:
             return
         yield
@@ -103,9 +101,18 @@ class Painter:
                 laid = self._apply(run, session, folder)
         self._settle(run, painting, folder, laid)
 
+    def _opened(self, run: Run) -> Iterator[None]:
+        """Brings the run's session into memory, if it is wanted still."""
+        run.changed(sealed=False)
+        if run.session is None:
+            if run.group or self._in_parts:  # starts of a group are found together
+                yield from in_parts(lambda: self._open(run))
+            else:
+                self._open(run)
+
     def _wanted(self, run: Run) -> bool:
         """Is something wished besides painting?"""
-        return bool(run.wish) or self._closing()
+        return bool(run.wish or self._ending())
 
     def _settle(
         self, run: Run, painting: Driven, folder: RunFolder, laid: Image.Image | None
@@ -117,7 +124,7 @@ class Painter:
             picture = to_pil(session.picture()[0])
             with self._lock:
                 if run.wish != "stop":  # which may come at any time
-                    status = "interrupted" if self._closing() else "paused"
+                    status = self._ending() or "paused"
                     run.changed(status=status, frame=Frame(picture), wish="")
                     self._paused(run)
         if run.status == "painting":
@@ -151,12 +158,12 @@ class Painter:
             return
         run.save_about()  # a server that this ends does not begin it again by itself
         try:
-            with halting(lambda: run.wish == "stop" or self._closing()):
+            with halting(lambda: run.wish == "stop" or bool(self._ending())):
                 self._begin(run)
         except Halted:
             self.release(run)
             with self._lock:
-                run.changed(status="queued" if self._closing() else "cancelled", wish="")
+                run.changed(status="queued" if self._ending() else "cancelled", wish="")
             run.save_about()
 
     def _begin(self, run: Run) -> None:
@@ -285,6 +292,16 @@ def _chosen(config: PaintConfig) -> dict[str, int]:
     return {name: getattr(config.latents, name) for name in ("start_choice", "start_steps")}
 
 
+def build_session(order: Order) -> Session | Film:
+    """What paints an order that is no edit."""
+    config = order.config
+    if order.image is not None:
+        config = config.updated(init_image=str(order.image), cross_image=str(order.other or ""))
+    if order.film is not None:
+        return Film.build(config, order.film)
+    return Session.build(config)
+
+
 def _start_edit(order: Order) -> Session:
     assert order.edit is not None
     assert order.image is not None
@@ -293,4 +310,4 @@ def _start_edit(order: Order) -> Session:
     return start(plan, order.config, sized=order.sized)
 
 
-__all__ = ["SAVE_EVERY", "Painter"]
+__all__ = ["SAVE_EVERY", "Build", "Painter", "build_session"]

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from gouache.apps.studio.bodies import BusyError
 from gouache.apps.studio.guard import hide_folders
+from gouache.apps.studio.quotas import DiskQuotaError, TimeQuotaError
 from gouache.apps.studio.runs import without_paths
+from gouache.apps.studio.turns import DrainingError, QueueFullError
 from gouache.apps.studio.uploads import TooLargeError
-from gouache.apps.studio.worker import QueueFullError
 from gouache.apps.studio.workshop import EagerError
 from gouache.errors import ConfigError, GouacheError, OutputError, PromptError
 
@@ -27,6 +28,9 @@ _STATUS: dict[type, int] = {
     TooLargeError: 413,
     NotFoundError: 404,
     QueueFullError: 429,
+    TimeQuotaError: 429,
+    DiskQuotaError: 507,
+    DrainingError: 503,
     EagerError: 429,
     BusyError: 503,
 }

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from gouache.apps.studio.frames import Frame
 from gouache.apps.studio.owners import settled_owner
@@ -182,7 +182,7 @@ class Run:
     def save_about(self) -> None:
         """Writes what the run folder itself does not tell."""
         with self.saving:  # the one who writes last writes the newest
-            write_bytes(self.path / ABOUT, dump_json(self._about()).encode())
+            write_bytes(self.path / ABOUT, dump_json(self.about()).encode())
 
     def tell(self, values: Mapping[str, Any], node: int | None = None) -> None:
         """Keeps `name` or `favourite`, or both, of the run or of a point of its history.
@@ -201,7 +201,7 @@ class Run:
             raise
         self.changed()
 
-    def _about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         with self.lock:
             return self._told()
 
@@ -271,6 +271,9 @@ class Run:
             }
 
 
+R = TypeVar("R", bound=Run)
+
+
 def load_runs(root: Path, folder: str = "runs") -> list[Run]:
     """The runs of earlier servers, oldest first; folders that cannot be read are left alone.
 
@@ -279,46 +282,47 @@ def load_runs(root: Path, folder: str = "runs") -> list[Run]:
     """
     found = []
     for path in sorted((root / folder).glob("*")):
-        try:
-            about = json.loads((path / ABOUT).read_bytes())
-            settings = json.loads((path / "settings.json").read_bytes())
-            run = Run(
-                id=path.name,
-                owner=str(about["owner"]),
-                path=path,
-                config=PaintConfig.from_dict(settings["config"]),
-                parent=str(about["parent"]),
-                group=str(about.get("group", "")),
-                how=str(about.get("how", _how(about))),
-                parents=tuple(
-                    map(str, about.get("parents", [about["parent"]][: bool(about["parent"])]))
-                ),
-                kind=str(about["kind"]),
-                film=None if (film := settings.get("film")) is None else FilmConfig.from_dict(film),
-                name=str(about.get("name", "")),
-                favourite=about.get("favourite") is True,
-                created=float(about["created"]),
-                status=str(about["status"]),
-                step=int(about["step"]),
-                num_steps=int(about["num_steps"]),
-                error=str(about["error"]),
-                nodes=[dict(node) for node in about["nodes"]],
-                drawings=sorted(path.glob("drawings/*.png")),
-                prompt=None if about.get("words") is None else str(about["words"]),
-            )
-            run.config = run.config.updated(prompt=str(about.get("prompt", run.config.title)))
-        except (OSError, ValueError, KeyError, TypeError, GouacheError):
-            continue
-        if not run.ended and not (run.status == "queued" and run.can_go_on):
-            run.status = "interrupted" if run.can_go_on else "failed"
-            run.error = "" if run.can_go_on else "the server ended before it began"
-        if run.status in ("queued", "interrupted"):
-            steps = sorted(path.glob("steps/*.png"))
-            run.step = int(steps[-1].stem) if steps else run.step
-        if run.film is not None:
-            run.painted = sum(1 for _ in path.glob(f"{FRAMES}/*.png"))
-        found.append(run)
+        with suppress(OSError, ValueError, KeyError, TypeError, GouacheError):
+            found.append(load_run(path, Run))
     return sorted(found, key=lambda run: run.created)
+
+
+def load_run(path: Path, kind: type[R]) -> R:
+    """The run in a folder; one of several errors where that cannot be read."""
+    about = json.loads((path / ABOUT).read_bytes())
+    settings = json.loads((path / "settings.json").read_bytes())
+    run = kind(
+        id=path.name,
+        owner=str(about["owner"]),
+        path=path,
+        config=PaintConfig.from_dict(settings["config"]),
+        parent=str(about["parent"]),
+        group=str(about.get("group", "")),
+        how=str(about.get("how", _how(about))),
+        parents=tuple(map(str, about.get("parents", [about["parent"]][: bool(about["parent"])]))),
+        kind=str(about["kind"]),
+        film=None if (film := settings.get("film")) is None else FilmConfig.from_dict(film),
+        name=str(about.get("name", "")),
+        favourite=about.get("favourite") is True,
+        created=float(about["created"]),
+        status=str(about["status"]),
+        step=int(about["step"]),
+        num_steps=int(about["num_steps"]),
+        error=str(about["error"]),
+        nodes=[dict(node) for node in about["nodes"]],
+        drawings=sorted(path.glob("drawings/*.png")),
+        prompt=None if about.get("words") is None else str(about["words"]),
+    )
+    run.config = run.config.updated(prompt=str(about.get("prompt", run.config.title)))
+    if not run.ended and not (run.status == "queued" and run.can_go_on):
+        run.status = "interrupted" if run.can_go_on else "failed"
+        run.error = "" if run.can_go_on else "the server ended before it began"
+    if run.status in ("queued", "interrupted"):
+        steps = sorted(path.glob("steps/*.png"))
+        run.step = int(steps[-1].stem) if steps else run.step
+    if run.film is not None:
+        run.painted = sum(1 for _ in path.glob(f"{FRAMES}/*.png"))
+    return run
 
 
 def _how(about: dict[str, Any]) -> str:
@@ -355,6 +359,7 @@ __all__ = [
     "Run",
     "Sketch",
     "hide_tokens",
+    "load_run",
     "load_runs",
     "without_paths",
 ]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
 from itertools import zip_longest
+from types import MappingProxyType
 
 from gouache.apps.studio.runs import Run
 from gouache.errors import ConfigError
 
+_NOBODY: Mapping[str, int] = MappingProxyType({})
+
 
 class QueueFullError(ConfigError):
     """Too many pictures wait, of one visitor or of all."""
+
+
+class DrainingError(ConfigError):
+    """The studio is about to end, and takes no orders any more."""
 
 
 class Turns:
@@ -78,33 +86,43 @@ class Turns:
     def next_hurried(self) -> Run | None:
         return self._hurried.popleft() if self._hurried else None
 
-    def next(self) -> Run | None:
-        """Takes out the run whose turn it is."""
+    def next(self, busy: Mapping[str, int] = _NOBODY) -> Run | None:
+        """Takes out the run whose turn it is. `busy`: how many of each visitor's are being painted;
+        whoever has fewest comes first."""
         if self._hurried:
             return self._hurried.popleft()
         if not self._lines:
             return None
-        owner, line = self._lines.popitem(last=False)
+        owner = min(self._lines, key=lambda one: busy.get(one, 0))  # the first of several
+        line = self._lines.pop(owner)
         run = line.popleft()
         if line:
             self._lines[owner] = line  # behind all others
         return run
 
-    def take_group(self, run: Run) -> list[Run]:
-        """Takes out the others of a run's group, which are painted together with it."""
+    def take_group(self, run: Run, idle: int = 0) -> list[Run]:
+        """Takes out the others of a run's group, which are painted together with it; only their
+        share of them where others are `idle`."""
         line = self._lines.get(run.owner, ())
         others = [one for one in line if run.group and one.group == run.group]
+        others = others[: -(-(1 + len(others)) // (1 + idle)) - 1]
         for one in others:
             self.remove(one)
         return others
 
-    def position(self, run: Run) -> int:
+    @property
+    def users(self) -> int:
+        """Visitors who wait."""
+        return len(self._lines)
+
+    def position(self, run: Run, busy: Mapping[str, int] = _NOBODY) -> int:
         """Its place from 1, as things are; 0 for a run that does not wait."""
         if run not in self._lines.get(run.owner, ()):
             return 0
-        rounds = zip_longest(*self._lines.values())
+        lines = sorted(self._lines.items(), key=lambda item: busy.get(item[0], 0))
+        rounds = zip_longest(*(line for _, line in lines))
         order = [one for turn in rounds for one in turn if one is not None]
         return order.index(run) + 1
 
 
-__all__ = ["QueueFullError", "Turns"]
+__all__ = ["DrainingError", "QueueFullError", "Turns"]

@@ -1,77 +1,106 @@
-"""Paints what is queued, one run or group at a time, in one thread; listens between two steps."""
+"""Paints what is queued: a run or group at a time, in a thread, or in one for each worker; listens
+between two steps."""
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
 import threading
 import time
-import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gouache.apps.studio.asking import check_asked, check_words
 from gouache.apps.studio.filming import FilmPainter
 from gouache.apps.studio.films import make_film
+from gouache.apps.studio.hands import Hand, Here
+from gouache.apps.studio.hired import Hired
 from gouache.apps.studio.keeping import keep_order
 from gouache.apps.studio.orders import Limits, Order
-from gouache.apps.studio.painter import SAVE_EVERY, Painter
+from gouache.apps.studio.painter import SAVE_EVERY, Build, Painter, build_session
+from gouache.apps.studio.quotas import Quotas
 from gouache.apps.studio.runs import ENDED, Run, hide_tokens, load_runs
+from gouache.apps.studio.tally import Tally
 from gouache.apps.studio.trash import Trash
-from gouache.apps.studio.turns import QueueFullError, Turns
+from gouache.apps.studio.turns import DrainingError, QueueFullError, Turns
 from gouache.atomic import output_errors, write_bytes
-from gouache.engine import Session
 from gouache.errors import ConfigError, GouacheError, OutputError
-from gouache.films.film import Film
 from gouache.output.run_folder import RunFolder
 from gouache.prompts import one_line
+from gouache.runs.executors import Executor
 from gouache.runs.outputs import Outputs
 from gouache.runs.places import run_settings
 
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture
-Build = Callable[[Order], Session | Film]
-_noting: ContextVar[Run | None] = ContextVar("noting", default=None)
+LOSSES = 3  # of workers, by the same run: then it is the run
+
+
+@dataclass(eq=False)
+class Post:
+    """A hand with its thread."""
+
+    hand: Hand
+    thread: threading.Thread = field(init=False)
+    painting: bool = False
+    waiting: bool = False  # for a run
+
+    @property
+    def state(self) -> str:
+        """starting, idle or painting, as others see it."""
+        return "painting" if self.painting else "idle" if self.hand.there else "starting"
 
 
 class Studio:
-    """All runs and the thread that paints them. Methods may be called from any thread.
+    """All runs and the threads that paint them. Methods may be called from any thread.
 
     While a run is paused the others are painted. What a run may do next is decided under one lock,
-    so that it is queued once however often it is asked for.
+    so that it is queued once however often it is asked for. Without `workers` one thread paints
+    here; else each executor is one worker (`hired`), with `threads` of the processor.
     """
 
-    def __init__(self, root: Path, limits: Limits | None = None, build: Build | None = None):
+    def __init__(
+        self,
+        root: Path,
+        limits: Limits | None = None,
+        build: Build | None = None,
+        workers: Sequence[Executor] = (),
+        threads: int = 0,
+    ):
         self.root = root
         self.limits = limits or Limits()
         (root / "runs").mkdir(parents=True, exist_ok=True)
         hide_tokens(root)
         self.runs: dict[str, Run] = {run.id: run for run in load_runs(root)}
         self.trash = Trash(root)
+        self.tally = Tally()
+        self.quotas = Quotas(root, self.limits, self._folders)
         self._turns = Turns(self.limits.queue, self.limits.queue_each)
         for run in self.runs.values():
             if run.status == "queued":
-                self._turns.add(run)
+                self._wait_for_turn(run)
         self._news = threading.Condition()
         self._closing = False
+        self.draining = False
         self._parked: deque[str] = deque()  # paused, in memory; the painter's own
-        self._at_work: list[Run] = []  # what the painter has in hand
-        self._painter, self._films = (
-            kind(
-                build or _build,
-                self._news,
-                closing=lambda: self._closing,
-                paused=self._park,
-            )
-            for kind in (Painter, FilmPainter)
-        )
-        self._thread = self._new_thread()
+        self._at_work: dict[Run, Post] = {}  # what is in hand
+        self._losses: Counter[str] = Counter()  # of workers, by run
+        build = build or build_session
+        how: dict[str, Any] = {"ending": self._ending, "paused": self._park}
+        self._painter = Painter(build, self._news, **how)
+        self._films = FilmPainter(build, self._news, **how)
+        hands: list[Hand] = [
+            Hired(worker, build, self._news, ending=self._ending, threads=threads)
+            for worker in workers
+        ]
+        self._posts = [Post(hand) for hand in hands or [Here(self._painter, self._films)]]
+        for post in self._posts:
+            self._man(post)
 
     def submit(self, order: Order, owner: str) -> Run:
         """Queues the run of an order for one picture."""
@@ -84,9 +113,11 @@ class Studio:
         """
         if order.edit is None:
             check_asked(order.config)
+        self._permit(owner)
         with self._news:
             self._look_after()
-            self._turns.admit(owner, order.count)
+            self._admit(owner, order.count)
+        self.tally.count("orders", order.count)
         seeds = range(order.config.seed, order.config.seed + order.count)
         group = secrets.token_hex(16) if order.count > 1 else ""
         orders = [replace(order, config=order.config.updated(seed=seed)) for seed in seeds]
@@ -104,9 +135,31 @@ class Studio:
             self._turns.give_up(owner, order.count)
             for run in runs:
                 self.runs[run.id] = run
-                self._turns.add(run)
-            self._news.notify()
+                self._wait_for_turn(run)
+            self._news.notify_all()
         return runs
+
+    def _permit(self, owner: str) -> None:
+        """Whether anything may be asked for; not under the lock, as it may look at the disk."""
+        try:
+            if self.draining:
+                raise DrainingError("the studio is about to restart; ask again in a minute")
+            self.quotas.admit(owner)
+        except ConfigError:
+            self.tally.count("refusals")
+            raise
+
+    def _admit(self, owner: str, number: int = 1) -> None:
+        """Keeps places in the queue, or refuses in one line. Under the lock."""
+        try:
+            self._turns.admit(owner, number)
+        except ConfigError:
+            self.tally.count("refusals")
+            raise
+
+    def _wait_for_turn(self, run: Run, first: bool = False) -> None:
+        self._turns.add(run, first)
+        self.tally.queued(run)
 
     def _write(self, run: Run, order: Order) -> None:
         """What a server that ends now has to find."""
@@ -122,7 +175,18 @@ class Studio:
         """0 for a run that does not wait, else its place in the queue from 1."""
         with self._news:
             self._look_after()
-            return self._turns.position(run)
+            return self._turns.position(run, self._busy())
+
+    def waiting(self) -> tuple[int, int]:
+        """Runs in the queue, and visitors that they are of."""
+        with self._news:
+            return len(self._turns), self._turns.users
+
+    def hands(self) -> list[str]:
+        """What each of those that paint does: starting, idle or painting."""
+        with self._news:
+            self._look_after()
+            return [post.state for post in self._posts]
 
     def settled(self, run: Run) -> bool:
         """Whether it has ended and that is on the disk, too."""
@@ -145,10 +209,11 @@ class Studio:
                 return
             self._require(run, "queued", "paused")
             self._turns.remove(run)
+            self.tally.removed(run)
             if run.begun:  # the painter writes the picture, between two steps of what it paints
                 run.changed(status="painting", wish="stop")
                 self._turns.hurry(run)
-                self._news.notify()
+                self._news.notify_all()
                 return
             run.changed(status="cancelled")
         run.save_about()
@@ -213,14 +278,16 @@ class Studio:
         ):
             check_words(run, prompt)
             changes["prompt"] = prompt
+        self._permit(run.owner)
         with self._news:
             self._look_after()
             self._require(run, *may)
-            self._turns.admit(run.owner)
+            self._admit(run.owner)
             self._turns.give_up(run.owner)  # it takes its place at once
             run.changed(status="queued", wish="", error="", **changes)
-            self._turns.add(run, first=True)
-            self._news.notify()
+            self._losses.pop(run.id, None)
+            self._wait_for_turn(run, first=True)
+            self._news.notify_all()
         with suppress(OutputError):  # it is queued all the same, until the server ends
             run.save_about()
 
@@ -247,12 +314,34 @@ class Studio:
             by_age = sorted([*self.runs.values(), run], key=lambda one: one.created)
             self.runs = {one.id: one for one in by_age}
 
+    def drain(self, timeout: float = 30.0) -> None:
+        """Takes no orders any more, and saves what is being painted between two steps: it waits for
+        the studio that comes next, which goes on with it by itself."""
+        with self._news:
+            self.draining = True
+        self.close(timeout)
+
     def close(self, timeout: float = 30.0) -> None:
-        """Saves what is being painted and ends the thread."""
+        """Saves what is being painted and ends the threads."""
         with self._news:
             self._closing = True
             self._news.notify_all()
-        self._thread.join(timeout)
+        until = time.monotonic() + timeout
+        for post in self._posts:
+            post.thread.join(max(0.0, until - time.monotonic()))
+        for post in self._posts:
+            post.hand.close()
+        self.quotas.save()
+
+    def _ending(self) -> str:
+        """The status in which runs are left, "" while nobody ends."""
+        return ("queued" if self.draining else "interrupted") if self._closing else ""
+
+    def _folders(self, owner: str) -> list[Path]:
+        """All that a visitor has on the disk."""
+        runs = [*self.runs.values(), *self.trash.runs.values()]
+        own = [run.path for run in runs if run.owner == owner]
+        return [*own, self.root / "images" / owner]
 
     def _require(self, run: Run, *statuses: str) -> None:
         if self.runs.get(run.id) is not run:
@@ -275,95 +364,159 @@ class Studio:
     def _outputs(self, run: Run) -> Outputs:
         return Outputs(run.picture_path, run.path, SAVE_EVERY)
 
-    def _new_thread(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, name="painter", daemon=True)
-        thread.start()
-        return thread
+    def _man(self, post: Post) -> None:
+        """Gives a hand a thread."""
+        post.painting = post.waiting = False
+        post.thread = threading.Thread(target=self._work, args=(post,), name="painter", daemon=True)
+        post.thread.start()
 
     def _look_after(self) -> None:
-        """Replaces a painting thread that is no more. Under the lock."""
-        if self._closing or self._thread.is_alive():
-            return
-        lost, self._at_work = self._at_work, []
-        for run in lost:
-            self._failed(run, "this run was lost with the thread that painted it", lasting=True)
-        self._parked.clear()
-        self._thread = self._new_thread()
+        """Replaces painting threads that are no more. Under the lock."""
+        for post in self._posts:
+            if self._closing or post.thread.is_alive():
+                continue
+            for run in [run for run, at in self._at_work.items() if at is post]:
+                del self._at_work[run]
+                self._failed(run, "this run was lost with the thread that painted it", lasting=True)
+            self._parked.clear()
+            self._man(post)
 
-    def _work(self) -> None:
-        while True:
+    def _work(self, post: Post) -> None:
+        while post.hand.ready(lambda: self._closing):
             with self._news:
-                while not (runs := self._next(hurried=False)) and not self._closing:
+                post.waiting = True
+                while not (runs := self._next(post, hurried=False)) and not self._closing:
                     self._news.wait()
+                post.waiting, post.painting = False, bool(runs)
             if not runs:
                 return
-            self._handle(runs)
+            self._handle(post, runs)
+            post.painting = False
 
-    def _next(self, *, hurried: bool) -> list[Run]:
+    def _next(self, post: Post, *, hurried: bool) -> list[Run]:
         """Takes a run whose turn it is into hand, with others of its group that wait; only one that
         takes moments, if `hurried`."""
         with self._news:
             if hurried or self._closing:
                 run = self._turns.next_hurried()
             else:
-                run = self._turns.next()
+                run = self._next_allowed()
             if run is None:
                 return []
             begun = run.wish == "stop"  # a picture that is only written
-            runs = [run] if hurried or begun else [run, *self._turns.take_group(run)]
-            self._take(runs)
+            runs = [run]
+            if not hurried and not begun:
+                runs += self._turns.take_group(run, self._idle(post))
+            self._take(post, runs)
             return runs
 
-    def _take(self, runs: Sequence[Run]) -> None:
+    def _next_allowed(self) -> Run | None:
+        """The next one whose visitor may paint still; others stay as they are. Under the lock."""
+        while (run := self._turns.next(self._busy())) is not None:
+            line = "" if run.wish == "stop" else self.quotas.reached(run.owner)
+            if not line:
+                return run
+            self.tally.removed(run)
+            run.changed(status="interrupted", error=line)
+            with suppress(OutputError):
+                run.save_about()
+        return None
+
+    def _busy(self) -> Counter[str]:
+        """How many workers each visitor has; the only one is nobody's when it is free. Under the
+        lock."""
+        if len(self._posts) == 1:
+            return Counter()
+        return Counter(owner for owner, _ in {(run.owner, at) for run, at in self._at_work.items()})
+
+    def _idle(self, post: Post) -> int:
+        """How many others have nothing to do. Under the lock."""
+        return sum(one.waiting for one in self._posts if one is not post)
+
+    def _take(self, post: Post, runs: Sequence[Run]) -> None:
         """Takes runs into hand. Under the lock."""
-        self._at_work.extend(runs)
+        self._at_work |= dict.fromkeys(runs, post)
         for run in runs:
+            self.tally.taken(run)
             run.status = "starting" if run.session is None else "painting"
 
-    def _finish_stopped(self) -> None:
+    def _finish_stopped(self, post: Post) -> None:
         """Writes the pictures of paused runs that were stopped; nobody waits long for that."""
-        while runs := self._next(hurried=True):
+        while runs := self._next(post, hurried=True):
             for run in runs:
-                steps = self._paint(run)
+                steps = post.hand.paint(run)
                 while self._advanced(run, steps):
                     pass
 
-    def _handle(self, runs: Sequence[Run]) -> None:
+    def _handle(self, post: Post, runs: Sequence[Run]) -> None:
         """Paints each of a group in turn, a step at a time, until it ends or something is wished.
 
         Whoever of the group goes on meanwhile joins.
         """
-        painting = {run: self._paint(run) for run in runs}
+        painting = {run: post.hand.paint(run) for run in runs}
         while painting:
             for run, steps in list(painting.items()):
                 if not self._advanced(run, steps):
                     del painting[run]
-                self._finish_stopped()
+                self._finish_stopped(post)
             if painting and not self._closing:
                 with self._news:
-                    joining = self._turns.take_group(runs[0])
-                    self._take(joining)
-                painting |= {run: self._paint(run) for run in joining}
-
-    def _paint(self, run: Run) -> Iterator[None]:
-        return (self._painter if run.film is None else self._films).paint(run)
+                    # Whoever is idle takes them.
+                    joining = [] if self._idle(post) else self._turns.take_group(runs[0])
+                    self._take(post, joining)
+                painting |= {run: post.hand.paint(run) for run in joining}
 
     def _advanced(self, run: Run, steps: Iterator[None]) -> bool:
         """Does a step; false after the last. No mistake ends the thread that paints for all."""
+        begun, step = time.monotonic(), run.step
         try:
             if self.runs.get(run.id) is run:
-                with _listening(run):
-                    next(steps)
+                next(steps)
+                self._count(run, run.step - step, time.monotonic() - begun)
                 return True
         except StopIteration:
             pass
+        except BrokenExecutor as error:
+            self._lost(run, one_line(error, 120))
+            return False
         except GouacheError as error:
             self._failed(run, str(error), lasting=isinstance(error, OutputError))
         except Exception as error:
             self._failed(run, f"this run failed unexpectedly ({one_line(error, 120)})")
-        with self._news, suppress(ValueError):
-            self._at_work.remove(run)
+        with suppress(Exception):
+            self._count(run, run.step - step, time.monotonic() - begun)
+            self.tally.ended(run.status)
+        with self._news:
+            self._at_work.pop(run, None)
         return False
+
+    def _count(self, run: Run, steps: int, seconds: float) -> None:
+        """Notes what was painted, and lets a run pause whose visitor has used up what there is."""
+        self.tally.painted(steps, seconds)
+        self.quotas.spent(run.owner, seconds)
+        if not run.wish and run.status in ("starting", "painting"):
+            line = self.quotas.reached(run.owner)
+            if line and not run.wish:
+                run.changed(wish="pause", error=f"{line}; this picture is paused")
+
+    def _lost(self, run: Run, reason: str) -> None:
+        """Its worker is no more: another one goes on from what was saved last."""
+        self.tally.count("losses")
+        with self._news:
+            self._at_work.pop(run, None)
+            self._losses[run.id] += 1
+            if self._losses[run.id] < LOSSES and not self._closing:
+                run.changed(status="queued", doing="", sketches={}, seconds_left=None)
+                self._wait_for_turn(run, first=True)
+                self._news.notify_all()
+            elif self._closing:
+                run.changed(status=self._ending(), wish="")
+        if run.status in ("queued", "interrupted"):
+            with suppress(OutputError):
+                run.save_about()
+            return
+        line = f"what painted this ended {self._losses[run.id]} times ({reason})"
+        self._failed(run, f"{line}; continue to try again", lasting=True)
 
     def _failed(self, run: Run, message: str, lasting: bool = False) -> None:
         """`lasting`: it may go on from its state, once what was wrong is right again."""
@@ -386,31 +539,6 @@ class Studio:
             old = self.runs.get(self._parked.popleft())
             if old is not None and old.status == "paused":
                 self._painter.release(old)
-
-
-@contextlib.contextmanager
-def _listening(run: Run) -> Iterator[None]:
-    """Notes the warnings of this work: what others are told in their threads is not this run's."""
-
-    def note(*told: Any, **more: Any) -> None:
-        if _noting.get() is run:
-            run.noted(*told, **more)
-
-    _noting.set(run)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = note
-        yield
-
-
-def _build(order: Order) -> Session | Film:
-    config = order.config
-    if order.image is not None:
-        config = config.updated(init_image=str(order.image), cross_image=str(order.other or ""))
-    if order.film is not None:
-        return Film.build(config, order.film)
-    return Session.build(config)
 
 
 __all__ = ["QueueFullError", "Studio", "make_film"]
