@@ -21,7 +21,7 @@ from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
 from gouache.ops.images import to_pil
 from gouache.protocols import Step
-from gouache.settings.presets import ALONE, PRESETS
+from gouache.settings.presets import ALONE, ALONE_WITH_SEVERAL, PRESETS
 from gouache.watching import watching
 from tiny import TinyGenerator, TinyPerceptor, tiny_config
 
@@ -93,8 +93,8 @@ def found_small(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 
 def begun_small(**settings: Any) -> Tensor:
     """The codes that a run of who knows alone starts from, at the size that is enlarged."""
-    asked = {**SMALL, "size": (21, 16), "perceptor": ("pocket",), **settings}
-    alone = tiny_config(prompt="hope", **asked)
+    asked = {**SMALL, "size": (21, 16), "steps": (3,), "perceptor": ("pocket",), **settings}
+    alone = tiny_config(**{"prompt": "hope", **asked})
     session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
     return session.models.rounded(session.latent())
 
@@ -121,6 +121,16 @@ def test_what_is_found_small_is_drawn_and_not_only_enlarged(
 
     monkeypatch.setattr(TinyGenerator, "draw", draw, raising=False)
     assert not torch.equal(build().latent(), soft)
+
+
+def test_of_several_wishes_more_is_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn for several at once shows one of them."""
+    monkeypatch.setitem(ALONE_WITH_SEVERAL, "start_tries", 4)
+    monkeypatch.setitem(ALONE_WITH_SEVERAL, "start_steps", 3)
+    found, both = found_small(monkeypatch), "hope | more hope"
+    build(prompt=both, start_steps=30)
+    assert torch.equal(found[0], begun_small(prompt=both, start_tries=4, start_steps=3))
+    assert not torch.equal(found[0], begun_small(prompt=both, start_steps=3))
 
 
 def test_it_is_not_sketched_with_the_others() -> None:

@@ -19,7 +19,7 @@ from gouache.engine.targets import StagePlan, Target
 from gouache.engine.words import SILENT
 from gouache.networks.models import Models
 from gouache.settings.config import LatentConfig, PaintConfig
-from gouache.settings.presets import ALONE, PRESETS, preset_of
+from gouache.settings.presets import ALONE, ALONE_WITH_SEVERAL, PRESETS, preset_of
 
 SETTLING = 1 / 256  # of the learning rate: shapes, edges and colours stay as they were found
 
@@ -71,7 +71,8 @@ def of_those_who_know(
     rows = {name: tuple(t and told(t) for t in row) for name, row in stage.rows.items()}
     # What somebody wishes otherwise than by default holds here too.
     usual, given = LatentConfig(), config.latents
-    changed = {n: v for n, v in ALONE.items() if getattr(given, n) == getattr(usual, n)}
+    own = ALONE if len(_wished(stage)) == 1 else ALONE_WITH_SEVERAL
+    changed = {n: v for n, v in own.items() if getattr(given, n) == getattr(usual, n)}
     asked = config.prompt_of(picture)
     config = config.updated(**changed, size=size, count=1, prompt=asked)
     return config, StagePlan(stage.steps, rows), replace(models, guides=guides)
@@ -99,9 +100,13 @@ def settle(parameters: Sequence[Tensor], before: Sequence[Tensor], which: Tensor
         parameter.copy_(torch.where(whose, gentle, parameter))
 
 
+def _wished(stage: StagePlan) -> list[Target]:
+    return [target for target in stage.targets if target.prompt.weight > 0]
+
+
 def _who_knows(stage: StagePlan, count: int) -> list[int]:
     """The guides, of `count`, that know any of what is wished for."""
-    wished = [target for target in stage.targets if target.prompt.weight > 0]
+    wished = _wished(stage)
     return [
         number
         for number in range(count)

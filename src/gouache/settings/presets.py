@@ -67,6 +67,8 @@ _POCKET: dict[str, Any] = {
 # For pictures that are begun as its guides alone would begin them: `pocket` chooses well among what
 # the prior draws, and the more it paints itself, the less of that is left.
 ALONE: dict[str, Any] = {"start_tries": 12, "start_steps": 0, "start_scale": 1.0}
+# Of several wishes (two things, each in its half) the prior draws one: the guide has to paint.
+ALONE_WITH_SEVERAL: dict[str, Any] = {"start_tries": 2, "start_steps": 60, "start_scale": 1.0}
 
 # "photo" is `pocket` and `photo` together, which the defaults are for. "paper" follows the public
 # notebooks for ImageNet VQGANs guided by CLIP (facts: sections 1 and G.2 of the appendix).
@@ -117,4 +119,4 @@ LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
     "codebook-sampling": {"learning_rate": 0.2},
 }
 
-__all__ = ["ALONE", "GUIDES", "LATENT_DEFAULTS", "PRESETS", "preset_of"]
+__all__ = ["ALONE", "ALONE_WITH_SEVERAL", "GUIDES", "LATENT_DEFAULTS", "PRESETS", "preset_of"]
