@@ -11,7 +11,9 @@ from studio_browser import CHROMIUM, LONG, TinyStudio, hold, laid_out, resize, s
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
-SEATS = "[...document.querySelectorAll('#tiles > *')].map(({ className }) => className.split(' ')[0])"
+SEATS = (
+    "[...document.querySelectorAll('#tiles > *')].map(({ className }) => className.split(' ')[0])"
+)
 BOXES = """[...document.querySelectorAll("#tiles .room")].map((node) => {
     const { x, y, width, height } = node.getBoundingClientRect();
     return [x, y, width, height].map(Math.round);
@@ -148,4 +150,98 @@ def test_four_are_large_and_stand_together(page: Any) -> None:
     laid_out(page)
     for one in page.locator("#tiles button:visible").all():
         box = one.bounding_box()
-        assert 0 <= box["x"] and box["x"] + box["width"] <= 390
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+# How it goes, and what is pressed beside it.
+
+
+@pytest.mark.parametrize(("wide", "high"), [(1440, 900), (1100, 800), (820, 1180), (390, 844)])
+def test_save_stays_where_it_is_whatever_is_said(page: Any, wide: int, high: int) -> None:
+    tune(page, steps=2, size="32x32")
+    page.click("#fold")
+    page.fill("#prompt", "a red apple")
+    page.press("#prompt", "Enter")
+    status(page, "done")
+    resize(page, wide, high)
+    seen = []
+    for words in (
+        "Done.",
+        "Waits its turn: others are painted first. Stop takes it out; History lists them.",
+    ):
+        page.evaluate(
+            """(words) => {
+                document.getElementById("status").textContent = words;
+                document.getElementById("clock").textContent = words && "step 12 of 60 · 45 s left";
+                document.getElementById("progress").hidden = words === "Done.";
+            }""",
+            words,
+        )
+        laid_out(page)
+        box = page.locator("#save").bounding_box()
+        seen.append([round(box[side]) for side in ("x", "y")])
+    assert seen[0] == pytest.approx(seen[1], abs=1)
+
+
+def counted(page: Any, told: list[tuple[float, float | None]]) -> list[Any]:
+    """What is shown of (second, seconds left as the server says)."""
+    return page.evaluate(
+        """async (told) => {
+            const { makeCountdown } = await import("/page/shell/countdown.js");
+            const countdown = makeCountdown();
+            return told.map(([now, left]) => countdown("a run", left, now));
+        }""",
+        told,
+    )
+
+
+def test_the_time_left_goes_down_though_its_estimate_wanders(page: Any) -> None:
+    told = [(k / 2, 60 - k / 2 + (9 if k % 4 < 2 else -9)) for k in range(80)]
+    seen = counted(page, told)
+    shown = [round(one["left"], 3) for one in seen]
+    assert shown == sorted(shown, reverse=True)
+    assert not any(one["longer"] for one in seen)
+    assert all(abs(one - (60 - k / 2)) < 16 for k, one in enumerate(shown))
+
+
+def test_it_goes_up_only_with_a_reason(page: Any) -> None:
+    seen = counted(
+        page, [(0, 20), (1, 19), (2, 80), (3, 79), (11, 71), (12, 5), (13, None), (14, 50)]
+    )
+    assert [round(one["left"]) if one["left"] is not None else None for one in seen] == [
+        20, 19, 80, 79, 71, 5, None, 50,
+    ]  # fmt: skip
+    assert [one["longer"] for one in seen] == [False, False, True, True, False, False, False, False]
+
+
+def test_the_longer_it_is_the_rougher_it_is_told(page: Any) -> None:
+    told = page.evaluate(
+        """async () => {
+            const { clock } = await import("/page/selectors.js");
+            return [null, 3.2, 14, 16, 61, 90, 200].map(clock);
+        }"""
+    )
+    assert told == [
+        "",
+        "4 s left",
+        "14 s left",
+        "20 s left",
+        "65 s left",
+        "2 min left",
+        "4 min left",
+    ]
+
+
+def test_the_size_is_told_in_pixels_of_the_finished_picture(page: Any) -> None:
+    sizes = page.locator("#scale option")
+    assert sizes.all_text_contents()[:2] == [
+        "512 × 512 px",
+        "1024 × 1024 px",
+    ]  # drawn twice as large
+    page.click("[data-shape=landscape]")
+    assert sizes.first.text_content() == "576 × 448 px"
+    tune(page, size="300x100")
+    until(page, "document.querySelector('#scale option:checked').textContent === '300 × 100 px'")
+    page.select_option("#setting-scale", "4")
+    until(page, "document.querySelector('#scale option:checked').textContent === '1200 × 400 px'")

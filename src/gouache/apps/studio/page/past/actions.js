@@ -172,6 +172,12 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     leaving = leaving.then(() => remove(doomed)).catch((error) => dispatch("noticed", { problem: error.message }));
   }
 
+  /** All runs anew, with what is back again: it takes its place before it is no longer what can come back. */
+  async function reread() {
+    dispatch("awaited");
+    await sync.refresh();
+  }
+
   async function restore() {
     await leaving;
     const last = store.state.trash.at(-1);
@@ -180,8 +186,8 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     for (const id of last.runs) {
       await server.post(`/api/runs/${id}/restore`).catch((error) => (problem = error));
     }
+    await reread();
     dispatch("recovered");
-    await sync.refresh();
     const back = last.runs.map(known).filter(Boolean);
     if (back.length && !runOf(store.state)) open("followed", { run: back[0] });
     if (problem) throw problem;
@@ -197,8 +203,9 @@ export function makeActions({ store, server, words, sync, doing, work }) {
   async function bringBack(id) {
     await leaving;
     await server.post(`/api/runs/${id}/restore`);
+    await reread();
     dispatch("unbinned", { runs: [id] });
-    await Promise.all([openTrash(), sync.refresh()]);
+    if (store.state.binned) await openTrash();
     note(`Back again: “${brief(titleOf(known(id)), 60)}”.`);
   }
 

@@ -87,6 +87,8 @@ export const REDUCERS = {
   /** The newest of what was thrown away is back, or is not to be any longer. */
   recovered: (state) =>
     ({ ...state, trash: state.trash.slice(0, -1), binTold: false, revision: state.revision + 1 }),
+  /** Something comes back, of which an older list of all runs does not know. */
+  awaited: (state) => ({ ...state, revision: state.revision + 1 }),
   explained: (state) => ({ ...state, explained: true }),
   binned: (state, { runs }) => ({ ...state, binned: runs }),
   /** These are not in the trash any more. */
