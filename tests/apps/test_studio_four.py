@@ -1,4 +1,4 @@
-"""Four that are painted at once, in a real browser: stopped, discarded, brought back, each in its place."""
+"""Four that are painted at once, in a real browser, and what is said while they are."""
 
 from __future__ import annotations
 

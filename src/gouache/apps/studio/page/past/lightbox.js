@@ -48,7 +48,7 @@ export function mount({ store, actions }) {
       else actions.compare(picture);
     },
     "large-vary": () => actions.vary(large()),
-    "large-delete": () => actions.discard([large().run]),
+    "large-delete": ({ detail, repeat }) => detail > 1 || repeat || actions.discard([large().run]), // one at a time
     "large-close": () => to(null),
   };
   for (const [id, deed] of Object.entries(deeds)) $(id).addEventListener("click", deed);

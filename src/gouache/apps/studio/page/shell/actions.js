@@ -107,7 +107,10 @@ export function makeActions({ store, server, easel, doing, words, work, sync }) 
 
   async function stop() {
     const several = gridOf(store.state);
-    if (several.length) return askEach(several.filter(({ status }) => !ENDED.includes(status)), "stop");
+    if (several.length) {
+      dispatch("asked", { run: run().id, what: "Stops" });
+      return askEach(several.filter(({ status }) => !ENDED.includes(status)), "stop");
+    }
     const { id, status } = run();
     const version = status === "paused" && node() === null ? await layIn(id, status) : null;
     await server.post(`/api/runs/${id}/stop`);
