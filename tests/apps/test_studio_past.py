@@ -367,6 +367,15 @@ def test_the_arrow_keys_lead_through_history_and_gallery(page: Any) -> None:
     assert page.evaluate("document.activeElement !== document.body")
 
 
+def test_the_arrow_down_leads_to_what_is_below(page: Any) -> None:
+    for words in ("four", "three", "two", "one"):  # two in a row, the newest first
+        painted(page, words)
+    show(page, "gallery")
+    page.locator("#gallery .thumb", has_text="two").focus()
+    page.keyboard.press("ArrowDown")
+    assert focused(page) == "four"
+
+
 # Gallery.
 
 
