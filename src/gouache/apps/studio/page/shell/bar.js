@@ -1,7 +1,7 @@
 // What is chosen in the bar beside the words: shape and size, how many, the seed, how near to the drawing.
 
 import { $, attributes, keyed, put } from "../nodes.js";
-import { isDrawn } from "../selectors.js";
+import { BUSY, isDrawn, runOf } from "../selectors.js";
 import { chosenSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
@@ -56,7 +56,9 @@ export function mount({ store, work }) {
         : "Each order throws the dice. Press to keep this seed.",
     });
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
-    put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start) });
+    // Strokes on a picture that is being painted are taken in as they are.
+    const taken = BUSY.includes(runOf(state)?.status) && !state.draft.start;
+    put($("nearness"), { hidden: taken || !(isDrawn(state) || state.draft.start) });
     put(near, { value: String(Math.round(100 * state.near)) });
     put($("near-is"), { textContent: NEAR.find(([from]) => state.near >= from)[1] });
   }

@@ -12,7 +12,7 @@
 
 import { blank, drafted, EMPTY, newSheet } from "../common.js";
 import { changed, filled, sheetSize, withValue } from "../form.js";
-import { ENDED, OPEN, promptOf, runOf, wordsOf } from "../selectors.js";
+import { ENDED, OPEN, promptOf, runOf, shownWords, wordsOf } from "../selectors.js";
 
 export const INITIAL = Object.freeze({
   // `typedFor`: the run in whose pause the words were written. likes: [{key, id, url, weight}]
@@ -87,7 +87,7 @@ export const REDUCERS = {
   brought(state, { run, words }) {
     const found = state.runs.get(run);
     if (!found) return state;
-    const known = wordsOf(found);
+    const known = state.shown?.run === run ? (shownWords(state) ?? state.draft.words) : wordsOf(found);
     const next = words ? drafted(state, { words: known, known, typedFor: "" }) : state;
     if (state.locked || found.seed === undefined) return next;
     return { ...next, form: withValue(state.info, state.form, "seed", String(found.seed)) };
