@@ -5,7 +5,8 @@ import { BUSY, isDrawn, runOf } from "../selectors.js";
 import { chosenSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
-const NEAR = [[0.9, "keeps shapes"], [0.5, "keeps places"], [0.01, "keeps colours"], [0, "free"]]; // from there on
+// From there on. Of the colour of broad strokes nothing is left at 0, a third at 0.5, half at 0.6.
+const NEAR = [[0.9, "keeps shapes"], [0.55, "keeps colours"], [0.35, "keeps places"], [0.01, "a hint of it"], [0, "free"]];
 
 export function mount({ store, work }) {
   const shapes = [...document.querySelectorAll("[data-shape]")];

@@ -21,7 +21,7 @@ export const INITIAL = Object.freeze({
   parsed: { words: "", stages: [], error: "" },
   locked: false,
   count: 1,
-  near: 0,
+  near: 0.6, // at which what was drawn is still seen in the end
   panel: "",
   fitting: false,
 });
@@ -32,7 +32,7 @@ export function keptOf(state) {
   return { ...draft, settings, run: state.shown?.run ?? "", locked, count, near, panel };
 }
 
-export function begun(state, { locked = false, count = 1, near = 0, panel = state.panel }) {
+export function begun(state, { locked = false, count = 1, near = state.near, panel = state.panel }) {
   return { ...state, locked, count, near, panel };
 }
 
