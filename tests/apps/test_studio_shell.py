@@ -506,6 +506,23 @@ def test_every_setting_has_a_sentence_and_its_default(page: Any) -> None:
     names = texts(page, ".setting label")
     assert len(set(names)) == len(names)
     assert page.locator("#settings details[open]").count() == 1
+    groups = page.locator("#settings details").all()
+    assert max(group.locator(".setting").count() for group in groups) <= 12
+
+
+def test_what_was_folded_and_what_was_changed_is_seen_after_a_search(page: Any) -> None:
+    show(page, "tune")
+    opened = """[...document.querySelectorAll("#settings details[open] summary")]
+        .map((one) => one.firstChild.data)"""
+    page.click("#settings summary:has-text('How it is looked at')")
+    before = page.evaluate(opened)
+    assert before == ["The picture", "How it is looked at"]
+    page.fill("#filter", "boldness")
+    assert page.evaluate(opened) == ["How bold each step is"]
+    page.fill("#setting-learning_rate", "0.3")
+    page.fill("#filter", "")
+    assert page.evaluate(opened) == before
+    assert texts(page, ".changes:not(:empty)") == ["1 changed"]
 
 
 def test_a_setting_is_found_by_plain_words_and_put_back(page: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import webbrowser
@@ -36,15 +35,8 @@ def serve(
     `allowed_hosts`: names by which it is reached besides its own. Files are private to whoever
     starts it.
     """
-    mask = os.umask(0o077)
-    try:
-        lock = locked(root)
-        try:
-            return _serve(host, port, root, limits, auth, allowed_hosts, browser)
-        finally:
-            lock.release()
-    finally:
-        os.umask(mask)
+    with locked(root):
+        return _serve(host, port, root, limits, auth, allowed_hosts, browser)
 
 
 def _serve(

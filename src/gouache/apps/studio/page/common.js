@@ -80,6 +80,14 @@ export function follow(state, run, here = false) {
   return next;
 }
 
+/** As if these runs had never been. */
+export function without(state, ids) {
+  const runs = new Map(state.runs);
+  for (const id of ids) runs.delete(id);
+  const next = { ...state, runs, revision: state.revision + 1 };
+  return ids.includes(state.shown?.run) ? newSheet(next) : next;
+}
+
 export const REDUCERS = {
   /** The server has told what it can, and `kept` is what an earlier load of this page left. */
   begun(state, { info, kept }) {
@@ -100,8 +108,9 @@ export const REDUCERS = {
   // What the server tells.
   reached: (state, { alive }) => noticed(state, { alive }),
   /** All runs. Of those that are watched the events tell more, and earlier. */
-  listed(state, { runs }) {
+  listed(state, { runs: all }) {
     const own = watched(state);
+    const runs = all.filter((one) => !state.leaving.includes(one.id)); // the server may still have them
     const kept = runs.map((one) => (own.includes(one.id) ? state.runs.get(one.id) : one));
     const before = runOf(state);
     const next = { ...state, runs: new Map(kept.map((one) => [one.id, one])) };
@@ -124,12 +133,6 @@ export const REDUCERS = {
     return next;
   },
   recalled: (state, { run, losses }) => ({ ...state, losses: { ...state.losses, [run]: losses } }),
-  removed(state, { run }) {
-    const runs = new Map(state.runs);
-    runs.delete(run);
-    const next = { ...state, runs, revision: state.revision + 1 };
-    return state.shown?.run === run ? newSheet(next) : next;
-  },
 
   // What is shown.
   followed: (state, { run, here }) => worded(follow(state, run, here), isUnsent(state)),

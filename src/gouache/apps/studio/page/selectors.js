@@ -3,6 +3,7 @@
 export const ENDED = ["done", "stopped", "failed", "cancelled", "interrupted"];
 export const OPEN = ["paused", "interrupted"]; // what can go on
 export const BUSY = ["queued", "starting", "painting"];
+export const GOING = ["starting", "painting"];
 
 export const brief = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
 /** The words of a run: those that count from its next step on, if there are such. */
@@ -89,10 +90,23 @@ export function isGridded(state) {
   return members.some((run) => BUSY.includes(run.status));
 }
 
+/** Those that lie over the easel as a grid; [] where none do. */
+export const gridOf = (state) => (isGridded(state) ? groupOf(state) : []);
+
+/** Of those that are shown the one that takes longest: how far it is and when it is done are told. */
+export function slowestOf(state) {
+  const all = gridOf(state);
+  const painting = all.filter(({ status }) => status === "painting");
+  const going = painting.length ? painting : all.filter(({ status }) => status === "starting");
+  const longest = (one, other) => ((other.seconds_left ?? 0) > (one.seconds_left ?? 0) ? other : one);
+  return going.length ? going.reduce(longest) : runOf(state);
+}
+
 /** The runs whose events the page listens to. */
 export function watched(state) {
   const run = runOf(state);
-  const seen = isGridded(state) ? groupOf(state) : run ? [run] : [];
+  const several = gridOf(state);
+  const seen = several.length ? several : run ? [run] : [];
   return seen.filter(({ status }) => !ENDED.includes(status)).map(({ id }) => id);
 }
 
@@ -155,9 +169,11 @@ const FILM = {
   stopped: "Stopped; what is painted of the film is kept. Go on paints on.",
 };
 
+/** The time left in words, the rougher the longer it is. */
 export function clock(seconds) {
   if (seconds === null) return "";
-  if (seconds < 90) return `${Math.ceil(seconds)} s left`;
+  if (seconds < 15) return `${Math.ceil(seconds)} s left`;
+  if (seconds < 90) return `${5 * Math.ceil(seconds / 5)} s left`;
   return `${Math.ceil(seconds / 60)} min left`;
 }
 
@@ -183,7 +199,7 @@ function takenIn({ nodes }) {
 /** The state of the picture in a line. */
 export function statusLine(state) {
   const { asked } = state;
-  const members = isGridded(state) ? groupOf(state) : [];
+  const members = gridOf(state);
   const formed = members.filter(({ status }) => !BUSY.includes(status)).length;
   const several = formed < members.length ? `${formed} of ${members.length} done` : "Done";
   const [run, drawn] = [runOf(state), isDrawn(state)];
@@ -197,7 +213,9 @@ export function statusLine(state) {
   if (run.film && FILM[run.status]) return FILM[run.status];
   return {
     queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
-    starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
+    starting: members.length && /sketch/.test(run.doing ?? "")
+      ? "Finds a start for each…"
+      : run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
     painting: drawn || state.sheets.sent
       ? "Paints. It takes your strokes in when your hand rests; till then Undo takes them back."
       : members.length
@@ -205,7 +223,9 @@ export function statusLine(state) {
         : takenIn(run) || "Paints. Draw on it at any time.",
     paused: drawn
       ? "Paused. Continue or Stop lays your strokes in."
-      : "Paused. Draw on it, change the words, and continue.",
+      : members.length
+        ? "Paused. Press one to draw on it."
+        : "Paused. Draw on it, change the words, and continue.",
     interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
     done: drawn
       ? "Done. Paint on goes on from the picture with your strokes."

@@ -4,11 +4,14 @@
 export const GROUPS = [
   { title: "The picture", names: ["size", "scale", "steps", "perceptor", "generator"] },
   { title: "Where it starts", names: ["start", "start_tries", "start_steps", "start_scale"] },
-  { title: "How it is looked at", section: "cutouts" },
+  { title: "How it is looked at", names: ["num_cutouts", "whole_share", "cut_pow", "cut_min", "augment"] },
+  { title: "How glances are shaken", section: "cutouts" },
   { title: "What the words ask", section: "guidance" },
-  { title: "What is painted with", section: "latents" },
+  { title: "What is painted with", names: ["latent", "latent_rule", "latent_weight", "latent_decay", "latent_average"] },
+  { title: "More of what is painted with", section: "latents" },
   { title: "How bold each step is", section: "optimization" },
-  { title: "Changing a part", section: "edit" },
+  { title: "Changing a part", names: ["strength", "structure_weight", "feather", "grow", "invert", "composite"] },
+  { title: "How a part is found", section: "edit" },
   { title: "More", section: "" },
 ];
 
