@@ -226,10 +226,10 @@ def test_strokes_are_undone_until_they_are_taken_in(running: Any, studio: TinySt
     running.route("**/draw", lambda route: held.append(route))
     running.on("request", lambda one: undrawn.append(one.url) if "/undraw" in one.url else None)
     stroke(running, 0.5)
-    assert "Undo takes them back" in running.text_content("#status")
+    assert "Undo works till then" in running.text_content("#status")
     until(running, lambda: held)  # on its way, and nobody has it yet
     assert running.is_enabled("#undo")
-    assert "Undo takes them back" in running.text_content("#status")
+    assert "Undo works till then" in running.text_content("#status")
     running.keyboard.press("Control+z")
     assert not is_drawn(running)
     running.keyboard.press("Control+Shift+z")

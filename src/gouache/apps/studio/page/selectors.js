@@ -217,7 +217,7 @@ export function statusLine(state) {
       ? "Finds a start for each…"
       : run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
     painting: drawn || state.sheets.sent
-      ? "Paints. It takes your strokes in when your hand rests; till then Undo takes them back."
+      ? "Takes your strokes in soon; Undo works till then."
       : members.length
         ? "Paints. Press one to see it alone."
         : takenIn(run) || "Paints. Draw on it at any time.",

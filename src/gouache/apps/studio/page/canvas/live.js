@@ -4,7 +4,7 @@
 import { nodeOf, runOf } from "../selectors.js";
 
 const REST = 1500; // milliseconds without a stroke until what was drawn is sent: time to look at it, and to undo it
-const TAKEN = "Your strokes are in the picture now, and the words paint on from them: their colours move with every step. Undo reaches what you draw next; Layers has these strokes still.";
+const TAKEN = "Your strokes are in the picture now. The words paint on from them, so their colours move; Layers has them still.";
 const LATE = "What you undid was in the picture a moment before; paint over it.";
 
 export function mount({ store, server, easel }) {
