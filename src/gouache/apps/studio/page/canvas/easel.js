@@ -282,7 +282,7 @@ class Easel {
     const { mask, masks } = this;
     this.past.forget(mask);
     const { past } = this.past;
-    if (this.sent) Object.assign(this.sent, { past, left: past.length, elsewhere: true }); // undo is of what is seen
+    if (this.sent) Object.assign(this.sent, { past, left: past.length }); // undo is of what is seen
     if (!mask.empty) masks.set(this.subject, { layer: mask.moved() });
     while (masks.size > MASKS) masks.delete(masks.keys().next().value);
     this.subject = subject;
@@ -375,9 +375,10 @@ class Easel {
     $("stage").focus({ preventScroll: true });
   }
 
-  /** Whether the strokes that are on their way are what was done last. */
+  /** Whether the strokes that are on their way are what was done last, as far as undo knows. */
   get newest() {
-    return this.sent !== null && !this.sent.elsewhere && this.past.past.length <= this.sent.left;
+    const { sent } = this;
+    return sent !== null && sent.past.length > sent.left && this.past.past.length <= sent.left;
   }
 
   // What the server gets.
