@@ -382,9 +382,9 @@ def test_lists_are_refreshed_around_the_focus(page: Any, studio: TinyStudio) -> 
     show(page, "gallery")
     held(page, page.locator("#gallery .thumb", has_text="a red apple"))
     posted(page, f"/{sun}/stop")
-    page.locator("#gallery .thumb", has_text="stopped: a slow sun").wait_for()
+    page.locator("#gallery .thumb", has_text="Stopped · a slow sun").wait_for()
     show(page, "gallery")
-    page.locator("#gallery .thumb", has_text="painting: a moon").wait_for()
+    page.locator("#gallery .thumb", has_text="Paints · a moon").wait_for()
     assert is_held(page)
 
     show(page, "history")

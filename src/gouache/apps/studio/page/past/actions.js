@@ -22,6 +22,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
 
   const seenAs = (picture) => {
     const one = runOfPicture(store.state, picture);
+    if (!isSeen(one, picture.node)) throw new Error("One of them has no picture yet.");
     return { ...picture, url: pictureUrl(one, picture.node), name: namedIn(one, picture.node) };
   };
 

@@ -42,7 +42,7 @@ export function mount({ store }) {
     const counts = GOING.includes(run.status);
     const what = `${run.group || run.id} ${run.status}`;
     const { left, longer } = countdown(what, counts ? (run.seconds_left ?? null) : null, performance.now() / 1000);
-    const of = run.status === "starting" ? " of sketching" : "";
+    const of = run.status !== "starting" ? "" : gridOf(store.state).length ? " until they begin" : " of sketching";
     return [stepOf(run), clock(left) && clock(left) + of + (longer ? ", longer than thought" : "")].filter(Boolean).join(" · ");
   }
 
