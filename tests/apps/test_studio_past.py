@@ -273,9 +273,9 @@ def test_what_was_found_is_told_as_long_as_there_is_a_mask(page: Any) -> None:
     show(page, "change")
     page.fill("#phrase", "an apple")
     page.click("#find")
-    until(page, "document.getElementById('mask-note').textContent.startsWith('Found: 24 %')")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Marked: 24 %')")
     page.click("#mask-none")
-    until(page, "document.getElementById('mask-note').textContent.startsWith('Without a mask')")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Nothing is marked')")
 
 
 # History.

@@ -1,13 +1,14 @@
 // What is chosen in the bar beside the words: shape and size, how many, the seed, how near to the drawing.
 
 import { $, attributes, keyed, put } from "../nodes.js";
-import { isDrawn } from "../selectors.js";
 import { sheetSize } from "../form.js";
+import { BUSY, isDrawn, runOf } from "../selectors.js";
 import { chosenSize, drawnSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
 const pixels = (size) => `${size.join(" × ")} px`;
-const NEAR = [[0.9, "keeps shapes"], [0.5, "keeps places"], [0.01, "keeps colours"], [0, "free"]]; // from there on
+// From there on. Of the colour of broad strokes nothing is left at 0, a third at 0.5, half at 0.6.
+const NEAR = [[0.9, "keeps shapes"], [0.55, "keeps colours"], [0.35, "keeps places"], [0.01, "a hint of it"], [0, "free"]];
 
 export function mount({ store, work }) {
   const shapes = [...document.querySelectorAll("[data-shape]")];
@@ -58,7 +59,9 @@ export function mount({ store, work }) {
         : "Each order throws the dice. Press to keep this seed.",
     });
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
-    put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start) });
+    // Strokes on a picture that is being painted are taken in as they are.
+    const taken = BUSY.includes(runOf(state)?.status) && !state.draft.start;
+    put($("nearness"), { hidden: taken || !(isDrawn(state) || state.draft.start) });
     put(near, { value: String(Math.round(100 * state.near)) });
     put($("near-is"), { textContent: NEAR.find(([from]) => state.near >= from)[1] });
   }

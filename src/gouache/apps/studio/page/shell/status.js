@@ -11,8 +11,6 @@ function shownPoint(state, run) {
   return point ? { ...run, status: "stopped", step: point.step } : run;
 }
 
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
 export function mount({ store }) {
   let plotted = null;
   const countdown = makeCountdown();
@@ -32,14 +30,11 @@ export function mount({ store }) {
     }
   }
 
-  /** Something is there from the first moment: what is done until there is a picture. */
+  /** Something moves from the first moment; what is done till there is a picture the status tells. */
   function wait(state, run) {
     const here = run && nodeOf(state) === null && run.status === "starting";
     const shown = Boolean(state.busy.order || here) && !state.sheet.picture;
     put($("skeleton"), { hidden: !shown });
-    put($("skeleton").lastElementChild, {
-      textContent: (here && run.doing && `${capital(run.doing)}…`) || (here ? "" : "Sends the order…"),
-    });
   }
 
   /** How far a run is, and how long it still takes. */

@@ -43,7 +43,7 @@ export const PLAIN = Object.freeze({
   strength: ["Strength", "How far the part moves towards the new words."],
   structure_weight: ["Keep its structure", "How much of what is there keeps its form."],
   feather: ["Soft edge", "Pixels over which the new part fades into the old one."],
-  grow: ["Grow the mask", "Pixels by which the mask gets larger on all sides."],
-  invert: ["All but the mask", "Changes what the mask leaves out."],
-  composite: ["Old pixels stay", "Outside the mask not one pixel changes."],
+  grow: ["Wider", "Pixels by which what is marked gets larger on all sides."],
+  invert: ["All but what is marked", "Changes what was not marked."],
+  composite: ["Old pixels stay", "Outside of what is marked not one pixel changes."],
 });
