@@ -82,7 +82,8 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 def test_a_folder_has_one_studio(gouache: Any, server: Server, folder: Path) -> None:
-    assert "another studio or bot uses" in refused(gouache, "--port", "0", "--runs", str(folder))
+    said = refused(gouache, "--port", "0", "--runs", str(folder))
+    assert "by another process; stop that studio or bot" in said
     assert server.running
 
 

@@ -41,8 +41,9 @@ def film(page: Any, words: str = "a fish", seconds: object = 1, fps: object = 6)
     show(page, "film")
     page.fill("#film-seconds", str(seconds))
     page.fill("#film-fps", str(fps))
-    if not page.evaluate("document.getElementById('film-fine').open"):
-        page.click("#film-fine summary")
+    page.evaluate(
+        "for (const one of document.querySelectorAll('#panel-film details')) one.open = true"
+    )
     page.fill("#film-steps_per_frame", "1")
     page.click("#film-order")
 

@@ -232,7 +232,7 @@ def test_files_are_private_and_hold_no_cookie(tmp_path: Path) -> None:
     files = list(folder.rglob("*"))
     assert len(files) > 8
     for path in [folder, *files]:
-        if path.name != "studio.lock":
+        if path.name != ".lock":
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
         assert token not in str(path)
         if path.is_file():

@@ -729,7 +729,7 @@ def test_what_failed_or_was_cancelled_keeps_its_words(page: Any) -> None:
     page.click("#queue .cancel:has-text('Cancel')")
     status(page, "cancelled")
     page.click("#queue .cancel:has-text('Stop')")
-    assert any("failed: this one fails" in text for text in texts(page, "#gallery .thumb"))
+    assert any("Failed · this one fails" in text for text in texts(page, "#gallery .thumb"))
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="cancelled: a moon").click()
     page.fill("#prompt", "something else")

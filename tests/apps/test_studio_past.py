@@ -273,9 +273,9 @@ def test_what_was_found_is_told_as_long_as_there_is_a_mask(page: Any) -> None:
     show(page, "change")
     page.fill("#phrase", "an apple")
     page.click("#find")
-    until(page, "document.getElementById('mask-note').textContent.startsWith('Found: 24 %')")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Marked: 24 %')")
     page.click("#mask-none")
-    until(page, "document.getElementById('mask-note').textContent.startsWith('Without a mask')")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Nothing is marked')")
 
 
 # History.
@@ -367,6 +367,15 @@ def test_the_arrow_keys_lead_through_history_and_gallery(page: Any) -> None:
     assert page.evaluate("document.activeElement !== document.body")
 
 
+def test_the_arrow_down_leads_to_what_is_below(page: Any) -> None:
+    for words in ("four", "three", "two", "one"):  # two in a row, the newest first
+        painted(page, words)
+    show(page, "gallery")
+    page.locator("#gallery .thumb", has_text="two").focus()
+    page.keyboard.press("ArrowDown")
+    assert focused(page) == "four"
+
+
 # Gallery.
 
 
@@ -424,6 +433,55 @@ def test_thumbnails_are_large_and_keep_the_shape_of_their_pictures(page: Any) ->
     until(page, f"document.querySelector('#gallery img').clientWidth >= {tall + 60}")
     page.locator("#gallery .thumb").first.click()  # what is chosen is seen
     until(page, "document.body.dataset.gallery === ''")
+
+
+def test_no_picture_moves_when_one_is_marked(page: Any) -> None:
+    for words in ("one", "two", "three"):
+        painted(page, words)
+    show(page, "gallery")
+    places = """[...document.querySelectorAll("#gallery .thumb")].map((node) => {
+        const { x, y } = node.getBoundingClientRect();
+        return [x, y];
+    })"""
+    before = page.evaluate(places)
+    page.locator(".mark").first.click()
+    page.wait_for_selector("#marked-bar")
+    assert page.evaluate(places) == before
+    page.click("#marked-none")
+    assert page.evaluate(places) == before
+
+
+def test_what_waits_is_in_the_gallery(page: Any, studio: TinyStudio) -> None:
+    for words in ("a slow sun", "a moon that waits"):
+        sent(page, "POST", "", prompt=words, settings={"steps": LONG, "size": "32x32"})
+    reloaded(page)
+    show(page, "gallery")
+    until(page, "document.querySelectorAll('#gallery .thumb').length === 2")
+    [moon, sun] = texts(page, "#gallery .thumb")
+    assert moon == "Waits · a moon that waits"
+    assert sun in ("Paints · a slow sun", "Finds a start · a slow sun")
+    box = page.locator(".blank .thumb").first.bounding_box()
+    assert box["height"] > 0.9 * box["width"]  # there is room for its picture
+    page.select_option("#only", "open")
+    assert page.locator("#gallery .thumb").count() == 2
+    page.locator("#gallery .thumb", has_text="moon").focus()
+    page.keyboard.press("Space")  # there is nothing to see large
+    page.wait_for_selector("#problem:has-text('no picture yet')")
+    assert page.is_hidden("#lightbox")
+    page.locator("#gallery .thumb", has_text="moon").click()
+    until(page, "document.getElementById('status').textContent.startsWith('Waits its turn')")
+    page.locator("#gallery .thumb", has_text="moon").focus()
+    page.keyboard.press("Delete")
+    hold(lambda: len(studio.runs(page)) == 1)
+
+
+def test_every_picture_has_a_caption(page: Any, studio: TinyStudio) -> None:
+    painted(page, "a red apple")
+    for run in studio.studio.runs.values():
+        run.name, run.prompt = "", ""
+    reloaded(page)
+    show(page, "gallery")
+    assert texts(page, "#gallery .thumb") == ["Without words"]
 
 
 def test_marked_pictures_are_saved_compared_and_deleted_together(
@@ -614,31 +672,58 @@ def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
     four(page)
     page.locator(".tile .keep").first.click()
     look("four")
+    page.hover(".pick >> nth=1")
+    look("one of four")
     page.locator(".tile .discard").nth(3).click()
     page.wait_for_selector("#bin")
     look("thrown away")
+    page.click("#stop")
+    until(page, "document.querySelectorAll('#tiles .tile .vary:enabled').length === 3")
+    look("four that are stopped")
+    page.locator(".tile .evolve").first.click()
+    look("the other to cross it with")
+    page.keyboard.press("Escape")
+    resize(page, 390, 844)
+    look("four on a phone")
+    resize(page, 1440, 900)
     page.click("#four-close")
+    sent(page, "POST", "", prompt="a slow sun", settings={"steps": LONG, "size": "32x32"})
+    sent(page, "POST", "", prompt="a moon that waits", settings={"steps": LONG, "size": "32x32"})
+    reloaded(page)
     chosen(page, "a red apple")
     show(page, "history")
     page.click("#save-too")
     look("history")
     page.keyboard.press("Escape")
     show(page, "gallery")
-    page.locator(".mark").first.click()
+    page.click("[aria-label='Mark a red apple']")
     look("gallery")
     page.click("#gallery-wide")
     look("wide gallery")
-    page.focus("#gallery .thumb")
+    page.locator("#gallery .thumb", has_text="a red apple").focus()
     page.keyboard.press("Space")
     page.wait_for_selector("#lightbox[open]")
     look("lightbox")
     page.keyboard.press("Escape")
-    page.locator(".mark").nth(1).click()
+    page.click("[aria-label='Mark a green apple']")
     page.click("#marked-compare")
     for way in ("slide", "beside", "onion"):
         page.click(f"#versus-{way}")
         look(way)
-    assert seen == []
+    page.keyboard.press("Escape")
+    page.click("#marked-delete")
+    page.click("#trash-open")
+    page.wait_for_selector("#trash-list li")
+    page.click("#trash-empty")
+    look("trash")
+    show(page, "film")
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    look("film")
+    show(page, "tune")
+    look("every setting")
+    resize(page, 390, 844)
+    look("settings on a phone")
+    assert sorted(set(seen)) == []
 
 
 # What the bar has of a picture that is opened.

@@ -70,6 +70,54 @@ def test_strokes_are_taken_in_between_two_steps(studio: Studio, gate: Gate) -> N
     assert list(run.path.glob("drawings/*")) == []
 
 
+def test_strokes_are_taken_back_until_they_are_laid(studio: Studio, gate: Gate) -> None:
+    run = running(studio, gate)
+    studio.draw(run, strokes((255, 0, 0)))
+    studio.draw(run, strokes())
+    studio.undraw(run)  # the last ones
+    assert len(run.drawings) == 1
+    run.laying = 1  # as while the painter lays it
+    with pytest.raises(ConfigError, match="in the picture already"):
+        studio.undraw(run)
+    run.laying = 0
+    studio.undraw(run)
+    assert list(run.path.glob("drawings/*")) == []
+    gate.open.set()
+    reaches(run, "done")
+    assert [node["kind"] for node in run.nodes] == ["start", "end"]
+    assert (pixels(run.picture_path) == pixels(to_pil(finished().picture()[0]))).all()
+
+
+def test_what_is_being_laid_is_not_taken_back(
+    studio: Studio, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    def laid(session: Session, *rest: Any) -> Image.Image:
+        with pytest.raises(ConfigError, match="in the picture already") as error:
+            studio.undraw(run)
+        refused.append(error.value)
+        return lay_strokes(session, *rest)
+
+    monkeypatch.setattr("gouache.apps.studio.painter.lay_strokes", laid)
+    run = running(studio, gate)
+    studio.draw(run, strokes())
+    gate.open.set()
+    reaches(run, "done")
+    assert len(refused) == 1
+    assert run.laying == 0
+    assert [node["kind"] for node in run.nodes] == ["start", "drawn", "end"]
+
+
+def test_strokes_of_one_pause_are_not_taken_back_in_part(studio: Studio, gate: Gate) -> None:
+    run = running(studio, gate)
+    run.drawings.append(run.path / "1.joined.png")
+    with pytest.raises(ConfigError, match="in the picture already"):
+        studio.undraw(run)
+    run.drawings.clear()
+    gate.open.set()
+
+
 def finished() -> Session:
     session = tiny_build(order())
     list(session)
@@ -125,6 +173,7 @@ def test_drawing_on_a_running_picture_by_the_interface(tmp_path: Path, gate: Gat
         for _ in range(3):
             answer = client.post(f"/api/runs/{run.id}/draw", content=strokes())
             assert answer.status_code == 200, answer.text
+        assert client.post(f"/api/runs/{run.id}/undraw").status_code == 200
         gate.open.set()
         reaches(run, "done")
         assert [node["kind"] for node in run.nodes] == ["start", "drawn", "end"]

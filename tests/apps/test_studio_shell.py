@@ -188,7 +188,7 @@ def test_every_tool_has_a_name_beside_the_rail(page: Any, width: int) -> None:
         rail, tip = (page.locator(one).bounding_box() for one in ("#rail", "#tip"))
         assert tip["x"] >= rail["width"] or tip["y"] >= rail["y"] + rail["height"]
         assert tip["x"] + tip["width"] <= width
-    begin = ["Brush", "Eraser", "Fill", "Pick a colour", "Mask", "Unmask", "Clear", "New sheet"]
+    begin = ["Brush", "Eraser", "Fill", "Pick a colour", "Mark", "Unmark", "Clear", "New sheet"]
     assert all(any(name.startswith(one) for name in names) for one in begin)
     assert all(names)
     page.mouse.move(width / 2, 450)
@@ -405,8 +405,8 @@ def test_how_near_to_the_drawing(page: Any, posted: list[dict[str, Any]]) -> Non
     assert "near" not in sent(page, posted)
     stroke(page, 0.5)
     assert page.is_visible("#near")
-    assert page.text_content("#near-is") == "free"
-    assert "near" not in sent(page, posted)
+    assert page.text_content("#near-is") == "keeps colours"
+    assert sent(page, posted)["near"] == 0.6
     page.fill("#near", "80")
     assert sent(page, posted)["near"] == 0.8
     page.fill("#near", "0")
@@ -426,14 +426,15 @@ def test_something_is_there_at_once_and_says_what_is_done(page: Any, studio: Tin
     page.fill("#prompt", "a slow sun")
     page.click("#paint")
     page.wait_for_selector("#skeleton:not([hidden])")  # before the server has said anything
-    assert page.text_content("#skeleton p") == "Sends the order…"
+    assert page.text_content("#status") == "Sends the order…"
     assert page.is_disabled("#paint")
     until(page, lambda: waiting)
     told = {"doing": "loading the models", "status": "starting"}
     page.route("**/events*", lambda route: route.abort())
     answer = waiting[0].fetch()
     waiting[0].fulfill(json={**answer.json(), **told})
-    until(page, "document.querySelector('#skeleton p').textContent === 'Loading the models…'")
+    until(page, "document.getElementById('status').textContent === 'Loading the models…'")
+    assert page.is_visible("#skeleton")
 
 
 def test_time_left_and_progress_are_on_the_easel(page: Any) -> None:
@@ -505,6 +506,23 @@ def test_every_setting_has_a_sentence_and_its_default(page: Any) -> None:
     names = texts(page, ".setting label")
     assert len(set(names)) == len(names)
     assert page.locator("#settings details[open]").count() == 1
+    groups = page.locator("#settings details").all()
+    assert max(group.locator(".setting").count() for group in groups) <= 12
+
+
+def test_what_was_folded_and_what_was_changed_is_seen_after_a_search(page: Any) -> None:
+    show(page, "tune")
+    opened = """[...document.querySelectorAll("#settings details[open] summary")]
+        .map((one) => one.firstChild.data)"""
+    page.click("#settings summary:has-text('How it is looked at')")
+    before = page.evaluate(opened)
+    assert before == ["The picture", "How it is looked at"]
+    page.fill("#filter", "boldness")
+    assert page.evaluate(opened) == ["How bold each step is"]
+    page.fill("#setting-learning_rate", "0.3")
+    page.fill("#filter", "")
+    assert page.evaluate(opened) == before
+    assert texts(page, ".changes:not(:empty)") == ["1 changed"]
 
 
 def test_a_setting_is_found_by_plain_words_and_put_back(page: Any) -> None:

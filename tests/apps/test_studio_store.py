@@ -205,7 +205,9 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "gridded", group: "g", open: true }, { type: "spread", spread: 0.1 },
             { type: "enlarged", picture: { run: "a", node: null } },
             { type: "edited", run: "a", node: 0, values: { name: "x" } },
-            { type: "trashed", runs: ["b"], what: "b" }, { type: "binRead" }, { type: "recovered" },
+            { type: "leaves", runs: ["b"], what: "b" },
+            { type: "left", runs: ["b"], stay: [] }, { type: "awaited" },
+            { type: "binRead" }, { type: "recovered" },
             { type: "explained" }, { type: "binned", runs: [run("b")] },
             { type: "unbinned", runs: ["b"] },
             { type: "held", tool: "mask" },
@@ -231,7 +233,7 @@ def test_a_state_is_never_changed(scripts: Scripts) -> None:
             { type: "ended", place: "c/0" },
             { type: "refilmed", settings: { frames: 0, seconds: 2, fps: 6, zoom: "1.1" } },
             { type: "screened", run: "c", frame: 3, playing: true },
-            { type: "noticed", note: "x" }, { type: "removed", run: "c" }, { type: "newSheet" },
+            { type: "noticed", note: "x" }, { type: "newSheet" },
         ];
         actions.reduce((state, action) => deep(reduce(state, deep(action))), INITIAL);
         return actions.map(({ type }) => type);
@@ -380,9 +382,9 @@ def test_lists_are_refreshed_around_the_focus(page: Any, studio: TinyStudio) -> 
     show(page, "gallery")
     held(page, page.locator("#gallery .thumb", has_text="a red apple"))
     posted(page, f"/{sun}/stop")
-    page.locator("#gallery .thumb", has_text="stopped: a slow sun").wait_for()
+    page.locator("#gallery .thumb", has_text="Stopped · a slow sun").wait_for()
     show(page, "gallery")
-    page.locator("#gallery .thumb", has_text="painting: a moon").wait_for()
+    page.locator("#gallery .thumb", has_text="Paints · a moon").wait_for()
     assert is_held(page)
 
     show(page, "history")

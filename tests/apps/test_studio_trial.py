@@ -256,7 +256,7 @@ def test_what_is_not_plain_is_explained(page: Any, studio: TinyStudio) -> None:
     for value in ("0", "20", "50", "100"):
         page.fill("#near", value)
         seen.append(page.text_content("#near-is"))
-    assert seen == ["free", "keeps colours", "keeps places", "keeps shapes"]
+    assert seen == ["free", "a hint of it", "keeps places", "keeps shapes"]
     assert "places" in page.get_attribute("#nearness", "title")
 
 

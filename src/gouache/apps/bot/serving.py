@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 from contextlib import suppress
@@ -20,25 +19,18 @@ from gouache.apps.studio.worker import Studio
 def serve(adapter: Adapter, root: Path, limits: Limits) -> int:
     """Serves a chat; the exit code. `ConfigError` where the service refuses the bot, `OutputError`
     for `root`, whose files are private to whoever starts it."""
-    mask = os.umask(0o077)
-    try:
-        lock = locked(root)
+    with locked(root):
+        studio = Studio(root, limits.of_studio())
+        warming = threading.Thread(target=warm, name="warming", daemon=True)
+        warming.start()
+        print(f"gouache bot: {adapter.name}  (pictures in {root})", file=sys.stderr)
         try:
-            studio = Studio(root, limits.of_studio())
-            warming = threading.Thread(target=warm, name="warming", daemon=True)
-            warming.start()
-            print(f"gouache bot: {adapter.name}  (pictures in {root})", file=sys.stderr)
-            try:
-                with suppress(KeyboardInterrupt):  # all is on the disk
-                    asyncio.run(Bot(studio, adapter, limits).run())
-            finally:
-                studio.close()
-                warming.join()  # a process that ends while models are loaded may abort
-            return 0
+            with suppress(KeyboardInterrupt):  # all is on the disk
+                asyncio.run(Bot(studio, adapter, limits).run())
         finally:
-            lock.release()
-    finally:
-        os.umask(mask)
+            studio.close()
+            warming.join()  # a process that ends while models are loaded may abort
+        return 0
 
 
 __all__ = ["serve"]

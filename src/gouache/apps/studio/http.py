@@ -180,7 +180,8 @@ class Interface(Endpoints):
         return JSONResponse(self._public(run) | details)
 
     async def act(self, request: Request) -> Response:
-        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw, sketch."""
+        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw, undraw,
+        sketch."""
         run, action = self._run(request), request.path_params["action"]
         studio = self.studio
         if action == "pause":
@@ -196,6 +197,8 @@ class Interface(Endpoints):
         elif action == "draw":
             async with self.bodies.read(request, studio.limits.upload_bytes) as data:
                 await anyio.to_thread.run_sync(self._draw, run, data, limiter=self.decoding)
+        elif action == "undraw":
+            await run_in_threadpool(studio.undraw, run)
         elif action == "sketch":
             body = await self._json(request)
             number = body.get("number") if isinstance(body, dict) else None

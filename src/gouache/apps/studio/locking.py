@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from gouache.errors import ConfigError, OutputError
-from gouache.prompts import one_line
+from gouache.reserve import only_writer
 
 
-def locked(root: Path) -> FileLock:
-    """The folder, made where missing and seen by nobody else, for this process alone."""
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Makes the folder this process's alone while it lasts; what this process writes is private.
+
+    Raises `OutputError` where another process has it, or it cannot be made.
+    """
+    mask = os.umask(0o077)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / "studio.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigError(
-            f"another studio or bot uses {one_line(root)}; stop it, or give another folder with "
-            "--runs"
-        ) from None
-    except OSError as error:
-        raise OutputError(f"cannot write to {one_line(root)}: {error.strerror}") from None
-    for name in (
-        "runs",
-        "images",
-        "trash",
-    ):  # those of older versions too; the folder itself may be shared
-        folder = root / name
-        with suppress(OSError):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)
-    return lock
+        with only_writer(root, "stop that studio or bot, or give another folder with --runs"):
+            # Those of older versions too; the folder itself may be shared.
+            for folder in (root / name for name in ("runs", "images", "trash")):
+                with suppress(OSError):
+                    folder.mkdir(exist_ok=True)
+                    folder.chmod(0o700)
+            yield
+    finally:
+        os.umask(mask)
 
 
 __all__ = ["locked"]

@@ -209,6 +209,7 @@ class Painter:
         """
         with run.lock:
             drawings, words = list(run.drawings), run.prompt
+            run.laying = len(drawings)
         laid = None
         if drawings:
             laid = Driven(session).pictures()[0]
@@ -225,6 +226,7 @@ class Painter:
             with run.lock:
                 run.prompt = None
                 run.drawings = [path for path in run.drawings if path not in drawings]
+                run.laying = 0
             run.save_about()
             for path in drawings:
                 path.unlink(missing_ok=True)

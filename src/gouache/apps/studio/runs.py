@@ -88,6 +88,7 @@ class Run:
     version: int = 0  # counts what is to be seen
     wish: str = ""  # "", pause or stop: the worker looks between two steps
     drawings: list[Path] = field(default_factory=list, repr=False)  # PNG with alpha, not laid yet
+    laying: int = 0  # so many of them, the first, are being laid
     sealed: bool = False  # nothing more is laid into it
     prompt: str | None = None  # a new one, from the next step on
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

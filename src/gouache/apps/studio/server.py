@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import webbrowser
@@ -47,15 +46,8 @@ class Serving:
 def serve(root: Path, limits: Limits, how: Serving) -> int:
     """Serves the page; the exit code. `ConfigError` for a taken port, `OutputError` for `root`,
     whose files are private to whoever starts it."""
-    mask = os.umask(0o077)
-    try:
-        lock = locked(root)
-        try:
-            return _serve(root, limits, how)
-        finally:
-            lock.release()
-    finally:
-        os.umask(mask)
+    with locked(root):
+        return _serve(root, limits, how)
 
 
 def _serve(root: Path, limits: Limits, how: Serving) -> int:

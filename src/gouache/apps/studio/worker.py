@@ -38,6 +38,7 @@ from gouache.runs.places import run_settings
 
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture
+_JOINED = ".joined.png"  # how the name of several drawings in one ends
 LOSSES = 3  # of workers, by the same run: then it is the run
 
 
@@ -249,12 +250,21 @@ class Studio:
             path.unlink(missing_ok=True)
             raise
 
+    def undraw(self, run: Run) -> None:
+        """Takes the last strokes back that were drawn and are not laid yet."""
+        with self._news, run.lock:
+            waits = run.drawings[run.laying :]
+            if not waits or waits[-1].name.endswith(_JOINED):
+                raise ConfigError("the strokes are in the picture already; paint over them")
+            path = run.drawings.pop()
+        path.unlink(missing_ok=True)
+
     def join_drawings(self, run: Run, together: Callable[[Sequence[bytes]], bytes]) -> None:
         """Makes the drawings that wait into one, while the painter does not look at them."""
         layers = list(run.drawings)
         if len(layers) < 2 or run.status == "painting":  # which lays them as one in a moment
             return
-        joined = layers[-1].with_suffix(".joined.png")  # after all of them by name
+        joined = layers[-1].with_suffix(_JOINED)  # after all of them by name
         write_bytes(joined, together([layer.read_bytes() for layer in layers]))
         with self._news:
             if run.status in ("paused", "interrupted") and run.drawings[: len(layers)] == layers:

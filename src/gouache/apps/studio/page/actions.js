@@ -63,16 +63,19 @@ export function makeWork({ store, server, easel, sync, doing }) {
   }
 
   /** Queues a run. `here`: it starts from the picture in the view. `uses`: the version of the strokes
-   * that are in its start, null if none are. `part`: it is a try on a part of the picture. Returns what the
-   * server told of it. */
-  async function order(extra, here, uses = null, part = false) {
+   * that are in its start, null if none are. `part`: what it is a try on, as `tried` has it, without tries. */
+  async function order(extra, here, uses = null, part = null) {
     const asks = { prompt: draft().words, settings: changed(store.state), ...extra };
     const next = await server.post("/api/runs", asks);
     if (uses !== null && uses === strokes.version) easel.taken();
-    dispatch("ordered", { run: next, here, words: asks.prompt, part });
+    if (part) {
+      const tries = (next.runs ?? [next]).map(({ id }) =>
+        ({ id, words: asks.prompt, version: part.mask?.version ?? null, masked: part.mask !== null, own: false }));
+      dispatch("tried", { ...part, tries }); // first: what is ordered is of the picture that is shown
+    }
+    dispatch("ordered", { run: next, here, words: asks.prompt });
     easel.focus();
     await sync.refresh();
-    return next;
   }
 
   /** The version of the strokes that `seen()` and `composite()` take along now. */

@@ -5,12 +5,12 @@
 //   shown      {run, node}: what is on the easel, null for a sheet of one's own.
 //   sheet      what the view holds. `blank`, new each time, is a sheet to begin with;
 //              {place, key, frame} of the picture since; `start`, the picture given to start from.
-//   subject    counts the pictures that were on the easel, all tries on a part of one being one: a mask belongs
-//              to the one it was made on.
+//   subject    counts the sheets of one's own that were on the easel: masks belong to what they were made on
+//              (subjectOf).
 //   busy, asked, sent, notices: what is under way, and what is said of it.
 
 import { defaults, filled, sheetSize } from "./form.js";
-import { BUSY, ENDED, isSubject, runOf, watched, wantedPicture, wordsOf } from "./selectors.js";
+import { BUSY, ENDED, isSubject, isUnsent, runOf, shownWords, watched, wantedPicture, wordsOf } from "./selectors.js";
 
 export const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";
 const LIES_OVER = "What you drew lies over this picture now. Undo or Clear takes it away.";
@@ -33,6 +33,9 @@ export const INITIAL = Object.freeze({
   notices: { alive: true, problem: "", note: "", mask: null },
 });
 
+/** A sheet of one's own is the same after a reload. */
+export const keptOf = ({ subject }) => ({ subject });
+
 export const noticed = (state, told) => ({ ...state, notices: { ...state.notices, ...told } });
 export const drafted = (state, told) => ({ ...state, draft: { ...state.draft, ...told } });
 export const blank = (width, height, words, start = null) =>
@@ -44,20 +47,24 @@ function withRun(state, run) {
   return { ...state, revision: state.revision + (ends ? 1 : 0), runs: new Map(state.runs).set(run.id, run) };
 }
 
-/** Another picture comes on the easel. */
-const renewed = (state) => noticed({ ...state, subject: state.subject + 1 }, { mask: null });
+/** The words in the bar follow the picture that came on the easel, unless there `were` others that were not sent. */
+function worded(state, were) {
+  const words = were ? null : shownWords(state);
+  return words === null || words === state.draft.words ? state : drafted(state, { words, known: words, typedFor: "" });
+}
 
 /** A sheet without a run: empty, or with the picture to start from. */
 export function newSheet(state) {
   const sheet = blank(...sheetSize(state.form), EMPTY, state.draft.start);
-  return { ...renewed(state), shown: null, sheet };
+  return { ...noticed(state, { mask: null }), subject: state.subject + 1, shown: null, sheet };
 }
 
 /** Shows a run; `here`: the picture in the view is where it goes on from, and stays until there is news.
- * `subject`: whether it is of the picture that is shown, as a try on a part is. */
-export function follow(state, run, here = false, subject = isSubject(state, run.id)) {
+ */
+export function follow(state, run, here = false) {
   const other = state.shown?.run !== run.id;
-  let next = { ...withRun(subject ? state : renewed(state), run), shown: { run: run.id, node: null } };
+  const kept = isSubject(state, run.id) ? state : noticed(state, { mask: null });
+  let next = { ...withRun(kept, run), shown: { run: run.id, node: null } };
   if (other) {
     const { [run.id]: _, ...losses } = state.losses;
     next.losses = losses;
@@ -71,6 +78,14 @@ export function follow(state, run, here = false, subject = isSubject(state, run.
   next.sheet = blank(...run.size, words);
   if (!state.layers.strokes.empty) next = noticed(next, { note: LIES_OVER });
   return next;
+}
+
+/** As if these runs had never been. */
+export function without(state, ids) {
+  const runs = new Map(state.runs);
+  for (const id of ids) runs.delete(id);
+  const next = { ...state, runs, revision: state.revision + 1 };
+  return ids.includes(state.shown?.run) ? newSheet(next) : next;
 }
 
 export const REDUCERS = {
@@ -87,16 +102,15 @@ export const REDUCERS = {
     const known = kept.known ?? (newest ? wordsOf(newest) : "");
     const draft = { words, known, phrase, replace, typedFor, start, likes };
     const next = { ...state, ready: true, info, form, draft };
-    // The mask of an earlier load is of what was shown then.
-    const same = (kept.run ?? "") === (newest?.id ?? "");
-    return { ...(newest ? follow(next, newest) : newSheet(next)), subject: state.subject + (same ? 0 : 1) };
+    return { ...(newest ? follow(next, newest) : newSheet(next)), subject: kept.subject ?? 0 };
   },
 
   // What the server tells.
   reached: (state, { alive }) => noticed(state, { alive }),
   /** All runs. Of those that are watched the events tell more, and earlier. */
-  listed(state, { runs }) {
+  listed(state, { runs: all }) {
     const own = watched(state);
+    const runs = all.filter((one) => !state.leaving.includes(one.id)); // the server may still have them
     const kept = runs.map((one) => (own.includes(one.id) ? state.runs.get(one.id) : one));
     const before = runOf(state);
     const next = { ...state, runs: new Map(kept.map((one) => [one.id, one])) };
@@ -119,19 +133,13 @@ export const REDUCERS = {
     return next;
   },
   recalled: (state, { run, losses }) => ({ ...state, losses: { ...state.losses, [run]: losses } }),
-  removed(state, { run }) {
-    const runs = new Map(state.runs);
-    runs.delete(run);
-    const next = { ...state, runs, revision: state.revision + 1 };
-    return state.shown?.run === run ? newSheet(next) : next;
-  },
 
   // What is shown.
-  followed: (state, { run, here }) => follow(state, run, here),
-  /** A run was ordered, and is shown; `words`: what was sent; `part`: it is a try on a part of what is shown. */
-  ordered(state, { run, here, words = "", part = false }) {
+  followed: (state, { run, here }) => worded(follow(state, run, here), isUnsent(state)),
+  /** A run was ordered, and is shown; `words`: what was sent. */
+  ordered(state, { run, here, words = "" }) {
     const known = words === state.draft.words ? words : state.draft.known;
-    return follow({ ...drafted(state, { typedFor: "", known }), revision: state.revision + 1 }, run, here, part);
+    return follow({ ...drafted(state, { typedFor: "", known }), revision: state.revision + 1 }, run, here);
   },
   /** A node of the history, or null for the run itself, the picture in the view staying till then. */
   chosen(state, { run, node }) {
@@ -139,7 +147,7 @@ export const REDUCERS = {
     if (!known) return state;
     const next = state.shown?.run === run ? state : follow(state, known);
     const sheet = node === null ? next.sheet : { ...next.sheet, key: "" };
-    return { ...next, shown: { run, node }, sheet };
+    return worded({ ...next, shown: { run, node }, sheet }, isUnsent(state));
   },
   newSheet,
 

@@ -3,10 +3,18 @@
 export const ENDED = ["done", "stopped", "failed", "cancelled", "interrupted"];
 export const OPEN = ["paused", "interrupted"]; // what can go on
 export const BUSY = ["queued", "starting", "painting"];
+export const GOING = ["starting", "painting"];
 
 export const brief = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
 /** The words of a run: those that count from its next step on, if there are such. */
 export const wordsOf = (run) => run.words ?? run.prompt;
+/** The words of a point of a run's history, null for those that nobody knows any more. */
+function wordsAt(run, node) {
+  const told = run.nodes.filter(({ kind }) => kind === "prompt");
+  const before = told.findLast((one) => one.node <= node);
+  if (node === null || !told.length) return wordsOf(run);
+  return before?.prompt ?? null;
+}
 export const nodeUrl = (run, node) => `/api/runs/${run}/nodes/${node}.png`;
 
 // The picture that is shown.
@@ -39,12 +47,29 @@ export function wantedPicture(state) {
 /** Whether the view holds what is shown, or nothing is to be there. */
 export const pictureIsThere = (state) => !wantedPicture(state) || state.sheet.place === placeOf(state);
 
-/** Whether a run is the picture that is shown, as far as the hand goes: itself, or one of the tries on one part,
- * or what those start from. */
-export function isSubject({ part: { base, tries }, shown }, id) {
-  const part = [base?.run, ...tries.map((one) => one.id)];
-  return shown?.run === id || (part.includes(shown?.run) && part.includes(id));
+// The picture that a mask and tries are of.
+
+/** Whose tries a run is one of, and the try: {part, one}; null where it is none, or goes on by itself. */
+function triedAs({ parts }, id) {
+  for (const part of parts) {
+    const one = part.tries.find((each) => each.id === id && !each.own);
+    if (one) return { part, one };
+  }
+  return null;
 }
+
+/** The picture that a run is, as far as the hand goes: what it is a try on, or itself; a sheet of one's own for null. */
+const subjectOfRun = (state, id) => (id === null ? `sheet ${state.subject}` : (triedAs(state, id)?.part.subject ?? id));
+export const subjectOf = (state) => subjectOfRun(state, state.shown?.run ?? null);
+/** Whether a run is the picture that is shown, as far as the hand goes. */
+export const isSubject = (state, id) => subjectOf(state) === subjectOfRun(state, id);
+/** The tries on the picture that is shown: {subject, base, mask, tries}; null where there are none. */
+export const partOf = (state) => state.parts.find(({ subject }) => subject === subjectOf(state)) ?? null;
+/** The tries that the shown picture was one of before it was kept; null where it was not, or they are gone. */
+export const keptFrom = ({ parts, runs, shown }) =>
+  parts.find(({ base, tries }) => runs.has(base.run) && tries.some(({ id, own }) => own && id === shown?.run)) ?? null;
+/** The try that is shown: {id, words, version, masked, own}; null where that is none. */
+export const tryOf = (state) => (state.shown && triedAs(state, state.shown.run)?.one) ?? null;
 
 // What is painted together.
 
@@ -65,10 +90,23 @@ export function isGridded(state) {
   return members.some((run) => BUSY.includes(run.status));
 }
 
+/** Those that lie over the easel as a grid; [] where none do. */
+export const gridOf = (state) => (isGridded(state) ? groupOf(state) : []);
+
+/** Of those that are shown the one that takes longest: how far it is and when it is done are told. */
+export function slowestOf(state) {
+  const all = gridOf(state);
+  const painting = all.filter(({ status }) => status === "painting");
+  const going = painting.length ? painting : all.filter(({ status }) => status === "starting");
+  const longest = (one, other) => ((other.seconds_left ?? 0) > (one.seconds_left ?? 0) ? other : one);
+  return going.length ? going.reduce(longest) : runOf(state);
+}
+
 /** The runs whose events the page listens to. */
 export function watched(state) {
   const run = runOf(state);
-  const seen = isGridded(state) ? groupOf(state) : run ? [run] : [];
+  const several = gridOf(state);
+  const seen = several.length ? several : run ? [run] : [];
   return seen.filter(({ status }) => !ENDED.includes(status)).map(({ id }) => id);
 }
 
@@ -76,6 +114,16 @@ export function watched(state) {
 export const isDrawn = (state) => !state.layers.strokes.empty;
 
 // Words.
+
+/** The words of the picture that is shown, null where nobody knows. A try on a marked part says what that part
+ * becomes; its picture is still what the picture before was. */
+export function shownWords(state) {
+  const run = runOf(state);
+  const tried = run && triedAs(state, run.id);
+  if (!tried?.one.masked) return run && wordsAt(run, nodeOf(state));
+  const { run: before, node } = tried.part.base;
+  return state.runs.has(before) ? wordsAt(state.runs.get(before), node) : null;
+}
 
 /** The words for a continued run, null where they are its own or it cannot take others. */
 export function newWords(state) {
@@ -121,9 +169,11 @@ const FILM = {
   stopped: "Stopped; what is painted of the film is kept. Go on paints on.",
 };
 
+/** The time left in words, the rougher the longer it is. */
 export function clock(seconds) {
   if (seconds === null) return "";
-  if (seconds < 90) return `${Math.ceil(seconds)} s left`;
+  if (seconds < 15) return `${Math.ceil(seconds)} s left`;
+  if (seconds < 90) return `${5 * Math.ceil(seconds / 5)} s left`;
   return `${Math.ceil(seconds / 60)} min left`;
 }
 
@@ -140,13 +190,20 @@ export function stepOf({ kind, status, step, num_steps: all, steps = [all], film
   return `${which}step ${done} of ${parts[at]}`;
 }
 
+/** What has become of strokes on a picture that is painted; "" where there were none. */
+function takenIn({ nodes }) {
+  const last = nodes.findLast(({ kind }) => kind === "drawn");
+  return last ? `Paints on from your strokes, taken in at step ${last.step}.` : "";
+}
+
 /** The state of the picture in a line. */
 export function statusLine(state) {
   const { asked } = state;
-  const members = isGridded(state) ? groupOf(state) : [];
+  const members = gridOf(state);
   const formed = members.filter(({ status }) => !BUSY.includes(status)).length;
   const several = formed < members.length ? `${formed} of ${members.length} done` : "Done";
   const [run, drawn] = [runOf(state), isDrawn(state)];
+  if (state.busy.order && !(run && BUSY.includes(run.status))) return "Sends the order…";
   if (!run && drawn) return "Paint starts from what you drew.";
   if (!run) return state.draft.words.trim() ? "Ready: press Paint." : "Say what to paint.";
   if (nodeOf(state) !== null) {
@@ -156,15 +213,19 @@ export function statusLine(state) {
   if (run.film && FILM[run.status]) return FILM[run.status];
   return {
     queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
-    starting: run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
-    painting: drawn
-      ? "Paints. It takes your strokes in."
+    starting: members.length && /sketch/.test(run.doing ?? "")
+      ? "Finds a start for each…"
+      : run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
+    painting: drawn || state.sheets.sent
+      ? "Takes your strokes in soon; Undo works till then."
       : members.length
         ? "Paints. Press one to see it alone."
-        : "Paints. Draw on it at any time.",
+        : takenIn(run) || "Paints. Draw on it at any time.",
     paused: drawn
       ? "Paused. Continue or Stop lays your strokes in."
-      : "Paused. Draw on it, change the words, and continue.",
+      : members.length
+        ? "Paused. Press one to draw on it."
+        : "Paused. Draw on it, change the words, and continue.",
     interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
     done: drawn
       ? "Done. Paint on goes on from the picture with your strokes."

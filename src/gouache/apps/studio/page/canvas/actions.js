@@ -2,21 +2,30 @@
 
 import { changed } from "../form.js";
 import { loadImage } from "../nodes.js";
-import { wordsOf } from "../selectors.js";
-import { tryOf } from "./buttons.js";
+import { keptFrom, partOf, subjectOf, tryOf, wordsOf } from "../selectors.js";
+
+// What the server says of words that mark nothing, and what can be done then.
+const UNFOUND = [
+  [/is not seen anywhere|^the mask of .* is empty/, (phrase) =>
+    `“${phrase}” is not to be seen in this picture. Name one thing in it in plain words, such as “apple” or “sky”, or draw over it yourself.`],
+  [/^the mask of .* covers the whole picture/, (phrase) =>
+    `“${phrase}” seems to be everywhere. Name a single thing, or draw over the part yourself.`],
+];
 
 export function makeActions({ store, server, easel, doing, work }) {
   const { acting, dispatch, draft, drawn, node, note, order, place, run, seen, upload } = work;
   const { mask, strokes } = easel;
 
-  /** What the next try on a part starts from: the picture that is shown, or that of the tries before. */
-  async function baseOfTry() {
-    const { base } = store.state.part;
-    if (base && base.version === mask.version && strokes.empty && tryOf(store.state)) return base;
-    return {
-      place: place(), run: run()?.id ?? "", node: node(), image: await seen(),
-      mask: mask.empty ? null : await upload(easel.maskBlob()), version: mask.version,
-    };
+  /** What the next try is made on, as `tried` has it: the picture before the tries, or the one that is shown. */
+  async function partToTry() {
+    const before = partOf(store.state);
+    const tried = tryOf(store.state);
+    const { version } = mask;
+    const known = before?.mask?.version === version ? before.mask : null;
+    const masked = mask.empty ? null : (known ?? { id: await upload(easel.maskBlob()), version });
+    if (tried && strokes.empty) return { ...before, mask: masked };
+    const subject = tried ? run().id : subjectOf(store.state); // a try that was drawn on goes on by itself
+    return { subject, base: { place: place(), run: run()?.id ?? "", node: node(), image: await seen() }, mask: masked };
   }
 
   /** Shows again what tries start from. */
@@ -30,44 +39,48 @@ export function makeActions({ store, server, easel, doing, work }) {
     const prompt = draft().replace;
     if (!prompt.trim()) throw new Error("Say what it becomes.");
     const uses = drawn();
-    const base = await baseOfTry();
+    const part = await partToTry();
+    const { base, mask: masked } = part;
     if (base.place !== place()) await showBase(base);
     const edit = { settings: changed(store.state, true) };
-    if (base.mask) edit.mask = base.mask;
+    if (masked) edit.mask = masked.id;
     const { size, ...settings } = changed(store.state, false, false);
-    const { count } = store.state.part;
+    const { tries: count } = store.state;
     const more = count > 1 ? { count } : {};
-    const made = await order({ prompt, image: base.image, edit, parent: base.place, settings, ...more }, true, uses, true);
-    const tries = (made.runs ?? [made]).map(({ id }) => ({ id, words: prompt }));
-    dispatch("tried", { base, tries });
+    await order({ prompt, image: base.image, edit, parent: base.place, settings, ...more }, true, uses, part);
   }
 
   async function find() {
     const { phrase } = draft();
     if (!phrase.trim()) throw new Error("Say what to look for.");
-    dispatch("noticed", { mask: "Looks…" });
+    dispatch("noticed", { mask: `Looks for “${phrase.trim()}”…` });
     try {
       const here = place();
       const found = await server.post("/api/masks", { image: await seen(), phrase });
       const image = await loadImage(`/api/images/${found.id}`);
-      if (here !== place()) throw new Error("The mask was for another picture; find it again.");
+      if (here !== place()) throw new Error("That was found in another picture; find it again.");
       easel.setMask(image);
-      const share = `Found: ${Math.round(100 * found.share)} % of the picture.`;
-      dispatch("noticed", { mask: `${share} Mend it with Mask and Unmask.` });
+      const share = `Marked: ${Math.max(1, Math.round(100 * found.share))} % of the picture.`;
+      dispatch("noticed", { mask: `${share} Mend it with Mark and Unmark, then say what it becomes.` });
     } catch (error) {
-      dispatch("noticed", { mask: error.message });
+      const plain = UNFOUND.find(([told]) => told.test(error.message))?.[1];
+      dispatch("noticed", { mask: plain ? plain(phrase.trim()) : error.message });
     }
   }
 
   /** The try that is shown is kept: a favourite, alone on the easel. */
   async function keepTry() {
     const { id, group } = run();
-    dispatch("settledOn");
-    easel.clear(mask);
+    dispatch("settledOn", { run: id });
     if (group) dispatch("gridded", { group, open: false });
-    note("This one is kept, with a star. The mask is off; Undo brings it back. The other tries are in the history.");
+    note("You go on with this one; it has a star. “Back to the tries” shows the picture before, with its mark and all tries.");
     dispatch("edited", { run: id, values: { favourite: true } });
     await server.patch(`/api/runs/${id}`, { favourite: true });
+  }
+
+  /** From a try that was kept: the picture before it, with its mask and all its tries. */
+  async function backToTries() {
+    await showBase(keptFrom(store.state).base);
   }
 
   /** The canvas grows, and what is new is painted. */
@@ -90,6 +103,7 @@ export function makeActions({ store, server, easel, doing, work }) {
       grow: acting("order", grow),
       find: acting("find", find),
       "keep-try": doing(keepTry),
+      "tries-back": doing(backToTries),
       "mask-brush": doing(() => dispatch("held", { tool: "mask" })),
       "mask-none": doing(() => easel.clear(mask)),
       "mask-clear": doing(() => easel.clear(mask)),

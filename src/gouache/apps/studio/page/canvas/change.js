@@ -1,10 +1,14 @@
 // Changing a part of the picture: what is there, what it becomes, and the tries on it to choose from.
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
-import { runOf } from "../selectors.js";
+import { partOf, runOf } from "../selectors.js";
 
 const FIELDS = ["phrase", "replace"];
-const MASK = { true: "Without a mask all of the picture changes and keeps its structure.", false: "The mask is what changes." };
+const EDGES = ["grow", "feather"]; // settings, each with a slider
+const MARKED = {
+  true: "Nothing is marked: all of the picture would change and keep its structure.",
+  false: "What is tinted changes; all else stays as it is.",
+};
 
 export function mount({ store, actions }) {
   for (const field of FIELDS) {
@@ -15,12 +19,17 @@ export function mount({ store, actions }) {
       event.preventDefault();
     });
   }
-  $("mask-size").addEventListener("input", ({ target }) =>
-    store.dispatch({ type: "held", size: Number(target.value) }));
-  for (const done of [false, true]) {
-    $("mask-feather").addEventListener(done ? "change" : "input", ({ target }) =>
-      store.dispatch({ type: "set", name: "feather", value: target.value, done }));
+  for (const name of EDGES) {
+    for (const done of [false, true]) {
+      $(`mask-${name}`).addEventListener(done ? "change" : "input", ({ target }) =>
+        store.dispatch({ type: "set", name, value: target.value, done }));
+    }
   }
+  $("compare-try").addEventListener("click", async () => {
+    const { base } = partOf(store.state);
+    await actions.compare({ run: base.run, node: base.node });
+    await actions.choose(runOf(store.state).id);
+  });
   $("tries-count").addEventListener("change", ({ target }) =>
     store.dispatch({ type: "counted", count: Number(target.value) }));
 
@@ -30,18 +39,19 @@ export function mount({ store, actions }) {
     return made("li", {}, button);
   }
 
-  function fill(item, { words, url, shown }) {
+  function fill(item, { words, url, shown, kept = false }) {
     const [image, name] = item.firstChild.children;
-    put(name, { textContent: words });
+    put(name, { textContent: kept ? `★ ${words}` : words });
     put(image, { hidden: !url });
     if (url) attributes(image, { src: url });
     attributes(item.firstChild, { "aria-pressed": shown });
   }
 
-  /** The picture of before, and the tries. */
+  /** The picture of before, and the tries on it. */
   function choices(state) {
-    const { base, tries } = state.part;
-    if (!base) return [];
+    const part = partOf(state);
+    if (!part) return [];
+    const { base, tries } = part;
     const run = runOf(state);
     const picture = (id) => {
       const one = state.runs.get(id);
@@ -49,27 +59,29 @@ export function mount({ store, actions }) {
     };
     const before = base.node === null ? picture(base.run) : `/api/runs/${base.run}/nodes/${base.node}.png`;
     const first = { key: "before", id: base.run, node: base.node, words: "Before", url: before, shown: run?.id === base.run };
-    const others = tries.filter(({ id }) => state.runs.has(id)).map(({ id, words }) =>
-      ({ key: id, id, node: null, words, url: picture(id), shown: run?.id === id }));
+    const others = tries.filter(({ id }) => state.runs.has(id)).map(({ id, words, own }) =>
+      ({ key: id, id, node: null, words, url: picture(id), shown: run?.id === id, kept: own }));
     return [...(state.runs.has(base.run) ? [first] : []), ...others];
   }
 
   let known = [];
 
   function update(state) {
-    const { draft, form, hand, notices, layers, part, runs, shown } = state;
-    for (const [name, value, unit] of [["size", hand.size, ""], ["feather", form.feather ?? "", " px"]]) {
-      put($(`mask-${name}`), { value: String(value) });
-      put($(`mask-${name}-is`), { textContent: `${value}${unit}` });
+    const { draft, form, notices, layers, parts, runs, shown } = state;
+    for (const name of EDGES) {
+      const value = form[name] ?? "";
+      put($(`mask-${name}`), { value });
+      put($(`mask-${name}-is`), { textContent: `${value} px` });
     }
     for (const field of FIELDS) put($(field), { value: draft[field] });
-    put($("mask-note"), { textContent: notices.mask ?? MASK[layers.mask.empty] });
-    put($("tries-count"), { value: String(part.count) });
-    const parts = [part, runs, shown];
-    if (parts.every((one, at) => one === known[at])) return;
-    known = parts;
-    put($("trying"), { hidden: !part.tries.length });
-    keyed($("tries"), choices(state), ({ key }) => key, make, fill);
+    put($("mask-note"), { textContent: notices.mask ?? MARKED[layers.mask.empty] });
+    put($("tries-count"), { value: String(state.tries) });
+    const now = [parts, runs, shown];
+    if (now.every((one, at) => one === known[at])) return;
+    known = now;
+    const all = choices(state);
+    put($("trying"), { hidden: !all.length });
+    keyed($("tries"), all, ({ key }) => key, make, fill);
   }
 
   return { update };

@@ -3,8 +3,7 @@
 
 import { loadPixels } from "../api.js";
 import { $, loadImage, put } from "../nodes.js";
-import { BUSY, isDrawn, nodeOf, placeOf, runOf, wantedPicture } from "../selectors.js";
-import { tryOf } from "./buttons.js";
+import { BUSY, isDrawn, nodeOf, placeOf, runOf, subjectOf, tryOf, wantedPicture } from "../selectors.js";
 import { Fade } from "./fade.js";
 import { copied, Layer, newCanvas, penOf, scaled } from "./layer.js";
 import { Screen } from "./screen.js";
@@ -14,6 +13,7 @@ const SHEET = 1024; // pixels of the longer side that is drawn on, at least abou
 const LARGEST = 3072; // of a sheet: memory is kept flat, and a stroke over a larger picture is no softer to the eye
 const KEPT = 1536; // of a sheet that outlives a reload
 const LAID = 12; // sketches that went into pictures and can be had back
+const MASKS = 24; // of other pictures, that come back with these
 const PAPER = "#fffdf8";
 const TINT = "#ff2878"; // of a mask
 
@@ -64,11 +64,13 @@ class Easel {
     this.list = []; // sketches, the lowest first: {id, name, opacity, hidden, layer}; never changed in place
     this.active = 0; // the id of the one that is drawn on
     this.strokes = new Sketch(this);
-    this.sent = null; // strokes on their way into the picture that is being painted
+    this.sent = null; // strokes on their way into the picture that is being painted: {layer, lifted, past, left}
+    this.callBack = () => {}; // takes them back, if it is not too late (live.js)
     this.laid = []; // {id, name, blob}: sketches that are in a picture now
     this.blanked = null; // the sheet that was laid last
     this.looking = null;
-    this.subject = 0; // the picture that the mask is of, as the state counts them
+    this.subject = ""; // the picture that the mask is of
+    this.masks = new Map(); // those of other pictures: {layer, url}, the latest last; url once it was asked for
     this.streamed = ""; // the run whose frames come by themselves
     this.coming = this.decoding = null; // the newest frame that is not shown yet
     this.rough = false; // whether the view holds such a frame
@@ -88,7 +90,7 @@ class Easel {
 
   /** What is drawn over the picture, the lowest first. */
   get shown() {
-    return this.sent ? [{ layer: this.sent, opacity: 1 }, ...this.visible] : this.visible;
+    return this.sent ? [{ layer: this.sent.layer, opacity: 1 }, ...this.visible] : this.visible;
   }
 
   /** The layer that the tool in hand is for. */
@@ -106,15 +108,12 @@ class Easel {
 
   update(state) {
     const { blank, picture } = state.sheet;
+    if (state.ready && subjectOf(state) !== this.subject) this.turnTo(subjectOf(state));
     if (blank && blank !== this.blanked) {
       this.blanked = blank;
       this.fade.end();
       Object.assign(this.view, { width: blank.width, height: blank.height });
       this.sheets();
-    }
-    if (state.subject !== this.subject) {
-      this.subject = state.subject;
-      this.unmask();
     }
     this.tint();
     put($("empty"), { hidden: picture || isDrawn(state) });
@@ -124,9 +123,9 @@ class Easel {
 
   /** Tint and edge of the mask are not over a try that was made with it, until there is another mask. */
   tint() {
-    const { layers, part } = this.store.state;
-    const tried = tryOf(this.store.state) && part.base.version === layers.mask.version;
-    const hidden = Boolean(tried) && !(this.drawing && this.masking);
+    const { state } = this.store;
+    const tried = tryOf(state)?.version === state.layers.mask.version;
+    const hidden = tried && !(this.drawing && this.masking);
     for (const id of ["mask", "ants"]) put($(id), { hidden });
   }
 
@@ -139,7 +138,7 @@ class Easel {
     const scale = Math.min(Math.max(1, Math.round(SHEET / longer)), LARGEST / longer);
     const size = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
     for (const layer of [this.mask, ...this.list.map((one) => one.layer)]) layer.resize(...size);
-    this.sent?.resize(...size);
+    this.sent?.layer.resize(...size);
     const other = `${width}x${height}`;
     if (this.shape === other) return;
     this.shape = other;
@@ -235,10 +234,11 @@ class Easel {
   tell(picture = this.hasPicture) {
     const known = ({ version, empty }) => ({ version, empty });
     const layers = { strokes: known(this.strokes), mask: known(this.mask) };
-    const undo = { past: this.past.past.length, future: this.past.future.length };
+    const sent = this.sent ? this.sent.past.length - this.sent.left : 0; // which undo calls back
+    const undo = { past: this.past.past.length + sent, future: this.past.future.length };
     const list = this.list.map(({ layer, ...one }) => ({ ...one, empty: layer.empty }));
     const laid = this.laid.map(({ id, name }) => ({ id, name }));
-    const sheets = { list, active: this.sketch.id, laid };
+    const sheets = { list, active: this.sketch.id, laid, sent: this.sent !== null };
     this.store.dispatch({ type: "drawn", layers, undo, picture, sheets });
   }
 
@@ -255,6 +255,7 @@ class Easel {
   }
 
   undo() {
+    if (this.newest) this.callBack();
     return this.step(this.past.undo());
   }
 
@@ -276,10 +277,17 @@ class Easel {
     this.tell();
   }
 
-  /** The mask was made on another picture: it goes, and undo does not bring it here. */
-  unmask() {
-    this.past.forget(this.mask);
-    this.mask.wipe();
+  /** Another picture: the mask stays with the one that it was made on, and undo does not bring it here. */
+  turnTo(subject) {
+    const { mask, masks } = this;
+    this.past.forget(mask);
+    const { past } = this.past;
+    if (this.sent) Object.assign(this.sent, { past, left: past.length }); // undo is of what is seen
+    if (!mask.empty) masks.set(this.subject, { layer: mask.moved() });
+    while (masks.size > MASKS) masks.delete(masks.keys().next().value);
+    this.subject = subject;
+    if (masks.has(subject)) mask.become(masks.get(subject).layer);
+    masks.delete(subject);
     this.screen.render("mask");
     this.tell();
   }
@@ -367,6 +375,12 @@ class Easel {
     $("stage").focus({ preventScroll: true });
   }
 
+  /** Whether the strokes that are on their way are what was done last, as far as undo knows. */
+  get newest() {
+    const { sent } = this;
+    return sent !== null && sent.past.length > sent.left && this.past.past.length <= sent.left;
+  }
+
   // What the server gets.
 
   /** The picture with what was drawn on it. */
@@ -406,13 +420,14 @@ class Easel {
   /** Takes the sketches that are seen off the sheet: they are somewhere else from now on. */
   lift() {
     const flat = this.strokes.flat();
-    for (const { layer } of this.visible) {
+    const { past } = this.past;
+    const lifted = this.visible.map(({ layer }) => {
       this.past.forget(layer);
-      layer.wipe();
-    }
+      return [layer, layer.moved()];
+    });
     const id = (this.laid.at(-1)?.id ?? 0) + 1;
     this.laid = [...this.laid, { id, name: `Drawing ${id}`, blob: png(flat) }].slice(-LAID);
-    return flat;
+    return { flat, lifted, past, left: this.past.past.length };
   }
 
   /** The strokes were taken by the server: they belong to the picture from now on, if it is `here`. */
@@ -435,22 +450,43 @@ class Easel {
   /** Strokes are on their way: they are seen until `land`, and what is drawn from now on is apart. */
   send() {
     const blob = this.strokes.blob();
-    this.sent = new Layer(this.mask.width, this.mask.height);
-    this.sent.replace(this.lift());
+    const { flat, ...held } = this.lift();
+    const layer = new Layer(this.mask.width, this.mask.height);
+    layer.replace(flat);
+    this.sent = { layer, ...held };
     this.screen.render("strokes");
     this.tell();
     return blob;
+  }
+
+  /** They are on the sheet again as if they had never left it, with all that undo knew of them. */
+  takeBack() {
+    const { lifted, past } = this.sent;
+    for (const [layer, before] of lifted) {
+      const version = layer.version + 1; // another than that which was sent
+      layer.become(before);
+      layer.version = version;
+    }
+    Object.assign(this.past, { past, future: [] });
+    this.sent = null;
+    this.laid = this.laid.slice(0, -1);
+    this.screen.render("strokes");
+    this.tell();
   }
 
   /** They have arrived in the picture; or not, and are on the sheet again. */
   land(arrived) {
     const { sent } = this;
     if (!sent) return;
+    if (!arrived && this.newest && this.strokes.empty) {
+      this.takeBack();
+      return;
+    }
     this.sent = null;
     if (!arrived) {
       this.laid = this.laid.slice(0, -1);
       const { layer } = this.list[0];
-      const [below, above] = [sent.flat(), layer.flat()];
+      const [below, above] = [sent.layer.flat(), layer.flat()];
       this.change(layer, (pen) => {
         pen.clearRect(0, 0, layer.width, layer.height);
         for (const sheet of [below, above]) pen.drawImage(sheet, 0, 0);
@@ -508,7 +544,8 @@ class Easel {
 
   // What outlives a reload.
 
-  /** All sheets as {list: [{name, opacity, hidden, url}], mask}, the addresses holding the pixels. */
+  /** All sheets as {list: [{name, opacity, hidden, url}], masks: [[subject, version, url]]}, the addresses holding
+   * the pixels. */
   keep() {
     const small = (layer) => {
       if (layer.empty) return null;
@@ -518,14 +555,22 @@ class Easel {
       return sheet.toDataURL();
     };
     const list = this.list.map(({ layer, id, ...one }) => ({ ...one, url: small(layer) }));
-    return { list, active: this.list.indexOf(this.sketch), mask: small(this.mask) };
+    const masks = [...this.masks].map(([subject, one]) => [subject, one.layer.version, (one.url ??= small(one.layer))]);
+    if (!this.mask.empty) masks.push([this.subject, this.mask.version, small(this.mask)]);
+    return { list, active: this.list.indexOf(this.sketch), masks };
   }
 
   /** The sheets of an earlier load of this page. */
-  async recover({ list = [], active = 0, mask = null }) {
+  async recover({ list = [], active = 0, masks = [] }) {
     const image = (url) => (url ? loadImage(url).catch(() => null) : null);
-    const images = await Promise.all([...list.map(({ url }) => image(url)), image(mask)]);
-    if (images.at(-1)) this.mask.replace(images.at(-1));
+    const images = await Promise.all(list.map(({ url }) => image(url)));
+    await Promise.all(masks.map(async ([subject, version, url]) => {
+      const found = await image(url);
+      if (!found) return;
+      const layer = new Layer(found.width, found.height);
+      layer.replace(found);
+      this.masks.set(subject, { url, layer: Object.assign(layer, { version }) });
+    }));
     if (list.length) {
       this.list = [];
       this.count = 0;

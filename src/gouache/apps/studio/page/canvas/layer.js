@@ -173,6 +173,21 @@ export class Layer {
     this.changed();
   }
 
+  /** What is on it, as another one; this one has nothing then. */
+  moved() {
+    const { width, height, tiles, unsure, whole, version } = this;
+    const other = Object.assign(new Layer(width, height), { tiles, unsure, whole, version });
+    this.wipe();
+    return other;
+  }
+
+  /** Has what another one has, and nothing else, at this one's size. */
+  become({ width, height, tiles, unsure, whole, version }) {
+    const { width: wide, height: high } = this;
+    Object.assign(this, { width, height, tiles, unsure, whole, version });
+    this.resize(wide, high);
+  }
+
   wipe() {
     this.reset(this.width, this.height);
     this.changed();

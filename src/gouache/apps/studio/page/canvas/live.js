@@ -3,24 +3,29 @@
 
 import { nodeOf, runOf } from "../selectors.js";
 
-const REST = 600; // milliseconds without a stroke until what was drawn is sent
+const REST = 1500; // milliseconds without a stroke until what was drawn is sent: time to look at it, and to undo it
+const TAKEN = "Your strokes are in the picture now. The words paint on from them, so their colours move; Layers has them still.";
+const LATE = "What you undid was in the picture a moment before; paint over it.";
 
 export function mount({ store, server, easel }) {
   let timer;
   let drawn = ""; // the strokes that the timer waits for
   let refused = ""; // those that the server did not take: they wait for Continue or Paint
-  let away = null; // {run, drawings}: strokes on their way, and how many the history had before
+  let away = null; // {run, drawings, sent}: strokes on their way, how many the history had before, and the request
+  let told = false; // whether it was said what becomes of strokes
 
   const count = (run) => run.nodes.filter(({ kind }) => kind === "drawn").length;
 
   async function send(run) {
     if (easel.drawing || away) return wait();
-    const blob = easel.send();
-    away = { run: run.id, drawings: count(run) };
+    const drawings = count(run);
+    const mine = { run: run.id, drawings, sent: easel.send().then((blob) => server.send(`/api/runs/${run.id}/draw`, blob)) };
+    away = mine;
     try {
-      await server.send(`/api/runs/${run.id}/draw`, await blob);
-      arrived(store.state);
+      await mine.sent;
+      if (away === mine) arrived(store.state);
     } catch (error) {
+      if (away !== mine || mine.back) return undefined; // they were called back
       land(false);
       refused = easel.strokes.version;
       store.dispatch({ type: "noticed", problem: error.message });
@@ -31,11 +36,33 @@ export function mount({ store, server, easel }) {
   function land(well) {
     away = null;
     easel.land(well);
+    if (!well || told) return;
+    told = true;
+    store.dispatch({ type: "noticed", note: TAKEN });
   }
+
+  /** Undo has reached strokes that are on their way: they are on the sheet again, and not to be laid. */
+  easel.callBack = async () => {
+    const mine = Object.assign(away, { back: true });
+    easel.takeBack();
+    try {
+      await mine.sent;
+    } catch {
+      away = null;
+      return; // the server has none of them
+    }
+    try {
+      await server.post(`/api/runs/${mine.run}/undraw`);
+    } catch (error) {
+      store.dispatch({ type: "noticed", note: error.status === 400 ? LATE : error.message });
+    }
+    away = null;
+  };
 
   /** Whether the picture has the strokes that were sent. */
   function arrived(state) {
-    const run = state.runs.get(away?.run);
+    if (away.back) return;
+    const run = state.runs.get(away.run);
     if (!run || count(run) > away.drawings) land(true);
     else if (!["painting", "starting", "paused"].includes(run.status)) land(true);
   }

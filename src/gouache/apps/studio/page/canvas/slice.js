@@ -3,7 +3,6 @@
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const TOOLS = { size: [1, 200], opacity: [0.05, 1], hardness: [0, 1], smoothing: [0, 1] };
 const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
-const FORGOTTEN = { base: null, tries: [], count: 1 };
 
 export const INITIAL = Object.freeze({
   // `before`: the tool to have again when a colour was picked up. Sizes are for a picture 512 wide.
@@ -15,20 +14,26 @@ export const INITIAL = Object.freeze({
   // list: [{id, name, opacity, hidden, empty}], the lowest first; laid: [{id, name}], in a picture now
   sheets: { list: [], active: 0, laid: [] },
   undo: { past: 0, future: 0 },
-  // Tries on one part: base {place, run, node, image, mask, version} is what all of them start from, where `image`
-  // and `mask` are uploads and `version` is the mask's; tries [{id, words}] are their runs.
-  part: FORGOTTEN,
+  // Tries on parts of pictures, of a picture (subjectOf) one: base {place, run, node, image} is what the next one
+  // starts from, `image` an upload or a point of the history, and mask {id, version}, an upload, what it changes, or
+  // null; tries [{id, words, version, masked, own}] are runs, each with the version of the mask that it was made
+  // with; `own`: it goes on by itself.
+  parts: [],
+  tries: 1, // at once
   grow: { left: 0, right: 0, top: 0, bottom: 0 }, // pixels of the picture by which it is to grow
 });
 
-/** The brush outlives a reload, and so do the tries on a part; `masked`: whether the mask is still theirs. */
-export const keptOf = ({ hand, layers, part }) =>
-  ({ hand, part, masked: part.base?.version === layers.mask.version });
+/** The brush outlives a reload, and so do the tries. */
+export const keptOf = ({ hand, parts, tries }) => ({ hand, parts, tries });
 
-export function begun(state, { hand, part = FORGOTTEN, masked = false }) {
-  // A mask that was brought back counts its versions anew.
-  const base = part.base && { ...part.base, version: masked ? state.layers.mask.version : -1 };
-  return { ...state, hand: { ...state.hand, ...hand }, part: { ...part, base } };
+export function begun(state, { hand, parts = [], tries = 1 }) {
+  return { ...state, hand: { ...state.hand, ...hand }, parts, tries };
+}
+
+/** A run that is one of the tries goes on by itself. */
+function released(parts, id) {
+  const own = (one) => (one.id === id ? { ...one, own: true } : one);
+  return parts.map((part) => ({ ...part, tries: part.tries.map(own) }));
 }
 
 export const REDUCERS = {
@@ -50,15 +55,16 @@ export const REDUCERS = {
   /** The view holds a picture, or holds that it cannot be shown. */
   pictured: (state, { place, key, frame, picture = true }) =>
     ({ ...state, sheet: { ...state.sheet, place, key, frame, picture } }),
-  /** A try on a part of a picture was ordered; the first one says what they start from. */
-  tried(state, { base, tries }) {
-    const before = state.part.base && same(state.part.base, base) ? state.part.tries : [];
-    return { ...state, part: { ...state.part, base, tries: [...before, ...tries] } };
+  /** Tries on a part of a picture were ordered: they stand beside those before. */
+  tried(state, { subject, base, mask, tries }) {
+    const before = state.parts.find((part) => part.subject === subject)?.tries ?? [];
+    const others = released(state.parts.filter((part) => part.subject !== subject), subject);
+    return { ...state, parts: [...others, { subject, base, mask, tries: [...before, ...tries] }] };
   },
-  /** One of the tries is kept, or all are given up: the next one starts from what is shown. */
-  settledOn: (state) => ({ ...state, part: { ...FORGOTTEN, count: state.part.count } }),
+  /** One of the tries is kept: the next one starts from it. */
+  settledOn: (state, { run }) => ({ ...state, parts: released(state.parts, run) }),
   /** So many tries at once. */
-  counted: (state, { count }) => ({ ...state, part: { ...state.part, count } }),
+  counted: (state, { count }) => ({ ...state, tries: count }),
   grown: (state, { type, ...told }) => {
     const grow = { ...state.grow, ...told };
     return same(grow, state.grow) ? state : { ...state, grow };

@@ -3,7 +3,7 @@
 import { sheetSize } from "../form.js";
 import { $, attributes, keyed, made, put } from "../nodes.js";
 import { brief, runOf, wordsOf } from "../selectors.js";
-import { endsOf, fineOf, isMorph, MOTIONS, settingsOf } from "./selectors.js";
+import { endsOf, FINE, fineOf, isMorph, MOTIONS, settingsOf } from "./selectors.js";
 
 export function mount({ store }) {
   const dispatch = (type, told) => store.dispatch({ type, ...told });
@@ -61,6 +61,13 @@ export function mount({ store }) {
     put(hint, { textContent: `${help}. Usually ${initial === false ? "no" : initial === true ? "yes" : initial || "nothing"}.` });
   };
 
+  const [{ title: first }] = FINE;
+
+  const makeGroup = ({ title }) => made("details", { open: title === first }, made("summary", { textContent: title }), made("div"));
+
+  const fillGroup = (values) => (group, { settings }) =>
+    keyed(group.lastChild, settings, ({ name }) => name, makeField, fillField(values));
+
   function update(state) {
     const parts = [state.film, state.info, state.runs, state.form, state.shown, state.panel];
     if (!state.info || parts.every((part, at) => part === known[at])) return;
@@ -77,7 +84,7 @@ export function mount({ store }) {
     const size = film.from === "picture" ? (runOf(state)?.size ?? sheetSize(state.form)) : sheetSize(state.form);
     if (state.panel !== "film") return; // its lists are long
     keyed(choices, morph ? endsOf(state) : [], ({ place }) => place, makeEnd, fillEnd);
-    keyed(fine, fineOf(state), ({ name }) => name, makeField, fillField({ ...settingsOf(state, size), ...film.typed }));
+    keyed(fine, fineOf(state), ({ title }) => title, makeGroup, fillGroup({ ...settingsOf(state, size), ...film.typed }));
     const frames = Math.max(1, Math.round(Number(film.seconds) * Number(film.fps)));
     put(told, { textContent: Number.isFinite(frames) ? `${frames} frames` : "" });
   }

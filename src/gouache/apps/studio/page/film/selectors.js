@@ -4,6 +4,13 @@ import { ENDED, nodeOf, runOf } from "../selectors.js";
 
 const SPEEDS = { slow: 0.5, medium: 1, fast: 2 };
 const TURN = 6.2832; // radians
+const BESIDE = ["frames", "seconds", "fps", "loop"]; // these have fields of their own
+export const FINE = [
+  { title: "The camera", of: /^(zoom|angle|translation_[xy]|center|border)/, moves: true },
+  { title: "The camera in depth", of: /^(translation|rotation|fov)/, moves: true },
+  { title: "How much is painted", of: /^(steps|frame)/ },
+  { title: "From frame to frame", of: /./ },
+];
 
 const short = (value) => String(Number(value.toFixed(4)));
 
@@ -38,11 +45,15 @@ export function settingsOf({ film }, size) {
   return { seconds, fps, loop, ...MOTIONS[film.motion].curves(SPEEDS[film.speed], size), ...Object.fromEntries(typed) };
 }
 
-/** The settings that are written by hand, if they are: [{name, help, default, choices}]. */
+/** The settings that are written by hand, if they are, in groups: [{title, settings: [{name, help, default, choices}]}]. */
 export function fineOf({ info, film }) {
-  const beside = ["frames", "seconds", "fps", "loop"];
-  const moves = (name) => /^(zoom|angle|translation|rotation|center|fov|border)/.test(name);
-  return info.film.filter(({ name }) => !beside.includes(name) && !(film.motion === "morph" && moves(name)));
+  const left = new Map(info.film.filter(({ name }) => !BESIDE.includes(name)).map((one) => [one.name, one]));
+  const groups = FINE.map(({ title, of, moves }) => {
+    const settings = [...left.values()].filter(({ name }) => of.test(name));
+    for (const { name } of settings) left.delete(name);
+    return { title, settings: moves && film.motion === "morph" ? [] : settings };
+  });
+  return groups.filter(({ settings }) => settings.length);
 }
 
 /** The point that stands for the picture that is shown, as RUN/NODE; "" where there is none to begin with. */

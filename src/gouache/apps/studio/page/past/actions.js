@@ -1,7 +1,7 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
 import { brief, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
-import { namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
+import { isSeen, namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
 
 const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
@@ -18,9 +18,11 @@ const pause = () => new Promise((done) => setTimeout(done, AGAIN));
 export function makeActions({ store, server, words, sync, doing, work }) {
   const { acting, dispatch, draft, note, run } = work;
   const known = (id) => store.state.runs.get(id);
+  let leaving = Promise.resolve(); // what is being thrown away
 
   const seenAs = (picture) => {
     const one = runOfPicture(store.state, picture);
+    if (!isSeen(one, picture.node)) throw new Error("One of them has no picture yet.");
     return { ...picture, url: pictureUrl(one, picture.node), name: namedIn(one, picture.node) };
   };
 
@@ -124,12 +126,16 @@ export function makeActions({ store, server, words, sync, doing, work }) {
 
   // Throwing away, and bringing back.
 
-  /** Stops what is under way; a run that is gone has ended too. */
-  async function ended(id) {
-    if (ENDED.includes(known(id)?.status)) return;
+  async function stop(id) {
     await server.post(`/api/runs/${id}/stop`).catch((error) => {
       if (error.status !== 400) throw error; // it has ended meanwhile
     });
+  }
+
+  /** Stops what is under way, and waits until it has ended. */
+  async function ended({ id, status: before }) {
+    if (ENDED.includes(before)) return;
+    await stop(id);
     for (let k = 0; k < ASKS; k += 1) {
       const { status } = await server.get(`/api/runs/${id}`);
       if (ENDED.includes(status)) return;
@@ -138,43 +144,51 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     throw new Error("It is still being painted; try again in a moment.");
   }
 
-  async function discard(ids) {
-    const doomed = ids.map(known).filter(Boolean);
-    if (!doomed.length) return;
-    // Of those that are painted together another one is shown, not an empty sheet.
-    const next = isGridded(store.state) && groupOf(store.state).find((one) => !ids.includes(one.id));
-    if (next && ids.includes(run().id)) dispatch("followed", { run: next });
-    const shown = run()?.id;
-    const gone = [];
+  /** Brings runs that have left the page into the server's trash. */
+  async function remove(doomed) {
+    const left = doomed.map(({ id }) => id);
+    const stay = new Set(left);
     try {
-      for (const { id } of doomed) {
-        await ended(id);
-        await server.remove(`/api/runs/${id}`);
-        gone.push(id);
-        dispatch("removed", { run: id });
+      for (const one of doomed) {
+        await ended(one);
+        await server.remove(`/api/runs/${one.id}`);
+        stay.delete(one.id);
       }
     } finally {
-      // A list of all runs may have come in between, in which it is missing.
-      if (gone.includes(shown) && !run()) {
-        dispatch("newSheet");
-        note("");
-      }
-      const what = gone.length === 1 ? `“${brief(titleOf(doomed[0]), 60)}”` : `${gone.length} pictures`;
-      if (gone.length) dispatch("trashed", { runs: gone, what });
+      dispatch("left", { runs: left, stay: [...stay] });
       if (store.state.binned) await openTrash();
       await sync.refresh();
     }
   }
 
+  /** Throws away at once what is seen of runs; the server, which ends them first, follows. */
+  function discard(ids) {
+    const doomed = ids.map(known).filter(Boolean);
+    if (!doomed.length) return;
+    // Of those that are painted together another one is shown, not an empty sheet.
+    const next = isGridded(store.state) && groupOf(store.state).find((one) => !ids.includes(one.id));
+    if (next && ids.includes(run().id)) dispatch("followed", { run: next });
+    const what = doomed.length === 1 ? `“${brief(titleOf(doomed[0]), 60)}”` : `${doomed.length} pictures`;
+    dispatch("leaves", { runs: doomed.map(({ id }) => id), what });
+    leaving = leaving.then(() => remove(doomed)).catch((error) => dispatch("noticed", { problem: error.message }));
+  }
+
+  /** All runs anew, with what is back again: it takes its place before it is no longer what can come back. */
+  async function reread() {
+    dispatch("awaited");
+    await sync.refresh();
+  }
+
   async function restore() {
+    await leaving;
     const last = store.state.trash.at(-1);
     if (!last) return;
     let problem = null;
     for (const id of last.runs) {
       await server.post(`/api/runs/${id}/restore`).catch((error) => (problem = error));
     }
+    await reread();
     dispatch("recovered");
-    await sync.refresh();
     const back = last.runs.map(known).filter(Boolean);
     if (back.length && !runOf(store.state)) open("followed", { run: back[0] });
     if (problem) throw problem;
@@ -188,9 +202,11 @@ export function makeActions({ store, server, words, sync, doing, work }) {
   }
 
   async function bringBack(id) {
+    await leaving;
     await server.post(`/api/runs/${id}/restore`);
+    await reread();
     dispatch("unbinned", { runs: [id] });
-    await Promise.all([openTrash(), sync.refresh()]);
+    if (store.state.binned) await openTrash();
     note(`Back again: “${brief(titleOf(known(id)), 60)}”.`);
   }
 
@@ -235,9 +251,10 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     /** A picture to evolve with another, or the other one. */
     evolveWith: (picture) => (store.state.pair?.what === "evolve" ? choose(picture.run, picture.node) : cross(picture)),
     vary: acting("order", vary),
-    discard: acting("delete", discard),
+    discard: doing(discard),
+    stopOne: doing(stop),
     openTrash: doing(openTrash),
-    bringBack: acting("trash", bringBack),
+    bringBack: acting("restore", bringBack),
     emptyTrash: acting("trash", emptyTrash),
     /** A picture large on the easel, and no grid over it. */
     pick: doing((id, node = null) => {
@@ -247,7 +264,10 @@ export function makeActions({ store, server, words, sync, doing, work }) {
       open("followed", { run: known(id) }); // first: the grid that is closed is that of what is shown
       return group && dispatch("gridded", { group, open: false });
     }),
-    large: (picture) => dispatch("enlarged", { picture }),
+    large: doing((picture) => {
+      if (picture && !isSeen(runOfPicture(store.state, picture), picture.node)) throw new Error("It has no picture yet.");
+      dispatch("enlarged", { picture });
+    }),
     /** By the id of their button. */
     buttons: {
       reuse: acting("reuse", reuse),

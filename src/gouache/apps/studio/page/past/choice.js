@@ -1,8 +1,8 @@
 // What lies over the easel to be chosen from: sketches of a start, and pictures that are painted together.
 
-import { $, attributes, keyed, made, put } from "../nodes.js";
-import { BUSY, ENDED, groupOf, isGridded, runOf } from "../selectors.js";
-import { namedIn, pictureUrl, pointOf, sketchesOf, thumbUrl } from "./selectors.js";
+import { $, attributes, icon, keyed, made, put } from "../nodes.js";
+import { BUSY, ENDED, gridOf, groupOf, isGridded, runOf } from "../selectors.js";
+import { namedIn, pictureUrl, pointOf, seatsOf, sketchesOf, stateOf, thumbUrl } from "./selectors.js";
 import { button } from "./thumbs.js";
 
 const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
@@ -11,10 +11,6 @@ const DEEDS = {
   vary: "Vary: paints four more that are like it",
   evolve: "Evolve: paints four children of it and another picture",
   discard: "Discard: throws it away; Undo brings it back",
-};
-const SAYS = {
-  queued: "waits", starting: "finds a start", painting: "paints", paused: "paused", stopped: "stopped",
-  failed: "failed", cancelled: "cancelled", interrupted: "interrupted", done: "",
 };
 
 /** A picture that changes: `bring(url)` shows the newest as soon as the one before is there. */
@@ -36,9 +32,13 @@ function picture() {
   return image;
 }
 
-/** The room of a tile, in which its button takes the shape of the picture. */
-const framed = (pick) => made("div", { className: "room" }, pick);
-const pickOf = (tile) => tile.firstChild.firstChild;
+/** A tile: a picture that is a button, in its shape, and what belongs to it. */
+function tileOf(kind, shown, ...others) {
+  const plate = made("div", { className: "plate" }, made("div", { className: "room" }, ...shown), ...others);
+  return made("li", { className: kind }, plate);
+}
+const partsOf = (tile) => tile.firstChild.children;
+const pickOf = (tile) => partsOf(tile)[0].firstChild;
 function shape(tile, { size: [width, height] }) {
   tile.style.setProperty("--ratio", String(width / height));
 }
@@ -69,7 +69,7 @@ export function mount({ store, actions, sync }) {
   $("four-known").addEventListener("click", () => store.dispatch({ type: "explained" }));
   $("four-close").addEventListener("click", () => actions.grid(false));
   $("four-others").addEventListener("click", () => {
-    actions.discard(groupOf(store.state).filter((run) => !run.favourite).map(({ id }) => id));
+    actions.discard(gridOf(store.state).filter((run) => !run.favourite).map(({ id }) => id));
   });
 
   // Sketches.
@@ -77,7 +77,7 @@ export function mount({ store, actions, sync }) {
   function makeSketch({ run, number }) {
     const pick = made("button", { className: "pick" }, picture());
     pick.addEventListener("click", () => actions.sketch(run.id, number));
-    return made("li", { className: "tile sketch" }, framed(pick));
+    return tileOf("tile sketch", [pick]);
   }
 
   function fillSketch(tile, { number, step, url, run }) {
@@ -90,7 +90,10 @@ export function mount({ store, actions, sync }) {
   // Pictures painted together.
 
   function makeRun({ run: { id } }) {
-    const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }));
+    const alone = made("span", { className: "alone", textContent: "Just this one" });
+    const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }), alone);
+    const stop = made("button", { className: "stop" }, icon("stop"), "Stop");
+    stop.addEventListener("click", () => actions.stopOne(id));
     pick.addEventListener("click", () => actions.pick(id));
     const keep = button("keep", "Keep", () => actions.like(one(id)));
     const vary = button("vary", "Vary", () => actions.vary(one(id)));
@@ -99,16 +102,15 @@ export function mount({ store, actions, sync }) {
     const bar = made("progress", { max: 1 });
     attributes(bar, { "aria-label": "Progress" });
     const deeds = made("div", { className: "deeds" }, keep, vary, evolve, discard);
-    return made("li", { className: "tile" }, framed(pick), bar, deeds);
+    return tileOf("tile", [pick, stop], bar, deeds);
   }
 
   function fillRun(tile, { run, number, pair, busy }) {
-    const [, bar, deeds] = tile.children;
-    const pick = pickOf(tile);
+    const [{ children: [pick, stop] }, bar, deeds] = partsOf(tile);
     shape(tile, run);
     const [image, state] = pick.children;
     if (!(coming.has(run.id) && ["starting", "painting"].includes(run.status))) image.bring(urlOf(run));
-    const says = run.status === "starting" && run.doing ? run.doing : (SAYS[run.status] ?? run.status);
+    const says = run.status === "starting" && run.doing && !/sketch/.test(run.doing) ? run.doing : stateOf(run);
     put(state, { textContent: says, hidden: !says });
     const crossed = pair?.what === "evolve" && pair.first.run === run.id;
     tile.classList.toggle("kept", Boolean(run.favourite));
@@ -116,7 +118,9 @@ export function mount({ store, actions, sync }) {
     tile.classList.toggle("forms", BUSY.includes(run.status));
     tile.classList.toggle("over", ENDED.includes(run.status));
     const name = `picture ${number}, seed ${run.seed}`;
-    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with this one: ${namedIn(run, null)}` });
+    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with just this one: ${namedIn(run, null)}` });
+    put(stop, { hidden: !BUSY.includes(run.status) });
+    attributes(stop, { "aria-label": `Stop ${name}`, title: "Stop this one; the picture is kept" });
     put(bar, { value: run.num_steps ? run.step / run.num_steps : 0 });
     attributes(bar, { "aria-label": `Progress of ${name}` });
     const [keep, vary, evolve, discard] = deeds.children;
@@ -131,6 +135,34 @@ export function mount({ store, actions, sync }) {
     put(evolve, { textContent: pair?.what === "evolve" && !crossed ? "…with this" : "Evolve" });
   }
 
+  // What was discarded keeps its place.
+
+  function makeGone({ gone }) {
+    const back = button("back", "Bring back", () => actions.bringBack(gone));
+    return tileOf("gone", [made("p", { textContent: "Discarded" }), back]);
+  }
+
+  function fillGone(tile, { like, number, busy }) {
+    shape(tile, like);
+    const back = pickOf(tile).nextSibling;
+    attributes(back, { "aria-label": `Bring back picture ${number}` });
+    put(back, { disabled: busy });
+  }
+
+  const KINDS = {
+    sketch: { key: ({ run, number }) => `sketch ${number} of ${run.id}`, make: makeSketch, fill: fillSketch },
+    run: { key: ({ run }) => `run ${run.id}`, make: makeRun, fill: fillRun },
+    gone: { key: ({ gone }) => `gone ${gone}`, make: makeGone, fill: fillGone },
+  };
+  const kindOf = ({ gone, url }) => KINDS[gone ? "gone" : url ? "sketch" : "run"];
+
+  function seatedIn(state) {
+    const [first] = groupOf(state);
+    return seatsOf(state).map(({ id, run }, at) => run
+      ? { run, number: at + 1, pair: state.pair, busy: Boolean(state.busy.order) }
+      : { gone: id, number: at + 1, like: first, busy: Boolean(state.busy.restore) });
+  }
+
   function update(state) {
     const [run, gridded] = [runOf(state), isGridded(state)];
     const members = gridded ? groupOf(state) : [];
@@ -139,18 +171,15 @@ export function mount({ store, actions, sync }) {
       // Those that form stay in sight when they are done.
       return store.dispatch({ type: "gridded", group: run.group, open: true });
     }
-    const busy = Boolean(state.busy.order);
-    const items = gridded
-      ? members.map((member, at) => ({ run: member, number: at + 1, pair: state.pair, busy }))
-      : sketches.map((sketch) => ({ run, ...sketch }));
+    const items = gridded ? seatedIn(state) : sketches.map((sketch) => ({ run, ...sketch }));
     put(grid, { hidden: !items.length });
     put(grid.dataset, { of: gridded ? "four" : "sketches", count: items.length > 6 ? "many" : String(items.length) });
     keyed(
       tiles,
       items,
-      ({ url, run: { id }, number }) => (url ? `sketch ${number} of ${id}` : `run ${id}`),
-      (item) => (item.url ? makeSketch(item) : makeRun(item)),
-      (tile, item) => (item.url ? fillSketch(tile, item) : fillRun(tile, item)),
+      (item) => kindOf(item).key(item),
+      (item) => kindOf(item).make(item),
+      (tile, item) => kindOf(item).fill(tile, item),
     );
     if (!items.length) return undefined;
     put(title, { textContent: gridded ? "" : "Choose a start, or let the best be taken." });

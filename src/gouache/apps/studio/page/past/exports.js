@@ -1,7 +1,7 @@
 // Saving the picture that is shown: at every size, its settings, the film of its making.
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
-import { isGridded, nodeOf, runOf } from "../selectors.js";
+import { BUSY, isGridded, nodeOf, runOf } from "../selectors.js";
 import { exportUrl, sizesOf } from "./selectors.js";
 
 const GAP = 6; // CSS pixels between the button and what it opens, and from the window's edge
@@ -61,7 +61,8 @@ export function mount({ store }) {
   function update(state) {
     const run = runOf(state);
     const none = !run?.nodes.length;
-    put(save, { hidden: none || isGridded(state) });
+    const begins = run?.step === 0 && BUSY.includes(run.status) && nodeOf(state) === null; // nothing is painted yet
+    put(save, { hidden: none || begins || isGridded(state) });
     put(too, { disabled: none });
     if (none) return menu.hidePopover();
     const node = nodeOf(state);

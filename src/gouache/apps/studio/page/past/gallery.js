@@ -1,13 +1,16 @@
 // All that was painted, day by day: sought, marked, and shown.
 
-import { $, attributes, keyed, made, put } from "../nodes.js";
+import { $, attributes, icon, keyed, made, put } from "../nodes.js";
 import { brief, runOf, wordsOf } from "../selectors.js";
-import { galleryOf, hasWord, thumbUrl, titleOf } from "./selectors.js";
-import { arrows, button, fillStar, fillThumb, icon, keysOf, star, thumb } from "./thumbs.js";
+import { galleryOf, hasWord, isSeen, stateOf, thumbUrl, titleOf } from "./selectors.js";
+import { arrows, button, fillStar, fillThumb, keysOf, star, thumb } from "./thumbs.js";
 
 const DAY = 86400000; // milliseconds
 const ROW = 8; // pixels: pictures are as high as a multiple of it
+const LINES = { 1: 4, 2: 6 }; // such rows, for one or two lines of words
+const LETTER = 6.8; // pixels, and some are narrower
 
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const picture = (id) => ({ run: id, node: null });
 
 /** The day of a time in seconds, as people say it. */
@@ -84,20 +87,25 @@ export function mount({ store, actions }) {
     if (item.run === run && item.pressed === pressed && item.on === on && item.columns === columns) return;
     const [shown, liked, box, large] = item.children;
     const name = brief(titleOf(run), 60);
+    const state = stateOf(run);
+    const parts = [run.film ? "Film" : "", state && capital(state), brief(titleOf(run), state ? 28 : 40)];
+    const caption = parts.filter(Boolean).join(" · ");
     fillThumb(shown, {
       url: thumbUrl(run),
-      caption: (run.film ? "Film · " : "") + (run.status === "done" ? brief(titleOf(run), 40) : `${run.status}: ${brief(titleOf(run), 28)}`),
+      caption,
       title: run.error ? `${wordsOf(run)}: ${run.error}` : wordsOf(run),
       pressed,
     });
     fillStar(liked, run.favourite, name);
+    item.classList.toggle("blank", !thumbUrl(run));
     put(box, { checked: on });
+    put(large, { hidden: !isSeen(run, null) });
     attributes(box, { "aria-label": `Mark ${name}` });
     attributes(large, { "aria-label": `See ${name} large`, title: "Large (space)" });
     Object.assign(item, { run, pressed, on, columns });
     const [across, down] = run.size;
     item.style.setProperty("--ratio", `${across} / ${down}`);
-    item.style.gridRowEnd = `span ${Math.ceil((columns * down) / across / ROW) + 5}`;
+    item.style.gridRowEnd = `span ${Math.ceil((columns * down) / across / ROW) + LINES[caption.length * LETTER > columns ? 2 : 1]}`;
   }
 
   const makeDay = () => made("section", { className: "day" }, made("h3"), made("ul"));

@@ -2,7 +2,7 @@
 
 import { $, attributes, put } from "../nodes.js";
 import { wordsOf } from "../selectors.js";
-import { drawnLarger, exportUrl, galleryOf, namedIn, nodeIn, pictureUrl, runOfPicture, titleOf } from "./selectors.js";
+import { drawnLarger, exportUrl, galleryOf, isSeen, namedIn, nodeIn, pictureUrl, runOfPicture, titleOf } from "./selectors.js";
 import { fillStar } from "./thumbs.js";
 
 export function mount({ store, actions }) {
@@ -17,7 +17,7 @@ export function mount({ store, actions }) {
   function neighbours(state) {
     const run = runOfPicture(state, state.large);
     if (state.large.node !== null) return run.nodes.map(({ node }) => ({ run: run.id, node }));
-    return galleryOf(state).map(({ id }) => ({ run: id, node: null }));
+    return galleryOf(state).filter((one) => isSeen(one, null)).map(({ id }) => ({ run: id, node: null }));
   }
 
   function placeIn(all, { run, node }) {
@@ -48,7 +48,7 @@ export function mount({ store, actions }) {
       else actions.compare(picture);
     },
     "large-vary": () => actions.vary(large()),
-    "large-delete": () => actions.discard([large().run]),
+    "large-delete": ({ detail, repeat }) => detail > 1 || repeat || actions.discard([large().run]), // one at a time
     "large-close": () => to(null),
   };
   for (const [id, deed] of Object.entries(deeds)) $(id).addEventListener("click", deed);
@@ -79,7 +79,7 @@ export function mount({ store, actions }) {
 
   /** The picture beside one that is gone, or null. */
   function instead(state) {
-    const all = galleryOf(state).map(({ id }) => ({ run: id, node: null }));
+    const all = neighbours({ ...state, large: { node: null } });
     return all[Math.min(place, all.length - 1)] ?? null;
   }
 

@@ -1,10 +1,15 @@
 // What follows from the state of what was painted: pure functions.
 
-import { brief, BUSY, ENDED, isGridded, nodeOf, nodeUrl, runOf, wordsOf } from "../selectors.js";
+import { brief, BUSY, ENDED, groupOf, nodeOf, nodeUrl, runOf, wordsOf } from "../selectors.js";
 
 const SIDE = 320; // pixels of the longer side of a thumbnail
 const LARGEST = 4096; // of a picture that is saved
 const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "painted on" };
+const NAMELESS = "Without words";
+const STATES = { // of a run that is not done
+  queued: "waits", starting: "finds a start", painting: "paints", paused: "paused", stopped: "stopped", failed: "failed",
+  cancelled: "cancelled", interrupted: "interrupted", done: "",
+};
 export const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
 const ONLY = {
   all: () => true,
@@ -18,7 +23,8 @@ const ONLY = {
 
 // Pictures. One is {run, node}; node is null for the run as it is now.
 
-export const titleOf = (run) => run.name || wordsOf(run);
+export const titleOf = (run) => run.name || wordsOf(run) || NAMELESS;
+export const stateOf = ({ status }) => STATES[status] ?? status;
 export const runOfPicture = (state, picture) => (picture && state.runs.get(picture.run)) ?? null;
 export const nodeIn = (run, node) => run.nodes.find((one) => one.node === node) ?? null;
 
@@ -37,6 +43,9 @@ export function pictureUrl(run, node) {
   if (run.picture) return `/api/runs/${run.id}/picture.png`;
   return run.shown || run.step || run.nodes.length ? `/api/runs/${run.id}/frame.jpg?v=${run.version}` : "";
 }
+
+/** Whether there is a picture to see. */
+export const isSeen = (run, node) => Boolean(run && pictureUrl(run, node));
 
 /** A small one, made once by the server; "" where there is none yet. */
 export function thumbUrl(run, node = null) {
@@ -59,10 +68,20 @@ export function shownPicture(state) {
 
 // What is painted together.
 
-/** The sketches of the start of the shown run, while one can be chosen; [] else. */
+/** Their places, in order: [{id, run}]. `run` is null where it was discarded and can come back. */
+export function seatsOf(state) {
+  const ids = groupOf(state).map(({ id }) => id);
+  const discarded = state.trash.flatMap(({ runs }) => runs);
+  const seats = state.four.seats.filter((id) => ids.includes(id) || discarded.includes(id));
+  const all = [...seats, ...ids.filter((id) => !seats.includes(id))];
+  return all.map((id) => ({ id, run: state.runs.get(id) ?? null }));
+}
+
+/** The sketches of the start of the shown run, while one can be chosen; [] else. Who painted several has those to
+ * choose from, and is not asked again. */
 export function sketchesOf(state) {
   const run = runOf(state);
-  if (run?.status !== "starting" || nodeOf(state) !== null || isGridded(state)) return [];
+  if (run?.status !== "starting" || nodeOf(state) !== null || run.group) return [];
   return run.sketches ?? [];
 }
 
@@ -74,12 +93,11 @@ export function queueOf({ runs }) {
   return active.sort((a, b) => a.position - b.position);
 }
 
-/** What was painted, newest first, and what failed or was cancelled before (its words are worth keeping), of
+/** What was painted or waits, newest first, and what failed or was cancelled before (its words are worth keeping), of
  * the kind that is asked for, if it `has(run, word)` all the words that are sought. */
 export function galleryOf({ runs, gallery: { sought, only } }, has = hasWord) {
-  const kept = (run) => run.picture || run.nodes.length || ["failed", "cancelled"].includes(run.status);
   const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = (run) => kept(run) && ONLY[only](run) && words.every((word) => has(run, word));
+  const found = (run) => ONLY[only](run) && words.every((word) => has(run, word));
   return [...runs.values()].filter(found).reverse().sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
 }
 

@@ -1,8 +1,7 @@
 // Small pictures in lists: their nodes, and the arrow keys among them.
 
-import { attributes, made, put } from "../nodes.js";
+import { attributes, icon, made, put } from "../nodes.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** A picture {run, node} with its caption, as a button. */
@@ -19,14 +18,6 @@ export function fillThumb(button, { url, caption, title, pressed }) {
   attributes(image, { src: url || null });
   put(words, { textContent: caption });
   attributes(button, { title, "aria-pressed": pressed });
-}
-
-export function icon(name) {
-  const [image, use] = ["svg", "use"].map((tag) => document.createElementNS(SVG, tag));
-  attributes(image, { class: "icon", "aria-hidden": "true" });
-  attributes(use, { href: `/page/icons.svg#${name}` });
-  image.append(use);
-  return image;
 }
 
 /** A button, of words or an icon. */

@@ -1,7 +1,7 @@
 // What the bar does: paint, pause, go on, stop; and what is done with files.
 
 import { changed, sheetSize } from "../form.js";
-import { fromDrawing, newWords, OPEN, typedHere } from "../selectors.js";
+import { ENDED, fromDrawing, GOING, gridOf, newWords, OPEN, typedHere } from "../selectors.js";
 import { drawnAsUsual, shapedLike, sizeText } from "./choices.js";
 
 const OTHER = /no gouache settings/; // what the server says of pictures that are not ours
@@ -9,7 +9,7 @@ const JSON_FILE = /\.json$/i;
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
-export function makeActions({ store, server, easel, doing, words, work }) {
+export function makeActions({ store, server, easel, doing, words, work, sync }) {
   const { acting, dispatch, draft, drawn, likes, node, note, order, place, run, seen, upload } = work;
   const { strokes } = easel;
 
@@ -80,7 +80,25 @@ export function makeActions({ store, server, easel, doing, words, work }) {
     if (!strokes.empty) note("It paints on without your strokes. Pause it, and Continue lays them in.");
   }
 
+  /** Asks the same of several that are painted together. */
+  async function askEach(runs, what, body) {
+    await Promise.all(runs.map(({ id }) => server.post(`/api/runs/${id}/${what}`, body).catch((error) => {
+      if (error.status !== 400) throw error; // it has ended meanwhile
+    })));
+    await sync.refresh();
+  }
+
+  /** Pauses all that are seen, or goes on with them. */
+  async function pauseAll(runs) {
+    const going = runs.filter(({ status }) => GOING.includes(status));
+    if (going.length) return askEach(going, "pause");
+    const words = typedHere(store.state) ? newWords(store.state) : null;
+    return askEach(runs.filter(({ status }) => OPEN.includes(status)), "continue", words ? { prompt: words } : {});
+  }
+
   async function pause() {
+    const several = gridOf(store.state);
+    if (several.length) return pauseAll(several);
     const { id, status } = run();
     if (OPEN.includes(status)) return goOn(typedHere(store.state) ? newWords(store.state) : null);
     await server.post(`/api/runs/${id}/pause`);
@@ -88,6 +106,11 @@ export function makeActions({ store, server, easel, doing, words, work }) {
   }
 
   async function stop() {
+    const several = gridOf(store.state);
+    if (several.length) {
+      dispatch("asked", { run: run().id, what: "Stops" });
+      return askEach(several.filter(({ status }) => !ENDED.includes(status)), "stop");
+    }
     const { id, status } = run();
     const version = status === "paused" && node() === null ? await layIn(id, status) : null;
     await server.post(`/api/runs/${id}/stop`);

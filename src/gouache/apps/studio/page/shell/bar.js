@@ -1,11 +1,14 @@
 // What is chosen in the bar beside the words: shape and size, how many, the seed, how near to the drawing.
 
 import { $, attributes, keyed, put } from "../nodes.js";
-import { isDrawn } from "../selectors.js";
-import { chosenSize, sizeOf, sizesOf, sizeText } from "./choices.js";
+import { sheetSize } from "../form.js";
+import { BUSY, isDrawn, runOf } from "../selectors.js";
+import { chosenSize, drawnSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
-const NEAR = [[0.9, "keeps shapes"], [0.5, "keeps places"], [0.01, "keeps colours"], [0, "free"]]; // from there on
+const pixels = (size) => `${size.join(" × ")} px`;
+// From there on. Of the colour of broad strokes nothing is left at 0, a third at 0.5, half at 0.6.
+const NEAR = [[0.9, "keeps shapes"], [0.55, "keeps colours"], [0.35, "keeps places"], [0.01, "a hint of it"], [0, "free"]];
 
 export function mount({ store, work }) {
   const shapes = [...document.querySelectorAll("[data-shape]")];
@@ -34,9 +37,9 @@ export function mount({ store, work }) {
   function fillScale(state, shape, known) {
     const own = state.form.size.trim();
     const sizes = sizesOf(state, shape).map((one) => ({ ...one, text: sizeText(one.size) }));
-    const options = sizes.map(({ text, scale: times, size: [width, height], allowed }) =>
-      ({ value: text, text: `${times}×  ${width} × ${height}`, disabled: !allowed }));
-    if (known === null) options.push({ value: own, text: own.replace(/x/i, " × "), disabled: false });
+    const options = sizes.map(({ text, size, allowed }) =>
+      ({ value: text, text: pixels(drawnSize(state, size)), disabled: !allowed }));
+    if (known === null) options.push({ value: own, text: pixels(drawnSize(state, sheetSize(state.form))), disabled: false });
     keyed(scale, options, ({ value }) => value, () => document.createElement("option"), put);
     put(scale, { value: known === null ? own : sizes.find((one) => one.scale === known).text });
   }
@@ -56,7 +59,9 @@ export function mount({ store, work }) {
         : "Each order throws the dice. Press to keep this seed.",
     });
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
-    put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start) });
+    // Strokes on a picture that is being painted are taken in as they are.
+    const taken = BUSY.includes(runOf(state)?.status) && !state.draft.start;
+    put($("nearness"), { hidden: taken || !(isDrawn(state) || state.draft.start) });
     put(near, { value: String(Math.round(100 * state.near)) });
     put($("near-is"), { textContent: NEAR.find(([from]) => state.near >= from)[1] });
   }

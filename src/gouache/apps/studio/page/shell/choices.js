@@ -1,6 +1,6 @@
 // Shapes and sizes to choose from, and whether a picture fits them: pure functions.
 
-import { defaults, sheetSize } from "../form.js";
+import { changed, defaults, sheetSize } from "../form.js";
 
 const STEP = 16; // pixels that every side is a multiple of
 const SHAPES = { square: [1, 1], portrait: [0.875, 1.125], landscape: [1.125, 0.875] };
@@ -45,6 +45,14 @@ export function sizeOf(state, shape, scale) {
 export function drawnAsUsual(state, settings) {
   if (!("size" in settings) || "scale" in settings || chosenSize(state).scale === null) return settings;
   return { ...settings, scale: state.form.scale };
+}
+
+/** The pixels that a finished picture of a size has: it is drawn larger than it is painted. A size that is no choice
+ * is drawn as it is, unless that is set. */
+export function drawnSize(state, size) {
+  const isChoice = sizesOf(state, chosenSize(state).shape).some((one) => sizeText(one.size) === sizeText(size));
+  const times = isChoice || "scale" in changed(state) ? Number(state.form.scale) || 1 : 1;
+  return size.map((side) => side * times);
 }
 
 /** The sizes of a shape: [{scale, size, allowed}]. */

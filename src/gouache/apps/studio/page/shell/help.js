@@ -13,7 +13,7 @@ const KEYS = [
   ["Drawing", [
     ["B  E", "brush, eraser"],
     ["G  I", "fill, pick a colour"],
-    ["M  N", "mask, unmask"],
+    ["M  N", "mark what is to change, unmark"],
     ["[  ]", "smaller, larger"],
     ["Shift", "a straight line"],
     ["Ctrl Z", "undo, with Shift redo"],

@@ -9,17 +9,21 @@ const BESIDE = ["seed"]; // the bar has it
 export function mount({ store }) {
   const fields = new Map(); // name -> {input, row, hint, again, setting}
   const groups = [];
+  let opened = null; // the groups that were open before settings were sought
 
   const set = (name, value, done) => store.dispatch({ type: "set", name, value, done });
 
   function sift() {
     const words = $("filter").value.trim().toLowerCase();
+    if (words) opened ??= groups.filter(({ open }) => open);
     for (const group of groups) {
       const rows = [...group.children].slice(1);
       for (const row of rows) put(row, { hidden: Boolean(words) && !row.dataset.sought.includes(words) });
       const found = rows.some((row) => !row.hidden);
-      put(group, { hidden: !found, open: words ? found : group === groups[0] });
+      put(group, { hidden: !found });
+      if (words || opened) put(group, { open: words ? found : opened.includes(group) });
     }
+    if (!words) opened = null;
   }
 
   $("filter").addEventListener("input", sift);
@@ -59,7 +63,8 @@ export function mount({ store }) {
         : [...left.values()].filter((one) => one.section === section);
       for (const { name } of own) left.delete(name);
       if (!own.length) continue;
-      const group = made("details", { open: !groups.length }, made("summary", { textContent: title }));
+      const head = made("summary", { textContent: title }, made("span", { className: "changes" }));
+      const group = made("details", { open: !groups.length }, head);
       group.append(...own.map((one) => field(one, info.models[one.name])));
       groups.push(group);
     }
@@ -81,6 +86,10 @@ export function mount({ store }) {
       put(hint, { textContent: `${sentence} Usually ${said}.` });
       row.classList.toggle("changed", name in marked);
       put(again, { hidden: !(name in marked) });
+    }
+    for (const group of groups) {
+      const changes = group.querySelectorAll(".setting.changed").length;
+      put(group.querySelector(".changes"), { textContent: changes ? `${changes} changed` : "" });
     }
   }
 

@@ -12,7 +12,7 @@
 
 import { blank, drafted, EMPTY, newSheet } from "../common.js";
 import { changed, filled, sheetSize, withValue } from "../form.js";
-import { ENDED, OPEN, promptOf, runOf, wordsOf } from "../selectors.js";
+import { ENDED, OPEN, promptOf, runOf, shownWords, wordsOf } from "../selectors.js";
 
 export const INITIAL = Object.freeze({
   // `typedFor`: the run in whose pause the words were written. likes: [{key, id, url, weight}]
@@ -21,7 +21,7 @@ export const INITIAL = Object.freeze({
   parsed: { words: "", stages: [], error: "" },
   locked: false,
   count: 1,
-  near: 0,
+  near: 0.6, // at which what was drawn is still seen in the end
   panel: "",
   fitting: false,
 });
@@ -32,7 +32,7 @@ export function keptOf(state) {
   return { ...draft, settings, run: state.shown?.run ?? "", locked, count, near, panel };
 }
 
-export function begun(state, { locked = false, count = 1, near = 0, panel = state.panel }) {
+export function begun(state, { locked = false, count = 1, near = state.near, panel = state.panel }) {
   return { ...state, locked, count, near, panel };
 }
 
@@ -87,7 +87,7 @@ export const REDUCERS = {
   brought(state, { run, words }) {
     const found = state.runs.get(run);
     if (!found) return state;
-    const known = wordsOf(found);
+    const known = state.shown?.run === run ? (shownWords(state) ?? state.draft.words) : wordsOf(found);
     const next = words ? drafted(state, { words: known, known, typedFor: "" }) : state;
     if (state.locked || found.seed === undefined) return next;
     return { ...next, form: withValue(state.info, state.form, "seed", String(found.seed)) };

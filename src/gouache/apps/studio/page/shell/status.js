@@ -1,7 +1,8 @@
 // What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
 
 import { $, attributes, put } from "../nodes.js";
-import { clock, nodeOf, OPEN, runOf, statusLine, stepOf } from "../selectors.js";
+import { clock, GOING, gridOf, nodeOf, OPEN, runOf, slowestOf, statusLine, stepOf } from "../selectors.js";
+import { makeCountdown } from "./countdown.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
 /** The run as far as it is shown: at a point of its history it is as it was there. */
@@ -10,10 +11,9 @@ function shownPoint(state, run) {
   return point ? { ...run, status: "stopped", step: point.step } : run;
 }
 
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
 export function mount({ store }) {
   let plotted = null;
+  const countdown = makeCountdown();
 
   for (const name of ["problem", "note"]) {
     $(`${name}-read`).addEventListener("click", () => {
@@ -30,15 +30,23 @@ export function mount({ store }) {
     }
   }
 
-  /** Something is there from the first moment: what is done until there is a picture. */
+  /** Something moves from the first moment; what is done till there is a picture the status tells. */
   function wait(state, run) {
     const here = run && nodeOf(state) === null && run.status === "starting";
     const shown = Boolean(state.busy.order || here) && !state.sheet.picture;
     put($("skeleton"), { hidden: !shown });
-    put($("skeleton").lastElementChild, {
-      textContent: (here && run.doing && `${capital(run.doing)}…`) || (here ? "" : "Sends the order…"),
-    });
   }
+
+  /** How far a run is, and how long it still takes. */
+  function timeOf(run) {
+    const counts = GOING.includes(run.status);
+    const what = `${run.group || run.id} ${run.status}`;
+    const { left, longer } = countdown(what, counts ? (run.seconds_left ?? null) : null, performance.now() / 1000);
+    const of = run.status !== "starting" ? "" : gridOf(store.state).length ? " until they begin" : " of sketching";
+    return [stepOf(run), clock(left) && clock(left) + of + (longer ? ", longer than thought" : "")].filter(Boolean).join(" · ");
+  }
+
+  const shareOf = (run) => (run.num_steps ? run.step / run.num_steps : 0);
 
   function update(state) {
     const run = runOf(state);
@@ -48,13 +56,12 @@ export function mount({ store }) {
     const does = run && OPEN.includes(run.status) ? "play" : "pause";
     attributes($("pause").querySelector("use"), { href: `/page/icons.svg#${does}` });
     put($("status"), { textContent: statusLine(state) });
-    const there = run && shownPoint(state, run);
+    const there = run && shownPoint(state, slowestOf(state));
     const going = there && (there.status !== "done" || there.film); // a finished picture's steps tell nothing
-    put($("progress"), { value: there?.num_steps ? there.step / there.num_steps : 0, hidden: !going });
-    const left = clock(there?.seconds_left ?? null);
-    const what = there?.status === "starting" ? " of sketching" : "";
-    const shows = ["starting", "painting"].includes(there?.status) && left ? left + what : "";
-    put($("clock"), { textContent: going ? [stepOf(there), shows].filter(Boolean).join(" · ") : "" });
+    const several = gridOf(state);
+    const shares = (several.length ? several : there ? [there] : []).map(shareOf);
+    put($("progress"), { value: shares.reduce((sum, one) => sum + one, 0) / (shares.length || 1), hidden: !going });
+    put($("clock"), { textContent: going ? timeOf(there) : "" });
     put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);

@@ -4,11 +4,14 @@
 export const GROUPS = [
   { title: "The picture", names: ["size", "scale", "steps", "perceptor", "generator"] },
   { title: "Where it starts", names: ["start", "start_tries", "start_steps", "start_scale"] },
-  { title: "How it is looked at", section: "cutouts" },
+  { title: "How it is looked at", names: ["num_cutouts", "whole_share", "cut_pow", "cut_min", "augment"] },
+  { title: "How glances are shaken", section: "cutouts" },
   { title: "What the words ask", section: "guidance" },
-  { title: "What is painted with", section: "latents" },
+  { title: "What is painted with", names: ["latent", "latent_rule", "latent_weight", "latent_decay", "latent_average"] },
+  { title: "More of what is painted with", section: "latents" },
   { title: "How bold each step is", section: "optimization" },
-  { title: "Changing a part", section: "edit" },
+  { title: "Changing a part", names: ["strength", "structure_weight", "feather", "grow", "invert", "composite"] },
+  { title: "How a part is found", section: "edit" },
   { title: "More", section: "" },
 ];
 
@@ -40,7 +43,7 @@ export const PLAIN = Object.freeze({
   strength: ["Strength", "How far the part moves towards the new words."],
   structure_weight: ["Keep its structure", "How much of what is there keeps its form."],
   feather: ["Soft edge", "Pixels over which the new part fades into the old one."],
-  grow: ["Grow the mask", "Pixels by which the mask gets larger on all sides."],
-  invert: ["All but the mask", "Changes what the mask leaves out."],
-  composite: ["Old pixels stay", "Outside the mask not one pixel changes."],
+  grow: ["Wider", "Pixels by which what is marked gets larger on all sides."],
+  invert: ["All but what is marked", "Changes what was not marked."],
+  composite: ["Old pixels stay", "Outside of what is marked not one pixel changes."],
 });
