@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gouache.engine.targets import StagePlan, Target
 from gouache.errors import ConfigError
+from gouache.films.camera import check_motion
 from gouache.films.config import MOTIONS, FilmConfig
 from gouache.films.curves import Curve
 from gouache.films.scenes import Scene
@@ -37,14 +38,16 @@ class Script:
     stages: tuple[StagePlan, ...]
 
     def check(self) -> None:
-        """`ConfigError` where a curve has no number in some frame, or hears what is not there."""
+        """`ConfigError` where a curve has no number in some frame, or one that leaves nothing to
+        see, or hears what is not there."""
         scenes = [curve for scene in self.film.parsed_scenes for curve in scene.read_curves]
         for curve in (*self._curves.values(), *scenes):
             if curve.hears and not self.film.audio_levels:
                 raise ConfigError(f"{curve.name} hears a sound and there is none; give --audio")
-        for frame in range(self.num_frames):
-            self.motion(frame)
-            self._changed(frame)
+        for frame in range(self.num_frames + self.film.loop):  # a loop moves on to its begin
+            motion = self.motion(frame)
+            if frame:  # the first one comes from nowhere
+                check_motion(motion, frame)
 
     @property
     def num_frames(self) -> int:
