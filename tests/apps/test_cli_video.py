@@ -13,6 +13,7 @@ from PIL import Image
 
 from gouache.apps import filming
 from gouache.apps.progress import Silent
+from gouache.output.video import read_any_metadata
 from small import SMALL
 
 av = pytest.importorskip("av")
@@ -125,7 +126,6 @@ def test_a_film_that_is_painted_again_sounds_the_same(gouache):
         (["--seconds", "30000", "--fps", "60"], "frames"),
         (["--border", "mirror"], "border"),
         (["--steps-per-frame", "0"], "steps_per_frame"),
-        (["--scale", "2"], "scale"),
         (["--count", "2"], "one picture"),
         (["--steps", "3,4"], "steps_per_frame"),
         (["--out", "x.avi"], "x.avi"),
@@ -154,3 +154,18 @@ def test_dry_run_shows_all_settings(gouache):
     Path("film.json").write_text(json.dumps(told))
     assert json.loads(gouache("video", "--config", "film.json", "--dry-run").out) == told
     assert list(Path().iterdir()) == [Path("film.json")]
+
+
+def test_a_scale_is_told_to_be_left_out_and_a_layout_that_is_given_stays(gouache):
+    options = [*FILM[:-4], "--frames", "1", "--out", "x.gif"]
+    options[1] = "a red apple and a blue fish"
+    told = gouache(*options, "--scale", "2", "--layout", "auto", "-q")
+    assert told.code == 0
+    assert told.err.count("\n") == told.err.count("gouache: note: ")
+    assert told.err.count("scale 2 is left out") == 1
+    assert told.err.count("each in its half") == 1
+    config = read_any_metadata("x.gif")["config"]
+    assert (config["scale"], config["guidance"]["layout"]) == (1, "auto")
+    told = gouache(*options, "--dry-run")
+    config = json.loads(told.out)
+    assert (told.err, config["scale"], config["guidance"]["layout"]) == ("", 1, "off")

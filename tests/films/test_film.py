@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gouache.errors import ConfigError, StateError
 from gouache.films import camera
+from gouache.films import film as painter
 from gouache.films.coherence import energy, mean_color
 from gouache.films.config import FilmConfig
 from gouache.films.film import FADE, Film
@@ -92,6 +93,24 @@ def test_nothing_is_encoded_while_the_way_is_short():
     keys = [film._shot.key.number for _ in film if film.frame_done]
     assert keys[:8] == [0] * 8
     assert moving.encodes == len(set(keys)) - 1 == 2
+
+
+def test_a_frame_and_the_begin_of_the_next_are_decoded_once(monkeypatch):
+    def painted() -> tuple[list[Tensor], list[int]]:
+        generator = TinyGenerator()
+        film, found, counts = build(generator, frames=5, zoom="1.01"), [], []
+        for _ in film:
+            if film.frame_done:
+                found.append(film.picture())
+                counts.append(generator.decodes)
+        return found, [after - before for before, after in pairwise(counts)]
+
+    found, counts = painted()
+    assert counts == [3, 2, 2, 2]
+    monkeypatch.setattr(painter, "Decoder", lambda generator: generator.decode)
+    plain, counts = painted()
+    assert counts == [3, 3, 3, 3]
+    assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
 
 
 def test_between_keys_a_frame_is_the_key_picture_resampled_once():
@@ -265,7 +284,6 @@ def test_a_loop_ends_where_it_begins():
     ("config", "told"),
     [
         ({"count": 2}, "one picture"),
-        ({"scale": 4}, "scale"),
         ({"steps": (3, 4)}, "steps_per_frame"),
     ],
 )

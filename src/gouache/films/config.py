@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,19 @@ from gouache.errors import ConfigError
 from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve, read_levels
 from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
+from gouache.settings.config import PaintConfig, make_config
 from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
 MAX_FPS = 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
+# What frames have where nobody says otherwise. A camera moves: halves would stay where they are.
+FRAME_DEFAULTS = {"scale": 1, "layout": "off"}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
+
+
+class FilmWarning(UserWarning):
+    """What films leave out of what was asked for."""
 
 
 class CurveText(Codec):
@@ -190,13 +198,39 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return mine, {name: value for name, value in values.items() if name not in names}
 
 
+def asked_film(values: Mapping[str, Any], preset: str = "auto") -> tuple[PaintConfig, FilmConfig]:
+    """Flat names -> settings of the frames (`make_config`, with `FRAME_DEFAULTS`) and the film.
+
+    A morph without words is guided by its two pictures. Wrong values raise `ConfigError`.
+    """
+    mine, others = split(values)
+    film = FilmConfig().updated(**mine)
+    if film.morph and not others.get("prompt"):
+        ends = [others[name] for name in ("init_image", "cross_image") if others.get(name)]
+        others.setdefault("image_prompts", ends)
+    return unscaled(make_config(preset, **{**FRAME_DEFAULTS, **others})), film
+
+
+def unscaled(config: PaintConfig) -> PaintConfig:
+    """With a `scale` of 1; what else was asked for is told."""
+    if config.scale == 1:
+        return config
+    told = f"scale {config.scale} is left out: a film is as large as size says"
+    warnings.warn(told, FilmWarning, stacklevel=3)
+    return config.updated(scale=1)
+
+
 __all__ = [
     "BORDERS",
+    "FRAME_DEFAULTS",
     "MAX_FPS",
     "MAX_FRAMES",
     "MOTIONS",
     "CurveText",
     "FilmConfig",
+    "FilmWarning",
+    "asked_film",
     "film_settings",
     "split",
+    "unscaled",
 ]
