@@ -128,6 +128,8 @@ def test_a_film_that_is_painted_again_sounds_the_same(gouache):
         (["--steps-per-frame", "0"], "steps_per_frame"),
         (["--count", "2"], "one picture"),
         (["--steps", "3,4"], "steps_per_frame"),
+        (["--audio", "nowhere.wav"], "no sound at nowhere.wav"),
+        (["--audio", "."], "give a sound"),
         (["--out", "x.avi"], "x.avi"),
         (["--out", "nowhere/x.mp4"], "nowhere"),
     ],
@@ -138,6 +140,14 @@ def test_mistakes_are_one_line(gouache, options, told):
     assert len(result.err.splitlines()) == 1
     assert told in result.err
     assert list(Path().iterdir()) == []
+
+
+def test_a_run_folder_that_cannot_be_is_refused_first(gouache, monkeypatch):
+    monkeypatch.setattr(filming, "fetch_models", lambda *_: pytest.fail("models are asked for"))
+    Path("run").touch()
+    result = gouache(*FILM, "--run-dir", "run")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "in the way" in result.err
 
 
 def test_a_frame_that_is_not_there(gouache, whole):
