@@ -13,7 +13,7 @@ from PIL import Image
 
 from gouache.apps import filming
 from gouache.apps.progress import Silent
-from gouache.output.video import read_any_metadata
+from gouache.output.video import read_any_metadata, timelapse
 from small import SMALL
 
 av = pytest.importorskip("av")
@@ -142,6 +142,26 @@ def test_mistakes_are_one_line(gouache, options, told):
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--strength", "2", "--every-nth", "3"], "every_nth and strength left out"),
+        (["--morph", "a.png", "b.png", "--border", "wrap"], "border left out: a morph"),
+        (["--source", "x.mp4", "--loop", "--fov", "50"], "fov and loop left out"),
+    ],
+)
+def test_what_a_film_does_not_use_is_told_once(gouache, options, told):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (32, 24), "red").save(name)
+    with timelapse("x.mp4", 4, 0) as clip:
+        clip.add(Image.new("RGB", (32, 24), "red"))
+    result = gouache("video", "a fish", *SMALL, *options, "--dry-run")
+    assert (result.code, result.err.count("\n"), result.err.count(told)) == (0, 1, 1)
+    result = gouache("video", "a fish", *SMALL, *options[:-2], "--dry-run")
+    assert result.code == 0
+    assert told not in result.err
+
+
 def test_a_run_folder_that_cannot_be_is_refused_first(gouache, monkeypatch):
     monkeypatch.setattr(filming, "fetch_models", lambda *_: pytest.fail("models are asked for"))
     Path("run").touch()
@@ -172,7 +192,7 @@ def test_a_scale_is_told_to_be_left_out_and_a_layout_that_is_given_stays(gouache
     told = gouache(*options, "--scale", "2", "--layout", "auto", "-q")
     assert told.code == 0
     assert told.err.count("\n") == told.err.count("gouache: note: ")
-    assert told.err.count("scale 2 is left out") == 1
+    assert told.err.count("scale 2 left out") == 1
     assert told.err.count("each in its half") == 1
     config = read_any_metadata("x.gif")["config"]
     assert (config["scale"], config["guidance"]["layout"]) == (1, "auto")

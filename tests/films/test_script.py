@@ -74,6 +74,15 @@ def test_schedules_of_settings_count_frames():
     assert rates == pytest.approx([0.1, 0.1, 0.15])
 
 
+def test_where_prompts_change_the_picture_may_follow():
+    told = script("a ^ b", {"learning_rate": 1.0}, frames=8, crossfade=2)
+    rates = [told.settings(frame).optimization.learning_rate for frame in range(8)]
+    assert rates == pytest.approx([1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.1, 0.1])
+    older = FilmConfig(frame_lr=0.7).to_dict()
+    del older["crossfade_lr"]
+    assert FilmConfig.from_dict(older).crossfade_lr == 0.7
+
+
 def test_frames_have_random_streams_of_their_own():
     told = script("a", frames=50)
     assert told.seed(0) == 0

@@ -266,7 +266,7 @@ class Film:
                 picture = torch.lerp(picture, self._before_first(frame - 1), closing)
             cells = [int(pixels / self.canvas.cell) for pixels in self._pan(key) or ()]
             if any(cells) and not closing:
-                latent, memory, key = self._shifted_key(picture, memory, *cells)
+                latent, memory, key = self._shifted_key(memory, *cells)
             else:
                 latent, memory, key = self._new_key(picture, memory)
             key = key.moved(motion, far)
@@ -351,11 +351,11 @@ class Film:
         return memory._replace(moments=moments)
 
     @torch.no_grad()
-    def _shifted_key(
-        self, picture: Tensor, memory: Memory, x: int, y: int
-    ) -> tuple[Tensor, Memory, Key]:
+    def _shifted_key(self, memory: Memory, x: int, y: int) -> tuple[Tensor, Memory, Key]:
         """As `_new_key` where the camera only went along: the key picture is shifted by whole
-        cells, and keeps its latent; only what came in is encoded."""
+        cells, and keeps its latent; only what came in is encoded. That continues the frame as it
+        was painted, as the latent does: its look would be given to it again and again."""
+        picture = self._shot.session.picture().clamp(0, 1)
         canvas, border, last = self.canvas, self.script.film.border, self._shot.key
         shift = camera.move({"translation_x": x * canvas.cell, "translation_y": y * canvas.cell}, 1)
         left = last.way @ shift.inverse()

@@ -91,18 +91,21 @@ class Script:
         now = now.updated(**changed) if changed else now
         if frame == 0:
             return now.updated(steps=(self.steps(0),))
-        return self._usual if now is self.config else self._later(now)
+        fading = self.is_between(frame)
+        return self._usual[fading] if now is self.config else self._later(now, fading)
 
     @cached_property
-    def _usual(self) -> PaintConfig:
-        """Of frames without anything of their own; checking all settings takes a while."""
-        return self._later(self.config)
+    def _usual(self) -> tuple[PaintConfig, PaintConfig]:
+        """Of frames without anything of their own, and of those whose prompts change; checking all
+        settings takes a while."""
+        return self._later(self.config, False), self._later(self.config, True)
 
-    def _later(self, now: PaintConfig) -> PaintConfig:
+    def _later(self, now: PaintConfig, fading: bool) -> PaintConfig:
         """The settings of a frame after the first, which has those of a picture."""
+        share = self.film.crossfade_lr if fading else self.film.frame_lr
         return now.updated(
             steps=(self.film.steps_per_frame,),
-            learning_rate=now.optimization.learning_rate * self.film.frame_lr,
+            learning_rate=now.optimization.learning_rate * share,
             lr_schedule="constant",
             lr_warmup=0,
             start_steps=0,  # nothing is left to settle

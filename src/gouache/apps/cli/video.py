@@ -75,7 +75,7 @@ def video(
     if morph is not None:
         ends = [str(path) for path in morph]
         values |= {"morph": True, "init_image": ends[0], "cross_image": ends[1]}
-    settings, film = asked_film(values, preset)
+    settings, film = asked_film(values, preset, over_clip=source is not None)
     settings.stages  # mistakes are told before torch is imported  # noqa: B018
     if source is not None:
         from gouache.films.restyle import followed
