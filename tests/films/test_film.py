@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -290,3 +291,20 @@ def test_a_loop_ends_where_it_begins():
 def test_what_films_cannot_have_is_told(config, told):
     with pytest.raises(ConfigError, match=told):
         build(config=config)
+
+
+def test_colours_are_let_go_bit_by_bit_where_prompts_change():
+    film = build(
+        config={"prompt": "one ^ two", "learning_rate": 1e-9}, frames=12, crossfade=3, zoom="1.001"
+    )
+    dark, shades = None, []
+    for _ in film:
+        if film.frame_done:
+            if film.frame == 1:  # as if the pictures had become brighter since
+                assert film._look is not None
+                dark = film._look.color - 10
+                film._look = replace(film._look, color=dark)
+            shades.append(mean_color(film.picture())[0, 0])
+    assert dark is not None
+    apart = [float(shade - dark[0, 0]) for shade in shades[5:10]]
+    assert apart == pytest.approx([0, 2.5, 5, 7.5, 10], abs=0.6)

@@ -55,7 +55,7 @@ def test_a_film_file_is_a_script(asked: tuple[FilmConfig, dict[str, object]]) ->
     script = Script(config, film, (None,) * len(config.stages))  # type: ignore[arg-type]
     assert (script.num_frames, len(config.stages)) == (7, 3)
     assert [script.scene(frame) for frame in range(7)] == [0, 0, 0, 1, 1, 2, 2]
-    assert [script.is_between(frame) for frame in range(7)] == [False] * 5 + [True, False]
+    assert [script.changed(frame) > 0 for frame in range(7)] == [False] * 5 + [True, False]
     zoom = [script.motion(frame)["zoom"] for frame in range(7)]
     assert zoom == pytest.approx([1.02, 1.02, 1.02, 1, 1.1, 1.2, 1.3])
     rates = [script.settings(frame).optimization.learning_rate for frame in range(3)]

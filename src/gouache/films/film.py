@@ -229,13 +229,16 @@ class Film:
         film = self.script.film
         if self._look is None or self._is_new() or self.guide is not None or film.morph:
             return picture
-        color = film.color_coherence and self.script.scene(self.frame) == self._scene
+        color = 0.0
+        if film.color_coherence:  # on the way to another scene they are let go, bit by bit
+            left = self.script.scene(self.frame) != self._scene
+            color = 1 - self.script.changed(self.frame) if left else 1.0
         return self._look.given(picture, color=color, detail=film.detail_coherence)
 
     def _is_new(self) -> bool:
         """Whether a scene begins with this frame; its look is that of this frame."""
         scene = self.script.scene(self.frame)
-        return scene != self._scene and not self.script.is_between(self.frame)
+        return scene != self._scene and not self.script.changed(self.frame)
 
     def _following(self) -> _Shot:
         """The next frame, before its first step."""

@@ -91,7 +91,7 @@ class Script:
         now = now.updated(**changed) if changed else now
         if frame == 0:
             return now.updated(steps=(self.steps(0),))
-        fading = self.is_between(frame)
+        fading = self.changed(frame) > 0
         return self._usual[fading] if now is self.config else self._later(now, fading)
 
     @cached_property
@@ -129,9 +129,9 @@ class Script:
         """The stage that is painted, or that is on its way to another: what is to look alike."""
         return self._place(frame)[1]
 
-    def is_between(self, frame: int) -> bool:
-        """Whether one stage becomes another."""
-        return self._place(frame)[2] > 0
+    def changed(self, frame: int) -> float:
+        """How far one stage has become another, from 0 to 1."""
+        return self._place(frame)[2]
 
     @cached_property
     def _starts(self) -> tuple[list[int], list[tuple[int, int]]]:
