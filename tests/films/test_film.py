@@ -308,3 +308,14 @@ def test_colours_are_let_go_bit_by_bit_where_prompts_change():
     assert dark is not None
     apart = [float(shade - dark[0, 0]) for shade in shades[5:10]]
     assert apart == pytest.approx([0, 2.5, 5, 7.5, 10], abs=0.6)
+
+
+def test_the_look_of_a_pan_does_not_come_back_into_it():
+    asked = {"learning_rate": 1e-9, "latent": "continuous"}
+
+    def painted(**more: Any) -> list[Tensor]:
+        film = build(Cells(), asked, frames=12, translation_x="-3", **more)
+        return [film._shot.session.picture() for _ in film if film.frame_done]
+
+    plain = painted(color_coherence=False, detail_coherence=False)
+    assert all(torch.equal(a, b) for a, b in zip(painted(), plain, strict=True))
