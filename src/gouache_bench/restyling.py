@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--steps-per-frame", type=int, default=12)
     parser.add_argument("--alone-steps", type=int, default=40)
-    parser.add_argument("--frame-lr", type=float, default=0.3)
+    parser.add_argument("--frame-lr", type=float, default=FilmConfig.frame_lr)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--keep-weight", type=float, default=30.0)
     parser.add_argument("--guides", nargs="*", default=["pocket"])

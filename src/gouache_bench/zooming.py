@@ -19,6 +19,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from gouache.films.coherence import energy, mean_color
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
 from gouache.films.keeping import KeepFilm, create_folder, film_outputs
+from gouache.films.view import Decoder
 from gouache.ops.images import to_pil, to_tensor
 from gouache.ops.seeding import picture_rngs
 from gouache.protocols import Step
@@ -89,31 +91,50 @@ def sheet(rows: Sequence[Sequence[Tensor]], path: Path) -> None:
 
 
 def speed(film: Film, folder: Path) -> str:
-    """A row of the table: what the frames after the first cost, as `gouache video` paints them."""
-    inside, marks = [0.0], []
-    advance = Session.__next__
+    """A row of the table: what the frames after the first cost, as `gouache video` paints them.
+
+    The decode that ends a frame is the first one of the next frame's steps, and counts as one of
+    these unless that frame has a new key picture.
+    """
+    spent, ahead, times = [0.0], [0.0], list[float]()
+    advance, decode = Session.__next__, Decoder.__call__
 
     def timed(session: Session) -> Step:
         begun = time.thread_time()
         step = advance(session)
-        inside[0] += time.thread_time() - begun
+        spent[0] += time.thread_time() - begun
         return step
+
+    def decoded(decoder: Decoder, codes: Tensor) -> Tensor:
+        begun = time.thread_time()
+        picture = decode(decoder, codes)
+        if not torch.is_grad_enabled():
+            ahead[0] = time.thread_time() - begun
+        return picture
 
     def mark(event: Event, run: Run) -> None:
         if isinstance(event, Stepped) and film.frame_done:
-            marks.append((time.thread_time(), inside[0]))
+            times.append(time.thread_time())
+            if film.frame == 0:
+                spent[0] = 0.0
+
+    def share(event: Event, run: Run) -> None:
+        """Before the frame's own decode."""
+        if isinstance(event, Stepped) and film.frame_done and film.frame:
+            spent[0] += ahead[0] * (film._shot.key.number != film.frame - 1)
 
     Session.__next__ = timed  # type: ignore[assignment, method-assign]
+    Decoder.__call__ = decoded  # type: ignore[assignment, method-assign]
     try:
         with (
             film_outputs(folder / "x.gif", "x", folder / "run") as outputs,
             create_folder(film, outputs) as kept,
         ):
-            drive(Run(film), [KeepFilm(kept, outputs), mark])
+            drive(Run(film), [share, KeepFilm(kept, outputs), mark])
     finally:
         Session.__next__ = advance  # type: ignore[method-assign]
-    whole, steps = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
-    number = len(marks) - 1
+        Decoder.__call__ = decode  # type: ignore[method-assign]
+    whole, steps, number = times[-1] - times[0], spent[0], len(times) - 1
     row = (
         f"{film.config.size[0]}",
         f"{film.script.film.steps_per_frame}",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gouache.apps import filming
 from gouache.apps.progress import Silent
+from gouache.output.video import read_any_metadata, timelapse
 from small import SMALL
 
 av = pytest.importorskip("av")
@@ -125,9 +126,10 @@ def test_a_film_that_is_painted_again_sounds_the_same(gouache):
         (["--seconds", "30000", "--fps", "60"], "frames"),
         (["--border", "mirror"], "border"),
         (["--steps-per-frame", "0"], "steps_per_frame"),
-        (["--scale", "2"], "scale"),
         (["--count", "2"], "one picture"),
         (["--steps", "3,4"], "steps_per_frame"),
+        (["--audio", "nowhere.wav"], "no sound at nowhere.wav"),
+        (["--audio", "."], "give a sound"),
         (["--out", "x.avi"], "x.avi"),
         (["--out", "nowhere/x.mp4"], "nowhere"),
     ],
@@ -138,6 +140,34 @@ def test_mistakes_are_one_line(gouache, options, told):
     assert len(result.err.splitlines()) == 1
     assert told in result.err
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--strength", "2", "--every-nth", "3"], "every_nth and strength left out"),
+        (["--morph", "a.png", "b.png", "--border", "wrap"], "border left out: a morph"),
+        (["--source", "x.mp4", "--loop", "--fov", "50"], "fov and loop left out"),
+    ],
+)
+def test_what_a_film_does_not_use_is_told_once(gouache, options, told):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (32, 24), "red").save(name)
+    with timelapse("x.mp4", 4, 0) as clip:
+        clip.add(Image.new("RGB", (32, 24), "red"))
+    result = gouache("video", "a fish", *SMALL, *options, "--dry-run")
+    assert (result.code, result.err.count("\n"), result.err.count(told)) == (0, 1, 1)
+    result = gouache("video", "a fish", *SMALL, *options[:-2], "--dry-run")
+    assert result.code == 0
+    assert told not in result.err
+
+
+def test_a_run_folder_that_cannot_be_is_refused_first(gouache, monkeypatch):
+    monkeypatch.setattr(filming, "fetch_models", lambda *_: pytest.fail("models are asked for"))
+    Path("run").touch()
+    result = gouache(*FILM, "--run-dir", "run")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "in the way" in result.err
 
 
 def test_a_frame_that_is_not_there(gouache, whole):
@@ -154,3 +184,18 @@ def test_dry_run_shows_all_settings(gouache):
     Path("film.json").write_text(json.dumps(told))
     assert json.loads(gouache("video", "--config", "film.json", "--dry-run").out) == told
     assert list(Path().iterdir()) == [Path("film.json")]
+
+
+def test_a_scale_is_told_to_be_left_out_and_a_layout_that_is_given_stays(gouache):
+    options = [*FILM[:-4], "--frames", "1", "--out", "x.gif"]
+    options[1] = "a red apple and a blue fish"
+    told = gouache(*options, "--scale", "2", "--layout", "auto", "-q")
+    assert told.code == 0
+    assert told.err.count("\n") == told.err.count("gouache: note: ")
+    assert told.err.count("scale 2 left out") == 1
+    assert told.err.count("each in its half") == 1
+    config = read_any_metadata("x.gif")["config"]
+    assert (config["scale"], config["guidance"]["layout"]) == (1, "auto")
+    told = gouache(*options, "--dry-run")
+    config = json.loads(told.out)
+    assert (told.err, config["scale"], config["guidance"]["layout"]) == ("", 1, "off")

@@ -193,6 +193,11 @@ MALFORMED: dict[str, list[str]] = {
 LISTED = [(suffix, text) for suffix, texts in MALFORMED.items() for text in texts]
 
 
+def test_a_frame_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'x'"):
+        read_film(write(tmp_path, "film.json", '{"0": "a", "x": "b"}'))
+
+
 @pytest.mark.parametrize(("suffix", "text"), LISTED)
 def test_a_malformed_film_file_is_one_line(tmp_path: Path, suffix: str, text: str) -> None:
     with pytest.raises(GouacheError) as caught:

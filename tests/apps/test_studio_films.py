@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from gouache.apps.studio.film_orders import read_any_order
 from gouache.apps.studio.filming import FilmPainter
 from gouache.apps.studio.http import make_app
-from gouache.apps.studio.orders import Order
+from gouache.apps.studio.orders import Limits, Order
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.worker import Studio
 from gouache.errors import ConfigError
@@ -112,6 +116,39 @@ def test_a_film_is_painted_and_served(client: TestClient, tmp_path: Path) -> Non
     picture = submit(client)
     assert wait(client, picture, "done")["film"] is None
     assert client.get(f"/api/runs/{picture}/frames/0.png").status_code == 404
+
+
+def test_all_of_a_film_is_in_a_zip_file(client: TestClient) -> None:
+    run = submit(client, "a fish", film=FILM)
+    wait(client, run, "done")
+    answer = client.get(f"/api/zip?runs={run},{run}/1")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        frames = [f"a-fish-frames/{k:05}.png" for k in range(7)]
+        points = ["a-fish-point-1.png", "a-fish-point-1.json"]
+        assert archive.namelist() == ["a-fish.mp4", "a-fish.json", *frames, *points]
+        for name, url in ((frames[3], "frames/3.png"), ("a-fish.mp4", "timelapse.mp4")):
+            assert archive.read(name) == client.get(f"/api/runs/{run}/{url}").content
+        settings = json.loads(archive.read("a-fish.json"))
+        assert settings == client.get(f"/api/runs/{run}/settings.json").json()
+        assert settings["zoom"] == "1.03"
+
+
+def test_a_scale_is_told_to_be_left_out(client: TestClient) -> None:
+    run = submit(client, "a fish", film={"frames": 1, "steps_per_frame": 1}, settings={"scale": 2})
+    told = wait(client, run, "done")
+    assert told["notes"] == ["scale 2 left out: a film is as large as size says"]
+    assert told["scale"] == 1
+
+
+def test_frames_have_defaults_of_their_own() -> None:
+    for given in ({}, {"layout": "auto", "scale": 4}):
+        body = {"prompt": "a fish", "film": {}, "settings": given}
+        config = read_any_order(body, Limits(), Path, {}).config
+        assert (config.guidance.layout, config.scale) == (
+            given.get("layout", "off"),
+            given.get("scale", 1),
+        )
 
 
 def test_a_film_moves_a_picture_or_goes_between_two(client: TestClient) -> None:

@@ -47,5 +47,11 @@ def test_each_can_be_left_alone():
     assert not torch.allclose(mean_color(look.given(worn, color=False)), look.color, atol=1)
 
 
+def test_colours_may_go_a_part_of_the_way():
+    look, worn = Look.of(picture()), picture() * 0.8
+    middle = (mean_color(worn) + look.color) / 2
+    assert torch.allclose(mean_color(look.given(worn, color=0.5)), middle, atol=0.05)
+
+
 def test_a_picture_that_fits_stays_as_it_is():
     assert torch.allclose(Look.of(picture()).given(picture()), picture(), atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from gouache.errors import ConfigError, StateError
 from gouache.films import camera
+from gouache.films import film as painter
 from gouache.films.coherence import energy, mean_color
 from gouache.films.config import FilmConfig
 from gouache.films.film import FADE, Film
@@ -92,6 +94,24 @@ def test_nothing_is_encoded_while_the_way_is_short():
     keys = [film._shot.key.number for _ in film if film.frame_done]
     assert keys[:8] == [0] * 8
     assert moving.encodes == len(set(keys)) - 1 == 2
+
+
+def test_a_frame_and_the_begin_of_the_next_are_decoded_once(monkeypatch):
+    def painted() -> tuple[list[Tensor], list[int]]:
+        generator = TinyGenerator()
+        film, found, counts = build(generator, frames=5, zoom="1.01"), [], []
+        for _ in film:
+            if film.frame_done:
+                found.append(film.picture())
+                counts.append(generator.decodes)
+        return found, [after - before for before, after in pairwise(counts)]
+
+    found, counts = painted()
+    assert counts == [3, 2, 2, 2]
+    monkeypatch.setattr(painter, "Decoder", lambda generator: generator.decode)
+    plain, counts = painted()
+    assert counts == [3, 3, 3, 3]
+    assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
 
 
 def test_between_keys_a_frame_is_the_key_picture_resampled_once():
@@ -265,10 +285,37 @@ def test_a_loop_ends_where_it_begins():
     ("config", "told"),
     [
         ({"count": 2}, "one picture"),
-        ({"scale": 4}, "scale"),
         ({"steps": (3, 4)}, "steps_per_frame"),
     ],
 )
 def test_what_films_cannot_have_is_told(config, told):
     with pytest.raises(ConfigError, match=told):
         build(config=config)
+
+
+def test_colours_are_let_go_bit_by_bit_where_prompts_change():
+    film = build(
+        config={"prompt": "one ^ two", "learning_rate": 1e-9}, frames=12, crossfade=3, zoom="1.001"
+    )
+    dark, shades = None, []
+    for _ in film:
+        if film.frame_done:
+            if film.frame == 1:  # as if the pictures had become brighter since
+                assert film._look is not None
+                dark = film._look.color - 10
+                film._look = replace(film._look, color=dark)
+            shades.append(mean_color(film.picture())[0, 0])
+    assert dark is not None
+    apart = [float(shade - dark[0, 0]) for shade in shades[5:10]]
+    assert apart == pytest.approx([0, 2.5, 5, 7.5, 10], abs=0.6)
+
+
+def test_the_look_of_a_pan_does_not_come_back_into_it():
+    asked = {"learning_rate": 1e-9, "latent": "continuous"}
+
+    def painted(**more: Any) -> list[Tensor]:
+        film = build(Cells(), asked, frames=12, translation_x="-3", **more)
+        return [film._shot.session.picture() for _ in film if film.frame_done]
+
+    plain = painted(color_coherence=False, detail_coherence=False)
+    assert all(torch.equal(a, b) for a, b in zip(painted(), plain, strict=True))

@@ -219,6 +219,8 @@ def test_the_clip_decides_rate_length_and_shape(tmp_path: Path) -> None:
     assert (film.fps, film.num_frames) == (6, 6)
     again = follow(clip, film, config)
     assert again.num_frames == film.num_frames
+    with pytest.raises(ConfigError, match="every_nth is 1000, which leaves 0"):
+        read(every_nth=1000)
 
 
 @pytest.mark.parametrize("motion", ["zoom", "angle", "translation_x", "rotation_3d_y"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gouache.engine.targets import plan_stages
+from gouache.errors import ConfigError
 from gouache.films.config import FilmConfig
 from gouache.films.script import Script, mixed, slerp
 from gouache.networks.models import Models
@@ -73,6 +74,15 @@ def test_schedules_of_settings_count_frames():
     assert rates == pytest.approx([0.1, 0.1, 0.15])
 
 
+def test_where_prompts_change_the_picture_may_follow():
+    told = script("a ^ b", {"learning_rate": 1.0}, frames=8, crossfade=2)
+    rates = [told.settings(frame).optimization.learning_rate for frame in range(8)]
+    assert rates == pytest.approx([1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.1, 0.1])
+    older = FilmConfig(frame_lr=0.7).to_dict()
+    del older["crossfade_lr"]
+    assert FilmConfig.from_dict(older).crossfade_lr == 0.7
+
+
 def test_frames_have_random_streams_of_their_own():
     told = script("a", frames=50)
     assert told.seed(0) == 0
@@ -84,3 +94,27 @@ def test_steps():
     assert [told.steps(frame) for frame in range(3)] == [7, 2, 2]
     assert [told.steps_before(frame) for frame in range(4)] == [0, 7, 9, 11]
     assert told.num_steps == 11
+
+
+@pytest.mark.parametrize(
+    ("film", "told"),
+    [
+        ({"zoom": "0"}, "zoom is 0 in frame 1"),
+        ({"zoom": "1-t/2"}, "zoom is 0 in frame 2"),
+        ({"zoom": "0:(1), 2:(-1)"}, "zoom is 0 in frame 1"),
+        ({"zoom": "1e300"}, "frame 1"),
+        ({"zoom": "1-t/4", "loop": True, "frames": 4}, "zoom is 0 in frame 4"),
+        ({"translation_x": "-1e300"}, "translation_x"),
+        ({"translation_z": "200"}, "before the camera"),
+        ({"translation_z": "100*t"}, "frame 2"),
+        ({"rotation_3d_x": "90"}, "before the camera"),
+        ({"rotation_3d_y": "-170"}, "before the camera"),
+    ],
+)
+def test_motions_that_leave_nothing_to_see(film, told):
+    with pytest.raises(ConfigError, match=told):
+        script("a", **{"frames": 3, **film}).check()
+
+
+def test_the_first_frame_comes_from_nowhere():
+    script("a", zoom="t", frames=3).check()

@@ -55,7 +55,7 @@ def test_a_film_file_is_a_script(asked: tuple[FilmConfig, dict[str, object]]) ->
     script = Script(config, film, (None,) * len(config.stages))  # type: ignore[arg-type]
     assert (script.num_frames, len(config.stages)) == (7, 3)
     assert [script.scene(frame) for frame in range(7)] == [0, 0, 0, 1, 1, 2, 2]
-    assert [script.is_between(frame) for frame in range(7)] == [False] * 5 + [True, False]
+    assert [script.changed(frame) > 0 for frame in range(7)] == [False] * 5 + [True, False]
     zoom = [script.motion(frame)["zoom"] for frame in range(7)]
     assert zoom == pytest.approx([1.02, 1.02, 1.02, 1, 1.1, 1.2, 1.3])
     rates = [script.settings(frame).optimization.learning_rate for frame in range(3)]
@@ -88,7 +88,7 @@ def test_a_script_hears_what_was_heard() -> None:
 
 def test_a_curve_without_a_number_in_some_frame_is_told_before_painting() -> None:
     with pytest.raises(ConfigError, match=r"zoom: .*1\^/\(t-3\)"):
-        Film.build(make_config(prompt="x"), FilmConfig(zoom="1/(t-3)", frames=5))
+        Film.build(make_config(prompt="x", scale=1), FilmConfig(zoom="2+1/(t-3)", frames=5))
 
 
 @pytest.mark.parametrize("text", ["x", "[]", '{"a": ""}', '{"beat": 3}', '{"beat": "%"}'])
@@ -103,4 +103,4 @@ def test_a_curve_that_hears_wants_a_sound(tmp_path: Path) -> None:
         FilmConfig().updated(scenes=['{"frames": 3, "prompt": "x", "angle": "bass"}']),
     ):
         with pytest.raises(ConfigError, match=r"(zoom|angle) hears a sound and there is none"):
-            Film.build(make_config(prompt="x"), film)
+            Film.build(make_config(prompt="x", scale=1), film)

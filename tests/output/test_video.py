@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -178,3 +180,35 @@ def test_mistakes(tmp_path: Path) -> None:
             write(tmp_path / "a.gif", [], **options)
     with pytest.raises(OutputError, match="folder does not exist"):
         write(tmp_path / "no" / "a.gif", [frame(COLOURS[0])])
+
+
+ENCODED = """
+import hashlib, sys
+import numpy as np
+from PIL import Image
+from gouache.output.video import timelapse
+
+rng = np.random.default_rng(1)
+small = Image.fromarray(rng.integers(0, 255, (6, 9, 3), dtype=np.uint8))
+wide = np.asarray(small.resize((112, 64), Image.Resampling.BICUBIC))
+with timelapse(sys.argv[1], 12, 0) as video:
+    for k in range(8):
+        video.add(Image.fromarray(wide[:, k : k + 96]))
+print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator fills memory when asked to")
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_bytes_do_not_depend_on_what_the_memory_held(tmp_path: Path, suffix: str) -> None:
+    found = set()
+    for fill in ("0", "85", "170"):
+        found.add(
+            subprocess.run(
+                [sys.executable, "-c", ENCODED, str(tmp_path / f"x.{suffix}")],
+                env={**os.environ, "MALLOC_PERTURB_": fill},
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+    assert len(found) == 1

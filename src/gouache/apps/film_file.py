@@ -37,7 +37,7 @@ def read_film(
     values = read_document(path, "film file")
     if not isinstance(values, Mapping) or not values:
         raise ConfigError(f"the film file {shown} is {values!r:.40}; expected names and values")
-    if all(str(key).strip().lstrip("-+").isdecimal() for key in values):
+    if any(str(key).strip().lstrip("-+").isdecimal() for key in values):
         values = {"prompts": values}
     values = dict(values)
     _known(values, shown)

@@ -16,10 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.errors import ConfigError
 from gouache.films.config import MOTIONS
 
 PLANE = 200.0  # how far the camera is from the picture, in the units of translation_z
 _NEAREST = 1e-3  # of what lies behind the camera nothing is seen
+_ZOOMS = 1e-3, 1e3  # from frame to frame
+_FARTHEST = 1e6  # pixels that it is shifted by
+_BEFORE = 0.01  # of its distance the picture has to be before the camera after a move
 _PADDING = {"reflect": "reflection", "replicate": "border", "wrap": "border", "fresh": "reflection"}
 
 
@@ -61,6 +65,27 @@ def move(motion: Mapping[str, float], height: int, fov: float = 40.0) -> Tensor:
     in_space[2, 2] -= z / PLANE  # the plane is at 1 in all of this
     lens = torch.diag(torch.tensor([focal, focal, 1.0], dtype=torch.float64))
     return lens @ in_space @ lens.inverse() @ flat
+
+
+def check_motion(motion: Mapping[str, float], frame: int) -> None:
+    """Raises `ConfigError` where a frame's numbers of `MOTIONS` leave nothing to see."""
+    low, high = _ZOOMS
+    if not low <= motion["zoom"] <= high:
+        raise ConfigError(
+            f"zoom is {motion['zoom']:g} in frame {frame}; expected {low:g} to {high:g} (1 is no "
+            "zoom)"
+        )
+    for name in ("translation_x", "translation_y", "translation_z"):
+        if abs(motion[name]) > _FARTHEST:
+            raise ConfigError(
+                f"{name} is {motion[name]:g} in frame {frame}; expected at most {_FARTHEST:,.0f}"
+            )
+    tilted, panned = (math.radians(motion[f"rotation_3d_{axis}"]) for axis in "xy")
+    if math.cos(tilted) * math.cos(panned) - motion["translation_z"] / PLANE < _BEFORE:
+        raise ConfigError(
+            f"in frame {frame} the picture is not before the camera any more: lower translation_z "
+            f"(it is {PLANE:g} away) or rotation_3d_x or -y (at 90 it is seen from its edge)"
+        )
 
 
 def _turned(x: float, y: float, z: float) -> Tensor:
@@ -143,6 +168,7 @@ def move_cells(cells: Tensor, way: Tensor, window: Window, border: str) -> Tenso
 __all__ = [
     "PLANE",
     "Window",
+    "check_motion",
     "is_still",
     "magnified",
     "move",

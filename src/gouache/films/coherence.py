@@ -83,15 +83,19 @@ class Look:
     def of(cls, picture: Tensor) -> Look:
         return cls(mean_color(picture), energy(picture))
 
-    def given(self, picture: Tensor, *, color: bool = True, detail: bool = True) -> Tensor:
-        """(B,3,H,W) in [0,1] with these mean colours, and about as sharp as this."""
+    def given(self, picture: Tensor, *, color: float = 1.0, detail: bool = True) -> Tensor:
+        """(B,3,H,W) in [0,1] about as sharp as this, its mean colours a share `color` of the way to
+        these."""
         found = picture.cpu().double()  # not every device has float64
+        wanted = self.color
+        if 0 < color < 1:
+            wanted = torch.lerp(mean_color(found), wanted, color)
         for _ in range(_ROUNDS):
             if detail:
                 found = _sharpened(found, self.energy)
             if color:
                 lab = to_lab(found)
-                found = from_lab(lab + (self.color - lab.mean((2, 3)))[..., None, None])
+                found = from_lab(lab + (wanted - lab.mean((2, 3)))[..., None, None])
         return found.to(picture)
 
 

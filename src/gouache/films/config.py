@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,12 +17,27 @@ from gouache.errors import ConfigError
 from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve, read_levels
 from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
+from gouache.settings.config import PaintConfig, make_config
 from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
-MAX_FPS = 120.0
+MIN_FPS, MAX_FPS = 0.1, 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
+# What frames have where nobody says otherwise. A camera moves: halves would stay where they are.
+FRAME_DEFAULTS = {"scale": 1, "layout": "off"}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
+
+
+_OF_CLIPS = ("every_nth", "strength", "structure_weight", "keep_weight")
+_OF_CAMERAS = (
+    *("fov", "center_x", "center_y", "border", "depth", "color_coherence", "detail_coherence"),
+)
+
+
+class FilmWarning(UserWarning):
+    """What films leave out of what was asked for."""
+
+    all_differ = True  # each is told
 
 
 class CurveText(Codec):
@@ -55,7 +71,7 @@ class FilmConfig:
 
     frames: int = setting(0, "frames of the film; 0 is seconds times fps", low=0, high=MAX_FRAMES)
     seconds: float = setting(4.0, "length where frames is 0", above=0.0, high=36_000.0)
-    fps: float = setting(12.0, "frames per second", low=0.1, high=MAX_FPS)
+    fps: float = setting(12.0, "frames per second", low=MIN_FPS, high=MAX_FPS)
     steps_per_frame: int = setting(
         12, "steps of each frame; of the first one steps says how many", low=1, high=100_000
     )
@@ -87,6 +103,12 @@ class FilmConfig:
         "frames over which the prompts of one stage become the next's, and a loop closes",
         low=0,
         high=MAX_FRAMES,
+    )
+    crossfade_lr: float = setting(
+        0.3,
+        "as frame_lr, of frames over which the prompts change: the picture has to follow them",
+        above=0.0,
+        high=10.0,
     )
     cycle: bool = setting(False, "the stages of a prompt come round to the first again")
     loop: bool = setting(False, "the film ends where it begins, and its stages cycle")
@@ -169,11 +191,13 @@ class FilmConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FilmConfig:
-        """What is missing has its default; unknown names raise `ConfigError`."""
+        """What is missing has its default, or the value from before there was such a setting;
+        unknown names raise `ConfigError`."""
         unknown = set(values) - {item.name for item in film_settings()}
         if unknown:
             raise ConfigError(f"no setting of films is called {min(unknown)!r:.60}")
-        return cls().updated(**values)
+        older = {"crossfade_lr": values["frame_lr"]} if "frame_lr" in values else {}
+        return cls().updated(**{**older, **values})
 
 
 def film_settings() -> tuple[Setting, ...]:
@@ -190,13 +214,54 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return mine, {name: value for name, value in values.items() if name not in names}
 
 
+def asked_film(
+    values: Mapping[str, Any], preset: str = "auto", *, over_clip: bool = False
+) -> tuple[PaintConfig, FilmConfig]:
+    """Flat names -> settings of the frames (`make_config`, with `FRAME_DEFAULTS`) and the film.
+
+    A morph without words is guided by its two pictures. What this kind of film does not use is
+    told. Wrong values raise `ConfigError`.
+    """
+    mine, others = split(values)
+    film = FilmConfig().updated(**mine)
+    if over_clip:
+        _tell_unused(film, (*_OF_CAMERAS, "loop"), "a film over a clip follows the clip")
+    else:
+        _tell_unused(film, _OF_CLIPS, "there is no clip; give one by --source")
+        _tell_unused(film, _OF_CAMERAS if film.morph else (), "a morph follows no camera")
+    if film.morph and not others.get("prompt"):
+        ends = [others[name] for name in ("init_image", "cross_image") if others.get(name)]
+        others.setdefault("image_prompts", ends)
+    return unscaled(make_config(preset, **{**FRAME_DEFAULTS, **others})), film
+
+
+def _tell_unused(film: FilmConfig, names: Sequence[str], why: str) -> None:
+    unused = [name for name in names if getattr(film, name) != getattr(FilmConfig, name)]
+    if unused:
+        warnings.warn(f"{' and '.join(unused)} left out: {why}", FilmWarning, stacklevel=3)
+
+
+def unscaled(config: PaintConfig) -> PaintConfig:
+    """With a `scale` of 1; what else was asked for is told."""
+    if config.scale == 1:
+        return config
+    told = f"scale {config.scale} left out: a film is as large as size says"
+    warnings.warn(told, FilmWarning, stacklevel=3)
+    return config.updated(scale=1)
+
+
 __all__ = [
     "BORDERS",
+    "FRAME_DEFAULTS",
     "MAX_FPS",
     "MAX_FRAMES",
+    "MIN_FPS",
     "MOTIONS",
     "CurveText",
     "FilmConfig",
+    "FilmWarning",
+    "asked_film",
     "film_settings",
     "split",
+    "unscaled",
 ]

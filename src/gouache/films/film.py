@@ -37,12 +37,12 @@ from gouache.errors import ConfigError, GouacheError, StateError
 from gouache.films import camera
 from gouache.films.camera import Window
 from gouache.films.coherence import Look, energy
-from gouache.films.config import MOTIONS, FilmConfig
+from gouache.films.config import MOTIONS, FilmConfig, unscaled
 from gouache.films.depth import PLANE, load_depth, places_in_depth
 from gouache.films.guide import Guide
 from gouache.films.morph import Morph, rest, room, way
 from gouache.films.script import Script
-from gouache.films.view import View
+from gouache.films.view import Decoder, View
 from gouache.inputs import inputs_of, models_at, with_models_at
 from gouache.networks.models import Guide as Judge
 from gouache.ops.images import load_image
@@ -106,7 +106,7 @@ class _Shot:
 class Film:
     """A `gouache.runs.drive.Painter`: paints frame after frame.
 
-        film = Film.build(make_config(prompt="a lighthouse"), FilmConfig(zoom="1.01", frames=24))
+        film = Film.build(*asked_film({"prompt": "a lighthouse", "zoom": "1.01", "frames": 24}))
         for step in film:
             if film.frame_done:
                 to_pil(film.picture()[0]).save(f"{film.frame:05}.png")
@@ -128,6 +128,9 @@ class Film:
         self._window = Window((height, width), center)
         name = script.film.depth
         self._depth = None if name == PLANE else load_depth(name, self.models.device)
+        # A clip's frames, and those of a morph, have a latent each.
+        own = guide is not None or film.morph
+        self._decode = self.models.generator.decode if own else Decoder(self.models.generator)
         self._look: Look | None = None
         self._scene = script.scene(0)
         self._morph: Morph | None = None
@@ -148,9 +151,7 @@ class Film:
         guide: Guide | None = None,
     ) -> Film:
         """Loads models and finds the start. Errors as of `Session.build`."""
-        if config.scale == PaintConfig.scale:  # the default is what pictures want
-            config = config.updated(scale=1)
-        config = config.updated(layout="off")  # a camera moves: halves would stay where they are
+        config = unscaled(config)
         check(config, film)
         first = config.updated(steps=film.steps_per_frame if film.morph else config.steps[0])
         Script(first, film, ()).check()
@@ -228,13 +229,16 @@ class Film:
         film = self.script.film
         if self._look is None or self._is_new() or self.guide is not None or film.morph:
             return picture
-        color = film.color_coherence and self.script.scene(self.frame) == self._scene
+        color = 0.0
+        if film.color_coherence:  # on the way to another scene they are let go, bit by bit
+            left = self.script.scene(self.frame) != self._scene
+            color = 1 - self.script.changed(self.frame) if left else 1.0
         return self._look.given(picture, color=color, detail=film.detail_coherence)
 
     def _is_new(self) -> bool:
         """Whether a scene begins with this frame; its look is that of this frame."""
         scene = self.script.scene(self.frame)
-        return scene != self._scene and not self.script.is_between(self.frame)
+        return scene != self._scene and not self.script.changed(self.frame)
 
     def _following(self) -> _Shot:
         """The next frame, before its first step."""
@@ -265,7 +269,7 @@ class Film:
                 picture = torch.lerp(picture, self._before_first(frame - 1), closing)
             cells = [int(pixels / self.canvas.cell) for pixels in self._pan(key) or ()]
             if any(cells) and not closing:
-                latent, memory, key = self._shifted_key(picture, memory, *cells)
+                latent, memory, key = self._shifted_key(memory, *cells)
             else:
                 latent, memory, key = self._new_key(picture, memory)
             key = key.moved(motion, far)
@@ -350,11 +354,11 @@ class Film:
         return memory._replace(moments=moments)
 
     @torch.no_grad()
-    def _shifted_key(
-        self, picture: Tensor, memory: Memory, x: int, y: int
-    ) -> tuple[Tensor, Memory, Key]:
+    def _shifted_key(self, memory: Memory, x: int, y: int) -> tuple[Tensor, Memory, Key]:
         """As `_new_key` where the camera only went along: the key picture is shifted by whole
-        cells, and keeps its latent; only what came in is encoded."""
+        cells, and keeps its latent; only what came in is encoded. That continues the frame as it
+        was painted, as the latent does: its look would be given to it again and again."""
+        picture = self._shot.session.picture().clamp(0, 1)
         canvas, border, last = self.canvas, self.script.film.border, self._shot.key
         shift = camera.move({"translation_x": x * canvas.cell, "translation_y": y * canvas.cell}, 1)
         left = last.way @ shift.inverse()
@@ -419,6 +423,7 @@ class Film:
             key.places(self._window),
             strength * key.rest if key.rest is not None and strength else None,
             script.film.border,
+            self._decode,
         )
         if latent is None:
             grid = (1, self.models.generator.code_dim, *self.canvas.grid)
@@ -577,8 +582,6 @@ def check(config: PaintConfig, film: FilmConfig) -> None:
         raise ConfigError("morph goes from the init image to the cross image; give both pictures")
     if film.morph and any(getattr(film, name) != getattr(FilmConfig, name) for name in MOTIONS):
         raise ConfigError("a morph follows no camera; leave out its motions, or morph")
-    if config.scale != 1:
-        raise ConfigError(f"scale is {config.scale}; films are painted at their size: give 1")
     if len(config.steps) > 1:
         raise ConfigError(
             "steps has several numbers; in a film it says how many the first frame has, and "

@@ -25,7 +25,6 @@ from PIL.Image import Image
 
 from gouache.atomic import atomic_path, check_writable, output_errors
 from gouache.engine import SessionState
-from gouache.errors import OutputError
 from gouache.films.config import FilmConfig
 from gouache.films.film import Film
 from gouache.films.folders import FRAMES, film_document, is_folder
@@ -33,10 +32,9 @@ from gouache.ops.images import open_image
 from gouache.ops.media import has_sound
 from gouache.output.run_folder import RunFolder
 from gouache.output.video import check_video, timelapse
-from gouache.prompts import one_line
 from gouache.reserve import reserve
 from gouache.runs.drive import Done, Event, Interrupted, Prepared, Run, Stepped
-from gouache.runs.outputs import Outputs, slug
+from gouache.runs.outputs import Outputs, check_run_dir, slug
 from gouache.runs.places import keep_places, run_settings
 from gouache.runs.written import Written
 from gouache.settings.config import PaintConfig
@@ -67,12 +65,8 @@ def film_outputs(out: str | Path | None, title: str, run_dir: Path | None) -> It
     check_video(film)
     outputs = Outputs(out=film, run_dir=run_dir, fresh=out is None)
     check_writable(film)
-    if run_dir is not None and (run_dir / "settings.json").exists():
-        shown = one_line(run_dir)
-        raise OutputError(
-            f"{shown} already holds a run; choose another folder, or go on with it: "
-            f"gouache resume {shown}"
-        )
+    if run_dir is not None:
+        check_run_dir(run_dir)
     named = [path for path in (run_dir, None if out is None else film) if path is not None]
     sets = outputs.sets(1) if out is None else outputs.rests()
     with reserve(named, sets) as held:

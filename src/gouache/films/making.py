@@ -13,7 +13,7 @@ from PIL.Image import Image
 
 from gouache import html
 from gouache.errors import ConfigError
-from gouache.films.config import FilmConfig, split
+from gouache.films.config import FilmConfig, asked_film
 from gouache.films.film import Film
 from gouache.films.folders import film_document
 from gouache.networks.models import Guide
@@ -22,7 +22,7 @@ from gouache.output.video import timelapse
 from gouache.protocols import Generator, Perceptor
 from gouache.runs.drive import Event, Run, Stepped, drive
 from gouache.runs.painting import by_name
-from gouache.settings.config import PaintConfig, make_config
+from gouache.settings.config import PaintConfig
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,13 @@ def make_film(
     line.
     """
     named, generator, guides = by_name(generator, perceptor)
-    mine, others = split({**settings, **named, "prompt": prompt})
+    values = {**settings, **named, "prompt": prompt}
     if morph is not None:
         ends = [os.fspath(one) for one in morph]
         if len(ends) != 2:
             raise ConfigError(f"morph has {len(ends)} pictures; give the two to go between")
-        mine["morph"] = True
-        others |= {"init_image": ends[0], "cross_image": ends[1]}
-        if not prompt:
-            others.setdefault("image_prompts", ends)  # what else could guide
-    config = make_config(preset, **{"scale": 1, **others})
-    film = FilmConfig().updated(**mine)
+        values |= {"morph": True, "init_image": ends[0], "cross_image": ends[1]}
+    config, film = asked_film(values, preset)
     return Film.build(config, film, generator=generator, perceptor=guides)
 
 

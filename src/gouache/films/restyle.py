@@ -22,7 +22,7 @@ from gouache.editing.editor import LONGEST
 from gouache.editing.source import Source
 from gouache.errors import ConfigError, MediaError
 from gouache.films.clips import Clip
-from gouache.films.config import MAX_FPS, MOTIONS, FilmConfig
+from gouache.films.config import MAX_FPS, MIN_FPS, MOTIONS, FilmConfig
 from gouache.films.flow import Flow
 from gouache.films.guide import Begun
 from gouache.films.morph import rest
@@ -234,6 +234,11 @@ def followed(
     clip = Clip.open(path, fps=film.fps if "fps" in given else None, every_nth=film.every_nth)
     if clip.fps > MAX_FPS:
         clip = Clip.open(path, fps=MAX_FPS)
+    if clip.fps < MIN_FPS:
+        raise ConfigError(
+            f"every_nth is {film.every_nth}, which leaves {clip.fps:.2g} frames a second of "
+            f"{one_line(path)}; at least {MIN_FPS:g} are possible: take more of them, or give fps"
+        )
     film = film.updated(fps=clip.fps)
     wanted = film.num_frames if {"frames", "seconds"} & set(given) else clip.num_frames
     film = film.updated(frames=min(wanted, clip.num_frames))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gouache.engine.targets import StagePlan, Target
 from gouache.errors import ConfigError
+from gouache.films.camera import check_motion
 from gouache.films.config import MOTIONS, FilmConfig
 from gouache.films.curves import Curve
 from gouache.films.scenes import Scene
@@ -37,14 +38,16 @@ class Script:
     stages: tuple[StagePlan, ...]
 
     def check(self) -> None:
-        """`ConfigError` where a curve has no number in some frame, or hears what is not there."""
+        """`ConfigError` where a curve has no number in some frame, or one that leaves nothing to
+        see, or hears what is not there."""
         scenes = [curve for scene in self.film.parsed_scenes for curve in scene.read_curves]
         for curve in (*self._curves.values(), *scenes):
             if curve.hears and not self.film.audio_levels:
                 raise ConfigError(f"{curve.name} hears a sound and there is none; give --audio")
-        for frame in range(self.num_frames):
-            self.motion(frame)
-            self._changed(frame)
+        for frame in range(self.num_frames + self.film.loop):  # a loop moves on to its begin
+            motion = self.motion(frame)
+            if frame:  # the first one comes from nowhere
+                check_motion(motion, frame)
 
     @property
     def num_frames(self) -> int:
@@ -88,18 +91,21 @@ class Script:
         now = now.updated(**changed) if changed else now
         if frame == 0:
             return now.updated(steps=(self.steps(0),))
-        return self._usual if now is self.config else self._later(now)
+        fading = self.changed(frame) > 0
+        return self._usual[fading] if now is self.config else self._later(now, fading)
 
     @cached_property
-    def _usual(self) -> PaintConfig:
-        """Of frames without anything of their own; checking all settings takes a while."""
-        return self._later(self.config)
+    def _usual(self) -> tuple[PaintConfig, PaintConfig]:
+        """Of frames without anything of their own, and of those whose prompts change; checking all
+        settings takes a while."""
+        return self._later(self.config, False), self._later(self.config, True)
 
-    def _later(self, now: PaintConfig) -> PaintConfig:
+    def _later(self, now: PaintConfig, fading: bool) -> PaintConfig:
         """The settings of a frame after the first, which has those of a picture."""
+        share = self.film.crossfade_lr if fading else self.film.frame_lr
         return now.updated(
             steps=(self.film.steps_per_frame,),
-            learning_rate=now.optimization.learning_rate * self.film.frame_lr,
+            learning_rate=now.optimization.learning_rate * share,
             lr_schedule="constant",
             lr_warmup=0,
             start_steps=0,  # nothing is left to settle
@@ -123,9 +129,9 @@ class Script:
         """The stage that is painted, or that is on its way to another: what is to look alike."""
         return self._place(frame)[1]
 
-    def is_between(self, frame: int) -> bool:
-        """Whether one stage becomes another."""
-        return self._place(frame)[2] > 0
+    def changed(self, frame: int) -> float:
+        """How far one stage has become another, from 0 to 1."""
+        return self._place(frame)[2]
 
     @cached_property
     def _starts(self) -> tuple[list[int], list[tuple[int, int]]]:

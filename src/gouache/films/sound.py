@@ -159,7 +159,7 @@ def _loudness(samples: Track, edges: NDArray[np.int64]) -> Track:
 
 def _read(path: str | Path, seconds: float) -> NDArray[np.float32]:
     """Its first seconds (N,), all channels as one, at `RATE`."""
-    with open_media(path) as container:
+    with open_media(path, "sound") as container:
         if not container.streams.audio:
             raise MediaError(f"{one_line(path)} holds no sound; give a WAV, MP3, FLAC or film")
         from av import AudioResampler

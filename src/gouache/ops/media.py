@@ -25,8 +25,9 @@ _OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"
 
 
 @contextmanager
-def open_media(path: str | Path) -> Iterator[Any]:
-    """Opens a film or a sound for reading, a PyAV container; failures are one-line `MediaError`s.
+def open_media(path: str | Path, kind: str = "film") -> Iterator[Any]:
+    """Opens a film or a sound for reading, a PyAV container; failures are one-line `MediaError`s
+    that ask for a `kind`.
 
     Failures of the body that are FFmpeg's or the system's, too: the file is damaged.
     """
@@ -34,9 +35,9 @@ def open_media(path: str | Path) -> Iterator[Any]:
     shown = one_line(path)
     with media_errors(path):
         try:
-            check_regular_file(Path(path), MediaError, "film", "a film")
+            check_regular_file(Path(path), MediaError, kind, f"a {kind}")
         except ValueError:
-            raise MediaError(f"no film at {shown}: the name holds a null character") from None
+            raise MediaError(f"no {kind} at {shown}: the name holds a null character") from None
         # Absolute, so that no name can pass for another protocol's address.
         with av.open(f"file:{Path(path).resolve()}", options=dict(_OPTIONS)) as container:
             yield container

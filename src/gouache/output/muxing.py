@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +24,9 @@ _COPIED = {
 _LOSSLESS = frozenset({"pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "wavpack"})
 # Matrix, primaries and curve of the pictures: told, so that no player has to guess.
 _BT601, _BT709 = 6, 1
+# The AVX-512 code of x264 reads beyond a row of blocks: at most sizes the bytes depended on what
+# lay there. All processors of this kind have SSSE3, whose code does not.
+_X264 = {"x264-params": "asm=SSSE3"} if platform.machine().lower() in ("x86_64", "amd64") else {}
 
 
 class SoundWarning(UserWarning):
@@ -78,7 +82,7 @@ class AvWriter:
         context.flags |= _bitexact()
         context.colorspace, context.color_primaries, context.color_trc = _BT601, _BT709, _BT709
         if codec == "libx264":
-            stream.options = {"crf": "17", "preset": "medium"}
+            stream.options = {"crf": "17", "preset": "medium", **_X264}
         elif codec == "libvpx-vp9":
             stream.options = {"crf": "20", "b": "0", "cpu-used": "3", "deadline": "good"}
         elif codec == "libvpx":

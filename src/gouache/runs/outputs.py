@@ -127,7 +127,7 @@ def reserved(
     outputs = Outputs(out=wanted, fresh=free, **others)
     outputs.check(1 if free else count)
     if outputs.run_dir is not None:
-        _check_run_dir(outputs.run_dir)
+        check_run_dir(outputs.run_dir)
     extra = [p for p in (outputs.overlay, outputs.timelapse, outputs.run_dir) if p is not None]
     if free:
         with reserve(extra, outputs.sets(count)) as held:
@@ -190,7 +190,7 @@ def _same_file(path: Path, other: Path) -> bool:
         return False
 
 
-def _check_run_dir(path: Path) -> None:
+def check_run_dir(path: Path) -> None:
     """Refuses what `RunFolder.create` will refuse, before any time is spent."""
     from gouache.atomic import output_errors
 
@@ -237,4 +237,4 @@ def _listed(paths: Sequence[Path]) -> str:
     return ", ".join(shown) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
 
 
-__all__ = ["Outputs", "claimed", "reserved", "slug"]
+__all__ = ["Outputs", "check_run_dir", "claimed", "reserved", "slug"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +12,7 @@ from gouache.apps.bot.adapter import Attachment, Button, Message
 from gouache.apps.bot.book import Entry
 from gouache.apps.bot.orders import has_picture
 from gouache.apps.studio.copies import KINDS, exported
-from gouache.apps.studio.films import make_film
+from gouache.apps.studio.films import best_kind, make_film
 from gouache.apps.studio.runs import Run, without_paths
 from gouache.ops.images import encode, together
 from gouache.prompts import one_line
@@ -59,7 +58,7 @@ class Teller:
         if entry.cancelled or not runs or not runs[0].picture_path.exists():
             why = "cancelled" if entry.cancelled else "the picture is not there any more"
             return Message(self._text(entry, runs, [why]))
-        run, kind = runs[0], "gif" if find_spec("av") is None else "mp4"
+        run, kind = runs[0], best_kind()
         data = make_film(run, kind).read_bytes()
         name = f"{slug(run.title)}.{kind}"
         if len(data) > self._file_limit:

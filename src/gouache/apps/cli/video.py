@@ -21,8 +21,7 @@ from gouache.apps.cli.paint import (
 )
 from gouache.apps.progress import Shown
 from gouache.errors import ConfigError
-from gouache.films.config import FilmConfig, split
-from gouache.settings.config import make_config
+from gouache.films.config import asked_film
 
 
 @with_settings(VIDEO)
@@ -76,10 +75,7 @@ def video(
     if morph is not None:
         ends = [str(path) for path in morph]
         values |= {"morph": True, "init_image": ends[0], "cross_image": ends[1]}
-        if not values.get("prompt"):
-            values.setdefault("image_prompts", ends)  # what else could guide
-    mine, others = split(values)
-    film, settings = FilmConfig().updated(**mine), make_config(preset, **{"scale": 1, **others})
+    settings, film = asked_film(values, preset, over_clip=source is not None)
     settings.stages  # mistakes are told before torch is imported  # noqa: B018
     if source is not None:
         from gouache.films.restyle import followed

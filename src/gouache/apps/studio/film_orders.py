@@ -9,7 +9,7 @@ from typing import Any
 
 from gouache.apps.studio.orders import Limits, Order, mapping, read_order
 from gouache.errors import ConfigError
-from gouache.films.config import FilmConfig, film_settings
+from gouache.films.config import FRAME_DEFAULTS, FilmConfig, film_settings
 from gouache.films.film import check
 from gouache.films.script import Script
 
@@ -46,22 +46,22 @@ def read_any_order(
         given["image"] = morph[0]
         if not given.get("prompt") and not given.get("image_prompts"):
             given["image_prompts"] = [{"image": one, "weight": 1.0} for one in morph]  # who guides
+    settings = mapping(given.get("settings", {}), "settings", None)
+    given["settings"] = {**FRAME_DEFAULTS, **settings}
     order = read_order(given, limits, find_image, models)
     if order.count != 1:
         raise ConfigError(f"count is {order.count}; a film is of one picture")
     film = FilmConfig().updated(**asked, morph=morph is not None)
-    config = order.config.updated(scale=1)
     other = None if morph is None else find_image(str(morph[1]))
     paths = {"init_image": str(order.image or ""), "cross_image": str(other or "")}
-    check(config.updated(**paths), film)
-    script = Script(config, film, ())
+    check(order.config.updated(**paths), film)
+    script = Script(order.config, film, ())
     _check_limits(script, limits)
     script.check()
     ends = morph or [given.get("image")]
     parents = tuple(one for one in ends if isinstance(one, str) and "/" in one)
     return replace(
         order,
-        config=config,
         film=film,
         other=other,
         how="film" if parents else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ def keep_frame(run: Run, index: int, frame: bytes) -> None:
     folder = run.path / "frames"
     folder.mkdir(exist_ok=True)
     write_bytes(folder / f"{index:06d}.jpg", frame)
+
+
+def best_kind() -> str:
+    """Of a film's file: mp4, or gif where PyAV is not installed."""
+    return "gif" if find_spec("av") is None else "mp4"
 
 
 def make_film(run: Run, kind: str) -> Path:
@@ -46,4 +52,4 @@ def make_film(run: Run, kind: str) -> Path:
     return path
 
 
-__all__ = ["keep_frame", "make_film"]
+__all__ = ["best_kind", "keep_frame", "make_film"]

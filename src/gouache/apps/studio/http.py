@@ -24,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gouache._version import __version__
+from gouache.apps.studio.archives import settings_document
 from gouache.apps.studio.connections import Closing, Ending
 from gouache.apps.studio.endpoints import Endpoints, Shared, owner_asking, picture_name
 from gouache.apps.studio.film_orders import film_table, read_any_order
@@ -303,12 +304,8 @@ class Interface(Endpoints):
     async def settings(self, request: Request) -> Response:
         """The settings as a file: what `--config` of the command line reads."""
         run = self._run(request)
-        document = {"prompt": run.config.title, **flat_settings(run.config)}
-        if run.film is not None:
-            document |= run.film.to_dict()
-            del document["seconds" if run.film.frames else "frames"]
         headers = {"content-disposition": f'attachment; filename="{slug(run.title)}.json"'}
-        return JSONResponse(document, headers=headers)
+        return JSONResponse(settings_document(run), headers=headers)
 
     async def film(self, request: Request) -> Response:
         run, kind = self._run(request), request.path_params["kind"]

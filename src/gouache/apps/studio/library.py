@@ -155,11 +155,17 @@ class Library(Endpoints):
         return FileResponse(path, headers=_CHECKED)
 
     async def zip(self, request: Request) -> Response:
-        """Pictures with their settings; `runs` are ids of runs, or RUN/NODE, with commas."""
+        """Pictures and films with their settings; `runs`: ids of runs, or RUN/NODE, with commas."""
         names = self._names(request, "pictures", MOST_ZIPPED)
         found = [entry for name in names if (entry := self._entry(name, request)) is not None]
         if not found:
             raise NotFoundError("none of these has a picture yet")
+        films = [entry for entry in found if entry.is_film]
+        if films:  # their files are made before anything is answered
+            gone = request.is_disconnected
+            await self.exports.run(
+                owner_asking(request), lambda: [entry.files for entry in films], gone
+            )
         headers = {"content-disposition": 'attachment; filename="gouache.zip"'}
         return StreamingResponse(zipped(found), media_type="application/zip", headers=headers)
 
