@@ -97,6 +97,19 @@ def test_what_is_discarded_goes_at_once_and_the_others_keep_their_places(
     assert page.is_hidden("#bin")
 
 
+def test_they_keep_their_size_whatever_is_said_below(page: Any) -> None:
+    four(page)
+    before = page.evaluate(BOXES)
+    page.click("#pause")
+    until(page, "document.getElementById('pause').textContent.trim() === 'Continue all'")
+    page.locator(".tile .discard").nth(1).click()  # says so beside how it goes
+    for said in ("", ", longer than thought"):
+        page.evaluate("(said) => (clock.textContent = `step 9 of 60 · 918 min left${said}`)", said)
+        laid_out(page)
+        laid_out(page)
+        assert page.evaluate(BOXES) == before
+
+
 def test_what_cannot_be_discarded_comes_back(page: Any) -> None:
     four(page, steps=2)
     until(page, "document.querySelectorAll('#tiles .tile.over').length === 4")

@@ -395,7 +395,7 @@ def test_shapes_and_sizes(page: Any, posted: list[dict[str, Any]]) -> None:
         assert page.get_attribute(f"[data-shape={shape}]", "aria-pressed") == "true"
         assert page.evaluate("`${view.width}x${view.height}`") == size
     tune(page, size="300x100")
-    assert "300 × 100" in texts(page, "#scale option:checked")
+    assert "300 × 100 px" in texts(page, "#scale option:checked")
     assert page.get_attribute("[data-shape=landscape]", "aria-pressed") == "true"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources, util
 from typing import Any
 
 import pytest
@@ -366,3 +367,59 @@ def test_a_beginning_shows_the_sheet_and_one_line(page: Any, studio: TinyStudio)
     page.wait_for_selector("#save:not([hidden])")
     page.click("#stop")
     status(page, "stopped")
+
+
+# For everybody.
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_tries_and_a_beginning_are_in_the_way_of_nobody(
+    page: Any, studio: TinyStudio, theme: str
+) -> None:
+    """No finding of axe with tries on a marked part, after one is kept, and while one begins."""
+    if not util.find_spec("axe_playwright_python"):
+        pytest.skip("axe is not installed")
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text())
+    seen: list[str] = []
+
+    def look(state: str) -> None:
+        for one in page.evaluate("axe.run()")["violations"]:
+            seen.extend(f"{state}: {one['id']} {node['target']}" for node in one["nodes"])
+
+    resize(page, 1440, 900)
+    painted(page, "a red apple")
+    edits(page)
+    marked(page)
+    attempt(page, "a green pear", 1)
+    look("tries")
+    resize(page, 390, 844)
+    look("tries on a phone")
+    resize(page, 1440, 900)
+    page.click("#keep-try")
+    page.wait_for_selector("#tries-back")
+    look("a try that is kept")
+    page.unroute("**/api/runs")
+    held: list[Any] = []
+    page.route(
+        "**/api/runs",
+        lambda one: held.append(one) if one.request.method == "POST" else one.continue_(),
+    )
+    order(page, "a slow sun", LONG, "32x32")
+    until(page, lambda: held)
+    look("the order is sent")
+    studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
+    held[0].continue_()
+    page.unroute("**/api/runs")
+    status(page, "starting")
+    look("a start is found")
+    until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
+    look("sketches")
+    studio.pace = 1
+    page.click("#take-best")
+    status(page, "painting")
+    stroke(page, 0.5)
+    look("strokes while it is painted")
+    page.click("#stop")
+    status(page, "stopped")
+    assert sorted(set(seen)) == []

@@ -29,7 +29,7 @@ SCRIPTS = {
     path.relative_to(PAGE).as_posix(): path.read_text() for path in sorted(PAGE.rglob("*.js"))
 }
 SLICES = ("common.js", *(name for name in SCRIPTS if name.endswith("/slice.js")))
-PURE = ("store.js", "selectors.js", "form.js", *SLICES)
+PURE = ("store.js", "selectors.js", "values.js", *SLICES)
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
@@ -91,7 +91,7 @@ def test_parts_do_not_know_each_other() -> None:
 PRELUDE = """async (argument) => {
     const { INITIAL, Store, reduce } = await import("/page/store.js");
     const selectors = await import("/page/selectors.js");
-    const { changed } = await import("/page/form.js");
+    const { changed } = await import("/page/values.js");
     const { keyed, made } = await import("/page/nodes.js");
     const run = (id, more = {}) => ({
         id, prompt: id, words: null, kind: "paint", parent: "", status: "painting", step: 1,

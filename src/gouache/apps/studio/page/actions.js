@@ -2,7 +2,7 @@
 // What was written and drawn stays until the server has taken it, and what is done is done to the picture that
 // is shown. The actions themselves: shell/actions.js, canvas/actions.js, past/actions.js.
 
-import { changed } from "./form.js";
+import { changed } from "./values.js";
 import { nodeOf, pictureIsThere, placeOf, runOf } from "./selectors.js";
 
 const SEEDS = 1e6; // to throw the dice among; others can be written

@@ -9,7 +9,7 @@
 //              (subjectOf).
 //   busy, asked, sent, notices: what is under way, and what is said of it.
 
-import { defaults, filled, sheetSize } from "./form.js";
+import { defaults, filled, sheetSize } from "./values.js";
 import { BUSY, ENDED, isSubject, isUnsent, runOf, shownWords, watched, wantedPicture, wordsOf } from "./selectors.js";
 
 export const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";

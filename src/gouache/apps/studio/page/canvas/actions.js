@@ -1,6 +1,6 @@
 // What is done with the hand: undo, masks by words, painting a part anew, and growing the picture.
 
-import { changed } from "../form.js";
+import { changed } from "../values.js";
 import { loadImage } from "../nodes.js";
 import { keptFrom, partOf, subjectOf, tryOf, wordsOf } from "../selectors.js";
 

@@ -1,6 +1,6 @@
 // What is done with films: asked for, gone on with.
 
-import { changed, sheetSize } from "../form.js";
+import { changed, sheetSize } from "../values.js";
 import { runOf } from "../selectors.js";
 import { isMorph, pointShown, settingsOf } from "./selectors.js";
 

@@ -1,6 +1,6 @@
 // How the next film is to be: the way of the camera, what it begins with, its length, and the rest for who wants it.
 
-import { sheetSize } from "../form.js";
+import { sheetSize } from "../values.js";
 import { $, attributes, keyed, made, put } from "../nodes.js";
 import { brief, runOf, wordsOf } from "../selectors.js";
 import { endsOf, FINE, fineOf, isMorph, MOTIONS, settingsOf } from "./selectors.js";

@@ -1,6 +1,6 @@
 // What the bar does: paint, pause, go on, stop; and what is done with files.
 
-import { changed, sheetSize } from "../form.js";
+import { changed, sheetSize } from "../values.js";
 import { ENDED, fromDrawing, GOING, gridOf, newWords, OPEN, typedHere } from "../selectors.js";
 import { drawnAsUsual, shapedLike, sizeText } from "./choices.js";
 

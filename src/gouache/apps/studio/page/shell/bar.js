@@ -1,7 +1,7 @@
 // What is chosen in the bar beside the words: shape and size, how many, the seed, how near to the drawing.
 
 import { $, attributes, keyed, put } from "../nodes.js";
-import { sheetSize } from "../form.js";
+import { sheetSize } from "../values.js";
 import { BUSY, isDrawn, runOf } from "../selectors.js";
 import { chosenSize, drawnSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 

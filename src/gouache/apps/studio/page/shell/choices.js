@@ -1,6 +1,6 @@
 // Shapes and sizes to choose from, and whether a picture fits them: pure functions.
 
-import { changed, defaults, sheetSize } from "../form.js";
+import { changed, defaults, sheetSize } from "../values.js";
 
 const STEP = 16; // pixels that every side is a multiple of
 const SHAPES = { square: [1, 1], portrait: [0.875, 1.125], landscape: [1.125, 0.875] };

@@ -1,6 +1,6 @@
-// Fine tuning: the settings in groups, made from what the server says of them; values are the state's (form.js).
+// Fine tuning: the settings in groups, made from what the server says of them; values are the state's (values.js).
 
-import { changed, shownAs, tableOf, unchanged } from "../form.js";
+import { changed, shownAs, tableOf, unchanged } from "../values.js";
 import { $, attributes, icon, made, put } from "../nodes.js";
 import { GROUPS, PLAIN } from "./tuning.js";
 

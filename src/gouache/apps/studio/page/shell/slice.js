@@ -4,14 +4,14 @@
 //              were sent last, or came with a picture. `start` is the picture to
 //              start from: {id, url, width, height, from, fit, x, y, mask}, where `from` is the picture as it was
 //              given, and `fit` how it was brought to the sheet's shape: "" for as it is, crop, fit or extend.
-//   form       the settings' fields (form.js). parsed: the prompt's parts, of the words they belong to.
+//   form       the settings' fields (values.js). parsed: the prompt's parts, of the words they belong to.
 //   locked     whether the seed stays; else each order throws the dice. count: pictures of an order.
 //   near       how strongly a painting stays near the drawing or picture it starts from, 0 (free) to 1.
 //   panel      which panel is open: tune, layers, change, history, gallery, or "" for none.
 //   fitting    whether the picture to start from was given just now, and asks how it fits.
 
 import { blank, drafted, EMPTY, newSheet } from "../common.js";
-import { changed, filled, sheetSize, withValue } from "../form.js";
+import { changed, filled, sheetSize, withValue } from "../values.js";
 import { ENDED, OPEN, promptOf, runOf, shownWords, wordsOf } from "../selectors.js";
 
 export const INITIAL = Object.freeze({
