@@ -23,8 +23,8 @@ from gouache.settings.sections import setting
 
 MIN_FPS, MAX_FPS = 0.1, 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
-# What frames have where nobody says otherwise. A camera moves: halves would stay where they are, and
-# what is smoothed in every frame is blurred in the end.
+# What frames have where nobody says otherwise. A camera moves: halves would stay where they are.
+# What is smoothed in every frame is blurred in the end.
 FRAME_DEFAULTS = {"scale": 1, "layout": "off", "tv_weight": 0.0}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
