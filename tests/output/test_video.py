@@ -189,11 +189,13 @@ from PIL import Image
 from gouache.output.video import timelapse
 
 rng = np.random.default_rng(1)
-small = Image.fromarray(rng.integers(0, 255, (6, 9, 3), dtype=np.uint8))
-wide = np.asarray(small.resize((112, 64), Image.Resampling.BICUBIC))
+small = Image.fromarray(rng.integers(0, 255, (9, 12, 3), dtype=np.uint8))
+large = small.resize((192, 144), Image.Resampling.BICUBIC)
 with timelapse(sys.argv[1], 12, 0) as video:
     for k in range(8):
-        video.add(Image.fromarray(wide[:, k : k + 96]))
+        box = (20 + 2 * k, 20 + 2 * k, 172 - 2 * k, 124 - 2 * k)
+        turned = large.rotate(2 * k, Image.Resampling.BICUBIC)
+        video.add(turned.resize((96, 64), Image.Resampling.BICUBIC, box=box))
 print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())
 """
 
