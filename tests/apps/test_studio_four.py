@@ -142,7 +142,11 @@ def test_who_has_four_is_not_asked_for_a_sketch_of_each(page: Any, studio: TinyS
     page.wait_for_selector("#tiles .state:has-text('finds a start')")
     until(page, lambda: all(run["sketches"] for run in studio.runs(page)))
     assert page.locator("#tiles .sketch").count() == 0
-    until(page, "document.getElementById('status').textContent === 'Finds a start for each…'")
+    until(
+        page,
+        "document.getElementById('status').textContent"
+        " === 'Finds a start for each: not yet the pictures…'",
+    )
     page.locator(".pick").nth(1).click()
     page.wait_for_selector("#grid", state="hidden")
     status(page, "starting")

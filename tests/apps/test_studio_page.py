@@ -108,7 +108,7 @@ def test_a_mask_by_phrase_and_a_queue(browser: Any, server: Server) -> None:
     show(page, "change")
     page.fill("#phrase", phrase)
     page.click("#find")
-    until(page, "document.getElementById('mask-note').textContent.startsWith('Found')")
+    until(page, "document.getElementById('mask-note').textContent.startsWith('Marked')")
     shoot(page, "mask")
     show(page, "tune")
     page.fill("#setting-steps", "300")

@@ -538,6 +538,8 @@ def test_words_that_wait_and_warnings_are_shown(page: Any) -> None:
     until(page, "document.querySelector('#tree .run')?.textContent.includes('a green pear')")
     assert texts(page, "#gallery .thumb") == ["a green pear"]
     assert page.text_content("#warnings") == "it does not know: brillig"
+    page.click("#warnings-read")
+    assert not page.is_visible("#warnings")
 
 
 def test_continue_takes_new_words_only_if_they_were_written_for_it(
@@ -731,7 +733,7 @@ def test_what_failed_or_was_cancelled_keeps_its_words(page: Any) -> None:
     page.click("#queue .cancel:has-text('Stop')")
     assert any("Failed · this one fails" in text for text in texts(page, "#gallery .thumb"))
     show(page, "gallery")
-    page.locator("#gallery .thumb", has_text="cancelled: a moon").click()
+    page.locator("#gallery .thumb", has_text="Cancelled · a moon").click()
     page.fill("#prompt", "something else")
     show(page, "history")
     page.click("#reuse")

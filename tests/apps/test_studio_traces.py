@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from gouache.apps.cli.main import run as gouache
-from gouache.apps.studio import worker
+from gouache.apps.studio import painter
 from gouache.apps.studio.http import make_app
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.worker import Studio
@@ -137,7 +137,7 @@ def test_the_command_line_goes_on_with_a_painting_of_the_studio(
     """Its init image and its words were chosen in the page and are not in settings.json."""
 
     def build(order: Order) -> Session:
-        session = worker._build(order)
+        session = painter.build_session(order)
         advance = session._try_step
 
         def step() -> Any:

@@ -214,7 +214,7 @@ export function statusLine(state) {
   return {
     queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
     starting: members.length && /sketch/.test(run.doing ?? "")
-      ? "Finds a start for each…"
+      ? "Finds a start for each: not yet the pictures…"
       : run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
     painting: drawn || state.sheets.sent
       ? "Takes your strokes in soon; Undo works till then."

@@ -5,6 +5,14 @@ import { clock, GOING, gridOf, nodeOf, OPEN, runOf, slowestOf, statusLine, stepO
 import { makeCountdown } from "./countdown.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
+/** A note for who knows the page and not its settings. */
+function inPlainWords(note) {
+  return note
+    .replace(/; layout off takes the words as a whole$/, " (as one thing: Fine tuning, layout off)")
+    .replace(/^two things, each in its half: /, "Each thing has its half of the picture: ")
+    .replace(/^photo does not know (.*); pocket guides there alone$/, "Known only roughly: $1");
+}
+
 /** The run as far as it is shown: at a point of its history it is as it was there. */
 function shownPoint(state, run) {
   const point = run.nodes.find(({ node }) => node === nodeOf(state));
@@ -20,6 +28,21 @@ export function mount({ store }) {
       store.dispatch({ type: "noticed", [name]: "" });
       $("stage").focus({ preventScroll: true });
     });
+  }
+
+  let ignored = ""; // what was said of a run, and has been read
+  let warned = "";
+  $("warnings-read").addEventListener("click", () => {
+    ignored = warned;
+    put($("warnings").parentNode, { hidden: true });
+    $("stage").focus({ preventScroll: true });
+  });
+
+  /** What was ignored or changed of a run, until it is read. */
+  function warn(run) {
+    warned = run?.notes?.length ? `${run.group || run.id} ${run.notes.join(" · ")}` : "";
+    put($("warnings"), { textContent: run?.notes?.map(inPlainWords).join(" · ") ?? "" });
+    put($("warnings").parentNode, { hidden: !warned || warned === ignored });
   }
 
   function say({ notices }) {
@@ -62,7 +85,7 @@ export function mount({ store }) {
     const shares = (several.length ? several : there ? [there] : []).map(shareOf);
     put($("progress"), { value: shares.reduce((sum, one) => sum + one, 0) / (shares.length || 1), hidden: !going });
     put($("clock"), { textContent: going ? timeOf(there) : "" });
-    put($("warnings"), { textContent: run?.notes?.join(" · ") ?? "" });
+    warn(run);
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
     plotted = losses;
