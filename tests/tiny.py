@@ -132,8 +132,6 @@ def tiny_config(**settings: Any) -> PaintConfig:
         "start_steps": 0,
         "start_scale": 1.0,
         "templates": False,
-        "tv_weight": 0.0,
-        "contrast_weight": 0.5,
         "device": "cpu",
         "precision": "fp32",
     }

@@ -199,4 +199,3 @@ def test_a_scale_is_told_to_be_left_out_and_a_layout_that_is_given_stays(gouache
     told = gouache(*options, "--dry-run")
     config = json.loads(told.out)
     assert (told.err, config["scale"], config["guidance"]["layout"]) == ("", 1, "off")
-    assert config["guidance"]["tv_weight"] == 0  # smoothed in every frame, a film would blur

@@ -181,5 +181,5 @@ def test_near_is_plain_settings_and_stays_near(client: TestClient, tmp_path: Pat
 def test_half_near_holds_places_and_all_of_it_shapes() -> None:
     free, half, most = (near_settings(near)["latent_weight"] for near in (0.0, 0.5, 1.0))
     assert free == 0
-    assert 20 < half < 32
-    assert 200 < most < 600
+    assert 10 < half < 16
+    assert 100 < most < 300

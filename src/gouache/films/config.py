@@ -24,8 +24,7 @@ from gouache.settings.sections import setting
 MIN_FPS, MAX_FPS = 0.1, 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
 # What frames have where nobody says otherwise. A camera moves: halves would stay where they are.
-# What is smoothed in every frame is blurred in the end.
-FRAME_DEFAULTS = {"scale": 1, "layout": "off", "tv_weight": 0.0}
+FRAME_DEFAULTS = {"scale": 1, "layout": "off"}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
 

@@ -180,14 +180,14 @@ class GuidanceConfig:
         choices=("auto", "off"),
     )
     contrast_weight: Number = setting(
-        2.0, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
+        0.5, "weight of the contrast against the perceptor's bank of captions", low=0.0, high=1000.0
     )
     contrast_scale: Number = setting(
         20.0, "inverse temperature of that contrast", above=0.0, high=1000.0
     )
     templates: bool = setting(True, "average each prompt over phrases such as 'a picture of {}'")
     tv_weight: Number = setting(
-        3.0,
+        0.0,
         "weight of the total variation: the more, the calmer are grounds, and the paler colours",
         low=0.0,
         high=1000.0,

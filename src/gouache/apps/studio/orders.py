@@ -28,9 +28,9 @@ _WITH_MASK = {"composite": True}  # what an edit with a mask is otherwise than e
 _KEYS = ("prompt", "settings", "image", "image_prompts", "edit", "parent", "count")
 _VARIED = ("vary", "evolve", "near")  # from other pictures, or near one
 # Of the pull on the latent, at the most: shapes stay whatever the words say. It grows so that half
-# of it (25) keeps places and leaves the rest to the words; at 0.6 (52) seven tenths of a stroke's
-# colour are left at the end, with a fourth of this weight two.
-NEAR_WEIGHT, NEAR_POWER = 400.0, 4.0
+# of it keeps places and leaves the rest to the words, and at 0.6 most of a broad stroke's colour is
+# left at the end.
+NEAR_WEIGHT, NEAR_POWER = 200.0, 4.0
 _EDIT_KEYS = ("replace", "from", "mask", "settings")
 
 
