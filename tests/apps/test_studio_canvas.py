@@ -16,6 +16,7 @@ from studio_browser import (
     LONG,
     TinyStudio,
     alpha_at,
+    edits,
     hold,
     is_drawn,
     laid_out,
@@ -541,28 +542,10 @@ def test_clear_takes_the_mask_too_and_undo_brings_both_back(sheet: Any) -> None:
     assert (is_drawn(sheet), is_drawn(sheet, "mask")) == (True, True)
 
 
-def edits(page: Any) -> list[dict[str, Any]]:
-    """Orders of edits; the studio gets them as those of pictures: tiny models edit nothing."""
-    asked: list[dict[str, Any]] = []
-
-    def plainly(route: Any) -> None:
-        if route.request.method != "POST":
-            return route.continue_()
-        document = route.request.post_data_json
-        asked.append(dict(document))
-        for name in ("edit", "extend", "count"):
-            document.pop(name, None)
-        document["settings"]["steps"] = 2
-        return route.continue_(post_data=document)
-
-    page.route("**/api/runs", plainly)
-    return asked
-
-
 def test_several_tries_on_one_mask_start_from_the_same_picture(page: Any) -> None:
     order(page, "a red apple", 2, "32x32")
     status(page, "done")
-    asked = edits(page)
+    asked = edits(page, "extend", "count")
     show(page, "change")
     page.click("#mask-brush")
     stroke(page, 0.5)
@@ -593,7 +576,7 @@ def test_several_tries_on_one_mask_start_from_the_same_picture(page: Any) -> Non
 def test_the_tint_of_the_mask_is_not_over_a_try(page: Any) -> None:
     order(page, "a red apple", 2, "32x32")
     status(page, "done")
-    edits(page)
+    edits(page, "extend", "count")
     show(page, "change")
     page.click("#mask-brush")
     stroke(page, 0.5)
@@ -624,7 +607,7 @@ def test_the_tint_of_the_mask_is_not_over_a_try(page: Any) -> None:
 def test_edges_are_dragged_and_the_new_parts_ordered(page: Any, studio: TinyStudio) -> None:
     order(page, "a red apple", 2, "64x32")
     status(page, "done")
-    asked = edits(page)
+    asked = edits(page, "extend", "count")
     page.keyboard.press("x")
     assert page.is_disabled("#grow")
     grip = box_of(page, ".grip[data-side=right]")

@@ -15,6 +15,7 @@ from studio_browser import (
     LONG,
     TinyStudio,
     alpha_at,
+    edits,
     hold,
     is_drawn,
     order,
@@ -45,23 +46,6 @@ def pick(page: Any, words: str) -> None:
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text=words).click()
     until(page, f"{BAR} === '{words}'")
-
-
-def edits(page: Any) -> list[dict[str, Any]]:
-    """Orders of edits; the studio gets them as those of pictures: tiny models edit nothing."""
-    asked: list[dict[str, Any]] = []
-
-    def plainly(route: Any) -> None:
-        if route.request.method != "POST":
-            return route.continue_()
-        document = route.request.post_data_json
-        asked.append(dict(document))
-        document.pop("edit", None)
-        document["settings"]["steps"] = 2
-        return route.continue_(post_data=document)
-
-    page.route("**/api/runs", plainly)
-    return asked
 
 
 def marked(page: Any, y: float = 0.5) -> None:

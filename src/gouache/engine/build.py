@@ -243,12 +243,7 @@ def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
 class Tried(Stepping, Protocol):
     """What of a session a try needs."""
 
-    @property
-    def config(self) -> PaintConfig: ...
-
     def latent(self) -> Tensor: ...
-
-    def codes(self) -> Tensor: ...
 
 
 def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried], tries: Tries) -> Rehearse:
