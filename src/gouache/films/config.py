@@ -30,7 +30,13 @@ _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
 _OF_CLIPS = ("every_nth", "strength", "structure_weight", "keep_weight")
 _OF_CAMERAS = (
-    *("fov", "center_x", "center_y", "border", "depth", "color_coherence", "detail_coherence"),
+    "fov",
+    "center_x",
+    "center_y",
+    "border",
+    "depth",
+    "color_coherence",
+    "detail_coherence",
 )
 
 
