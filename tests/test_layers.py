@@ -16,6 +16,7 @@ SOURCE = Path(gouache.__file__).parent
 # From the ground up; components (level 3) never import one another, except output's picture files.
 LEVELS = {
     "ops": 1,
+    "styles": 2,
     "weights": 2,
     "generators": 3,
     "perceptors": 3,

@@ -97,21 +97,6 @@ def same_codes(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, atol=1e-3)
 
 
-def contrast(image: Tensor, wide: int = 1) -> Tensor:
-    """Gradient magnitude of (B,C,H,W) over `wide` pixels, of the strongest channel: (B,1,H,W).
-
-    Not to go back through: on even ground it has no gradient. `slope` has one everywhere.
-    """
-    return slope(image, wide).sqrt()
-
-
-def slope(image: Tensor, wide: int = 1) -> Tensor:
-    """The square of `contrast`, (B,1,H,W)."""
-    right = F.pad(image[..., :, wide:] - image[..., :, :-wide], (0, wide, 0, 0))
-    down = F.pad(image[..., wide:, :] - image[..., :-wide, :], (0, 0, 0, wide))
-    return (right.square() + down.square()).amax(1, keepdim=True)
-
-
 def feature_difference(drawn: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Squared differences of a network's features of two batches, each over its variance in the
     real ones; the sum. 0-d."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gouache.errors import TrainingError
+from gouache.styles.filters import STYLES, stylize
 from gouache_training import captions as words
 from gouache_training.colors import (
     COLOR_NAMES,
@@ -35,7 +36,6 @@ from gouache_training.pack import PictureSet
 from gouache_training.plain import plain
 from gouache_training.shapes import Shapes, draw_shapes, paint_shapes, shape_words
 from gouache_training.sources import PICTURE_SOURCES
-from gouache_training.styles import STYLES, stylize
 
 __all__ = ["Batch", "Composer", "Shares", "plain"]
 

@@ -21,8 +21,9 @@ from torch import Tensor
 from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingConfig, DrawingDecoder, enlarged, small_view
 from gouache.generators.vqgan import VQGAN
+from gouache.ops.slopes import slope
 from gouache.perceptors.efficientnet import EfficientNet
-from gouache_training.codebook import gradient_difference, slope
+from gouache_training.codebook import gradient_difference
 from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_judge import Judge, feature_distance
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs, Window

@@ -13,8 +13,9 @@ from torch import Tensor
 from gouache.generators.drawing import SCALE, DrawingDecoder
 from gouache.generators.vqgan import VQGAN
 from gouache.ops.images import grid_pil, to_pil, to_tensor
+from gouache.ops.slopes import contrast
 from gouache.perceptors.efficientnet import EfficientNet
-from gouache_training.codebook import contrast, feature_difference, psnr
+from gouache_training.codebook import feature_difference, psnr
 from gouache_training.compose import Composer, Shares
 from gouache_training.drawing_pairs import Disturbance, Pair, Pairs
 from gouache_training.pack import PictureSet

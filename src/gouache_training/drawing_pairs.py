@@ -16,7 +16,7 @@ from torch import Tensor
 from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, small_view
 from gouache.generators.vqgan import VQGAN
-from gouache_training.codebook import contrast
+from gouache.ops.slopes import contrast
 from gouache_training.compose import Composer
 
 __all__ = ["Disturbance", "Pair", "Pairs", "Window"]

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.errors import TrainingError
+from gouache.styles.filters import STYLES, stylize
 from gouache_training.captions import with_article
 from gouache_training.colors import COLOR_NAMES, COLOR_RGB, tint_matrix
 from gouache_training.grounds import SCENES, paint_grounds, scene_grounds
 from gouache_training.pack import PictureSet
-from gouache_training.styles import STYLES, stylize
 
 __all__ = ["QUESTIONS", "Question", "Rows", "real_pictures", "rows_by_name"]
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gouache_training.banks import banks
+from gouache.styles.banks import banks
 from gouache_training.colors import (
     COLOR_NAMES,
     COLOR_RGB,

@@ -28,6 +28,7 @@ from gouache.networks.devices import resolve_device
 from gouache.perceptors.tokenizer import PocketTokenizer, TruncationWarning
 from gouache.prompts import Prompt
 from gouache.settings.config import MAX_COUNT, PaintConfig, make_config
+from gouache.styles.filters import STYLES
 from gouache.weights.shipped import TOKENIZER, shipped
 from gouache_training.captions import fill, one_of, with_article
 from gouache_training.colors import COLOR_NAMES
@@ -36,7 +37,6 @@ from gouache_training.grounds import SCENES
 from gouache_training.layouts import RELATIONS
 from gouache_training.loop import log
 from gouache_training.pack import PictureSet
-from gouache_training.styles import STYLES
 
 __all__ = [
     "Prompter",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from gouache.styles.filters import STYLES
 from gouache_training.captions import fill, one_of, plural, with_article
 from gouache_training.colors import COLOR_NAMES
 from gouache_training.grounds import SCENES
-from gouache_training.styles import STYLES
 from gouache_training.taxonomy import Known
 
 __all__ = ["SHARES", "Phrase", "Phrases"]

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from gouache.styles.filters import STYLES
 from gouache_training.colors import COLOR_NAMES
 from gouache_training.compose import Composer
 from gouache_training.pack import PictureSet
-from gouache_training.styles import STYLES
 
 __all__ = ["report", "sheet"]
 

@@ -74,5 +74,5 @@ def test_one_call_with_names_or_objects(
     given = perceptor() if callable(perceptor) else perceptor
     picture = Image.new("RGB", (32, 24), "red")
     edit(picture, "x", perceptor=given, generator=TinyGenerator(), steps=3)
-    then = {"scale": 1, "layout": "off"}
+    then = {"scale": 1, "layout": "off", "style_weight": 0.0}
     assert asked == [make_config(prompt="x", perceptor=named, latent="quantized", steps=3, **then)]

@@ -120,7 +120,7 @@ POCKET: dict[str, Any] = {
     "learning_rate": 0.2, "lr_schedule": "cosine", "lr_warmup": 5, "lr_final": 0.1,
     "clip_grad": 0.0, "combine": "loss", "contrast_weight": 0.5, "contrast_scale": 20.0,
     "templates": True, "tv_weight": 0.0, "prior_weight": 0.0, "losses": (),
-    "layout": "off",
+    "layout": "off", "style_weight": 0.0,
 }  # fmt: skip
 OTHERWISE = {
     *("prompt", "prompts", "image_prompts", "noise_prompts", "init_image", "cross_image"),
@@ -151,7 +151,7 @@ def test_records_from_before_a_setting_have_its_value_of_then(guides: Any) -> No
         setting = next(item for item in settings() if item.name == name)
         assert setting.get(config) == POCKET[name], name
     both = PaintConfig.from_dict({"perceptor": ["photo", "pocket:0.5"], "steps": 9})
-    then = {"scale": 1, "layout": "off"}
+    then = {"scale": 1, "layout": "off", "style_weight": 0.0}
     assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9, **then)
 
 

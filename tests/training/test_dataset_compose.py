@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gouache.errors import TrainingError
+from gouache.styles.filters import STYLES, stylize
 from gouache_training import captions as phrases
 from gouache_training.colors import COLOR_NAMES, COLOR_RGB, color_indices
 from gouache_training.compose import Composer, Shares
@@ -19,7 +20,6 @@ from gouache_training.layouts import COUNT, ONE, PAIR, RELATIONS, draw_layout
 from gouache_training.pack import PictureSet
 from gouache_training.plain import plain
 from gouache_training.report import report, sheet
-from gouache_training.styles import STYLES, stylize
 from training.dataset_samples import LEXICON, pictures
 
 SIZE = 32

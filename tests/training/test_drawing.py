@@ -18,8 +18,9 @@ from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingDecoder, enlarged
 from gouache.generators.vqgan import VQGAN
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
+from gouache.styles.banks import banks, pen
+from gouache.styles.filters import STYLES, stylize
 from gouache_training import renderings
-from gouache_training.banks import banks, pen
 from gouache_training.codebook import contrast
 from gouache_training.compose import Composer
 from gouache_training.drawing import (
@@ -36,7 +37,6 @@ from gouache_training.feed import Feed, Recipe
 from gouache_training.loop import Budget
 from gouache_training.pack import PictureSet, write_pack
 from gouache_training.renderings import draw_renderings, load_renderings
-from gouache_training.styles import STYLES, stylize
 from tiny import TINY_VQGAN
 from training.dataset_samples import pictures, sample
 

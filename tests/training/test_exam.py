@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from gouache.errors import TrainingError
+from gouache.styles.filters import STYLES
 from gouache_training.colors import COLOR_NAMES, color_indices
 from gouache_training.evaluate import examine, random_pictures
 from gouache_training.exam import QUESTIONS, real_pictures, rows_by_name
 from gouache_training.grounds import SCENES
 from gouache_training.marks import RefereeExaminer, table_text
 from gouache_training.pack import Entry, PictureSet
-from gouache_training.styles import STYLES
 from tiny import TinyGenerator, TinyPerceptor
 from training.dataset_samples import pictures
 

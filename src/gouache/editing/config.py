@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "perceptor": ("pocket",),
     "scale": 1,
     "layout": "off",
+    "style_weight": 0.0,
 }
 
 

@@ -78,14 +78,23 @@ def of_those_who_know(
     return config, StagePlan(stage.steps, rows), replace(models, guides=guides)
 
 
-def settling(config: PaintConfig, stages: Sequence[StagePlan], models: Models) -> Tensor | None:
-    """Which pictures of a run only settle while the first stage lasts, (B,) bool; None for none."""
+def settling(
+    config: PaintConfig,
+    stages: Sequence[StagePlan],
+    models: Models,
+    styled: Sequence[bool] = (),
+) -> Tensor | None:
+    """Which pictures of a run only settle while the first stage lasts, (B,) bool; None for none.
+
+    Those that were begun in a style (`styled`) do not: it has to grow together with the thing.
+    """
     if config.init_image or not stages:
         return None
     sizes = alone_sizes(config, stages[0], models)
-    if not any(sizes):
-        return None
-    return torch.tensor([size is not None for size in sizes], device=models.device)
+    gently = [size is not None for size in sizes]
+    for picture in (k for k, own in enumerate(styled) if own):
+        gently[picture] = False
+    return torch.tensor(gently, device=models.device) if any(gently) else None
 
 
 @torch.no_grad()

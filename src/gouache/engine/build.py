@@ -18,6 +18,7 @@ from gouache.engine.loop import Stepping, steps
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_per_stage
 from gouache.engine.starts import Rehearse, choose_start, enlarged
+from gouache.engine.styled import CONTENT_SHARE, contents, drawn, styles_asked
 from gouache.engine.targets import StagePlan, plan_stages
 from gouache.engine.tries import Tries
 from gouache.engine.variation import crossed, disturbed
@@ -43,7 +44,8 @@ TRIES_TOGETHER = 6  # tries of a start in one batch: more are hardly faster, and
 
 @dataclass(frozen=True)
 class Parts:
-    """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads.
+    """What a `Session` is made of. `pull_target` is where the stepwise pull on the latent leads;
+    `styled` (B) says which pictures were begun there, in a style; empty for none.
 
     An empty `start` is found by the session: see `with_start`.
     """
@@ -59,6 +61,7 @@ class Parts:
     edit: Hook | None = None  # where a picture is edited
     inputs: tuple[Input, ...] = ()  # the pictures that were read
     lineage: Mapping[str, Any] | None = None  # of the pictures that it starts from
+    styled: tuple[bool, ...] = ()
 
 
 def prepare(
@@ -116,6 +119,8 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     """The parts with a start of their own, found where they have none; `begin` paints the tries."""
     if len(parts.start):
         return parts
+    if any(styles := styles_asked(parts.config, parts.stages[0])):
+        return _with_styled_start(parts, styles, begin)
     config, canvas, first, rngs = parts.config, parts.canvas, parts.stages[0], parts.rngs
     changes: dict[str, int] = {}
     models = replace(parts.models, compiled={})  # tries are too few steps to be compiled
@@ -144,6 +149,43 @@ def with_start(parts: Parts, begin: Callable[[Parts], Tried]) -> Parts:
     if changes and config.count == 1:
         config = config.updated(**changes)
     return replace(parts, start=start, config=config)
+
+
+def _with_styled_start(
+    parts: Parts, styles: Sequence[tuple[str, ...]], begin: Callable[[Parts], Tried]
+) -> Parts:
+    """As `with_start`, where some pictures are begun in styles, () for none; see `styled`."""
+    config, canvas, first, models = parts.config, parts.canvas, parts.stages[0], parts.models
+    content = contents(config, first, styles, models)
+    plain = config.updated(style_weight=0.0)
+    begun = with_start(replace(parts, config=plain, stages=(content, *parts.stages[1:])), begin)
+    start, pull_target = begun.start.clone(), torch.zeros_like(begun.start)
+    alone = alone_sizes(plain, content, models)
+    for picture, style in enumerate(styles):
+        if not style:
+            continue
+        latent = start[picture]
+        if alone[picture] is None:  # else it is as good as finished
+            some = replace(_only(begun, [picture]), start=latent[None])
+            session = begin(replace(some, models=replace(models, compiled={})))
+            number = round(CONTENT_SHARE * first.steps)
+            show = watcher() if picture == 0 else None
+            for step in steps(session, number):
+                if show is not None:
+                    show(_as_shown(step, 1, number, canvas))
+            latent = session.latent()[0]
+        tell(f"drawing {', '.join(style)}")
+        start[picture] = drawn(models, canvas, latent, style, config.seed + picture)
+        pull_target[picture] = start[picture]
+    weight = config.guidance.style_weight
+    return replace(
+        begun,
+        config=begun.config.updated(style_weight=weight),
+        stages=parts.stages,
+        start=start,
+        pull_target=pull_target,
+        styled=tuple(map(bool, styles)),
+    )
 
 
 def _only(parts: Parts, pictures: Sequence[int]) -> Parts:

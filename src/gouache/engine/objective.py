@@ -12,7 +12,7 @@ from gouache import cutouts, halting
 from gouache.cutouts import CutoutParams
 from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan
-from gouache.engine.terms import guide_terms, picture_terms, prior_terms
+from gouache.engine.terms import guide_terms, picture_terms, prior_terms, style_terms
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import DecayingLoss, SteppedLoss, TotalVariationLoss
 from gouache.networks.canvas import Canvas
@@ -50,7 +50,8 @@ class Objective:
 
     `pull_target` (B,code_dim,h,w) is where the stepwise pull on the latent leads, None for zero;
     `extra` are losses besides those that the settings ask for; `edit` takes part where a picture is
-    edited; `settling` (B,) are the pictures that only settle in the first stage (see `alone`).
+    edited; `settling` (B,) are the pictures that only settle in the first stage (see `alone`), and
+    `styled` those that are held near `pull_target` in it (see `styled`), none where it is empty.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Objective:
         extra: Sequence[Loss],
         edit: Hook | None = None,
         settling: Tensor | None = None,
+        styled: Sequence[bool] = (),
     ) -> None:
         self.stages = tuple(stages)
         self.pull_target = pull_target
@@ -71,7 +73,9 @@ class Objective:
         self._canvas = canvas
         self._settling = settling
         self._of_picture = [*picture_terms(config, pull_target), *extra]
-        self._of_prior = [prior_terms(stage, models, canvas, config.guidance) for stage in stages]
+        self._of_stage = [prior_terms(stage, models, canvas, config.guidance) for stage in stages]
+        if self._of_stage:
+            self._of_stage[0] += style_terms(config.guidance, styled, pull_target)
         self._edit = edit
         self._of_guides = [guide_terms(stage, models.guides, config) for stage in stages]
         if edit is not None:
@@ -125,7 +129,7 @@ class Objective:
             terms = [*self._of_guides[stage][number]]
             if number == 0:
                 # they ask no guide, so once is enough
-                terms += [*self._of_picture, *self._of_prior[stage]]
+                terms += [*self._of_picture, *self._of_stage[stage]]
             if not terms:
                 continue  # a guide that knows nothing of what is asked
             shown = params.at_most(guide.most_cutouts)
@@ -175,7 +179,7 @@ class Objective:
         for name, value in losses.items():
             of = [
                 term.pictures if isinstance(term, OfSome) else None
-                for terms in (*self._of_guides[stage], self._of_picture, self._of_prior[stage])
+                for terms in (*self._of_guides[stage], self._of_picture, self._of_stage[stage])
                 for term in terms
                 if term.name == name
             ]

@@ -90,6 +90,7 @@ class Session:
         self._index = 0
         self._shown: Tensor | None = None  # the picture that the last step scored
         self._picture: Tensor | None = None  # decoded from the latent as it is now
+        self._styled = parts.styled
         self._aim_at(parts.stages, parts.pull_target)
 
     @classmethod
@@ -297,6 +298,10 @@ class Session:
         kept = {t.prompt: (t.prompt, t.embeddings, t.confidences) for t in targets}
         rows = encode_prompts(asked, self.config, self.models, kept)
         changed = dataclasses.replace(self.stages[stage], rows=rows)
+        # What is asked anew is not held where other words began.
+        self._styled = tuple(
+            one and asked[k] == self.prompts_of(k) for k, one in enumerate(self._styled)
+        )
         stages = (*self.stages[:stage], changed, *self.stages[stage + 1 :])
         self._aim_at(stages, self._objective.pull_target, by_hand=True)
         own, whose = (changed, {}) if index is None else (changed.of(index), {"picture": index})
@@ -356,7 +361,8 @@ class Session:
             pull_target,
             self._extra,
             self.edit,
-            settling(self.config, stages, self.models) if untouched else None,
+            settling(self.config, stages, self.models, self._styled) if untouched else None,
+            self._styled,
         )
 
     def memory(self) -> Memory:
@@ -395,12 +401,14 @@ class Session:
         }
         if self._objective.pull_target is not None:
             tensors["pull_target"] = self._objective.pull_target.clone()
+        styled = {"styled": list(self._styled)} if any(self._styled) else {}
         edit = {} if self.edit is None else state.pack_edit(self.edit, tensors)
         meta = {
             **self.identity(),
             **edit,
             "models_at": models_at(self.config),
             **stages.meta,
+            **styled,
             "step": self._index,
             "num_steps": self.num_steps,
             "optimizer": numbers,
@@ -426,7 +434,7 @@ class Session:
                 f"the saved run is damaged ({one_line(error, 80)}); start the run again"
             ) from None
         self._index, self.edits, self.inputs = found.step, found.edits, found.inputs
-        self.lineage = saved.meta.get("lineage")
+        self.lineage, self._styled = saved.meta.get("lineage"), found.styled
         self._shown = self._picture = None
         self._aim_at(found.stages, found.pull_target)
 

@@ -36,6 +36,7 @@ class Loaded(NamedTuple):
     step: int
     stages: tuple[StagePlan, ...]
     pull_target: Tensor | None
+    styled: tuple[bool, ...]
     edits: list[dict[str, Any]]
     inputs: tuple[Input, ...]
 
@@ -236,7 +237,11 @@ def read_state(
         if target.shape != (count, models.generator.code_dim, *grid):
             raise StateError(f"the saved init latent has shape {tuple(target.shape)}")
         target = target.to(models.device).clone()
-    return Loaded(step, stages, target, saved_edits(saved.meta), saved_inputs(saved.meta))
+    styled = tuple(map(bool, saved.meta.get("styled", ())))
+    if styled and (target is None or len(styled) != count):
+        raise StateError(f"the saved styles are of {len(styled)} pictures, without their beginning")
+    edits, inputs = saved_edits(saved.meta), saved_inputs(saved.meta)
+    return Loaded(step, stages, target, styled, edits, inputs)
 
 
 def pack_stages(stages: Sequence[StagePlan]) -> SessionState:

@@ -215,6 +215,11 @@ def encode_prompts(
     return rows
 
 
+def encode_parts(asked: Sequence[Sequence[Prompt]], config: PaintConfig, models: Models) -> Rows:
+    """As `encode_prompts`, of words that were taken from prompts of which all was told before."""
+    return _encode_all(asked, config, models, {})
+
+
 def _encode_all(
     asked: Sequence[Sequence[Prompt]],
     config: PaintConfig,
@@ -394,6 +399,7 @@ __all__ = [
     "UnknownPromptWarning",
     "add_up",
     "asked_for",
+    "encode_parts",
     "encode_prompts",
     "plan_stages",
 ]

@@ -15,6 +15,7 @@ from gouache.losses import (
     DecayingLoss,
     PromptLoss,
     SteppedLoss,
+    StyleLoss,
     losses,
     shared_rivals,
 )
@@ -85,6 +86,16 @@ def prior_terms(
     proposer = Proposer(models.generator, models.device)
     own = proposer.generator is models.generator and canvas.grid == (proposer.grid, proposer.grid)
     return [PriorLoss(guidance.prior_weight, texts, proposer, own)]
+
+
+def style_terms(
+    guidance: GuidanceConfig, styled: Sequence[bool], begun: Tensor | None
+) -> list[Loss]:
+    """What holds the pictures that were begun in a style near their beginning, (B,code_dim,h,w)."""
+    if begun is None or not any(styled) or not guidance.style_weight:
+        return []
+    pictures = torch.tensor([k for k, one in enumerate(styled) if one], device=begun.device)
+    return [StyleLoss(guidance.style_weight, begun.index_select(0, pictures), pictures)]
 
 
 def _prompt_losses(
@@ -162,4 +173,4 @@ def _wishes(
     )
 
 
-__all__ = ["guide_terms", "picture_terms", "prior_terms"]
+__all__ = ["guide_terms", "picture_terms", "prior_terms", "style_terms"]

@@ -23,8 +23,9 @@ from gouache.settings.sections import setting
 
 MIN_FPS, MAX_FPS = 0.1, 120.0
 BORDERS = ("reflect", "replicate", "wrap", "fresh")
-# What frames have where nobody says otherwise. A camera moves: halves would stay where they are.
-FRAME_DEFAULTS = {"scale": 1, "layout": "off"}
+# What frames have where nobody says otherwise. A camera moves: halves would stay where they are,
+# and so would what the first frame was begun with.
+FRAME_DEFAULTS = {"scale": 1, "layout": "off", "style_weight": 0.0}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
 

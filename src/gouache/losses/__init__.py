@@ -15,6 +15,7 @@ from gouache.losses.contrast import ContrastLoss, rivals, shared_rivals
 from gouache.losses.latent import DecayingLoss, SteppedLoss
 from gouache.losses.prompt import PromptLoss, spherical_distance
 from gouache.losses.structure import DirectionLoss, StructureLoss
+from gouache.losses.style import StyleLoss
 from gouache.losses.tv import TotalVariationLoss
 from gouache.protocols import Loss
 from gouache.registry import Registry
@@ -32,6 +33,7 @@ __all__ = [
     "PromptLoss",
     "SteppedLoss",
     "StructureLoss",
+    "StyleLoss",
     "TotalVariationLoss",
     "losses",
     "rivals",

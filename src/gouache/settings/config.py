@@ -231,16 +231,18 @@ class PaintConfig:
         What is missing has its default. Where perceptors are named that is not `pocket` with
         `photo`, it has the value from before those two were the default: records of earlier
         versions lack what is newer than they are, and their pictures were not drawn larger, nor
-        things in them laid out.
+        things in them laid out, nor begun in a style.
         """
         flat = flatten(values)
         missing: dict[str, Any] = {}
         if "perceptor" in flat:
             old = preset_of(_names(flat["perceptor"])) != "photo"
-            missing = {**(PRESETS["pocket"] if old else {}), "scale": 1, "layout": "off"}
+            missing = {**(PRESETS["pocket"] if old else {}), **OLDER}
         return cls().updated(**{**missing, **flat})
 
 
+# What is newer than some records that name `pocket` with `photo`.
+OLDER: dict[str, Any] = {"scale": 1, "layout": "off", "style_weight": 0.0}
 _SECTIONS = ("cutouts", "latents", "optimization", "guidance")
 
 

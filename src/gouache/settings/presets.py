@@ -61,6 +61,7 @@ _POCKET: dict[str, Any] = {
     "templates": True,
     "tv_weight": 0.0,
     "prior_weight": 0.0,
+    "style_weight": 0.0,
     "losses": (),
 }
 

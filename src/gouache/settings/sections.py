@@ -198,6 +198,13 @@ class GuidanceConfig:
         low=0.0,
         high=1000.0,
     )
+    style_weight: Number = setting(
+        30.0,
+        "how near a picture stays to its beginning in the style that the words name ('a mosaic of "
+        "a fish'); 0 leaves styles to the guides",
+        low=0.0,
+        high=1000.0,
+    )
     losses: tuple[str, ...] = setting(
         (),
         "more losses, NAME or NAME:WEIGHT: tv, or those of installed packages",

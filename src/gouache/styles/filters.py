@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gouache_training.banks import Banks, Cells, banks, pen
-from gouache_training.codebook import contrast
+from gouache.ops.slopes import contrast
+from gouache.styles.banks import Banks, Cells, banks, pen
 
 __all__ = ["STYLES", "Style", "stylize"]
 
@@ -108,7 +108,7 @@ def _sepia(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) 
 
 
 def _pixels(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
-    cells = int(rng.choice([12, 14, 16, 20]))
+    cells = int(rng.choice(bank.pixels))
     small = F.adaptive_avg_pool2d(image, cells)
     return F.interpolate((small * 6).round() / 6, size=image.shape[-2:], mode="nearest")
 
@@ -387,7 +387,9 @@ STYLES: tuple[Style, ...] = (
 """Every style; `Batch.styles` holds indices into this."""
 
 
-def stylize(image: Tensor, alpha: Tensor, style: int, rng: np.random.Generator) -> Tensor:
+def stylize(
+    image: Tensor, alpha: Tensor, style: int, rng: np.random.Generator, maps: Banks | None = None
+) -> Tensor:
     """Turn pictures into a style.
 
     Args:
@@ -395,9 +397,10 @@ def stylize(image: Tensor, alpha: Tensor, style: int, rng: np.random.Generator) 
         alpha: (B,1,S,S) in [0,1], what stands on the ground.
         style: index into `STYLES`.
         rng: source of chance.
+        maps: random maps of this size; by default those of `banks`.
 
     Returns:
         (B,3,S,S) in [0,1].
     """
-    done = STYLES[style].apply(image, alpha, banks(image.shape[-1]), rng)
+    done = STYLES[style].apply(image, alpha, maps or banks(image.shape[-1]), rng)
     return done.clamp(0, 1)

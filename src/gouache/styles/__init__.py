@@ -1,0 +1,12 @@
+"""Styles and weather by name: what words ask for, and filters that draw any picture so.
+
+The filters are classical image processing, the same that `pocket` learned the styles' names from.
+Painting begins from a picture drawn so, and is held near it (`engine.styled`): guides know a style
+by its colours and strokes, and do not draw the tiles of a mosaic by themselves.
+"""
+
+from gouache.styles.asking import Asked, find_style
+from gouache.styles.drawing import draw_in, known_styles
+from gouache.styles.weather import find_weather
+
+__all__ = ["Asked", "draw_in", "find_style", "find_weather", "known_styles"]
