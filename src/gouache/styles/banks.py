@@ -145,7 +145,7 @@ def banks(size: int, count: int = _COUNT, seed: int = 0, finer: float = 1.0) -> 
         stars,
         ramps.clamp(0, 1)[:, None],
         warp,
-        *(_cells(size, *shape, rng, count, finer) for shape in _PARTITIONS),
+        *_partitions(size, rng, count, finer),
     )
 
 
@@ -162,12 +162,24 @@ def _enlarged(fine: Banks, size: int, count: int, seed: int, finer: float) -> Ba
         discs * lights,
         soft(fine.ramps).clamp(0, 1),
         soft(fine.warp.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous(),
-        *(_cells(size, *shape, rng, min(_FEW, count), finer) for shape in _PARTITIONS),
+        *_partitions(size, rng, min(_FEW, count), finer),
     )
 
 
 # Cells across, disorder, stretch and line of tiles, glass, shards and strokes, see `_cells`.
 _PARTITIONS = ((13, 0.3, 1.0, 0.75), (8, 0.9, 1.0, 0.9), (11, 1.2, 1.3, 0.0), (17, 1.0, 2.6, 0.0))
+
+
+def _partitions(
+    size: int, rng: torch.Generator, count: int, finer: float
+) -> tuple[Cells, Cells, Cells, Cells]:
+    tiles, glass, shards, strokes = _PARTITIONS
+    return (
+        _cells(size, *tiles, rng, count, finer),
+        _cells(size, *glass, rng, count, finer),
+        _cells(size, *shards, rng, count, finer),
+        _cells(size, *strokes, rng, count, finer),
+    )
 
 
 def _cells(
