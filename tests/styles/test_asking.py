@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gouache.styles import find_style, find_weather, known_styles
+from gouache.styles import examples, find_style, find_weather, known_styles
 from gouache.styles.asking import NAMES
 from gouache.styles.filters import STYLES
 from gouache.styles.weather import WEATHER
@@ -59,6 +59,13 @@ def test_every_style_but_blur_is_known_by_its_captions() -> None:
         *("{n} silhouette", "the shadow of {a}", "a comic book {n}"),
         *("an impressionist painting of {a}", "{a} painted with dots"),
     ]
+
+
+def test_each_example_asks_for_what_it_is_an_example_of() -> None:
+    for name, text in examples().items():
+        style = find_style(text)
+        assert [*find_weather(text), *([style.style] if style else [])] == [name]
+    assert {*examples()} == {*NAMES, *WEATHER}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ by its colours and strokes, and do not draw the tiles of a mosaic by themselves.
 """
 
 from gouache.styles.asking import Asked, find_style
-from gouache.styles.drawing import draw_in, known_styles
+from gouache.styles.drawing import draw_in, examples, known_styles
 from gouache.styles.weather import find_weather
 
-__all__ = ["Asked", "draw_in", "find_style", "find_weather", "known_styles"]
+__all__ = ["Asked", "draw_in", "examples", "find_style", "find_weather", "known_styles"]

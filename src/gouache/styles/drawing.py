@@ -12,7 +12,7 @@ from torch import Tensor
 from gouache.styles.asking import NAMES
 from gouache.styles.banks import banks
 from gouache.styles.filters import STYLES, stylize
-from gouache.styles.weather import WEATHER
+from gouache.styles.weather import ASKED_BY, WEATHER
 
 _SIDE = 512  # pictures are drawn in this size: lines and tiles are as wide as `pocket` learned them
 _PIXELS = (16,)  # of pixel art a side: two cells of the latent grid each
@@ -24,6 +24,16 @@ _SMOOTH = 1 / 28  # of the side
 def known_styles() -> tuple[str, ...]:
     """Names of the styles that are found in prompts and drawn."""
     return tuple(style.name for style in STYLES if style.name in NAMES)
+
+
+def examples() -> dict[str, str]:
+    """Every style and weather by name, each with a prompt that asks for it."""
+    found = {
+        style.name: style.templates[0].format(a="a house", n="house")
+        for style in STYLES
+        if style.name in NAMES
+    }
+    return found | {name: f"a house {how}" for name, how in ASKED_BY.items()}
 
 
 def draw_in(style: str, image: Tensor, seed: int) -> Tensor:
@@ -71,4 +81,4 @@ def thing(image: Tensor) -> Tensor:
     return ((share - 0.5) * 9).sigmoid()
 
 
-__all__ = ["draw_in", "known_styles", "thing"]
+__all__ = ["draw_in", "examples", "known_styles", "thing"]

@@ -152,6 +152,17 @@ WEATHER: dict[str, Callable[[Tensor, Tensor, Banks, np.random.Generator], Tensor
 }
 """By name; see `find_weather`."""
 
+ASKED_BY = {
+    "snow": "in the snow",
+    "rain": "in the rain",
+    "storm": "in a storm",
+    "fog": "in the fog",
+    "under water": "under water",
+    "rainbow": "under a rainbow",
+    "flowers": "in a field of flowers",
+}
+"""Words behind a thing that ask for each, of those that `find_weather` reads."""
+
 _WORDS = {
     "snow": r"(?:in|on|under) (?:the |white |deep |fresh )?snow|in winter|on a snowy \w+|snowy \w+",
     "storm": r"in an? (?:thunder)?storm|in (?:the )?(?:thunder)?storm|stormy \w+",
@@ -169,4 +180,4 @@ def find_weather(text: str) -> tuple[str, ...]:
     return tuple(name for name, words in _PATTERNS.items() if words.search(text))
 
 
-__all__ = ["WEATHER", "find_weather"]
+__all__ = ["ASKED_BY", "WEATHER", "find_weather"]

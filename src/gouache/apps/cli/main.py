@@ -14,7 +14,19 @@ import typer
 from typer.core import TyperGroup
 
 from gouache._version import __version__
-from gouache.apps.cli import bot, edit, figures, models, paint, read, studio, sweep, varied, video
+from gouache.apps.cli import (
+    bot,
+    edit,
+    figures,
+    models,
+    paint,
+    read,
+    studio,
+    styles,
+    sweep,
+    varied,
+    video,
+)
 from gouache.apps.cli.arguments import OneWordValues
 from gouache.apps.printing import (
     STREAM_ERRORS,
@@ -69,6 +81,7 @@ app.command("info")(read.info)
 app.command("video", cls=OneWordValues)(video.video)
 app.command("figures", cls=OneWordValues)(figures.figures)
 app.command("studio")(studio.studio)
+app.command("styles")(styles.styles)
 app.command("bot")(bot.bot)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(models.app, name="models")
