@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gouache.engine import Guide, Session, resume_session, save_session
 from gouache.engine import build as building
-from gouache.engine.alone import SETTLING, alone_size
+from gouache.engine.alone import SETTLING, alone_size, settling
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
@@ -265,3 +265,12 @@ def test_it_is_shown_while_it_is_found_small() -> None:
         build()
     assert [step.index for step in shown] == [0, 1]  # the tries together
     assert all(step.image.shape == (1, 3, 24, 32) for step in shown)
+
+
+def test_what_is_begun_in_a_style_does_not_settle() -> None:
+    session = build()
+    asked = session.config, session.stages, session.models
+    found = settling(*asked)
+    assert found is not None
+    assert found.tolist() == [True]
+    assert settling(*asked, styled=(True,)) is None

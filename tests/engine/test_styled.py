@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gouache.editing.config import painting_config
 from gouache.engine import Session, resume_session, save_session
+from gouache.engine import build as building
 from gouache.engine import styled as styling
 from gouache.engine.styled import StyleWarning
 from gouache.settings.config import PaintConfig, make_config
-from gouache.styles import draw_in
 from tiny import TinyGenerator, TinyPerceptor, tiny_session
 
 STYLED = "a mosaic of a fish"
@@ -45,23 +45,23 @@ def test_a_line_says_what_is_begun_and_how_to_leave_it() -> None:
 
 
 def test_it_starts_from_the_content_drawn_in_the_style(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn is a picture of the content, painted half as long as the run."""
-    seen: list[tuple[str, Tensor]] = []
+    """What is drawn is the content, as it is halfway through a run of its own."""
+    seen: list[tuple[Tensor, tuple[str, ...], int]] = []
 
-    def watched(style: str, image: Tensor, seed: int) -> Tensor:
-        seen.append((style, image))
-        return draw_in(style, image, seed)
+    def watched(models: Any, canvas: Any, latent: Tensor, styles: Any, seed: int) -> Tensor:
+        seen.append((latent, styles, seed))
+        return styling.drawn(models, canvas, latent, styles, seed)
 
-    monkeypatch.setattr(styling, "draw_in", watched)
-    session = begun(seed=3)
-    assert [style for style, _ in seen] == ["mosaic"]
-    plain = tiny_session(prompt="a fish", style_weight=0.0, steps=(2,), seed=3)
-    for _ in plain:
-        pass
-    small = torch.nn.functional.interpolate(
-        seen[0][1], plain.picture().shape[-2:], mode="bicubic", antialias=True
-    )
-    assert float((small - plain.picture()).abs().mean()) < 0.1
+    monkeypatch.setattr(building, "drawn", watched)
+    session = begun(seed=3, steps=(4,))
+    ((latent, styles, seed),) = seen
+    assert (styles, seed) == (("mosaic",), 3)
+    plain = tiny_session(prompt="a fish", style_weight=0.0, steps=(4,), seed=3)
+    next(plain)
+    next(plain)
+    assert torch.equal(latent, plain.latent()[0])
+    image = styling.drawn(session.models, session.canvas, latent, styles, seed)
+    assert torch.equal(session.latent()[0], image)
     assert [str(prompt) for prompt in session.prompts] == [STYLED]
     assert session.config.guidance.style_weight == 5.0
 
