@@ -3,9 +3,9 @@
 with watching(show):
     session = Session.build(config)  # show(step) after each step that a try is painted
 
-The step's pictures are those of the first try, at the size of the run. A `Watcher` sees more: all
-tries, and what is done besides, and may choose one of them. It holds for this thread (and task)
-only.
+The step's pictures are those of the try that leads so far, at the size of the run. A `Watcher` sees
+more: all tries, and what is done besides, and may choose one of them. It holds for this thread (and
+task) only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Who sees a start being found: `show` is called with the steps of the first try, or nobody is.
+    """Who sees a start being found: `show` is called with the steps of a try, or nobody is.
 
     What a subclass does not override is not looked at; `sees_all` says that it wants `sketched`.
     """
@@ -45,6 +45,10 @@ class Watcher:
     def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
         """Tries `first` (from 1), `first` + 1... of `tries` after so many steps, (N,3,h,w) in
         [0,1]; all of them before their first one."""
+
+    def leading(self, number: int) -> None:
+        """The try (from 1) that the guides like best so far; before each step that is shown. They
+        decide when all tries are painted, and may take another then."""
 
     def choice(self) -> int | None:
         """Asked after each step: the number of the try to go on from at once, 0 for the best so

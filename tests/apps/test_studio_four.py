@@ -139,19 +139,63 @@ def test_discards_in_a_row_are_undone_in_a_row(page: Any, studio: TinyStudio) ->
 def test_who_has_four_is_not_asked_for_a_sketch_of_each(page: Any, studio: TinyStudio) -> None:
     studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     four(page)
-    page.wait_for_selector("#tiles .state:has-text('finds a start')")
+    page.wait_for_selector("#tiles .state:has-text('beginnings so far')")
     until(page, lambda: all(run["sketches"] for run in studio.runs(page)))
     assert page.locator("#tiles .sketch").count() == 0
     until(
         page,
-        "document.getElementById('status').textContent"
-        " === 'Finds a start for each: not yet the pictures…'",
+        "document.getElementById('status').textContent === 'Tries several beginnings of each…'",
     )
-    page.locator(".pick").nth(1).click()
+    page.click("#four-close")  # to see one, and no more
     page.wait_for_selector("#grid", state="hidden")
-    status(page, "starting")
-    until(page, "document.getElementById('status').textContent.startsWith('Sketches')")
+    until(page, "document.getElementById('status').textContent.startsWith('3 beginnings')")
     assert page.is_hidden("#grid")
+
+
+def test_what_is_pressed_while_it_begins_is_gone_on_from_as_it_was_shown(
+    page: Any, studio: TinyStudio
+) -> None:
+    """The beginning that leads is on the tile, and it is not another one that is painted then."""
+    studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
+    four(page)
+    until(page, lambda: all(run["leads"] for run in studio.runs(page)))
+    page.wait_for_selector("#tiles .state:has-text('the best of 3 beginnings so far')")
+    studio.pace = 2  # a step of it alone
+    second = page.locator("#tiles .pick").nth(1)
+    assert "as it is shown" in second.get_attribute("title")
+    with page.expect_request("**/sketch") as asked:
+        second.click()
+    run = studio.runs(page)[1]
+    assert run["id"] in asked.value.url
+    number = asked.value.post_data_json["number"]
+    assert number in (1, 2, 3)
+    page.wait_for_selector("#grid", state="hidden")
+    status(page, "painting")
+    config = studio.studio.runs[run["id"]].config.latents
+    assert config.start_choice == number
+    page.click("#pause")  # nothing is lost where it is painted already
+    status(page, "paused")
+    studio.pace = 0.02
+
+
+def test_who_has_chosen_one_of_four_paints_one_again(page: Any, studio: TinyStudio) -> None:
+    four(page, steps=2)
+    until(page, "document.querySelectorAll('#tiles .tile.over').length === 4")
+    assert "×4" in page.text_content("#paint")
+    page.click("#four-close")  # only looks
+    page.click("#four")
+    assert "×4" in page.text_content("#paint")
+    page.locator("#tiles .pick").nth(2).click()
+    page.wait_for_selector("#grid", state="hidden")
+    assert page.get_attribute("[data-count='1']", "aria-pressed") == "true"
+    for button in ("#paint", "#branch"):
+        assert "×" not in page.text_content(button)
+    assert "Paint makes one picture again" in page.text_content("#note")
+    page.click("#paint")
+    hold(lambda: len(studio.runs(page)) == 5)
+    status(page, "done")
+    page.click("[data-count='4']")  # who sets it has it
+    assert "×4" in page.text_content("#paint")
 
 
 def test_four_are_large_and_stand_together(page: Any) -> None:

@@ -110,10 +110,41 @@ def test_a_sketch_is_gone_on_from_or_the_best_is_taken(
         page, "[...document.querySelectorAll('#tiles img')].every((one) => one.naturalWidth === 32)"
     )
     with page.expect_request("**/sketch") as asked:
-        page.click(f"[aria-label='Go on from sketch {number}']" if number else "#take-best")
+        page.click(f"#tiles li:nth-child({number}) .pick" if number else "#take-best")
     assert asked.value.post_data_json == {"number": number}
     status(page, "painting")
     assert page.is_hidden("#grid")
+
+
+@pytest.mark.parametrize(("wide", "high"), [(1440, 900), (820, 1180), (390, 844), (320, 568)])
+def test_the_beginning_that_leads_is_large_and_forms(
+    sketched: Any, studio: TinyStudio, wide: int, high: int
+) -> None:
+    page = sketched
+    page.click("#fold")
+    resize(page, wide, high)
+    leads = studio.runs(page)[0]["leads"]
+    said = [f"Go on from beginning {k}{' (best so far)' * (k == leads)}" for k in (1, 2, 3)]
+    names = "[...document.querySelectorAll('#tiles .pick')].map((one) => one.ariaLabel)"
+    hold(lambda: page.evaluate(names) == said)
+    # The picture is where it is painted on, and something of it is to be seen and changes.
+    box = page.locator("#view").bounding_box()
+    grid = page.locator("#grid").bounding_box()
+    assert grid["width"] * grid["height"] < 0.75 * box["width"] * box["height"]
+    looks = "view.toDataURL()"
+    before = page.evaluate(looks)
+    until(page, lambda: page.evaluate(looks) != before)
+    for one in ("#take-best", "#tiles li:nth-child(1) .pick", "#status", "#stop"):
+        found = page.locator(one).evaluate(
+            """(node) => {
+                const { x, y, width, height } = node.getBoundingClientRect();
+                return node.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+            }"""
+        )
+        assert found or one == "#status", one  # which lets pass what is pressed
+    page.click("#take-best")
+    status(page, "painting")
+    assert page.locator("#view").bounding_box() == box
 
 
 # Four to choose from.

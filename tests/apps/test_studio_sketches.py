@@ -81,7 +81,7 @@ def test_sketches_are_there_while_a_start_is_found(client: TestClient, building:
     told = sketching(client, building)
     assert told["status"] == "starting"
     what, _, step = told["doing"].partition(", ")
-    assert what in ("3 sketches", "sketches 1 to 3 of 3")
+    assert what == "3 beginnings of one picture"
     assert re.fullmatch(r"(step \d+ of \d+)?", step)  # of the sketches, not of the picture
     assert [one["number"] for one in told["sketches"]] == [1, 2, 3]
     for one in told["sketches"]:
@@ -179,9 +179,13 @@ def test_one_stream_tells_of_several_runs(client: TestClient, building: Building
         assert "\n" not in answer.json()["error"]
 
 
-def test_the_time_left_of_sketches_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three tries, two at a time, of ten steps: half a second a step."""
-    run = Run.new(tmp_path, "", order())
+def test_the_time_left_counts_sketches_and_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three tries, two at a time, of ten steps: half a second a step. Then six steps of a picture
+    of 32x24 pixels; two tries have 128."""
+    run = Run.new(tmp_path, "", order(steps=(6,), size=(32, 24)))
+    after = 6 * 0.5 * 32 * 24 / 128
     starting = Starting(run)
     now = [100.0]
     monkeypatch.setattr("gouache.apps.studio.starting.time.monotonic", lambda: now[0])
@@ -192,12 +196,12 @@ def test_the_time_left_of_sketches_is_told(tmp_path: Path, monkeypatch: pytest.M
         starting(Step(index, 10, 0, picture, {}))
         return run.seconds_left
 
-    starting.doing("3 sketches")
+    starting.doing("looking for a start")
     starting.sketched(torch.cat([picture, picture]), 1, 3, 0)
     assert shown(0, 0.0) is None
-    assert shown(4, 2.0) == pytest.approx(7.5)  # 5 steps of these, 10 of the third
+    assert shown(4, 2.0) == pytest.approx(7.5 + after)  # 5 steps of these, 10 of the third
     starting.sketched(picture, 3, 3, 0)
     shown(0, 5.0)
-    assert shown(5, 7.5) == pytest.approx(2.0)
+    assert shown(5, 7.5) == pytest.approx(2.0 + 2 * after)  # one alone has half the pixels
     starting.doing("something else")
     assert run.seconds_left is None

@@ -185,14 +185,19 @@ def test_no_two_buttons_are_called_keep(page: Any) -> None:
     assert len(page.evaluate(names)) == 4
 
 
-def test_the_time_left_is_told_of_sketches_too(page: Any, studio: TinyStudio) -> None:
+def test_the_time_left_is_told_while_beginnings_are_painted_too(
+    page: Any, studio: TinyStudio
+) -> None:
     studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     order(page, "a red apple", LONG, "32x32")
     until(page, "document.querySelectorAll('#tiles .sketch').length === 3")
-    until(page, "/left of sketching$/.test(document.getElementById('clock').textContent)")
+    until(page, "/^[0-9]+ (s|min) left$/.test(document.getElementById('clock').textContent)")
+    studio.pace = 3
     page.click("#take-best")
     status(page, "painting")
-    until(page, "/left$/.test(document.getElementById('clock').textContent)")
+    # It is told before a first step of the picture is done.
+    until(page, "/^step 0 of [0-9]+ · [0-9]+ (s|min) left/.test(clock.textContent)")
+    studio.pace = 0.02
 
 
 @pytest.mark.parametrize(("wide", "high"), [(1440, 900), (1920, 1080)])

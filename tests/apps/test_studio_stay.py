@@ -201,6 +201,43 @@ def running(page: Any) -> Any:
     status(page, "stopped")
 
 
+def color(page: Any) -> list[int]:
+    """Of the middle of the picture, without what lies over it."""
+    found = page.evaluate("[...view.getContext('2d').getImageData(16, 16, 1, 1).data]")
+    return [int(value) for value in found[:3]]
+
+
+def test_strokes_are_in_the_history_where_they_were_taken_in_and_not_before(
+    running: Any, studio: TinyStudio
+) -> None:
+    show(running, "history")
+    red = [216, 67, 43]
+    points = running.locator("#tree .thumb")
+    held: list[Any] = []
+    running.route("**/draw", lambda route: held.append(route))
+    stroke(running, 0.5)
+    until(running, lambda: held)
+    assert alpha_at(running, 0.5, 0.5) == 255  # on their way, over the picture that they go to
+    points.first.click()
+    until(running, "view.dataset.frame === ''")
+    before = color(running)
+    assert alpha_at(running, 0.5, 0.5) == 0  # and not over an earlier one
+    running.click("#tree .live")
+    assert alpha_at(running, 0.5, 0.5) == 255
+    held[0].continue_()
+    hold(lambda: kinds(running, studio) == ["start", "drawn"])
+    until(running, "document.querySelectorAll('#tree .thumb').length === 3")
+    points.nth(1).click()
+    running.wait_for_selector("#status:has-text('Your strokes as they were taken in at step')")
+    until(running, "view.dataset.frame === ''")
+    assert all(abs(a - b) < 40 for a, b in zip(color(running), red, strict=True))
+    points.first.click()
+    running.wait_for_selector("#status:has-text('A point of the history')")
+    hold(lambda: color(running) == before)
+    assert alpha_at(running, 0.5, 0.5) == 0
+    running.click("#tree .live")
+
+
 def kinds(page: Any, studio: TinyStudio) -> list[str]:
     return [node["kind"] for node in studio.runs(page)[0]["nodes"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from gouache.engine import build as building
 from gouache.engine import resume_session, save_session
+from gouache.engine.tries import CALM, MARGIN
 from gouache.errors import ConfigError
+from gouache.protocols import Step
 from gouache.watching import Watcher, watching
 from tiny import TinyGenerator, TinyPerceptor, tiny_session
 
@@ -99,6 +102,66 @@ def test_tries_in_groups(
     again = begun(watcher, **chosen)
     assert torch.equal(session.latent(), again.latent())
     assert {first for first, *_ in watcher.seen[1:]} == {1 if number < 3 else 3}  # no others
+
+
+class Follower(Watcher):
+    """Sees which try leads, and the steps of it."""
+
+    sees_all = True
+
+    def __init__(self) -> None:
+        super().__init__(self.shown.append)
+        self.leads: list[int] = []
+        self.tries: list[Tensor] = []
+
+    @cached_property
+    def shown(self) -> list[Step]:
+        return []
+
+    def leading(self, number: int) -> None:
+        self.leads.append(number)
+
+    def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
+        self.tries += [pictures] if step else []
+
+
+@pytest.mark.parametrize(("together", "leads_of_all"), [(6, False), (2, True)])
+def test_the_try_that_leads_is_shown(
+    monkeypatch: pytest.MonkeyPatch, together: int, leads_of_all: bool
+) -> None:
+    """By the losses of its words, a calm mean of them; of what is painted, and of all."""
+    monkeypatch.setattr(building, "TRIES_TOGETHER", together)
+    more = {"start_tries": 5, "start_steps": 12, "start_scale": 1.0, "steps": (12,), "seed": 2}
+    settings = {**TRIES, **more}
+    marks: list[list[float]] = []
+    for choice in range(1, 6):  # of which the steps are shown then
+        watcher = Follower()
+        begun(watcher, **settings, start_choice=choice)
+        assert set(watcher.leads) == {choice}
+        own: list[float] = []
+        for step in watcher.shown:
+            loss = float(step.losses["prompt/0"][0])
+            own.append(CALM * own[-1] + (1 - CALM) * loss if own else loss)
+        marks.append(own)
+
+    watcher = Follower()
+    session = begun(watcher, **settings)
+    assert torch.equal(session.latent(), tiny_session(**settings).latent())
+    expected, ahead = [], None
+    for first in range(0, 5, together):
+        group = range(first, min(5, first + together))
+        ahead = None
+        for step in range(12):
+            best = min(group, key=lambda k: marks[k][step])
+            if ahead is None or marks[best][step] < (1 - MARGIN) * marks[ahead][step]:
+                ahead = best
+            before = min([ahead, *range(first)], key=lambda k: marks[k][step])
+            expected.append((ahead, before + 1))
+    assert watcher.leads == [leads for _, leads in expected]
+    assert len(set(watcher.leads)) > 1  # else this tells nothing
+    for step, tries, (ahead, _) in zip(watcher.shown, watcher.tries, expected, strict=True):
+        assert torch.equal(step.image[0], tries[ahead % together])
+    assert any(ahead + 1 != leads for ahead, leads in expected) == leads_of_all
 
 
 def test_the_best_is_the_choice_that_it_is_recorded_as() -> None:

@@ -19,7 +19,7 @@ TRIES: dict[str, Any] = {"start_tries": 3, "start_steps": 2, "start_scale": 0.5}
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_first_try_is_shown_at_the_size_of_the_run(count: int) -> None:
+def test_one_try_is_shown_at_the_size_of_the_run(count: int) -> None:
     seen: list[Step] = []
     with watching(seen.append):
         watched = tiny_session(count=count, **TRIES)

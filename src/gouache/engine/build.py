@@ -236,9 +236,12 @@ class _Lifted(Watcher):
     """Shows a watcher what is found alone, at the size of the run."""
 
     def __init__(self, watch: Watcher, canvas: Canvas, asking: bool) -> None:
-        super().__init__(lambda step: watch(_as_shown(step, 1, step.num_steps, canvas)))
+        super().__init__(
+            lambda step: watch(_as_shown(step, torch.tensor([0]), step.num_steps, canvas))
+        )
         self.sees_all = watch.sees_all
         self.doing, self.sketched = watch.doing, watch.sketched  # type: ignore[method-assign]
+        self.leading = watch.leading  # type: ignore[method-assign]
         if asking:
             self.choice = watch.choice  # type: ignore[method-assign]
 
@@ -313,9 +316,11 @@ def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried], tries: Tries) -> R
         number = min(parts.config.latents.start_steps, parts.stages[0].steps)
         show = watcher()
         for step in steps(session, number):
+            if show is None:
+                continue
+            leads = tries.lead(step) * count + torch.arange(count)
             tries.show(step.image, step.index + 1)
-            if show is not None:
-                show(_as_shown(step, count, number, parts.canvas))
+            show(_as_shown(step, leads, number, parts.canvas))
             if tries.ask():
                 break
         return session.latent()
@@ -323,11 +328,11 @@ def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried], tries: Tries) -> R
     return rehearse
 
 
-def _as_shown(step: Step, count: int, steps: int, canvas: Canvas) -> Step:
-    """A step of the first try: `count` pictures, at the size of the run."""
-    size = (canvas.height, canvas.width)
-    image = F.interpolate(step.image[:count], size, mode="bilinear", align_corners=False)
-    losses = {name: values[:count] for name, values in step.losses.items()}
+def _as_shown(step: Step, which: Tensor, steps: int, canvas: Canvas) -> Step:
+    """A step of some of the pictures, at the size of the run."""
+    size, which = (canvas.height, canvas.width), which.to(step.image.device)
+    image = F.interpolate(step.image[which], size, mode="bilinear", align_corners=False)
+    losses = {name: values[which] for name, values in step.losses.items()}
     return Step(step.index, steps, step.stage, image, losses)
 
 

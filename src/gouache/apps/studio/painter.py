@@ -173,9 +173,14 @@ class Painter:
             with watching(Starting(run)):
                 session = _start_edit(order) if order.edit else self._build(order)
             if run.choice and not session.config.latents.start_choice:
-                run.notes["choice"] = f"sketch {run.choice} was chosen too late; it is not painted"
+                run.notes["choice"] = (
+                    f"beginning {run.choice} was chosen too late; another one is painted"
+                )
+        except BaseException:
+            run.changed(seconds_left=None)
+            raise
         finally:
-            run.changed(doing="", sketches={}, choice=None, seconds_left=None)
+            run.changed(doing="", sketches={}, leads=None, choice=None)
         run.session = session
         self._begun(run)
 
@@ -187,7 +192,9 @@ class Painter:
         save_session(session, run.folder.state_path)
         _tell_settings(run.folder, **_chosen(session.config))
         forget_order(run)
-        self._node(run, "start", to_pil(session.picture()[0]))
+        start = to_pil(session.picture()[0])
+        self._node(run, "start", start)
+        run.changed(frame=Frame(start))  # of several sketches the one that was taken
 
     def _reopen(self, run: Run, folder: RunFolder) -> None:
         run.session = self._reopened(folder)

@@ -35,7 +35,7 @@ _END = object()
 _Stamp: TypeAlias = tuple[int, int, int]
 # What the studio knows of a run, by name. It alone knows wishes, names and favourites.
 TOLD = (
-    *("status", "step", "num_steps", "error", "seconds_left", "doing", "sketches"),
+    *("status", "step", "num_steps", "error", "seconds_left", "doing", "sketches", "leads"),
     *("painted", "prompt", "nodes", "notes", "config", "frame"),
 )
 

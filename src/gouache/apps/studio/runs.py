@@ -84,6 +84,7 @@ class Run:
     frame: Frame | None = field(default=None, repr=False)
     doing: str = ""  # while a start is found: in a few words
     sketches: dict[int, Sketch] = field(default_factory=dict, repr=False)  # then, by number
+    leads: int | None = None  # the sketch that is the best so far
     choice: int | None = None  # of a sketch to go on from at once; 0 is the best
     version: int = 0  # counts what is to be seen
     wish: str = ""  # "", pause or stop: the worker looks between two steps
@@ -258,6 +259,8 @@ class Run:
                     {"number": k, "step": one.step, "url": f"/api/runs/{self.id}/sketches/{k}"}
                     for k, one in sorted(self.sketches.items())
                 ],
+                "leads": self.leads,
+                "choice": self.choice,
                 "seed": self.config.seed,
                 "size": list(self.config.size),
                 "scale": self.config.scale,

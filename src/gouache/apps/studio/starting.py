@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+from PIL.Image import Resampling
 from torch import Tensor
 
 from gouache.apps.studio.alternating import give_way
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.runs import Run, Sketch
+from gouache.engine.schedule import steps_per_stage
 from gouache.ops.images import to_pil
 from gouache.protocols import Step
+from gouache.settings.config import PaintConfig
 from gouache.watching import Watcher
 
 SKETCH_SECONDS = 0.25  # all tries are encoded
@@ -28,37 +32,67 @@ class Starting(Watcher):
         self._what = ""
         self._begun: tuple[float, int] | None = None  # when a step of the sketches was done: which
         self._rounds = 0  # of sketches that come after those that are painted now
+        self._pictures: dict[int, Tensor] = {}  # of all sketches, by number: (3,h,w)
+        self._leads, self._together = 0, 1  # so many are painted at once
 
     def doing(self, what: str) -> None:
         self._what, self._begun = what, None
         self._run.changed(doing=what, seconds_left=None)
         give_way()
 
+    def leading(self, number: int) -> None:
+        self._leads = number
+
     def sketched(self, pictures: Tensor, first: int, tries: int, step: int) -> None:
         now = time.monotonic()
+        self._pictures |= enumerate(pictures, first)
+        self._together = len(pictures)
         if step and now - self._sketch_at < SKETCH_SECONDS:
             return
         self._sketch_at = now
         self._rounds = -(-(tries - first + 1) // len(pictures)) - 1
         found = {k: Sketch(step, Frame(to_pil(one)).webp) for k, one in enumerate(pictures, first)}
-        last = first + len(found) - 1
-        which = f"sketch {first}" if last == first else f"sketches {first} to {last}"
-        begun = self._run.doing.startswith(which)  # then the step is told, too
-        self._what = f"{which} of {tries}" if step else f"{tries} sketches"
-        doing = self._run.doing if begun else self._what
-        self._run.changed(sketches={**self._run.sketches, **found}, doing=doing)
+        what, last = (
+            "a beginning" if tries == 1 else f"{tries} beginnings of one picture",
+            first + len(found) - 1,
+        )
+        if step and len(found) < tries:  # some after the others
+            what += f", {first} to {last}" if last > first else f", {first}"
+        begun = self._run.doing.startswith(f"{what}, step")  # then that is told, too
+        self._what = what
+        told: dict[str, Any] = {} if begun else {"doing": what}
+        if not step:  # nothing is painted yet: what painting begins with is there to see
+            told["frame"] = self._whole(pictures[0])
+        leads = self._leads or None
+        self._run.changed(sketches={**self._run.sketches, **found}, leads=leads, **told)
 
     def choice(self) -> int | None:
-        return self._run.choice
+        chosen = self._run.choice
+        if chosen and chosen in self._pictures:
+            self._run.changed(frame=self._whole(self._pictures[chosen]))
+        return chosen
+
+    def _whole(self, picture: Tensor) -> Frame:
+        """A sketch at the size of the run."""
+        return Frame(to_pil(picture).resize(self._run.config.size, Resampling.BILINEAR))
 
     def _seconds_left(self, step: Step) -> float | None:
-        """Until the last sketch is there; None before a second step tells how long one takes."""
-        now = time.monotonic()
+        """Until the picture is done; None before a second step tells how long one takes.
+
+        How long a step of the picture takes nobody knows yet: as much longer as it has more pixels
+        than the sketches together. Of a film, whose frames are not like its start, None.
+        """
+        now, run = time.monotonic(), self._run
         if self._begun is None or step.index <= self._begun[1]:
             self._begun = now, step.index
-            return self._run.seconds_left
+            return run.seconds_left
+        if run.film is not None:
+            return None
         pace = (now - self._begun[0]) / (step.index - self._begun[1])
-        return pace * (step.num_steps * (1 + self._rounds) - step.index - 1)
+        sketching = step.num_steps * (1 + self._rounds) - step.index - 1
+        width, height = run.config.size
+        share = width * height / (self._together * next(iter(self._pictures.values()))[0].numel())
+        return pace * (sketching + share * _num_steps(run.config))
 
     def _shown(self, step: Step) -> None:
         left = self._seconds_left(step)
@@ -69,6 +103,10 @@ class Starting(Watcher):
             frame = Frame(to_pil(step.image[0]))
             self._run.changed(frame=frame, doing=doing, seconds_left=left)
         give_way()
+
+
+def _num_steps(config: PaintConfig) -> int:
+    return sum(steps_per_stage(config.steps, len(config.stages)))
 
 
 __all__ = ["Starting"]

@@ -516,7 +516,7 @@ class Studio:
             self._at_work.pop(run, None)
             self._losses[run.id] += 1
             if self._losses[run.id] < LOSSES and not self._closing:
-                run.changed(status="queued", doing="", sketches={}, seconds_left=None)
+                run.changed(status="queued", doing="", sketches={}, leads=None, seconds_left=None)
                 self._wait_for_turn(run, first=True)
                 self._news.notify_all()
             elif self._closing:

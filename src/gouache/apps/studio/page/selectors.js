@@ -207,14 +207,16 @@ export function statusLine(state) {
   if (!run && drawn) return "Paint starts from what you drew.";
   if (!run) return state.draft.words.trim() ? "Ready: press Paint." : "Say what to paint.";
   if (nodeOf(state) !== null) {
+    const point = run.nodes.find(({ node }) => node === nodeOf(state));
+    if (point?.kind === "drawn") return `Your strokes as they were taken in at step ${point.step}. Paint on from this picture to branch from it.`;
     return "A point of the history. Paint on from this picture to branch from it.";
   }
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
   if (run.film && FILM[run.status]) return FILM[run.status];
   return {
     queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
-    starting: members.length && /sketch/.test(run.doing ?? "")
-      ? "Finds a start for each: not yet the pictures…"
+    starting: members.length && run.sketches?.length
+      ? "Tries several beginnings of each…"
       : run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
     painting: drawn || state.sheets.sent
       ? "Takes your strokes in soon; Undo works till then."

@@ -64,7 +64,8 @@ class Easel {
     this.list = []; // sketches, the lowest first: {id, name, opacity, hidden, layer}; never changed in place
     this.active = 0; // the id of the one that is drawn on
     this.strokes = new Sketch(this);
-    this.sent = null; // strokes on their way into the picture that is being painted: {layer, lifted, past, left}
+    this.sent = null; // strokes on their way into the picture that is being painted: {place, layer, lifted, past, left}
+    this.sentSeen = false; // whether they are on the screen
     this.callBack = () => {}; // takes them back, if it is not too late (live.js)
     this.laid = []; // {id, name, blob}: sketches that are in a picture now
     this.blanked = null; // the sheet that was laid last
@@ -88,9 +89,14 @@ class Easel {
     return this.list.filter(({ hidden, opacity }) => !hidden && opacity > 0);
   }
 
-  /** What is drawn over the picture, the lowest first. */
+  /** What is drawn over the picture, the lowest first. Strokes on their way are over the picture that they go to, not
+   * over an earlier point of its history. */
   get shown() {
-    return this.sent ? [{ layer: this.sent.layer, opacity: 1 }, ...this.visible] : this.visible;
+    return this.sentHere ? [{ layer: this.sent.layer, opacity: 1 }, ...this.visible] : this.visible;
+  }
+
+  get sentHere() {
+    return this.sent !== null && this.sent.place === placeOf(this.store.state);
   }
 
   /** The layer that the tool in hand is for. */
@@ -116,6 +122,8 @@ class Easel {
       this.sheets();
     }
     this.tint();
+    if (this.sentHere !== this.sentSeen) this.screen.render("strokes");
+    this.sentSeen = this.sentHere;
     put($("empty"), { hidden: picture || isDrawn(state) });
     if (blank) put($("empty"), { textContent: blank.words });
     this.look();
@@ -453,7 +461,7 @@ class Easel {
     const { flat, ...held } = this.lift();
     const layer = new Layer(this.mask.width, this.mask.height);
     layer.replace(flat);
-    this.sent = { layer, ...held };
+    this.sent = { place: placeOf(this.store.state), layer, ...held };
     this.screen.render("strokes");
     this.tell();
     return blob;

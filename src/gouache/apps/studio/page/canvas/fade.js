@@ -4,7 +4,7 @@
 import { copied, release } from "./layer.js";
 
 const EVERY = 60; // milliseconds between two blends: as often as the eye wants, and little beside the painting
-const LONGEST = 600; // milliseconds of a fade
+const LONGEST = 1200; // milliseconds of a fade
 const LARGEST = 1024 * 1024; // pixels: copies of what is larger take more memory than the motion is worth
 
 export class Fade {

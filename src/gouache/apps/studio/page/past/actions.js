@@ -1,7 +1,7 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
 import { brief, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
-import { isSeen, namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, titleOf } from "./selectors.js";
+import { isSeen, namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf } from "./selectors.js";
 
 const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
@@ -9,6 +9,7 @@ const OTHER = {
 };
 const UNSENT = "The words that you wrote stay in the bar; Reuse settings brings those of this picture.";
 const SEEDS = 1e6; // to choose from
+const ONE_AGAIN = "Paint makes one picture again. For four more press Four.";
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
 const AGAIN = 100; // milliseconds between
@@ -103,6 +104,21 @@ export function makeActions({ store, server, words, sync, doing, work }) {
   const sketch = doing(async (id, number) => {
     await server.post(`/api/runs/${id}/sketch`, { number });
   });
+
+  /** One of several is gone on with, as it is shown: while it begins that is one of its beginnings. */
+  async function single(id) {
+    const [one, number] = [known(id), shownSketch(known(id))];
+    open("followed", { run: one }); // first: the grid that is closed is that of what is shown
+    dispatch("gridded", { group: one.group, open: false });
+    if (store.state.count > 1) {
+      dispatch("chose", { count: 1 }); // there is one to go on with now
+      note(ONE_AGAIN);
+    }
+    if (number === null) return;
+    await server.post(`/api/runs/${id}/sketch`, { number }).catch((error) => {
+      if (error.status !== 400) throw error; // it is painted already
+    });
+  }
 
   // Names and favourites.
 
@@ -260,9 +276,8 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     pick: doing((id, node = null) => {
       if (!known(id)) return null;
       if (store.state.pair || node !== null) return choose(id, node);
-      const { group } = known(id);
-      open("followed", { run: known(id) }); // first: the grid that is closed is that of what is shown
-      return group && dispatch("gridded", { group, open: false });
+      if (known(id).group) return single(id);
+      return open("followed", { run: known(id) });
     }),
     large: doing((picture) => {
       if (picture && !isSeen(runOfPicture(store.state, picture), picture.node)) throw new Error("It has no picture yet.");

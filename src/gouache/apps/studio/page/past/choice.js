@@ -1,8 +1,11 @@
-// What lies over the easel to be chosen from: sketches of a start, and pictures that are painted together.
+// What there is to choose from: beginnings of a picture, beside the one on the easel that leads; and pictures that are
+// painted together, over the easel.
 
 import { $, attributes, icon, keyed, made, put } from "../nodes.js";
 import { BUSY, ENDED, gridOf, groupOf, isGridded, runOf } from "../selectors.js";
-import { namedIn, pictureUrl, pointOf, seatsOf, sketchesOf, stateOf, thumbUrl } from "./selectors.js";
+import {
+  beginsAs, namedIn, pictureUrl, pointOf, seatsOf, shownSketch, sketchesOf, sketchesSay, stateOf, thumbUrl,
+} from "./selectors.js";
 import { button } from "./thumbs.js";
 
 const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
@@ -45,7 +48,6 @@ function shape(tile, { size: [width, height] }) {
 
 /** What shows a run as it is now. */
 function urlOf(run) {
-  if (run.status === "starting" && run.sketches?.length) return `${run.sketches[0].url}?v=${run.sketches[0].step}`;
   if (ENDED.includes(run.status) && Math.max(...run.size) > LARGE) return thumbUrl(run);
   return pictureUrl(run, null);
 }
@@ -72,10 +74,10 @@ export function mount({ store, actions, sync }) {
     actions.discard(gridOf(store.state).filter((run) => !run.favourite).map(({ id }) => id));
   });
 
-  // Sketches.
+  // Beginnings.
 
   function makeSketch({ run, number }) {
-    const pick = made("button", { className: "pick" }, picture());
+    const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }));
     pick.addEventListener("click", () => actions.sketch(run.id, number));
     return tileOf("tile sketch", [pick]);
   }
@@ -84,7 +86,12 @@ export function mount({ store, actions, sync }) {
     const pick = pickOf(tile);
     shape(tile, run);
     pick.firstChild.bring(`${url}?v=${step}`);
-    attributes(pick, { "aria-label": `Go on from sketch ${number}`, title: "Go on from this one" });
+    const chosen = run.choice === number || (run.choice === 0 && run.leads === number);
+    const leads = chosen || run.leads === number;
+    const says = chosen ? "chosen" : leads ? "best so far" : "";
+    put(pick.children[1], { textContent: says, hidden: !says });
+    tile.classList.toggle("kept", run.choice === null ? leads : chosen);
+    attributes(pick, { "aria-label": `Go on from beginning ${number}${says ? ` (${says})` : ""}`, title: "Take this one: it is painted on" });
   }
 
   // Pictures painted together.
@@ -110,7 +117,7 @@ export function mount({ store, actions, sync }) {
     shape(tile, run);
     const [image, state] = pick.children;
     if (!(coming.has(run.id) && ["starting", "painting"].includes(run.status))) image.bring(urlOf(run));
-    const says = run.status === "starting" && run.doing && !/sketch/.test(run.doing) ? run.doing : stateOf(run);
+    const says = run.status === "starting" ? beginsAs(run) : stateOf(run);
     put(state, { textContent: says, hidden: !says });
     const crossed = pair?.what === "evolve" && pair.first.run === run.id;
     tile.classList.toggle("kept", Boolean(run.favourite));
@@ -118,7 +125,7 @@ export function mount({ store, actions, sync }) {
     tile.classList.toggle("forms", BUSY.includes(run.status));
     tile.classList.toggle("over", ENDED.includes(run.status));
     const name = `picture ${number}, seed ${run.seed}`;
-    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with just this one: ${namedIn(run, null)}` });
+    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with just this one${shownSketch(run) ? ", as it is shown" : ""}: ${namedIn(run, null)}` });
     put(stop, { hidden: !BUSY.includes(run.status) });
     attributes(stop, { "aria-label": `Stop ${name}`, title: "Stop this one; the picture is kept" });
     put(bar, { value: run.num_steps ? run.step / run.num_steps : 0 });
@@ -182,8 +189,10 @@ export function mount({ store, actions, sync }) {
       (tile, item) => kindOf(item).fill(tile, item),
     );
     if (!items.length) return undefined;
-    put(title, { textContent: gridded ? "" : "Choose a start, or let the best be taken." });
-    put(best, { hidden: gridded });
+    const [what, then] = gridded ? ["", ""] : sketchesSay(run);
+    put(title, { textContent: what });
+    put($("grid-more"), { textContent: then });
+    put(best, { hidden: gridded, disabled: run.choice !== null });
     put(foot, { hidden: !gridded });
     put($("four-hint"), { hidden: !gridded || state.explained });
     put(spread, { value: String(Math.round(100 * state.spread)) });

@@ -5,9 +5,10 @@ import { brief, BUSY, ENDED, groupOf, nodeOf, nodeUrl, runOf, wordsOf } from "..
 const SIDE = 320; // pixels of the longer side of a thumbnail
 const LARGEST = 4096; // of a picture that is saved
 const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "painted on" };
+const COUNTS = { 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six" };
 const NAMELESS = "Without words";
 const STATES = { // of a run that is not done
-  queued: "waits", starting: "finds a start", painting: "paints", paused: "paused", stopped: "stopped", failed: "failed",
+  queued: "waits", starting: "begins", painting: "paints", paused: "paused", stopped: "stopped", failed: "failed",
   cancelled: "cancelled", interrupted: "interrupted", done: "",
 };
 export const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
@@ -77,12 +78,31 @@ export function seatsOf(state) {
   return all.map((id) => ({ id, run: state.runs.get(id) ?? null }));
 }
 
-/** The sketches of the start of the shown run, while one can be chosen; [] else. Who painted several has those to
- * choose from, and is not asked again. */
+/** The beginnings of the shown run (sketches of its start), while one can be chosen; [] else. Who painted several has
+ * those to choose from, and is not asked again. */
 export function sketchesOf(state) {
   const run = runOf(state);
   if (run?.status !== "starting" || nodeOf(state) !== null || run.group) return [];
   return run.sketches ?? [];
+}
+
+/** What they are, and what becomes of them. */
+export function sketchesSay({ sketches, choice }) {
+  if (sketches.length === 1) return ["How your picture begins.", ""];
+  if (choice !== null) return [choice ? "Goes on from the one that you chose." : "Goes on from the best so far.", ""];
+  const count = COUNTS[sketches.length] ?? sketches.length;
+  return [`${count} ways to begin your one picture.`, "The best so far is large, and is painted on by itself. Or press another."];
+}
+
+/** The number of the beginning that stands for a picture which is being begun, and can be gone on from as it is shown;
+ * null where there is none. */
+export const shownSketch = ({ status, sketches = [], leads, choice }) =>
+  (status === "starting" && sketches.length && choice === null ? leads : null);
+
+/** What is shown of a picture that is being begun. */
+export function beginsAs(run) {
+  if (!run.sketches?.length) return run.doing || stateOf(run);
+  return run.choice ? "begins" : `the best of ${run.sketches.length} beginnings so far`;
 }
 
 // Lists.

@@ -63,10 +63,9 @@ export function mount({ store }) {
   /** How far a run is, and how long it still takes. */
   function timeOf(run) {
     const counts = GOING.includes(run.status);
-    const what = `${run.group || run.id} ${run.status}`;
+    const what = run.group || run.id;
     const { left, longer } = countdown(what, counts ? (run.seconds_left ?? null) : null, performance.now() / 1000);
-    const of = run.status !== "starting" ? "" : gridOf(store.state).length ? " until they begin" : " of sketching";
-    return [stepOf(run), clock(left) && clock(left) + of + (longer ? ", longer than thought" : "")].filter(Boolean).join(" · ");
+    return [stepOf(run), clock(left) && clock(left) + (longer ? ", longer than thought" : "")].filter(Boolean).join(" · ");
   }
 
   const shareOf = (run) => (run.num_steps ? run.step / run.num_steps : 0);
