@@ -139,18 +139,18 @@ def test_the_try_that_leads_is_shown(
         begun(watcher, **settings, start_choice=choice)
         assert set(watcher.leads) == {choice}
         own: list[float] = []
-        for step in watcher.shown:
-            loss = float(step.losses["prompt/0"][0])
+        for shown in watcher.shown:
+            loss = float(shown.losses["prompt/0"][0])
             own.append(CALM * own[-1] + (1 - CALM) * loss if own else loss)
         marks.append(own)
 
     watcher = Follower()
     session = begun(watcher, **settings)
     assert torch.equal(session.latent(), tiny_session(**settings).latent())
-    expected, ahead = [], None
+    expected: list[tuple[int, int]] = []
     for first in range(0, 5, together):
         group = range(first, min(5, first + together))
-        ahead = None
+        ahead: int | None = None
         for step in range(12):
             best = min(group, key=lambda k: marks[k][step])
             if ahead is None or marks[best][step] < (1 - MARGIN) * marks[ahead][step]:
@@ -159,9 +159,9 @@ def test_the_try_that_leads_is_shown(
             expected.append((ahead, before + 1))
     assert watcher.leads == [leads for _, leads in expected]
     assert len(set(watcher.leads)) > 1  # else this tells nothing
-    for step, tries, (ahead, _) in zip(watcher.shown, watcher.tries, expected, strict=True):
-        assert torch.equal(step.image[0], tries[ahead % together])
-    assert any(ahead + 1 != leads for ahead, leads in expected) == leads_of_all
+    for seen, tries, (best, _) in zip(watcher.shown, watcher.tries, expected, strict=True):
+        assert torch.equal(seen.image[0], tries[best % together])
+    assert any(best + 1 != leads for best, leads in expected) == leads_of_all
 
 
 def test_the_best_is_the_choice_that_it_is_recorded_as() -> None:
