@@ -38,8 +38,9 @@ from gouache.films import camera
 from gouache.films.camera import Window
 from gouache.films.coherence import Look, energy
 from gouache.films.config import MOTIONS, FilmConfig, unscaled
-from gouache.films.depth import PLANE, load_depth, places_in_depth
+from gouache.films.depth import PLANE, load_depth
 from gouache.films.guide import Guide
+from gouache.films.key import FADE, Key
 from gouache.films.morph import Morph, rest, room, way
 from gouache.films.script import Script
 from gouache.films.view import Decoder, View
@@ -54,43 +55,6 @@ from gouache.settings.config import PaintConfig
 MAGNIFIED = 1.08  # a key picture is shown at most so much larger or smaller
 BEYOND = 0.06  # share of a frame that may lie outside of its key picture
 _POINTS = ("quantized", "multiscale", "continuous")  # latents that are what is decoded
-FADE = 8  # frames until only the latent is left of a key picture
-
-
-@dataclass(frozen=True)
-class Key:
-    """The key picture of a frame, and the way from it.
-
-    way: homography from the key picture's pixels to the frame's.
-    rest: (B,3,h*f,w*f), or None: see `View`.
-    number: of the frame that it was.
-    far: the way of what is infinitely far, and distances (h*f,w*f) of the key picture; None where
-        that is flat.
-    """
-
-    number: int
-    way: Tensor
-    rest: Tensor | None = None
-    far: Tensor | None = None
-    distances: Tensor | None = None
-
-    def moved(self, motion: Tensor, far: Tensor) -> Key:
-        """One frame on."""
-        return replace(
-            self, way=motion @ self.way, far=None if self.far is None else far @ self.far
-        )
-
-    def places(self, window: Window) -> Tensor | None:
-        """As `camera.places`; None where nothing moves."""
-        if self.far is None or self.distances is None:
-            return None if camera.is_still(self.way) else camera.places(self.way, window)
-        if camera.is_still(self.way) and camera.is_still(self.far):
-            return None
-        return places_in_depth(self.way, self.far, self.distances, window)
-
-    def strength(self, frame: int) -> float:
-        """How much of the rest is still there."""
-        return max(0.0, 1 - (frame - self.number) / FADE)
 
 
 @dataclass(frozen=True)
@@ -341,7 +305,8 @@ class Film:
         if border == "fresh":
             beyond = camera.outside(camera.places(come, self._window)).to(kept.device)
             latent, kept = self._fresh(latent, beyond), kept * ~beyond
-        key = self._with_depth(Key(self.frame, camera.still(), kept), picture)
+        young = self._young(come, camera.outside(camera.places(come, self._window)))
+        key = self._with_depth(Key(self.frame, camera.still(), kept, young=young), picture)
         return latent, self._moved(memory, come), key
 
     def _moved(self, memory: Memory, way: Tensor) -> Memory:
@@ -375,7 +340,17 @@ class Film:
         kept = torch.where(came, rest(canvas.crop(seen), latent, self.models, canvas), kept)
         if border == "fresh":
             latent, kept = self._fresh(latent, came), kept * ~came
-        return latent, self._moved(memory, shift), Key(self.frame, left, kept)
+        young = self._young(shift, came)
+        return latent, self._moved(memory, shift), Key(self.frame, left, kept, young=young)
+
+    def _young(self, way: Tensor, came: Tensor) -> Tensor:
+        """`Key.young` of the next key picture, which the last one goes `way` to and of which `came`
+        (h*f,w*f) is new."""
+        new = F.avg_pool2d(came[None, None].float(), self.canvas.cell).cpu()
+        before = self._shot.key.youth(self.frame)
+        if before is None:
+            return new
+        return new.maximum(camera.move_cells(before, way, self._window, "replicate"))
 
     def _fresh(self, latent: Tensor, beyond: Tensor) -> Tensor:
         """A latent (1,code_dim,h,w) with something new in the cells that lie `beyond` (h*f,w*f),
@@ -439,6 +414,7 @@ class Film:
                 pull_target=None,
                 edit=hook,
                 inputs=self.inputs,
+                pace=key.pace(frame, script.share(frame), script.film.border_lr),
             )
         )
 
@@ -490,6 +466,8 @@ class Film:
         }
         if shot.key.rest is not None:
             tensors["rest"] = shot.key.rest
+        if shot.key.young is not None:
+            tensors["young"] = shot.key.young
         if self._morph is not None:
             tensors |= with_prefix("morph", self._morph.tensors())
         if self._first is not None:
@@ -544,7 +522,8 @@ class Film:
             kept = tensors.get("rest")
             kept = None if kept is None else kept.to(self.models.device)
             far, distances = tensors.get("far"), tensors.get("distances")
-            key = Key(int(meta["key"]), tensors["way"].double(), kept, far, distances)
+            way, young = tensors["way"].double(), tensors.get("young")
+            key = Key(int(meta["key"]), way, kept, far, distances, young)
             latent, moments = (under(name, tensors) for name in ("latent", "optimizer"))
             led = any(one.setting == "source" for one in self.inputs)
             if led != (guide is not None):
@@ -593,4 +572,4 @@ def _damaged(error: Exception) -> StateError:
     return StateError(f"the saved film is damaged ({one_line(error, 80)}); start the film again")
 
 
-__all__ = ["Film", "Key", "check"]
+__all__ = ["FADE", "Film", "Key", "check"]
