@@ -14,8 +14,9 @@ from gouache.errors import ConfigError, StateError
 from gouache.films import camera
 from gouache.films import film as painter
 from gouache.films.coherence import energy, mean_color
-from gouache.films.config import FilmConfig
-from gouache.films.film import FADE, Film
+from gouache.films.config import FilmConfig, FilmWarning
+from gouache.films.film import Film
+from gouache.films.key import FADE
 from gouache.ops.images import to_pil
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -270,6 +271,64 @@ def test_fresh_borders_are_other_than_reflected_ones_and_the_same_each_time():
     apart = (found["fresh"] - found["reflect"]).abs().mean(1)[0]
     assert apart[:, :12].mean() > 3 * apart[:, -8:].mean(), "where it came in"
     assert not torch.equal(found["wrap"], found["reflect"])
+
+
+def moved(film: Film) -> Tensor:
+    """How far the last frame's steps moved each cell of its latent, (h,w)."""
+    last = film.num_frames - 1
+    while not film.finished:
+        if film.frame_done and film.frame == last - 1:
+            before = film._following().session.latent()
+        next(film)
+    return (film._shot.session.latent() - before).abs().mean((0, 1))
+
+
+@pytest.mark.parametrize(
+    ("motion", "came"),
+    [({"translation_x": "4"}, (slice(None), slice(0, 2))), ({"zoom": "0.9"}, (0, slice(None)))],
+)
+def test_what_came_in_is_painted_before_it_is_kept(motion, came):
+    config = {"size": (48, 48), "latent_weight": 0.0}
+    plain, hasty = (
+        moved(build(config=config, frames=4, border_lr=rate, **motion)) for rate in (0.1, 2.0)
+    )
+    assert hasty[came].mean() > 3 * plain[came].mean()
+    inner = slice(5, 7), slice(5, 7)
+    assert hasty[inner].mean() < 1.5 * plain[inner].mean()
+
+
+def test_what_came_in_is_soon_like_all_else():
+    film = build(frames=FADE + 8, translation_x="0:(4), 3:(0) step", border_lr=1.0)
+    paces = [film._shot.session._pace for _ in film if film.frame_done]
+    number = next(n for n, pace in enumerate(paces) if pace is not None)
+    assert paces[number].max() == pytest.approx(1 + 9 * (1 - 1 / FADE))
+    assert float(paces[number][..., -2:].max()) == 1.0
+    assert paces[-1] is None
+    still = build(frames=4, zoom="1.02", border_lr=1.0)
+    assert all(still._shot.session._pace is None for _ in still)
+
+
+def test_a_state_goes_on_where_something_is_new():
+    film, painted = build(frames=9, translation_x="3", zoom="0.98", border_lr=1.0), []
+    states = []
+    for _ in film:
+        if film.frame_done:
+            painted.append(film.picture())
+            states.append(film.state_dict())
+    assert any("young" in state.tensors for state in states)
+    models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+    for number in (2, 4, 7):
+        again = frames(Film.from_state(states[number], **models))
+        assert all(map(torch.equal, again, painted[number + 1 :])), number
+
+
+def test_more_steps_where_prompts_change_are_told_and_done():
+    with pytest.warns(FilmWarning, match="up to 4 steps, others 2") as told:
+        film = build(config={"prompt": "one ^ two"}, frames=4, crossfade=1)
+    assert "\n" not in str(told[0].message)
+    steps = [step.stage for step in film]
+    assert len(steps) == film.num_steps == film.step_index
+    assert [steps.count(frame) for frame in range(4)] == [3, 2, 4, 4]
 
 
 def test_a_loop_ends_where_it_begins():

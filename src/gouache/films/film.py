@@ -10,6 +10,7 @@ beside it (`View.rest`) and fading, so that nothing jumps.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,10 +38,10 @@ from gouache.errors import ConfigError, GouacheError, StateError
 from gouache.films import camera
 from gouache.films.camera import Window
 from gouache.films.coherence import Look, energy
-from gouache.films.config import MOTIONS, FilmConfig, unscaled
+from gouache.films.config import MOTIONS, FilmConfig, FilmWarning, unscaled
 from gouache.films.depth import PLANE, load_depth
 from gouache.films.guide import Guide
-from gouache.films.key import FADE, Key
+from gouache.films.key import Key
 from gouache.films.morph import Morph, rest, room, way
 from gouache.films.script import Script
 from gouache.films.view import Decoder, View
@@ -122,6 +123,7 @@ class Film:
         alone = first.updated(cross_image="") if film.morph else first
         parts = prepare(alone, generator=generator, perceptor=perceptor)
         script = Script(first, film, parts.stages)
+        _tell_longer(script)
         parts = replace(parts, config=script.settings(0), stages=(script.asked(0),))
         if guide is not None:
             begun = guide.begin(0, {}, parts.models, parts.canvas)
@@ -568,8 +570,19 @@ def check(config: PaintConfig, film: FilmConfig) -> None:
         )
 
 
+def _tell_longer(script: Script) -> None:
+    usual, most = script.film.steps_per_frame, script.most_steps
+    if most > usual:
+        warnings.warn(
+            f"prompts change within few frames: these have up to {most} steps, others {usual} "
+            "(crossfade_whole false leaves them alike)",
+            FilmWarning,
+            stacklevel=3,
+        )
+
+
 def _damaged(error: Exception) -> StateError:
     return StateError(f"the saved film is damaged ({one_line(error, 80)}); start the film again")
 
 
-__all__ = ["FADE", "Film", "Key", "check"]
+__all__ = ["Film", "check"]
