@@ -16,7 +16,7 @@ from gouache.films import film as painter
 from gouache.films.coherence import energy, mean_color
 from gouache.films.config import FilmConfig, FilmWarning
 from gouache.films.film import Film
-from gouache.films.key import FADE
+from gouache.films.key import FADE, mirrored
 from gouache.ops.images import to_pil
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -264,7 +264,7 @@ def test_damaged_states_are_one_line():
 def test_fresh_borders_are_other_than_reflected_ones_and_the_same_each_time():
     found = {
         border: frames(build(frames=6, translation_x=4, frame_lr=0.3, border=border))[-1]
-        for border in ("fresh", "reflect", "wrap")
+        for border in ("fresh", "reflect", "wrap", "mirror")
     }
     again = frames(build(frames=6, translation_x=4, frame_lr=0.3, border="fresh"))[-1]
     assert torch.equal(found["fresh"], again)
@@ -295,6 +295,46 @@ def test_what_came_in_is_painted_before_it_is_kept(motion, came):
     assert hasty[came].mean() > 3 * plain[came].mean()
     inner = slice(5, 7), slice(5, 7)
     assert hasty[inner].mean() < 1.5 * plain[inner].mean()
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_what_comes_in_mirrors_what_lies_before_the_seam(way):
+    picture = torch.rand(1, 3, 4, 24)
+    wide = torch.cat([picture.flip(3), picture, picture.flip(3)], 3)
+    shown, gone = picture, 0
+    for number in range(1, 4):  # to half of its width
+        shown, gone = mirrored(shown.roll(4 * way, 3), 4 * way, gone, 3)
+        assert gone == 4 * way * number
+        assert torch.equal(shown, wide[..., 24 - gone : 48 - gone])
+    again, gone = mirrored(shown.roll(4 * way, 3), 4 * way, gone, 3)
+    assert gone == 4 * way, "a new seam"
+    gone = mirrored(again.roll(-4 * way, 3), -4 * way, gone, 3)[1]
+    assert gone == -4 * way, "it turns back"
+    down, _ = mirrored(picture.mT.roll(4 * way, 2), 4 * way, 0, 2)
+    assert torch.equal(down.mT, mirrored(picture.roll(4 * way, 3), 4 * way, 0, 3)[0])
+    assert mirrored(picture, 0, 8, 3)[1] == 8, "it goes along the other dimension"
+    assert mirrored(picture, 100, 0, 3)[0].shape == picture.shape
+
+
+def test_what_comes_in_of_a_pan_does_not_become_a_smear(tmp_path):
+    noise = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    to_pil(noise).save(tmp_path / "noise.png")
+    config = {"size": (32, 32), "init_image": str(tmp_path / "noise.png"), "latent": "continuous"}
+    config |= {"learning_rate": 1e-9, "steps": 1, "latent_weight": 0.0}
+
+    window = camera.Window((32, 32), (16.0, 16.0))
+    way = camera.places(camera.move({"translation_x": -19}, 32), window)
+
+    def off(border: str) -> Tensor:
+        """How far the columns that came in lie from a mirror image of the whole picture."""
+        still = {"detail_coherence": False, "color_coherence": False, "steps_per_frame": 1}
+        film = build(Cells(), config, frames=20, translation_x="-1", border=border, **still)
+        found = frames(film)
+        wanted = camera.sample(found[0], way, "reflect").clamp(0, 1)
+        return (found[-1] - wanted).abs().mean((0, 1, 2))
+
+    assert off("mirror")[:17].max() < 1e-4, "of what came in 8 frames ago only that is left"
+    assert off("reflect")[17:20].mean() > 0.2, "the same few columns again and again"
 
 
 def test_what_came_in_is_soon_like_all_else():

@@ -55,7 +55,8 @@ def hasten(parameters: Sequence[Tensor], before: Sequence[Tensor], pace: Tensor)
     of parameters (B,?,h,w) of any size; others keep theirs."""
     for parameter, old in zip(parameters, before, strict=True):
         if parameter.ndim == 4:
-            own = F.adaptive_avg_pool2d(pace.to(parameter), parameter.shape[-2:])
+            height, width = parameter.shape[-2:]
+            own = F.adaptive_avg_pool2d(pace.to(parameter), (height, width))
             parameter.copy_(old + own * (parameter - old))
 
 

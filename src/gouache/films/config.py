@@ -22,7 +22,7 @@ from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
 MIN_FPS, MAX_FPS = 0.1, 120.0
-BORDERS = ("reflect", "replicate", "wrap", "fresh")
+BORDERS = ("mirror", "reflect", "replicate", "wrap", "fresh")
 # What frames have where nobody says otherwise. A camera moves: halves would stay where they are,
 # and so would what the first frame was begun with.
 FRAME_DEFAULTS = {"scale": 1, "layout": "off", "style_weight": 0.0}
@@ -102,7 +102,7 @@ class FilmConfig:
     center_x: float = setting(0.5, "what stays in place, as a share of the width", low=-9, high=9)
     center_y: float = setting(0.5, "what stays in place, as a share of the height", low=-9, high=9)
     border: str = setting(
-        "reflect", "what comes in at the borders before it is painted", choices=BORDERS
+        "mirror", "what comes in at the borders before it is painted", choices=BORDERS
     )
     border_lr: float = setting(
         1.0,

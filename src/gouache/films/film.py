@@ -41,7 +41,7 @@ from gouache.films.coherence import Look, energy
 from gouache.films.config import MOTIONS, FilmConfig, FilmWarning, unscaled
 from gouache.films.depth import PLANE, load_depth
 from gouache.films.guide import Guide
-from gouache.films.key import Key
+from gouache.films.key import Key, mirrored
 from gouache.films.morph import Morph, rest, room, way
 from gouache.films.script import Script
 from gouache.films.view import Decoder, View
@@ -335,7 +335,12 @@ class Film:
         came = camera.outside(camera.places(shift, self._window)).to(seen.device)
         new = F.max_pool2d(came[None, None].float(), canvas.cell) > 0
         latent = self._shot.session.latent().roll((y, x), (2, 3))
-        latent = torch.where(new, self.models.encode(canvas.crop(seen), canvas), latent)
+        come, seam = seen, last.seam
+        if border == "mirror":
+            come, along = mirrored(seen, x * canvas.cell, seam[0], 3)
+            come, down = mirrored(come, y * canvas.cell, seam[1], 2)
+            seam = along, down
+        latent = torch.where(new, self.models.encode(canvas.crop(come), canvas), latent)
         strength = last.strength(self.frame)
         kept = torch.zeros_like(seen) if last.rest is None else strength * last.rest
         kept = kept.roll((y * canvas.cell, x * canvas.cell), (2, 3))
@@ -343,7 +348,11 @@ class Film:
         if border == "fresh":
             latent, kept = self._fresh(latent, came), kept * ~came
         young = self._young(shift, came)
-        return latent, self._moved(memory, shift), Key(self.frame, left, kept, young=young)
+        return (
+            latent,
+            self._moved(memory, shift),
+            Key(self.frame, left, kept, young=young, seam=seam),
+        )
 
     def _young(self, way: Tensor, came: Tensor) -> Tensor:
         """`Key.young` of the next key picture, which the last one goes `way` to and of which `came`
@@ -483,6 +492,7 @@ class Film:
             **stages.meta,
             "frame": shot.frame,
             "key": shot.key.number,
+            "seam": list(shot.key.seam),
             "scene": self._scene,
             "edits": [],
             "optimizer": dict(memory.numbers),
@@ -525,7 +535,8 @@ class Film:
             kept = None if kept is None else kept.to(self.models.device)
             far, distances = tensors.get("far"), tensors.get("distances")
             way, young = tensors["way"].double(), tensors.get("young")
-            key = Key(int(meta["key"]), way, kept, far, distances, young)
+            x, y = meta.get("seam", (0, 0))
+            key = Key(int(meta["key"]), way, kept, far, distances, young, (int(x), int(y)))
             latent, moments = (under(name, tensors) for name in ("latent", "optimizer"))
             led = any(one.setting == "source" for one in self.inputs)
             if led != (guide is not None):

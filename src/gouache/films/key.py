@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from gouache.films import camera
@@ -24,6 +25,8 @@ class Key:
         that is flat.
     young: (1,1,h,w) in [0,1], or None for 0 everywhere: 1 where its cells have just come in at the
         borders, and are to be painted rather than kept.
+    seam: pixels (x,y) that the picture went along since what comes in began to mirror it; see
+        `mirrored`.
     """
 
     number: int
@@ -32,6 +35,7 @@ class Key:
     far: Tensor | None = None
     distances: Tensor | None = None
     young: Tensor | None = None
+    seam: tuple[int, int] = (0, 0)
 
     def moved(self, motion: Tensor, far: Tensor) -> Key:
         """One frame on."""
@@ -67,4 +71,24 @@ class Key:
         return 1 + (border_lr / share - 1) * young
 
 
-__all__ = ["FADE", "Key"]
+def mirrored(picture: Tensor, shift: int, gone: int, dim: int) -> tuple[Tensor, int]:
+    """A picture (1,3,h,w) that was shifted by pixels along a dimension, with what came in there as
+    the mirror image of what lies before the *seam*, where it began to come in; and how far the
+    picture has gone from it, where it had `gone` so far.
+
+    A mirror at the border itself would show the same few pixels again and again. When half of the
+    picture is a mirror image, or where the picture turns back, there is a new seam.
+    """
+    side = picture.shape[dim]
+    new = min(abs(shift), side)
+    if not new:
+        return picture, gone
+    gone = shift + (gone if gone * shift > 0 and abs(gone) + new <= side // 2 else 0)
+    forth = picture.flip(dim) if shift > 0 else picture  # as if it came in at the end
+    first = max(0, side - 2 * min(abs(gone), side // 2))
+    came = forth.narrow(dim, min(first, side - new), new).flip(dim)
+    found = torch.cat([forth.narrow(dim, 0, side - new), came], dim)
+    return (found.flip(dim) if shift > 0 else found), gone
+
+
+__all__ = ["FADE", "Key", "mirrored"]
