@@ -14,8 +14,9 @@ from gouache.errors import ConfigError, StateError
 from gouache.films import camera
 from gouache.films import film as painter
 from gouache.films.coherence import energy, mean_color
-from gouache.films.config import FilmConfig
-from gouache.films.film import FADE, Film
+from gouache.films.config import FilmConfig, FilmWarning
+from gouache.films.film import Film
+from gouache.films.key import FADE, mirrored
 from gouache.ops.images import to_pil
 from tiny import TinyGenerator, TinyPerceptor, tiny_config, tiny_session
 
@@ -263,13 +264,113 @@ def test_damaged_states_are_one_line():
 def test_fresh_borders_are_other_than_reflected_ones_and_the_same_each_time():
     found = {
         border: frames(build(frames=6, translation_x=4, frame_lr=0.3, border=border))[-1]
-        for border in ("fresh", "reflect", "wrap")
+        for border in ("fresh", "reflect", "wrap", "mirror")
     }
     again = frames(build(frames=6, translation_x=4, frame_lr=0.3, border="fresh"))[-1]
     assert torch.equal(found["fresh"], again)
     apart = (found["fresh"] - found["reflect"]).abs().mean(1)[0]
     assert apart[:, :12].mean() > 3 * apart[:, -8:].mean(), "where it came in"
     assert not torch.equal(found["wrap"], found["reflect"])
+
+
+def moved(film: Film) -> Tensor:
+    """How far the last frame's steps moved each cell of its latent, (h,w)."""
+    last = film.num_frames - 1
+    while not film.finished:
+        if film.frame_done and film.frame == last - 1:
+            before = film._following().session.latent()
+        next(film)
+    return (film._shot.session.latent() - before).abs().mean((0, 1))
+
+
+@pytest.mark.parametrize(
+    ("motion", "came"),
+    [({"translation_x": "4"}, (slice(None), slice(0, 2))), ({"zoom": "0.9"}, (0, slice(None)))],
+)
+def test_what_came_in_is_painted_before_it_is_kept(motion, came):
+    config = {"size": (48, 48), "latent_weight": 0.0}
+    plain, hasty = (
+        moved(build(config=config, frames=4, border_lr=rate, **motion)) for rate in (0.1, 2.0)
+    )
+    assert hasty[came].mean() > 3 * plain[came].mean()
+    inner = slice(5, 7), slice(5, 7)
+    assert hasty[inner].mean() < 1.5 * plain[inner].mean()
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_what_comes_in_mirrors_what_lies_before_the_seam(way):
+    picture = torch.rand(1, 3, 4, 24)
+    wide = torch.cat([picture.flip(3), picture, picture.flip(3)], 3)
+    shown, gone = picture, 0
+    for number in range(1, 4):  # to half of its width
+        shown, gone = mirrored(shown.roll(4 * way, 3), 4 * way, gone, 3)
+        assert gone == 4 * way * number
+        assert torch.equal(shown, wide[..., 24 - gone : 48 - gone])
+    again, gone = mirrored(shown.roll(4 * way, 3), 4 * way, gone, 3)
+    assert gone == 4 * way, "a new seam"
+    gone = mirrored(again.roll(-4 * way, 3), -4 * way, gone, 3)[1]
+    assert gone == -4 * way, "it turns back"
+    down, _ = mirrored(picture.mT.roll(4 * way, 2), 4 * way, 0, 2)
+    assert torch.equal(down.mT, mirrored(picture.roll(4 * way, 3), 4 * way, 0, 3)[0])
+    assert mirrored(picture, 0, 8, 3)[1] == 8, "it goes along the other dimension"
+    assert mirrored(picture, 100, 0, 3)[0].shape == picture.shape
+
+
+def test_what_comes_in_of_a_pan_does_not_become_a_smear(tmp_path):
+    noise = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    to_pil(noise).save(tmp_path / "noise.png")
+    config = {"size": (32, 32), "init_image": str(tmp_path / "noise.png"), "latent": "continuous"}
+    config |= {"learning_rate": 1e-9, "steps": 1, "latent_weight": 0.0}
+
+    window = camera.Window((32, 32), (16.0, 16.0))
+    way = camera.places(camera.move({"translation_x": -15}, 32), window)
+
+    def off(border: str) -> Tensor:
+        """How far the columns that came in lie from a mirror image of the whole picture."""
+        still = {"detail_coherence": False, "color_coherence": False, "steps_per_frame": 1}
+        film = build(
+            Cells(), config, frames=26, translation_x="0:(-1), 16:(0) step", border=border, **still
+        )
+        found = frames(film)
+        wanted = camera.sample(found[0], way, "reflect").clamp(0, 1)
+        return (found[-1] - wanted).abs().mean((0, 1, 2))
+
+    assert off("mirror")[:28].max() < 1e-4, "what lay over it is gone after 8 frames"
+    assert off("reflect")[21:28].mean() > 0.2, "the same few columns again and again"
+
+
+def test_what_came_in_is_soon_like_all_else():
+    film = build(frames=FADE + 8, translation_x="0:(4), 3:(0) step", border_lr=1.0)
+    paces = [film._shot.session._pace for _ in film if film.frame_done]
+    number = next(n for n, pace in enumerate(paces) if pace is not None)
+    assert paces[number].max() == pytest.approx(1 + 9 * (1 - 1 / FADE))
+    assert float(paces[number][..., -2:].max()) == 1.0
+    assert paces[-1] is None
+    still = build(frames=4, zoom="1.02", border_lr=1.0)
+    assert all(still._shot.session._pace is None for _ in still)
+
+
+def test_a_state_goes_on_where_something_is_new():
+    film, painted = build(frames=9, translation_x="3", zoom="0.98", border_lr=1.0), []
+    states = []
+    for _ in film:
+        if film.frame_done:
+            painted.append(film.picture())
+            states.append(film.state_dict())
+    assert any("young" in state.tensors for state in states)
+    models = {"generator": TinyGenerator(), "perceptor": TinyPerceptor()}
+    for number in (2, 4, 7):
+        again = frames(Film.from_state(states[number], **models))
+        assert all(map(torch.equal, again, painted[number + 1 :])), number
+
+
+def test_more_steps_where_prompts_change_are_told_and_done():
+    with pytest.warns(FilmWarning, match="up to 4 steps, others 2") as told:
+        film = build(config={"prompt": "one ^ two"}, frames=4, crossfade=1)
+    assert "\n" not in str(told[0].message)
+    steps = [step.stage for step in film]
+    assert len(steps) == film.num_steps == film.step_index
+    assert [steps.count(frame) for frame in range(4)] == [3, 2, 4, 4]
 
 
 def test_a_loop_ends_where_it_begins():

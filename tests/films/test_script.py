@@ -74,13 +74,50 @@ def test_schedules_of_settings_count_frames():
     assert rates == pytest.approx([0.1, 0.1, 0.15])
 
 
+def rates(told: Script) -> list[float]:
+    frames = range(told.num_frames)
+    return [told.settings(frame).optimization.learning_rate for frame in frames]
+
+
 def test_where_prompts_change_the_picture_may_follow():
-    told = script("a ^ b", {"learning_rate": 1.0}, frames=8, crossfade=2)
-    rates = [told.settings(frame).optimization.learning_rate for frame in range(8)]
-    assert rates == pytest.approx([1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.1, 0.1])
+    plain = script("a ^ b", {"learning_rate": 1.0}, frames=8, crossfade=2, crossfade_whole=False)
+    assert rates(plain) == pytest.approx([1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.1, 0.1])
+    assert plain.most_steps == 12
     older = FilmConfig(frame_lr=0.7).to_dict()
-    del older["crossfade_lr"]
-    assert FilmConfig.from_dict(older).crossfade_lr == 0.7
+    for name in ("crossfade_lr", "border_lr", "crossfade_whole"):
+        del older[name]
+    found = FilmConfig.from_dict(older)
+    assert (found.crossfade_lr, found.border_lr, found.crossfade_whole) == (0.7, 0.7, False)
+
+
+def test_a_short_change_is_painted_as_much_as_one_of_twelve_frames():
+    def painted(**film) -> list[float]:
+        told = script("a ^ b", {"learning_rate": 1.0}, steps_per_frame=10, **film)
+        return [told.steps(frame) * rate for frame, rate in enumerate(rates(told)) if frame]
+
+    long = painted(frames=48, crossfade=12)
+    assert long == pytest.approx([1.0] * 23 + [3.0] * 12 + [1.0] * 12)
+    for frames, crossfade in ((40, 8), (12, 99), (6, 99), (6, 0), (2, 0)):
+        short = painted(frames=frames, crossfade=crossfade)
+        changing = [one for one in short if one > 1.0]
+        assert len(changing) == min(crossfade, frames // 4) + 1, "and the first that is new"
+        assert sum(changing) == pytest.approx(36, rel=0.1)
+
+
+def test_short_changes_take_more_of_the_learning_rate_before_more_steps():
+    told = script("a ^ b", {"learning_rate": 1.0}, frames=16, crossfade=4, steps_per_frame=10)
+    assert told.most_steps == 10
+    assert rates(told)[7:14] == pytest.approx([0.1, *[0.72] * 5, 0.1])
+    told = script("a ^ b", {"learning_rate": 1.0}, frames=6, crossfade=4, steps_per_frame=10)
+    assert [told.steps(frame) for frame in range(1, 6)] == [10, 10, 18, 18, 10]
+    assert max(rates(told)) == 1.0
+    assert told.num_steps == told.config.steps[0] + 66
+    assert told.steps_before(4) == told.config.steps[0] + 38
+
+
+def test_the_end_of_a_short_cycle_is_painted_as_much():
+    told = script("a ^ b", {"learning_rate": 1.0}, frames=8, cycle=True, steps_per_frame=10)
+    assert [told.steps(frame) for frame in range(1, 8)] == [10, 10, 10, 12, 12, 12, 18]
 
 
 def test_frames_have_random_streams_of_their_own():

@@ -8,7 +8,7 @@ import pytest
 
 from gouache.apps.cli.video import read_film_file
 from gouache.errors import ConfigError
-from gouache.films.config import FilmConfig, split
+from gouache.films.config import FilmConfig, FilmWarning, split
 from gouache.films.curves import pack_levels
 from gouache.films.film import Film
 from gouache.films.script import Script
@@ -66,9 +66,13 @@ def test_a_film_file_is_a_script(asked: tuple[FilmConfig, dict[str, object]]) ->
 
 def test_a_film_file_drives_a_film(asked: tuple[FilmConfig, dict[str, object]]) -> None:
     film, others = asked
-    painter = Film.build(make_config("auto", **others), film)
+    config = make_config("auto", **others)
+    plain = Film.build(config, film.updated(crossfade_whole=False))
+    assert [plain.frame for _ in plain] == [0, 0, 1, 2, 3, 4, 5, 6]
+    with pytest.warns(FilmWarning, match="up to 4 steps, others 1"):
+        painter = Film.build(config, film)
     shown = [painter.frame for _ in painter]
-    assert shown == [0, 0, 1, 2, 3, 4, 5, 6]
+    assert shown == [0, 0, 1, 2, *[3] * 4, 4, *[5] * 2, *[6] * 2], "cuts and short fades"
 
 
 def test_scenes_that_are_none_are_one_line() -> None:

@@ -62,6 +62,7 @@ class Parts:
     inputs: tuple[Input, ...] = ()  # the pictures that were read
     lineage: Mapping[str, Any] | None = None  # of the pictures that it starts from
     styled: tuple[bool, ...] = ()
+    pace: Tensor | None = None  # (1,1,h,w): times that a step moves a cell; None is 1 everywhere
 
 
 def prepare(

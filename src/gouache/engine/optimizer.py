@@ -49,6 +49,17 @@ def take_step(optimizer: Optimizer) -> None:
     drop_gradients(optimizer)
 
 
+@torch.no_grad()
+def hasten(parameters: Sequence[Tensor], before: Sequence[Tensor], pace: Tensor) -> None:
+    """Makes a step from `before` to `parameters` so many times longer: `pace` (1,1,h,w) by cells,
+    of parameters (B,?,h,w) of any size; others keep theirs."""
+    for parameter, old in zip(parameters, before, strict=True):
+        if parameter.ndim == 4:
+            height, width = parameter.shape[-2:]
+            own = F.adaptive_avg_pool2d(pace.to(parameter), (height, width))
+            parameter.copy_(old + own * (parameter - old))
+
+
 def drop_gradients(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -179,6 +190,7 @@ __all__ = [
     "drop_gradients",
     "find_optimizer",
     "forget_cells",
+    "hasten",
     "load_optimizer_state",
     "optimizer_names",
     "optimizer_state",

@@ -21,6 +21,7 @@ from gouache.engine.optimizer import (
     clip_per_picture,
     drop_gradients,
     forget_cells,
+    hasten,
     load_optimizer_state,
     optimizer_state,
     restart,
@@ -81,6 +82,7 @@ class Session:
         self.edit = parts.edit  # takes part where a picture is edited; None for a painting
         self.inputs = parts.inputs
         self.lineage = parts.lineage
+        self._pace = parts.pace
         self._latent = latents.get(parts.config.latents.latent)(
             parts.models.generator, parts.start, parts.config.latents
         )
@@ -215,8 +217,11 @@ class Session:
             parameter.grad = gradient
         set_learning_rate(self._optimizer, self.learning_rate)
         settled = objective.settling(stage)
-        before = () if settled is None else [one.detach().clone() for one in parameters]
+        gentle = settled is not None or self._pace is not None
+        before = [one.detach().clone() for one in parameters] if gentle else ()
         take_step(self._optimizer)
+        if self._pace is not None:
+            hasten(parameters, before, self._pace)
         if settled is not None:
             settle(parameters, before, settled)
         self._latent.after_step()

@@ -24,7 +24,10 @@ _NEAREST = 1e-3  # of what lies behind the camera nothing is seen
 _ZOOMS = 1e-3, 1e3  # from frame to frame
 _FARTHEST = 1e6  # pixels that it is shifted by
 _BEFORE = 0.01  # of its distance the picture has to be before the camera after a move
-_PADDING = {"reflect": "reflection", "replicate": "border", "wrap": "border", "fresh": "reflection"}
+_PADDING = {
+    **dict.fromkeys(("mirror", "reflect", "fresh"), "reflection"),
+    **dict.fromkeys(("replicate", "wrap"), "border"),
+}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from gouache.settings.expressions import NUMBER
 from gouache.settings.sections import setting
 
 MIN_FPS, MAX_FPS = 0.1, 120.0
-BORDERS = ("reflect", "replicate", "wrap", "fresh")
+BORDERS = ("mirror", "reflect", "replicate", "wrap", "fresh")
 # What frames have where nobody says otherwise. A camera moves: halves would stay where they are,
 # and so would what the first frame was begun with.
 FRAME_DEFAULTS = {"scale": 1, "layout": "off", "style_weight": 0.0}
@@ -35,6 +35,7 @@ _OF_CAMERAS = (
     "center_x",
     "center_y",
     "border",
+    "border_lr",
     "depth",
     "color_coherence",
     "detail_coherence",
@@ -101,7 +102,14 @@ class FilmConfig:
     center_x: float = setting(0.5, "what stays in place, as a share of the width", low=-9, high=9)
     center_y: float = setting(0.5, "what stays in place, as a share of the height", low=-9, high=9)
     border: str = setting(
-        "reflect", "what comes in at the borders before it is painted", choices=BORDERS
+        "mirror", "what comes in at the borders before it is painted", choices=BORDERS
+    )
+    border_lr: float = setting(
+        1.0,
+        "as frame_lr, of what comes in at the borders, which is painted first; it falls to it "
+        "within 8 frames",
+        above=0.0,
+        high=10.0,
     )
     color_coherence: bool = setting(True, "the colours keep their mean (CIELAB) within a scene")
     detail_coherence: bool = setting(True, "the picture stays as sharp within a scene")
@@ -116,6 +124,11 @@ class FilmConfig:
         "as frame_lr, of frames over which the prompts change: the picture has to follow them",
         above=0.0,
         high=10.0,
+    )
+    crossfade_whole: bool = setting(
+        True,
+        "prompts that change within fewer than 12 frames get as much painting as within 12: more "
+        "of the learning rate, then more steps",
     )
     cycle: bool = setting(False, "the stages of a prompt come round to the first again")
     loop: bool = setting(False, "the film ends where it begins, and its stages cycle")
@@ -203,7 +216,10 @@ class FilmConfig:
         unknown = set(values) - {item.name for item in film_settings()}
         if unknown:
             raise ConfigError(f"no setting of films is called {min(unknown)!r:.60}")
-        older = {"crossfade_lr": values["frame_lr"]} if "frame_lr" in values else {}
+        older: dict[str, Any] = {}
+        if "frame_lr" in values:  # what a film tells that was made before there was such a setting
+            older = {"crossfade_lr": values["frame_lr"], "border_lr": values["frame_lr"]}
+            older |= {"crossfade_whole": False}
         return cls().updated(**{**older, **values})
 
 

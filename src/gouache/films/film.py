@@ -10,6 +10,7 @@ beside it (`View.rest`) and fading, so that nothing jumps.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,9 +38,10 @@ from gouache.errors import ConfigError, GouacheError, StateError
 from gouache.films import camera
 from gouache.films.camera import Window
 from gouache.films.coherence import Look, energy
-from gouache.films.config import MOTIONS, FilmConfig, unscaled
-from gouache.films.depth import PLANE, load_depth, places_in_depth
+from gouache.films.config import MOTIONS, FilmConfig, FilmWarning, unscaled
+from gouache.films.depth import PLANE, load_depth
 from gouache.films.guide import Guide
+from gouache.films.key import Key, mirrored
 from gouache.films.morph import Morph, rest, room, way
 from gouache.films.script import Script
 from gouache.films.view import Decoder, View
@@ -54,43 +56,6 @@ from gouache.settings.config import PaintConfig
 MAGNIFIED = 1.08  # a key picture is shown at most so much larger or smaller
 BEYOND = 0.06  # share of a frame that may lie outside of its key picture
 _POINTS = ("quantized", "multiscale", "continuous")  # latents that are what is decoded
-FADE = 8  # frames until only the latent is left of a key picture
-
-
-@dataclass(frozen=True)
-class Key:
-    """The key picture of a frame, and the way from it.
-
-    way: homography from the key picture's pixels to the frame's.
-    rest: (B,3,h*f,w*f), or None: see `View`.
-    number: of the frame that it was.
-    far: the way of what is infinitely far, and distances (h*f,w*f) of the key picture; None where
-        that is flat.
-    """
-
-    number: int
-    way: Tensor
-    rest: Tensor | None = None
-    far: Tensor | None = None
-    distances: Tensor | None = None
-
-    def moved(self, motion: Tensor, far: Tensor) -> Key:
-        """One frame on."""
-        return replace(
-            self, way=motion @ self.way, far=None if self.far is None else far @ self.far
-        )
-
-    def places(self, window: Window) -> Tensor | None:
-        """As `camera.places`; None where nothing moves."""
-        if self.far is None or self.distances is None:
-            return None if camera.is_still(self.way) else camera.places(self.way, window)
-        if camera.is_still(self.way) and camera.is_still(self.far):
-            return None
-        return places_in_depth(self.way, self.far, self.distances, window)
-
-    def strength(self, frame: int) -> float:
-        """How much of the rest is still there."""
-        return max(0.0, 1 - (frame - self.number) / FADE)
 
 
 @dataclass(frozen=True)
@@ -158,6 +123,7 @@ class Film:
         alone = first.updated(cross_image="") if film.morph else first
         parts = prepare(alone, generator=generator, perceptor=perceptor)
         script = Script(first, film, parts.stages)
+        _tell_longer(script)
         parts = replace(parts, config=script.settings(0), stages=(script.asked(0),))
         if guide is not None:
             begun = guide.begin(0, {}, parts.models, parts.canvas)
@@ -341,7 +307,8 @@ class Film:
         if border == "fresh":
             beyond = camera.outside(camera.places(come, self._window)).to(kept.device)
             latent, kept = self._fresh(latent, beyond), kept * ~beyond
-        key = self._with_depth(Key(self.frame, camera.still(), kept), picture)
+        young = self._young(come, camera.outside(camera.places(come, self._window)))
+        key = self._with_depth(Key(self.frame, camera.still(), kept, young=young), picture)
         return latent, self._moved(memory, come), key
 
     def _moved(self, memory: Memory, way: Tensor) -> Memory:
@@ -368,14 +335,33 @@ class Film:
         came = camera.outside(camera.places(shift, self._window)).to(seen.device)
         new = F.max_pool2d(came[None, None].float(), canvas.cell) > 0
         latent = self._shot.session.latent().roll((y, x), (2, 3))
-        latent = torch.where(new, self.models.encode(canvas.crop(seen), canvas), latent)
+        come, seam = seen, last.seam
+        if border == "mirror":
+            come, along = mirrored(seen, x * canvas.cell, seam[0], 3)
+            come, down = mirrored(come, y * canvas.cell, seam[1], 2)
+            seam = along, down
+        latent = torch.where(new, self.models.encode(canvas.crop(come), canvas), latent)
         strength = last.strength(self.frame)
         kept = torch.zeros_like(seen) if last.rest is None else strength * last.rest
         kept = kept.roll((y * canvas.cell, x * canvas.cell), (2, 3))
         kept = torch.where(came, rest(canvas.crop(seen), latent, self.models, canvas), kept)
         if border == "fresh":
             latent, kept = self._fresh(latent, came), kept * ~came
-        return latent, self._moved(memory, shift), Key(self.frame, left, kept)
+        young = self._young(shift, came)
+        return (
+            latent,
+            self._moved(memory, shift),
+            Key(self.frame, left, kept, young=young, seam=seam),
+        )
+
+    def _young(self, way: Tensor, came: Tensor) -> Tensor:
+        """`Key.young` of the next key picture, which the last one goes `way` to and of which `came`
+        (h*f,w*f) is new."""
+        new = F.avg_pool2d(came[None, None].float(), self.canvas.cell).cpu()
+        before = self._shot.key.youth(self.frame)
+        if before is None:
+            return new
+        return new.maximum(camera.move_cells(before, way, self._window, "replicate"))
 
     def _fresh(self, latent: Tensor, beyond: Tensor) -> Tensor:
         """A latent (1,code_dim,h,w) with something new in the cells that lie `beyond` (h*f,w*f),
@@ -439,6 +425,7 @@ class Film:
                 pull_target=None,
                 edit=hook,
                 inputs=self.inputs,
+                pace=key.pace(frame, script.share(frame), script.film.border_lr),
             )
         )
 
@@ -490,6 +477,8 @@ class Film:
         }
         if shot.key.rest is not None:
             tensors["rest"] = shot.key.rest
+        if shot.key.young is not None:
+            tensors["young"] = shot.key.young
         if self._morph is not None:
             tensors |= with_prefix("morph", self._morph.tensors())
         if self._first is not None:
@@ -503,6 +492,7 @@ class Film:
             **stages.meta,
             "frame": shot.frame,
             "key": shot.key.number,
+            "seam": list(shot.key.seam),
             "scene": self._scene,
             "edits": [],
             "optimizer": dict(memory.numbers),
@@ -544,7 +534,9 @@ class Film:
             kept = tensors.get("rest")
             kept = None if kept is None else kept.to(self.models.device)
             far, distances = tensors.get("far"), tensors.get("distances")
-            key = Key(int(meta["key"]), tensors["way"].double(), kept, far, distances)
+            way, young = tensors["way"].double(), tensors.get("young")
+            x, y = meta.get("seam", (0, 0))
+            key = Key(int(meta["key"]), way, kept, far, distances, young, (int(x), int(y)))
             latent, moments = (under(name, tensors) for name in ("latent", "optimizer"))
             led = any(one.setting == "source" for one in self.inputs)
             if led != (guide is not None):
@@ -589,8 +581,19 @@ def check(config: PaintConfig, film: FilmConfig) -> None:
         )
 
 
+def _tell_longer(script: Script) -> None:
+    usual, most = script.film.steps_per_frame, script.most_steps
+    if most > usual:
+        warnings.warn(
+            f"prompts change within few frames: these have up to {most} steps, others {usual} "
+            "(crossfade_whole false leaves them alike)",
+            FilmWarning,
+            stacklevel=3,
+        )
+
+
 def _damaged(error: Exception) -> StateError:
     return StateError(f"the saved film is damaged ({one_line(error, 80)}); start the film again")
 
 
-__all__ = ["Film", "Key", "check"]
+__all__ = ["Film", "check"]

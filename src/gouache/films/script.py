@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from gouache.settings.config import PaintConfig
 
 _STRIDE = 0x9E3779B97F4A7C15  # odd, so that frames have streams of their own
 _SIMILAR = 0.9995  # cosines above it are one direction
+_WHOLE = 12  # frames that are painted until prompts have changed, or as much in fewer
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,45 @@ class Script:
         return self.steps_before(self.num_frames)
 
     def steps(self, frame: int) -> int:
-        return self.film.steps_per_frame if frame else self.config.steps[0]
+        return self._effort(frame)[0] if frame else self.config.steps[0]
 
     def steps_before(self, frame: int) -> int:
         """Steps of all frames before `frame`."""
-        return self.config.steps[0] + (frame - 1) * self.film.steps_per_frame if frame else 0
+        return self._sums[frame]
+
+    @cached_property
+    def _sums(self) -> list[int]:
+        return [0, *accumulate(self.steps(frame) for frame in range(self.num_frames))]
+
+    @property
+    def most_steps(self) -> int:
+        """Of any frame after the first, which has as many as a picture."""
+        return max((self.steps(frame) for frame in range(1, self.num_frames)), default=0)
+
+    def share(self, frame: int) -> float:
+        """Of the picture's learning rate, that of a frame."""
+        return self._effort(frame)[1] if frame else 1.0
+
+    def _effort(self, frame: int) -> tuple[int, float]:
+        """Steps of a frame after the first, and its share of the learning rate."""
+        film, changing = self.film, self._changing(frame)
+        if not changing:
+            return film.steps_per_frame, film.frame_lr
+        if changing >= _WHOLE or not film.crossfade_whole:
+            fading = self.changed(frame) > 0
+            return film.steps_per_frame, film.crossfade_lr if fading else film.frame_lr
+        wanted = film.crossfade_lr * _WHOLE / changing
+        share = min(wanted, max(1.0, film.crossfade_lr))
+        return math.ceil(round(film.steps_per_frame * wanted / share, 6)), share
+
+    def _changing(self, frame: int) -> int:
+        """Of a frame in which the picture goes over to other prompts, the frames that do: those of
+        the fade, and the first of the new prompts. 0 for other frames."""
+        number, into = self._turn(frame)
+        fade = self._fade(number)
+        if number and into <= fade:
+            return fade + 1
+        return fade if self.changed(frame) else 0  # a cycle ends before the first prompts are back
 
     def seed(self, frame: int) -> int:
         """What the frame's random streams begin from; the first one's is the picture's."""
@@ -91,20 +127,23 @@ class Script:
         now = now.updated(**changed) if changed else now
         if frame == 0:
             return now.updated(steps=(self.steps(0),))
-        fading = self.changed(frame) > 0
-        return self._usual[fading] if now is self.config else self._later(now, fading)
+        effort = self._effort(frame)
+        if now is not self.config:
+            return self._later(now, *effort)
+        if effort not in self._usual:
+            self._usual[effort] = self._later(now, *effort)
+        return self._usual[effort]
 
     @cached_property
-    def _usual(self) -> tuple[PaintConfig, PaintConfig]:
-        """Of frames without anything of their own, and of those whose prompts change; checking all
-        settings takes a while."""
-        return self._later(self.config, False), self._later(self.config, True)
+    def _usual(self) -> dict[tuple[int, float], PaintConfig]:
+        """Of frames without anything of their own, by their efforts; checking all settings takes a
+        while."""
+        return {}
 
-    def _later(self, now: PaintConfig, fading: bool) -> PaintConfig:
+    def _later(self, now: PaintConfig, steps: int, share: float) -> PaintConfig:
         """The settings of a frame after the first, which has those of a picture."""
-        share = self.film.crossfade_lr if fading else self.film.frame_lr
         return now.updated(
-            steps=(self.film.steps_per_frame,),
+            steps=(steps,),
             learning_rate=now.optimization.learning_rate * share,
             lr_schedule="constant",
             lr_warmup=0,
@@ -167,19 +206,29 @@ class Script:
             starts = [start for start, _ in self._starts[1]]
             number = bisect_right(starts, frame) - 1
             return number, frame - starts[number]
-        long = self.num_frames / len(self.stages)
-        number = min(int(frame / long), len(self.stages) - 1)
+        long = self.num_frames / self._count
+        number = min(int(frame / long), self._count - 1)
         return number, frame - math.ceil(number * long)
+
+    @property
+    def _count(self) -> int:
+        """Of the stages; they need not be read yet."""
+        return len(self.stages) or len(self.config.stages)
+
+    def _fade(self, number: int) -> int:
+        """Frames over which the stage before becomes that one."""
+        if not self.film.parsed_scenes:
+            return min(self.film.crossfade, self.num_frames // self._count // 2)
+        starts = self._starts[1]
+        start, own = starts[number]
+        ends = [*(later for later, _ in starts[1:]), self.num_frames]
+        return min(own, ends[number] - start)
 
     def _place(self, frame: int) -> tuple[int, int, float]:
         """From which stage to which one, and how far it is from the one to the other."""
-        count = len(self.stages)
+        count = self._count
         number, into = self._turn(frame)
-        fade = min(self.film.crossfade, self.num_frames // count // 2)
-        if self.film.parsed_scenes:
-            ends = [*(start for start, _ in self._starts[1][1:]), self.num_frames]
-            start, own = self._starts[1][number]
-            fade = min(own, ends[number] - start)
+        fade = self._fade(number)
         if number and into < fade:
             return number - 1, number, (into + 1) / (fade + 1)
         left = self.num_frames - frame
