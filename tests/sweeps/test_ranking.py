@@ -49,6 +49,19 @@ def test_a_mean_covers_the_truth_about_as_often_as_it_says() -> None:
     assert json.dumps(mean([]).plain())
 
 
+@pytest.mark.parametrize("number", [2, 3, 4, 8, 19])
+@pytest.mark.parametrize("each", [1, 3])
+def test_few_values_are_as_certain_as_they_can_be(number: int, each: int) -> None:
+    """By the bootstrap every second two pairs and every sixth four would be a difference."""
+    if number < 5 and each > 1:
+        pytest.skip("values of few groups are taken one by one")
+    rng = np.random.default_rng(2)
+    found = [mean([[v] * each for v in rng.normal(0.0, 1.0, number)]) for _ in range(400)]
+    assert all(one.low <= one.value <= one.high for one in found)
+    wrong = sum(one.low > 0 or one.high < 0 for one in found)
+    assert 8 <= wrong <= 36, "5 %, give or take 4"
+
+
 def test_values_of_a_group_are_drawn_together() -> None:
     """Ten seeds of a prompt that agree are not ten times as certain as one."""
     alike = [[value] * 10 for value in (0.1, 0.5, 0.9, 0.3, 0.7, 0.2)]
