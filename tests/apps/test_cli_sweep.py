@@ -191,6 +191,7 @@ PLANS = {
     "short.csv": "prompt,steps\na\n",
     "value.csv": "prompt,steps\na,many\n",
     "only.csv": "prompt,steps\n",
+    "rows.csv": "prompt,steps\na star,3\na ship,4\n",
     "quote.csv": 'prompt,steps\n"a" b,3\n',
 }
 X = ["x", "--seeds", "0-1"]
@@ -232,6 +233,7 @@ BAD = {
     "axis unknown": [*X, "--axis", "stepz=1,2"],
     "axis twice": [*X, "--axis", "steps=1,2", "--axis", "steps=3"],
     "axis and option": [*X, "--axis", "steps=1,2", "--steps", "3"],
+    "rows and option": ["x", "--plan", "rows.csv", "--steps", "3"],
     "axis value twice": [*X, "--axis", "steps=2,2"],
     "axis value twice, written otherwise": [*X, "--axis", "learning_rate=0.1,1e-1"],
     "axis value of another kind": [*X, "--axis", "steps=1,many"],

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gouache.errors import ConfigError, PromptError
-from gouache.sweeps.axes import make_axis
+from gouache.sweeps.axes import make_axis, read_rows
 from gouache.sweeps.cells import Asked, batches, make_cells
 
 RATES = make_axis("learning_rate", ["0.1", "0.2"])
@@ -74,3 +74,10 @@ def test_cells_that_fit_make_batches_of_following_seeds() -> None:
     assert all(len(batch) == 1 for batch in batches(cells, 1))
     alone = {cell.name for cell in cells}
     assert not alone & {c.name for c in make_cells(Asked(["a"], [RATES], [0], batched=True))}
+
+
+def test_what_a_row_leaves_open_is_as_for_all_cells() -> None:
+    rows = read_rows([{"steps": 3}, {"learning_rate": 0.3}])
+    cells = make_cells(Asked(["a star"], [rows], (), {"steps": "2", "learning_rate": "0.1"}))
+    found = [(cell.config.steps, cell.config.optimization.learning_rate) for cell in cells]
+    assert found == [((3,), 0.1), ((2,), 0.3)]

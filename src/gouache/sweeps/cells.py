@@ -73,8 +73,6 @@ def make_cells(
         )
     axes: list[Axis] = [[{"prompt": text} for text in prompts]] if prompts else []
     axes += list(asked.axes)
-    for name in {name for axis in asked.axes for point in axis for name in point} - {"seed"}:
-        base.pop(name, None)  # an axis says it
     if asked.seeds:
         axes.append([{"seed": seed} for seed in asked.seeds])
     columns = dict.fromkeys(

@@ -229,7 +229,10 @@ def asked_sweep(
         if name in axes:
             raise ConfigError(f"the axis {name} is given twice; give all its values at once")
         axes[name] = points
-    if both := sorted(axes.keys() & given.keys()):
+    everywhere = set(axes)
+    if file.rows is not None:
+        everywhere |= set.intersection(*(set(row) for row in file.rows))
+    if both := sorted(everywhere & given.keys()):
         option = both[0].replace("_", "-")
         raise ConfigError(f"--{option} is given, and {both[0]} varies; give one of them")
     listed = list(axes.values())
