@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -258,3 +261,25 @@ def test_what_goes_wrong_elsewhere_comes_back() -> None:
         with pytest.raises(gouache.GouacheError):
             executor.submit(job).result()
     assert isinstance(Run(tiny_session()).session, Session)
+
+
+LISTENING = """
+import signal
+from gouache.runs.executors import Processes
+
+def deaf():
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+if __name__ == "__main__":
+    with Processes(2) as processes:
+        print([ticket.result() for ticket in [processes.call(deaf), processes.call(deaf)]])
+"""
+
+
+def test_no_process_hears_ctrl_c_not_even_the_first_one(tmp_path: Path) -> None:
+    """They finish what they do: with the first of all Python lets Ctrl-C be heard again."""
+    program = tmp_path / "listening.py"
+    program.write_text(LISTENING)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], env=env, capture_output=True, text=True)
+    assert done.stdout == "[True, True]\n", done.stderr

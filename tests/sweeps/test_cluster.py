@@ -17,6 +17,7 @@ from PIL import Image
 from gouache.errors import ConfigError
 from gouache.ops.images import load_image
 from gouache.output.pictures import read_metadata
+from gouache.runs.cluster import Cluster
 from gouache.runs.executors import Inline, Processes
 from gouache.sweeps.cells import Asked, make_cells
 from gouache.sweeps.painting import Manner, files_for, paint_cells
@@ -65,6 +66,20 @@ def test_ray_driver_and_worker_killed_nothing_finished_is_painted_again(
     assert {name: after[name] for name in before} == before, "not one was written again"
     assert not set(begun(log)) & before.keys()
     assert all(right_pixels(path) for path in (out / "cells").glob("*.png"))
+
+
+@ray
+def test_ray_that_does_not_start_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it gives up, by an exception of no kind."""
+    import ray as module
+
+    def init(**how: object) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(module, "init", init)
+    with pytest.raises(ConfigError, match="timed out during startup") as error:
+        Cluster(2)
+    assert "\n" not in str(error.value)
 
 
 @slurm

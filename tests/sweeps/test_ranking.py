@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,14 @@ def test_pairs_have_all_else_the_same() -> None:
     assert same.better.value == 0
     missing = [r for r in rows if r.varies["learning_rate"] == "0.1" or r.seed == 0]
     assert compare(missing, scores, axes, "learning_rate", "me")[0].score.number == 4
+
+
+def test_pictures_that_are_alike_in_all_count_together() -> None:
+    """Painted alone and in a batch, say: neither is taken in silence."""
+    rows = [row("a", 0, "0.1"), row("a", 0, "0.2"), replace(row("a", 0, "0.2"), name="again")]
+    scores = {rows[0].name: 0.1, rows[1].name: 0.2, "again": 0.6}
+    (found,) = compare(rows, scores, ["learning_rate"], "learning_rate", "tiny")
+    assert (found.score.value, found.score.number) == (pytest.approx(0.3), 1)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

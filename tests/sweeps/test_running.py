@@ -16,7 +16,9 @@ import pytest
 
 from gouache.errors import OutputError
 from gouache.runs.executors import Inline, Processes, Threads
-from gouache.sweeps.folder import SweepFolder
+from gouache.sweeps.axes import make_axis
+from gouache.sweeps.cells import Asked, make_cells
+from gouache.sweeps.folder import SweepFolder, read
 from gouache.sweeps.running import estimate
 from gouache.sweeps.scheduler import LOSSES, scheduled
 from sweep_painter import (
@@ -55,6 +57,30 @@ def test_more_seeds_later_paint_only_those(tmp_path: Path, log: Path) -> None:
     report = sweep(tmp_path / "out", Inline(), some_cells(16))
     assert (report.found, report.painted) == (8, 8)
     assert [row["cell"] for row in rows(tmp_path / "out")] == [c.name for c in some_cells(16)]
+
+
+def test_calls_that_vary_other_settings_share_a_folder(tmp_path: Path) -> None:
+    """Each row tells what decides it: what its own call did not vary is as the picture says."""
+
+    def call(steps: str, *rates: str) -> None:
+        axes = [make_axis("learning_rate", rates)] if rates else []
+        cells = make_cells(Asked(["a star"], axes, (1, 2), {"size": "32x32", "steps": steps}))
+        sweep(tmp_path / "out", Inline(), cells)
+
+    call("10")
+    assert "steps" not in rows(tmp_path / "out")[0], "nothing varies yet"
+    call("20")
+    call("20", "0.1", "0.2")  # of which 0.2 is what both had before
+    told = [(row["steps"], row["learning_rate"], row["seed"]) for row in rows(tmp_path / "out")]
+    pairs = [("20", "0.1"), ("20", "0.2"), ("10", "0.2")]
+    assert sorted(told) == sorted((*pair, seed) for pair in pairs for seed in "12")
+    (tmp_path / "out" / "sweep.json").write_text("{")
+    folder = read(tmp_path / "out")
+    assert set(folder.axes()) == {"steps", "learning_rate"}
+    cells = make_cells(Asked(["impossible"], (), (), {"size": "32x32", "steps": "10"}))
+    sweep(tmp_path / "out", Inline(), cells)
+    (failed,) = (row for row in rows(tmp_path / "out") if row["error"])
+    assert (failed["steps"], failed["learning_rate"]) == ("10", "0.2")
 
 
 def test_what_is_no_whole_picture_of_the_cell_is_painted_again(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def join(address: str, processors: float | None = None) -> Any:
             how["num_cpus"] = max(processors, 1)
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", **how)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of no kind of its own where Ray does not start in time
         where = f" at {one_line(address, 60)}" if address else ""
         raise ConfigError(
             f"no Ray cluster can be reached{where}: {one_line(error, 120)}; start one with: "

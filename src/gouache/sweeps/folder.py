@@ -11,24 +11,28 @@ Pictures are written whole or not at all, and everything else can be made of the
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gouache._version import __version__
 from gouache.atomic import output_errors, remove_leftovers, write_bytes
-from gouache.errors import ConfigError, ImageError, OutputError
+from gouache.errors import ConfigError, GouacheError, ImageError, OutputError
 from gouache.output.documents import dump_json
 from gouache.output.pictures import read_metadata
 from gouache.prompts import one_line
 from gouache.reserve import only_writer
+from gouache.settings.codec import Setting
+from gouache.settings.config import flatten, settings
 from gouache.sweeps.cells import Cell
 from gouache.sweeps.painting import KEY, Painted
 
 CELLS = "cells"
+_UNTOLD = ("prompt", "seed", "count", "device")  # what no column of its own tells
 _END = b"IEND\xaeB`\x82"  # of each whole PNG
 
 
@@ -73,6 +77,44 @@ class SweepFolder:
             row = _row_of(path)
             if row is not None:
                 self.rows[row.name] = row
+        self._complete()
+
+    def _complete(self) -> None:
+        """What a call did not vary and another one did is as the cell's own file tells it.
+
+        Cells that would look the same besides get the settings in which they differ.
+        """
+        self._tell(self.axes())
+        painted = [row for row in self.rows.values() if row.picture]
+        alike = [
+            own for own in rows_by(painted, "prompt", *self.axes(), "seed").values() if own[1:]
+        ]
+        differing: set[str] = set()
+        for own in alike:
+            first, *others = (self._settings_of(row) for row in own)
+            differing |= {
+                n for one in others for n in first.keys() | one.keys() if first.get(n) != one.get(n)
+            }
+        self._tell([name for name in _settings() if name in differing])
+
+    def _tell(self, names: Sequence[str]) -> None:
+        """Completes the rows that do not say some settings."""
+        for row in list(self.rows.values()):
+            if row.picture and not all(name in row.varies for name in names):
+                own = self._settings_of(row)
+                told = {name: own.get(name, "") for name in names}
+                self.rows[row.name] = replace(row, varies={**told, **row.varies})
+                for name, value in told.items():
+                    self._order.setdefault(name, {}).setdefault(value, None)
+
+    def _settings_of(self, row: Row) -> dict[str, str]:
+        """What decided a cell, as people write it; what other versions had is left out."""
+        try:
+            plain = flatten(read_metadata(self.path / row.picture)["config"])
+            known = _settings()
+            return {n: known[n].show(known[n].read(v)) for n, v in plain.items() if n in known}
+        except (GouacheError, KeyError, TypeError, ValueError):
+            return {}
 
     def order(self, cells: Iterable[Cell]) -> None:
         """Notes the order in which these cells have their values; earlier ones come first."""
@@ -104,8 +146,11 @@ class SweepFolder:
 
     def fail(self, cell: Cell, error: str) -> None:
         """Notes, for this time, that a cell cannot be painted."""
+        known = _settings()
+        others = {n: known[n].show(known[n].get(cell.config)) for n in self.axes() if n in known}
+        varies = {**others, **cell.varies}
         self.rows[cell.name] = Row(
-            cell.name, cell.prompt, cell.config.seed, cell.varies, error=one_line(error, 500)
+            cell.name, cell.prompt, cell.config.seed, varies, error=one_line(error, 500)
         )
 
     def sorted_rows(self) -> list[Row]:
@@ -125,11 +170,14 @@ class SweepFolder:
 
     def axes(self) -> list[str]:
         """What varies besides prompt and seed, in order."""
-        names = dict.fromkeys(name for name in self._order if name not in ("prompt", "seed"))
-        return [*names] or [*dict.fromkeys(n for row in self.rows.values() for n in row.varies)]
+        found = dict.fromkeys(self._order)
+        for row in self.rows.values():
+            found |= dict.fromkeys(row.varies)
+        return [name for name in found if name not in ("prompt", "seed")]
 
     def write_results(self) -> Path:
         """Writes results.csv; its path."""
+        self._complete()
         axes = self.axes()
         scores = read_scores(self.path)
         text = io.StringIO()
@@ -165,6 +213,13 @@ def read_scores(path: Path) -> dict[str, dict[str, float]]:
 
 def write_scores(path: Path, scores: Mapping[str, Mapping[str, float]]) -> None:
     write_bytes(path / "scores.json", (dump_json(scores, indent=1) + "\n").encode())
+
+
+@functools.cache
+def _settings() -> dict[str, Setting]:
+    """What may tell one cell from another, in the order of declaration."""
+    named = {setting.name: setting for setting in settings()}
+    return {name: one for name, one in named.items() if name not in _UNTOLD}
 
 
 def _read_order(path: Path) -> dict[str, dict[str, None]]:

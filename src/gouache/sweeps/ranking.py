@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from gouache.errors import ConfigError
@@ -153,16 +154,20 @@ def compare(
             f"{axis} is never {one_line(base, 40)} here; {nearest(base, list(by_value))}"
         )
     others = [name for name in axes if name != axis]
+
+    def liked(alike: Sequence[Row]) -> float:
+        return fmean(scores[row.name] for row in alike)
+
     partners = _placed(by_value[base], others)
     found = []
     for value, own in by_value.items():
         if value == base:
             continue
         groups: dict[str, list[float]] = {}
-        for place, row in _placed(own, others).items():
+        for place, own_rows in _placed(own, others).items():
             if place in partners:
-                change = scores[row.name] - scores[partners[place].name]
-                groups.setdefault(row.prompt, []).append(change)
+                change = liked(own_rows) - liked(partners[place])
+                groups.setdefault(own_rows[0].prompt, []).append(change)
         if not groups:
             raise ConfigError(
                 f"no picture with {axis} {one_line(value, 40)} has a partner with "
@@ -176,8 +181,9 @@ def compare(
     return found
 
 
-def _placed(rows: Sequence[Row], others: Sequence[str]) -> dict[tuple[str, ...], Row]:
-    return {place: own[0] for place, own in rows_by(rows, "prompt", "seed", *others).items()}
+def _placed(rows: Sequence[Row], others: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    """By all else that they are; several in one place were painted alone and in batches, say."""
+    return rows_by(rows, "prompt", "seed", *others)
 
 
 __all__ = ["Difference", "Standing", "compare", "label", "rank"]
