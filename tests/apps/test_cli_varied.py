@@ -278,3 +278,12 @@ def test_four_in_python(kept):
     found = package.four("a castle", seed=5, perceptor="pocket", **small)
     assert [np.array_equal(pixels(kept / FOUR[k]), found.images[k]) for k in range(4)] == [1] * 4
     assert np.array_equal(found.sheet, pixels(kept / "castle.png"))
+
+
+@pytest.mark.parametrize(("command", "count"), [("vary", 4), ("evolve", 1)])
+def test_the_help_says_how_many_are_painted(command, count):
+    from gouache.apps.cli.options import VARIED, VARY
+
+    options = {"vary": VARY, "evolve": VARIED}[command]
+    (found,) = (setting.explain() for setting in options if setting.name == "count")
+    assert f"[default: {count}]" in found

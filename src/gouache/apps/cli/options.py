@@ -10,13 +10,14 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from gouache.editing.config import MASK_SETTINGS, edit_settings
 from gouache.films.config import film_settings
-from gouache.runs.varied import STARTS
+from gouache.runs.varied import COUNT, STARTS
 from gouache.settings.codec import Setting
 from gouache.settings.config import PRESETS, settings
 from gouache.systems.options import OPTIONS
@@ -70,6 +71,8 @@ EDIT = (*edit_settings(), *settings())
 VIDEO = (*(s for s in film_settings() if s.name != "morph"), *settings())
 FOUR = tuple(setting for setting in PAINT if setting.name != "count")
 VARIED = tuple(setting for setting in PAINT if setting.name not in STARTS)
+# Variations are several, unless it is said.
+VARY = tuple(replace(s, default=COUNT) if s.name == "count" else s for s in VARIED)
 MASK = tuple(setting for setting in edit_settings() if setting.name in MASK_SETTINGS)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import FOUR, VARIED, with_settings
+from gouache.apps.cli.options import FOUR, VARIED, VARY, with_settings
 from gouache.apps.cli.paint import (
     ConfigFile,
     Json,
@@ -51,7 +51,7 @@ def four(
     return _paint(settings, settings.title, out, timelapse, shown)
 
 
-@with_settings(VARIED)
+@with_settings(VARY)
 def vary(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="The picture.")],
     prompt: Prompt = "",
