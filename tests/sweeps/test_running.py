@@ -185,6 +185,13 @@ def test_the_estimate_goes_by_what_is_painted(tmp_path: Path) -> None:
     assert "12 cells" in known.basis
 
 
+def test_one_cell_takes_as_long_however_many_workers_there_are(tmp_path: Path) -> None:
+    (cell, *_) = cells = some_cells(8)
+    told = [estimate([cell], tmp_path, workers).seconds for workers in (1, 4)]
+    assert told[0] == told[1] == estimate(cells, tmp_path, 8).seconds
+    assert estimate([], tmp_path, 2).seconds == 0
+
+
 def test_a_damaged_order_is_no_hindrance(tmp_path: Path) -> None:
     sweep(tmp_path, Inline(), some_cells(8))
     (tmp_path / "sweep.json").write_text("{")

@@ -62,7 +62,8 @@ def estimate(cells: Sequence[Cell], out: Path, workers: int) -> Estimate:
     missing = [cell for cell in cells if cell.name not in folder.rows]
     rates = [row.seconds / row.work for row in folder.rows.values() if row.seconds and row.work]
     found = len(cells) - len(missing)
-    total = sum(work_of(cell.config) for cell in missing) / max(workers, 1)
+    works = [work_of(cell.config) for cell in missing]
+    total = max(sum(works) / max(workers, 1), *works, 0.0)  # nobody shares a cell
     if rates:
         told = f"by the {len(rates)} cells that are painted in {out}"
         return Estimate(len(cells), found, statistics.median(rates) * total, told)
