@@ -77,7 +77,7 @@ def test_ray_that_does_not_start_is_said_in_a_line(monkeypatch: pytest.MonkeyPat
         raise Exception("The current node timed out\nduring startup.")
 
     monkeypatch.setattr(module, "init", init)
-    with pytest.raises(ConfigError, match="timed out.during startup") as error:
+    with pytest.raises(ConfigError, match=r"timed out.during startup") as error:
         Cluster(2)
     assert "\n" not in str(error.value)
 
