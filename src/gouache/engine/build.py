@@ -173,7 +173,7 @@ def _with_styled_start(
             show = watcher() if picture == 0 else None
             for step in steps(session, number):
                 if show is not None:
-                    show(_as_shown(step, 1, number, canvas))
+                    show(_as_shown(step, torch.tensor([0]), number, canvas))
             latent = session.latent()[0]
         tell(f"drawing {', '.join(style)}")
         start[picture] = drawn(models, canvas, latent, style, config.seed + picture)
