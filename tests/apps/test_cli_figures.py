@@ -93,6 +93,7 @@ def test_cutouts_of_a_prompt(gouache):
         (["12", "--systems", "gluide"], "no system is called 'gluide'"),
         (["12", "--systems", "gouache,gouache"], "twice"),
         (["9", "--world", "paper"], "mindalle could not be fetched"),
+        (["9", "--count", "2"], "count is no setting of a figure"),
         (["cutouts", "x", "--image", "p.png"], "not both"),
         (["cutouts", "--image", "none.png"], "no picture at none.png"),
     ],
@@ -105,6 +106,7 @@ def test_mistakes_are_one_line(gouache, arguments, message):
     result = gouache("figures", *arguments)
     assert result.code == 2
     assert message in result.err
+    assert result.err.count("\n") == 1 or "15" in arguments
     assert "Traceback" not in result.err
     assert not Path("figures/15-pocket/grid.png").exists()
 

@@ -193,7 +193,8 @@ def _tell_what_is_not_used(painting: Collection[str], given: Mapping[str, Any]) 
     from gouache.figures.recipe import OURS
 
     flags = {one.name: "--" + option_name(one).replace("_", "-") for one in PAINT}
-    idle = [flags[name] for name in given if name not in ("device", "perceptor")]
+    others = ("device", "perceptor", "seed", "count")  # the last two are refused elsewhere
+    idle = [flags[name] for name in given if name not in others]
     if idle and OURS not in painting:
         does = "changes" if len(idle) == 1 else "change"
         whose = "paints in its own way" if len(painting) == 1 else "paint in their own way"
