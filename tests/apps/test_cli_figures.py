@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from gouache.systems.known import systems
 from small import SMALL
 
 
@@ -90,6 +93,7 @@ def test_cutouts_of_a_prompt(gouache):
         (["12", "--systems", "gluide"], "no system is called 'gluide'"),
         (["12", "--systems", "gouache,gouache"], "twice"),
         (["9", "--world", "paper"], "mindalle could not be fetched"),
+        (["9", "--count", "2"], "count is no setting of a figure"),
         (["cutouts", "x", "--image", "p.png"], "not both"),
         (["cutouts", "--image", "none.png"], "no picture at none.png"),
     ],
@@ -102,5 +106,40 @@ def test_mistakes_are_one_line(gouache, arguments, message):
     result = gouache("figures", *arguments)
     assert result.code == 2
     assert message in result.err
+    assert result.err.count("\n") == 1 or "15" in arguments
     assert "Traceback" not in result.err
     assert not Path("figures/15-pocket/grid.png").exists()
+
+
+def test_systems_that_are_left_out_are_told(gouache, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = gouache("figures", "13", "--world", "paper", "--generator", "pocket")
+    assert "left out, as their weights are not here: mindalle, glide-clip, glide-free" in result.err
+    assert "gouache models fetch mindalle glide\n" in result.err
+    named = gouache("figures", "13", "--world", "paper", "--systems", "gouache")
+    assert "left out" not in named.err + gouache("figures", "15", "--world", "paper").err
+
+
+class Plain:
+    """Paints white."""
+
+    settings: Mapping[str, Any] = {}
+
+    def paint(self, prompt: str, seed: int) -> Image.Image:
+        return Image.new("RGB", (8, 8), "white")
+
+
+def test_settings_that_nobody_who_paints_has_are_told(gouache, monkeypatch):
+    systems.names()
+    monkeypatch.setitem(systems._references, "plain", lambda device: Plain())
+    Path("lines.txt").write_text("a fish\n")
+    once = ["9", "--prompts", "lines.txt", "--tries", "1", "--perceptor", "pocket"]
+    asked = [*once, "--systems", "plain", "--size", "64x64", "--steps", "3", "--out"]
+    result = gouache("figures", *asked, "f")
+    told = "gouache: --size and --steps change nothing here: plain paints in its own way"
+    assert result.code == 0
+    assert result.err.splitlines()[0] == told
+    assert gouache("figures", *asked, "g", "--quiet").err == told + "\n"
+    assert "nothing here" not in gouache("figures", *once, "--systems", "plain", "--out", "h").err
+    beside = gouache("figures", *once, "--systems", "plain,gouache", *SMALL, "--out", "i")
+    assert "nothing here" not in beside.err

@@ -306,6 +306,8 @@ def test_other_weights_than_those_that_painted_are_told(gouache, monkeypatch) ->
         (["--system", "flat", "x", "--timelapse", "t.mp4"], "leave --timelapse out"),
         (["--system", "flat", "x", "--preview"], "leave --preview out"),
         (["--system", "flat", "x", "--dry-run"], "leave --dry-run out"),
+        (["--system", "flat", "x", "--save-every", "3"], "leave --save-every out"),
+        (["--system", "flat", "x", "--preset", "paper"], "flat has no presets"),
         (["--system", "flat", "x", "--init-image", "p.png"], "mask is missing"),
         (["--system", "flat", "x", "--mask", "p.png"], "init_image is missing"),
         (["--system", "min-dalle", "x"], "needs the package min_dalle"),
@@ -414,3 +416,10 @@ def test_what_varies_pictures_says_that_it_has_no_settings(gouache) -> None:
     result = gouache("vary", "x.png")
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "holds no settings of a painting" in result.err
+
+
+def test_a_picture_is_no_run_that_could_go_on(gouache) -> None:
+    gouache("paint", "x", "--system", "flat", "--out", "x.png")
+    result = gouache("resume", "x.png")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "x.png is a file, not the folder of a run; a picture is painted again" in result.err

@@ -108,6 +108,17 @@ def test_what_is_unknown_or_ignored_is_told_once_each(client: TestClient, tmp_pa
     assert found["lineage"]["edits"] == [{"edit": "image", "step": 3}]
 
 
+def test_of_a_picture_by_another_system_words_and_seed_are_taken(
+    client: TestClient, tmp_path: Path
+) -> None:
+    record = {"version": "0.1.0", "format": 1, "system": "glide", "settings": {"scale": 3.0}}
+    more = {"prompt": "a cup | red", "seed": 9, "picture": 2, "options": {"sampler": "ddim"}}
+    found = read(client, carrying(tmp_path, **record, **more))
+    assert (found["prompt"], found["settings"]["seed"]) == (r"a cup \| red", 9)
+    told = "glide painted it, which this studio has not; its words and seed are taken"
+    assert found["notes"] == [told]
+
+
 def test_a_few_settings_by_hand(client: TestClient) -> None:
     found = read(client, b'\xef\xbb\xbf {"prompt": "a boat", "steps": 5, "colour": "red"}')
     assert (found["prompt"], found["settings"]["steps"]) == ("a boat", [5])

@@ -272,6 +272,28 @@ def test_a_file_that_is_missing_or_cut(folder: Path, name: str, over: bool) -> N
         load_glide(folder, guided_by="clip", over=over)
 
 
+@pytest.mark.parametrize(
+    "name", ["base.pt", "upsample.pt", "base_inpaint.pt", "upsample_inpaint.pt"]
+)
+def test_a_folder_without_one_of_two_networks_is_known_all_the_same(
+    folder: Path, name: str
+) -> None:
+    kept = {"base.pt": "upsample.pt", "base_inpaint.pt": "upsample_inpaint.pt"}
+    kept |= {other: one for one, other in kept.items()}
+    for path in folder.glob("*.pt"):
+        if path.name != kept[name]:
+            path.unlink()
+    with pytest.raises(ModelError, match=f"lacks {name}; expected GLIDE's files as published"):
+        recognise(folder)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{: ["])
+def test_a_configuration_of_clip_that_is_none(folder: Path, text: str) -> None:
+    (folder / "clip.yaml").write_text(text)
+    with pytest.raises(ModelError, match=r"clip.yaml: this .*YAML.*GLIDE's CLIP"):
+        load_glide(folder, guided_by="clip")
+
+
 def test_a_network_that_is_no_inpainter(folder: Path) -> None:
     shutil.copy(folder / "base.pt", folder / "base_inpaint.pt")
     with pytest.raises(ModelError, match="shape"):

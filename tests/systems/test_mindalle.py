@@ -160,6 +160,21 @@ def test_networks_that_do_not_belong_together(folder: Path) -> None:
         load_mindalle(folder)
 
 
+@pytest.mark.parametrize("name", ["stage1_last.ckpt", "stage2_last.ckpt"])
+def test_a_folder_without_one_of_its_networks_is_known_all_the_same(
+    folder: Path, name: str
+) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"1.3B lacks {name}; expected minDALL-E's folder"):
+        recognise(folder)
+
+
+def test_pairs_that_were_damaged_are_named(folder: Path) -> None:
+    (folder / "tokenizer" / "bpe-16k-merges.txt").write_bytes(b"\xff\xfe{")
+    with pytest.raises(ModelError, match=r"bpe-16k-vocab.json and bpe-16k-merges.txt are no token"):
+        load_mindalle(folder)
+
+
 def test_a_folder_that_was_added_paints_figure_9(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

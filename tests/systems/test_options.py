@@ -185,6 +185,10 @@ class Plain:
         raise AssertionError
 
 
+def test_help_states_no_default_where_each_system_has_its_own() -> None:
+    assert not [one.name for one in OPTIONS if "default" in one.explain()]
+
+
 def test_a_system_without_options_is_told() -> None:
     job = BySystem("plain", options={"top_k": 3})
     with pytest.raises(ConfigError, match="plain has no setting top_k"):

@@ -62,13 +62,15 @@ class Order:
 @dataclass(frozen=True)
 class Recipe:
     """A figure. `cells` come row by row; with `captions` they follow one another, each with its
-    prompt below, in as many `columns`."""
+    prompt below, in as many `columns`. `left_out` names systems that belong into it and whose
+    weights are not here."""
 
     name: str
     title: str
     cells: Callable[[Order], list[Cell]]
     captions: bool = False
     columns: int = 4
+    left_out: Callable[[Order], tuple[str, ...]] = lambda order: ()
 
 
 def editing_recipe(

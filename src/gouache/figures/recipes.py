@@ -9,7 +9,7 @@ from gouache.figures.masked import MASKED_EDITING
 from gouache.figures.recipe import OURS, Cell, Order, Recipe, parts_of
 from gouache.figures.words import WORDS, World
 from gouache.registry import Registry
-from gouache.systems.known import available
+from gouache.systems.known import NEEDS_WEIGHTS, available
 
 Prompts = Callable[[World], tuple[str, ...]]
 
@@ -44,6 +44,14 @@ def _systems_beside(number: int) -> Callable[[Order], list[Cell]]:
         ]
 
     return cells
+
+
+def _without_weights(order: Order) -> tuple[str, ...]:
+    """Of the paper's systems those that `_systems_beside` leaves out."""
+    if order.systems or order.world != "paper":
+        return ()
+    here = available()
+    return tuple(name for name in NEEDS_WEIGHTS if name not in here)
 
 
 def _latents(order: Order) -> list[Cell]:
@@ -112,8 +120,16 @@ for _number, _title in (
     ("12", "twelve prompts by VQGAN-CLIP"),
 ):
     recipes.add(_number, Recipe(_number, _title, _sheet_of(_number), captions=True))
-recipes.add("13", Recipe("13", "titles and who is to have painted them", _systems_beside(0)))
-recipes.add("14", Recipe("14", "more of figure 13", _systems_beside(1)))
+recipes.add(
+    "13",
+    Recipe(
+        "13",
+        "titles and who is to have painted them",
+        _systems_beside(0),
+        left_out=_without_weights,
+    ),
+)
+recipes.add("14", Recipe("14", "more of figure 13", _systems_beside(1), left_out=_without_weights))
 recipes.add("15", Recipe("15", "codebook sampling, z-quantize, z-quantize + L2", _latents))
 recipes.add("16", Recipe("16", "no augmentation, each one alone, all", _augmentations))
 recipes.add("17", Recipe("17", "prompt addition: content, sentence, sums, style", _additions))

@@ -79,8 +79,14 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         """The run in `path`; cleans up after a killed process. `StateError` if there is none."""
         try:
             found = (Path(path) / "settings.json").is_file()
+            file = Path(path).is_file()
         except OSError:  # no access, or no possible name
-            found = False
+            found = file = False
+        if file:
+            raise StateError(
+                f"{one_line(path)} is a file, not the folder of a run; a picture is painted again "
+                "by gouache replay"
+            )
         if not found:
             raise StateError(
                 f"no run at {one_line(path)}: settings.json is missing; check the path"

@@ -94,7 +94,7 @@ class Setting:
         choices = self.meta.get("choices")
         if choices:
             parts.append(f"({(self.codec.mark or ', ').join(map(str, choices))})")
-        if self.default not in ("", (), choices):
+        if self.default not in ("", (), None, choices):
             parts.append(f"[default: {self.show(self.default)}]")
         return " ".join(parts)
 

@@ -436,9 +436,11 @@ def _diffusion(options: Mapping[str, Any]) -> Diffusion:
 
 def _clip(folder: Path, device: torch.device) -> Clip:
     place = folder / CLIP_OPTIONS
-    config = NoisedClipConfig.from_options(
-        read_yaml(place, "GLIDE's CLIP") if place.is_file() else {}
-    )
+    try:
+        told = read_yaml(place, "GLIDE's CLIP") if place.is_file() else {}
+        config = NoisedClipConfig.from_options(told)
+    except ModelError as error:
+        raise ModelError(f"{place}: {error}") from None
     with blank():
         network = NoisedClip(config)
     parts: tuple[tuple[str, Tower], ...] = (

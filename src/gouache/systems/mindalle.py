@@ -56,7 +56,9 @@ class Words:
             )
         except Exception as error:  # the library raises bare Exception
             reason = " ".join(str(error).split())[:100]
-            raise ModelError(f"{folder / VOCABULARY} is no tokenizer ({reason})") from None
+            raise ModelError(
+                f"{folder / VOCABULARY} and {Path(MERGES).name} are no tokenizer ({reason})"
+            ) from None
         self._check_merges(folder, tokenizer)
         tokenizer.add_special_tokens([_PADDING])
         self._tokenizer, self.length = tokenizer, length

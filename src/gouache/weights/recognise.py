@@ -16,9 +16,12 @@ from gouache.weights.safe import read_checkpoint
 MAX_JSON_BYTES = 1 << 20
 _DIFFUSERS = ("_class_name", "_diffusers_version")
 _CODEBOOKS = ("quantize.embedding.weight", "quantize.embed.weight")
-_GLIDE = ("base.pt", "upsample.pt")
-_GLIDE_INPAINT = ("base_inpaint.pt", "upsample_inpaint.pt")
-_MINDALLE = ("stage1_last.ckpt", "stage2_last.ckpt")
+_SYSTEMS = {
+    "mindalle": ("stage1_last.ckpt", "stage2_last.ckpt"),
+    "glide": ("base.pt", "upsample.pt"),
+    "glide-inpaint": ("base_inpaint.pt", "upsample_inpaint.pt"),
+}
+_PUBLISHERS = {"mindalle": "minDALL-E", "glide": "GLIDE", "glide-inpaint": "GLIDE"}
 # Names of tensors by which other families are known; all of a line must be there.
 _PERCEPTORS = {
     "openai": ("token_embedding.weight", "text_projection"),
@@ -60,14 +63,13 @@ def recognise(path: Path) -> Recognised:
 
 
 def _folder(path: Path) -> Recognised:
-    if all((path / name).is_file() for name in _MINDALLE):
-        return Recognised("system", "mindalle")
-    if all((path / name).is_file() for name in _GLIDE):
-        return Recognised("system", "glide")
-    if all((path / name).is_file() for name in _GLIDE_INPAINT):
-        return Recognised("system", "glide-inpaint")
+    for family, names in _SYSTEMS.items():
+        if all((path / name).is_file() for name in names):
+            return Recognised("system", family)
     if (path / "open_clip_config.json").is_file() and not (path / "config.json").is_file():
         return Recognised("perceptor", "open_clip")
+    if not (path / "config.json").is_file():
+        _lacking(path)
     if (path / "model_index.json").is_file():  # a whole diffusers pipeline: its VQGAN is meant
         return Recognised("generator", "vqgan")
     trained = checkpoint_in(path)
@@ -82,6 +84,16 @@ def _folder(path: Path) -> Recognised:
         f"{path / 'config.json'} tells neither _class_name (diffusers) nor model_type "
         "(transformers); name the file of weights instead of the folder"
     )
+
+
+def _lacking(path: Path) -> None:
+    """`ModelError` for a folder that has one of a system's two networks only."""
+    for family, names in _SYSTEMS.items():
+        lacks = [name for name in names if not (path / name).is_file()]
+        if len(lacks) < len(names):
+            of = _PUBLISHERS[family]
+            said = "folder" if family == "mindalle" else "files"
+            raise ModelError(f"{path} lacks {lacks[0]}; expected {of}'s {said} as published")
 
 
 def checkpoint_in(folder: Path) -> Path | None:

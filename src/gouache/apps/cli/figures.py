@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gouache.apps.cli.options import PAINT, with_settings
+from gouache.apps.cli.options import PAINT, option_name, with_settings
 from gouache.errors import ConfigError, PromptError
 from gouache.prompts import one_line
 from gouache.registry import nearest
@@ -93,11 +93,13 @@ def figures(
     order = Order(world, _read_prompts(prompts), _names(systems))
     cells = recipe.cells(order)
     _check(cells, {**WORDS[world].defaults, **given}, WORDS[world].preset)
+    painting = {cell.system for cell in cells}
+    _tell_what_is_missing(recipe.left_out(order))
+    _tell_what_is_not_used(painting, given)
     from gouache.apps.fetching import fetch_system
     from gouache.figures.making import make
     from gouache.figures.painters import Painters
 
-    painting = {cell.system for cell in cells}
     ours = OURS in painting
     for other in sorted(painting - {OURS}):
         fetch_system(other, quiet)
@@ -171,6 +173,36 @@ def _check(cells: list[Any], settings: Mapping[str, Any], preset: str) -> None:
             parse_prompts(cell.prompt)
         else:
             check(cell.system)
+
+
+def _tell_what_is_missing(names: Sequence[str]) -> None:
+    """A row that is not there is told: nothing of it can be seen in the grid."""
+    from gouache.systems.known import NEEDS_WEIGHTS
+
+    if names:
+        fetched = " ".join(dict.fromkeys(NEEDS_WEIGHTS[name] for name in names))
+        print(
+            f"gouache: left out, as their weights are not here: {', '.join(names)}; gouache models "
+            f"fetch {fetched}",
+            file=sys.stderr,
+        )
+
+
+def _tell_what_is_not_used(painting: Collection[str], given: Mapping[str, Any]) -> None:
+    """Settings are of gouache's own pictures; others use the device, and the guide that chooses."""
+    from gouache.figures.recipe import OURS
+
+    flags = {one.name: "--" + option_name(one).replace("_", "-") for one in PAINT}
+    others = ("device", "perceptor", "seed", "count")  # the last two are refused elsewhere
+    idle = [flags[name] for name in given if name not in others]
+    if idle and OURS not in painting:
+        does = "changes" if len(idle) == 1 else "change"
+        whose = "paints in its own way" if len(painting) == 1 else "paint in their own way"
+        print(
+            f"gouache: {' and '.join(idle)} {does} nothing here: "
+            f"{' and '.join(sorted(painting))} {whose}",
+            file=sys.stderr,
+        )
 
 
 def _cutouts(

@@ -13,6 +13,7 @@ from gouache.apps.cli.options import PAINT, PRESET_HELP, SYSTEM, option_name, wi
 from gouache.apps.progress import Shown
 from gouache.errors import ConfigError, GouacheError, PromptError
 from gouache.films.folders import film_document_of, is_film, is_folder
+from gouache.prompts import one_line
 from gouache.runs.outputs import Outputs, reserved
 from gouache.settings.config import PaintConfig, make_config
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gouache.editing.editor import EditPlan
     from gouache.runs.replaying import Replay
 
+SAVE_EVERY = 25  # steps
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 Preview = Annotated[
     bool, typer.Option("--preview", help="Show the picture in the terminal while it is painted.")
@@ -60,7 +62,7 @@ def paint(
     ] = None,
     save_every: Annotated[
         int, typer.Option("--save-every", help="Steps between saves in the run folder.", min=1)
-    ] = 25,
+    ] = SAVE_EVERY,
     timelapse: Timelapse = None,
     dry_run: DryRun = False,
     system: Annotated[
@@ -84,8 +86,11 @@ def paint(
     if system:
         from gouache.apps.by_system import refuse
 
-        others = {"--run-dir": run_dir, "--timelapse": timelapse}
-        refuse(system, {**others, "--preview": preview, "--dry-run": dry_run})
+        others = {"--run-dir": run_dir, "--save-every": save_every != SAVE_EVERY}
+        others |= {"--timelapse": timelapse, "--preview": preview, "--dry-run": dry_run}
+        refuse(system, others)
+        if preset != "auto":
+            raise ConfigError(f"{one_line(system, 80)} has no presets; leave --preset out")
         values = asked_values(words, config, given)
         shown = Shown(quiet, json)
         tries = 1 if best_of is None else best_of

@@ -19,7 +19,7 @@ from gouache.apps.studio.orders import (
 )
 from gouache.errors import ConfigError, GouacheError
 from gouache.output.documents import check_document, later_version
-from gouache.prompts import one_line
+from gouache.prompts import Prompt, format_prompt, one_line
 from gouache.settings.config import PaintConfig, make_config, settings
 
 _MOST_NOTES = 20
@@ -56,6 +56,8 @@ def read_document(
     changes. `GouacheError` for a damaged document.
     """
     notes: list[str] = []
+    if "config" not in document and isinstance(document.get("settings"), Mapping):
+        document = _by_system(document, notes)
     if not (record := "config" in document):  # settings alone
         document = {"config": document}
     check_document(document, Path("the file"))
@@ -92,6 +94,17 @@ def read_document(
         "lineage": _lineage(document),
         "notes": notes[:_MOST_NOTES],
     }
+
+
+def _by_system(document: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """A picture that another system painted: its words and seed are all that is known here."""
+    system = one_line(str(document.get("system", "another program")), 60)
+    notes.append(f"{system} painted it, which this studio has not; its words and seed are taken")
+    taken = {name: document[name] for name in ("prompt", "seed") if name in document}
+    if isinstance(words := taken.get("prompt"), str):  # which it took as they are
+        taken["prompt"] = format_prompt(Prompt(text=words))
+    told = {name: document[name] for name in ("version", "format") if name in document}
+    return {**told, "config": taken}
 
 
 def _known(values: Mapping[str, Any], notes: list[str]) -> Iterator[tuple[str, Any]]:
