@@ -666,12 +666,12 @@ def test_strokes_are_taken_in_while_it_is_painted(page: Any, studio: TinyStudio)
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
     sent: list[Any] = []
-    page.route("**/draw", lambda route: sent.append(route))
+    page.route("**/draw*", lambda route: sent.append(route))
     stroke(page, 0.5)
     until(page, lambda: sent)
     assert alpha_at(page, 0.5, 0.5) > 0  # until they have arrived
     sent[0].continue_()
-    page.unroute("**/draw")
+    page.unroute("**/draw*")
     hold(lambda: kinds(page, studio) == ["start", "drawn"])
     hold(lambda: not is_drawn(page))  # they are in the picture now
     assert page.get_attribute("body", "data-status") == "painting"
@@ -686,7 +686,7 @@ def test_strokes_that_are_refused_stay_and_can_be_undone(page: Any) -> None:
     order(page, "a slow sun", LONG, "32x32")
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
-    page.route("**/draw", lambda route: route.fulfill(status=507, body='{"error": "full"}'))
+    page.route("**/draw*", lambda route: route.fulfill(status=507, body='{"error": "full"}'))
     stroke(page, 0.5)
     until(page, "document.getElementById('problem').textContent === 'full'")
     assert alpha_at(page, 0.5, 0.5) > 0

@@ -695,7 +695,7 @@ def test_an_interrupted_run_goes_on_although_it_takes_no_strokes(
     studio.open()
     status(page, "interrupted")
     stroke(page, 0.5)
-    page.route("**/draw", lambda route: route.fulfill(status=400, body='{"error": "not now"}'))
+    page.route("**/draw*", lambda route: route.fulfill(status=400, body='{"error": "not now"}'))
     page.route("**/continue", lambda route: route.fulfill(json={**told, "status": "queued"}))
     (told,) = studio.runs(page)
     page.click("#pause")

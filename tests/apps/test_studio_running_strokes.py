@@ -13,12 +13,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from gouache.apps.runner import _laying
+from gouache.apps.studio.drawings import is_joined, nearness
 from gouache.apps.studio.http import make_app
-from gouache.apps.studio.runs import Run
+from gouache.apps.studio.runs import Run, load_runs
+from gouache.apps.studio.uploads import lay_together
 from gouache.apps.studio.worker import Studio
 from gouache.engine import Session
 from gouache.engine.edits import lay_strokes
-from gouache.errors import ConfigError, StateError
+from gouache.errors import ConfigError, ImageError, StateError
 from gouache.ops.images import to_pil
 from gouache.output.pictures import read_metadata
 from gouache.runs.drive import Run as Driven
@@ -42,11 +44,11 @@ def running(studio: Studio, gate: Gate) -> Run:
     return run
 
 
-def expected(*, stop: int = 6) -> Session:
+def expected(*, stop: int = 6, near: float = 0.0) -> Session:
     session = tiny_build(order())
     for _ in range(2):
         next(session)
-    lay_strokes(session, Image.open(io.BytesIO(strokes())).convert("RGBA"), "1.png")
+    lay_strokes(session, Image.open(io.BytesIO(strokes())).convert("RGBA"), "1.png", near)
     while session.step_index < stop:
         next(session)
     return session
@@ -186,7 +188,7 @@ def test_the_picture_is_replayed_with_its_strokes(studio: Studio, gate: Gate) ->
     reaches(run, "done")
     record = read_metadata(run.picture_path)
     found = replay_settings(record, run.picture_path, Named())
-    assert found.strokes == ((2, run.path / "strokes" / "1.png"),)
+    assert found.strokes == ((2, run.path / "strokes" / "1.png", 0.0),)
     again = Session.build(found.config, generator=TinyGenerator(), perceptor=TinyPerceptor())
     drive(Driven(again), [_laying(found.strokes)])
     assert (pixels(run.picture_path) == pixels(to_pil(again.picture()[0]))).all()
@@ -205,3 +207,60 @@ def test_strokes_on_what_was_painted_already_are_not_replayed(studio: Studio, ga
     reaches(run, "stopped")
     with pytest.raises(StateError, match="changed by hand"):
         replay_settings(read_metadata(run.picture_path), run.picture_path, Named())
+
+
+def test_strokes_stay_as_near_as_was_asked(studio: Studio, gate: Gate) -> None:
+    run = running(studio, gate)
+    studio.draw(run, strokes((255, 0, 0)), 0.2)
+    studio.draw(run, strokes(), 0.55)  # what is laid together stays as the last does
+    gate.open.set()
+    reaches(run, "done")
+    made = to_pil(expected(near=0.55).picture()[0])
+    assert (pixels(run.picture_path) == pixels(made)).all()
+    assert (pixels(made) != pixels(to_pil(expected().picture()[0]))).any()
+    record = read_metadata(run.picture_path)
+    assert record["edits"][0]["near"] == 0.55
+    found = replay_settings(record, run.picture_path, Named())
+    assert found.strokes == ((2, run.path / "strokes" / "1.png", 0.55),)
+    again = Session.build(found.config, generator=TinyGenerator(), perceptor=TinyPerceptor())
+    drive(Driven(again), [_laying(found.strokes)])
+    assert (pixels(run.picture_path) == pixels(to_pil(again.picture()[0]))).all()
+    for damage in ("much", 2, None):
+        record["edits"][0]["near"] = damage
+        with pytest.raises(ImageError, match="near"):
+            replay_settings(record, run.picture_path, Named())
+
+
+def test_strokes_of_one_pause_stay_as_near_as_the_last(studio: Studio, gate: Gate) -> None:
+    run = running(studio, gate)
+    studio.pause(run)
+    gate.open.set()
+    reaches(run, "paused")
+    for near in (0.9, 0.0, 0.35):
+        studio.draw(run, strokes(), near)
+        studio.join_drawings(run, lay_together)
+    (waits,) = run.drawings
+    assert is_joined(waits)
+    assert nearness(waits) == 0.35
+    assert load_runs(studio.root)[0].drawings == [waits]  # another server finds it
+    studio.go_on(run)
+    reaches(run, "done")
+    edits = [edit for edit in read_metadata(run.picture_path)["edits"] if "strokes" in edit]
+    assert [edit["near"] for edit in edits] == [0.35]
+
+
+def test_how_near_by_the_interface(tmp_path: Path, gate: Gate) -> None:
+    studio = Studio(tmp_path, build=gate)
+    with TestClient(make_app(studio, local=True)) as client:
+        run = studio.runs[submit(client)]
+        until(gate.waits.is_set)
+        for wrong in ("much", "", "nan", "-0.1", "1.01"):
+            answer = client.post(f"/api/runs/{run.id}/draw?near={wrong}", content=strokes())
+            assert answer.status_code == 400
+            assert "expected a number from 0 to 1" in answer.json()["error"]
+        assert run.drawings == []
+        answer = client.post(f"/api/runs/{run.id}/draw?near=0.6", content=strokes())
+        assert answer.status_code == 200, answer.text
+        gate.open.set()
+        reaches(run, "done")
+        assert read_metadata(run.picture_path)["edits"][0]["near"] == 0.6

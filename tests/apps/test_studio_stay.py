@@ -196,7 +196,7 @@ def running(page: Any) -> Any:
     status(page, "painting")
     until(page, "Number(view.dataset.frame) > 1")
     yield page
-    page.unroute("**/draw")
+    page.unroute("**/draw*")
     page.click("#stop")
     status(page, "stopped")
 
@@ -245,7 +245,7 @@ def kinds(page: Any, studio: TinyStudio) -> list[str]:
 def test_strokes_are_undone_until_they_are_taken_in(running: Any, studio: TinyStudio) -> None:
     held: list[Any] = []
     undrawn: list[str] = []
-    running.route("**/draw", lambda route: held.append(route))
+    running.route("**/draw*", lambda route: held.append(route))
     running.on("request", lambda one: undrawn.append(one.url) if "/undraw" in one.url else None)
     stroke(running, 0.5)
     assert "Undo works till then" in running.text_content("#status")
@@ -258,7 +258,7 @@ def test_strokes_are_undone_until_they_are_taken_in(running: Any, studio: TinySt
     assert alpha_at(running, 0.5, 0.5) > 0
     running.keyboard.press("Control+z")
     held[0].abort()
-    running.unroute("**/draw")
+    running.unroute("**/draw*")
     stroke(running, 0.3)
     hold(lambda: kinds(running, studio) == ["start", "drawn"])  # that one only
     until(running, "document.getElementById('note').textContent.includes('in the picture now')")
@@ -269,12 +269,12 @@ def test_strokes_are_undone_until_they_are_taken_in(running: Any, studio: TinySt
 
 
 def test_strokes_that_the_server_has_are_called_back(running: Any, studio: TinyStudio) -> None:
-    running.route("**/draw", lambda route: route.fulfill(json={}))  # it waits for a long step
+    running.route("**/draw*", lambda route: route.fulfill(json={}))  # it waits for a long step
     called: list[Any] = []
     running.route("**/undraw", lambda route: called.append(route))
     stroke(running, 0.5)
     stroke(running, 0.3)
-    with running.expect_request("**/draw"):
+    with running.expect_request("**/draw*"):
         pass
     running.keyboard.press("Control+z")
     until(running, lambda: called)
@@ -282,7 +282,7 @@ def test_strokes_that_the_server_has_are_called_back(running: Any, studio: TinyS
     assert running.is_enabled("#undo")
     called[0].fulfill(status=400, json={"error": "the strokes are in the picture already"})
     until(running, "document.getElementById('note').textContent.includes('a moment before')")
-    running.unroute("**/draw")
+    running.unroute("**/draw*")
     hold(lambda: kinds(running, studio) == ["start", "drawn"])  # what was not undone
     running.unroute("**/undraw")
 
@@ -350,8 +350,22 @@ def test_nearness_is_offered_where_it_counts(page: Any, studio: TinyStudio) -> N
         order(page, "a slow sun", LONG, "32x32")
     assert asked.value.post_data_json["near"] > 0
     status(page, "painting")
+    assert page.is_hidden("#nearness")
     stroke(page, 0.5)
-    assert page.is_hidden("#nearness")  # strokes are taken in as they are
+    page.fill("#near", "35")
+    with page.expect_request("**/draw*") as laid:
+        stroke(page, 0.3)
+    assert laid.value.url.endswith("?near=0.35")
+    until(page, "document.getElementById('note').textContent.includes('in the picture now')")
+    assert page.is_visible("#near")  # for the next ones
+    page.click("#pause")
+    status(page, "paused")
+    page.fill("#near", "80")
+    with page.expect_request("**/draw*") as laid:
+        stroke(page, 0.5)
+        page.click("#pause")
+    assert laid.value.url.endswith("?near=0.8")
+    status(page, "painting")
     page.click("#pause")
     status(page, "paused")
     page.click("#stop")

@@ -80,15 +80,15 @@ def _shown(progress: Progress) -> Listener:
     return show
 
 
-def _laying(strokes: Sequence[tuple[int, Path]]) -> Listener:
+def _laying(strokes: Sequence[tuple[int, Path, float]]) -> Listener:
     """Lays files of strokes after so many steps, as somebody drew them."""
     waiting = list(strokes)
 
     def lay(event: Event, run: Run) -> None:
         while waiting and waiting[0][0] == run.session.step_index:
-            _, path = waiting.pop(0)
+            _, path, near = waiting.pop(0)
             with Image.open(path, formats=["PNG"]) as layer:
-                lay_strokes(run.session, layer.convert("RGBA"), path.name)
+                lay_strokes(run.session, layer.convert("RGBA"), path.name, near)
 
     return lay
 
@@ -105,7 +105,7 @@ def paint_run(
     outputs: Outputs,
     shown: Shown,
     expected: Mapping[str, Any] | None = None,
-    strokes: Sequence[tuple[int, Path]] = (),
+    strokes: Sequence[tuple[int, Path, float]] = (),
 ) -> int:
     """Builds the session and runs it; returns the exit code. `strokes` are laid on the way."""
     with ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -28,8 +29,9 @@ def read_edit(
     index: int | None,
     shown: Sequence[Tensor],
     canvas: Canvas,
-) -> tuple[Tensor, Tensor]:
-    """An edit as it comes -> the picture (B,3,H,W) in [0,1] and the cells that changed (B,1,h,w).
+) -> tuple[Tensor, Tensor, Tensor]:
+    """An edit as it comes -> the picture (B,3,H,W) in [0,1], the cells (B,1,h,w) and the pixels
+    (B,1,H,W) that changed.
 
     `shown` are pictures (B,3,H,W) that the edit may start from. Arguments as for
     `Session.set_image`.
@@ -47,10 +49,10 @@ def read_edit(
         mask = (read_mask(changed, (canvas.width, canvas.height)) > 0.5).to(device)
         if len(mask) not in (1, count):
             raise ImageError(f"got {len(mask)} masks; this session paints {count} pictures")
-    cells = canvas.cells(mask).expand(count, -1, -1, -1).clone()
+    mask = mask.expand(count, -1, -1, -1).clone()
     if index is not None:
-        cells[torch.arange(count, device=device) != index] = False
-    return edited, cells
+        mask[torch.arange(count, device=device) != index] = False
+    return edited, canvas.cells(mask), mask
 
 
 def over(below: Image.Image, strokes: Image.Image) -> Image.Image:
@@ -63,19 +65,26 @@ def _sized(strokes: Image.Image, below: Image.Image) -> Image.Image:
     return strokes.resize(below.size, Image.Resampling.LANCZOS)
 
 
-def lay_strokes(session: Session, strokes: Image.Image, name: str) -> Image.Image:
+def lay_strokes(
+    session: Session, strokes: Image.Image, name: str, near: float = 0.0
+) -> Image.Image:
     """Lays strokes (RGBA, of any size) over a session's one picture, RGB; painting goes on from it.
 
-    The record of the change holds `name`, of a file, and the sum of the strokes: laid again at the
+    `near` (0 to 1) says how near to them their colours stay, and less so where they are thin. The
+    record of the change holds it, `name`, of a file, and the sum of the strokes: laid again at the
     same step they make the same picture.
     """
     below = to_pil(session.picture()[0])
     layer = _sized(strokes, below)
     above = over(below, layer).convert("RGB")
     before = len(session.edits)
-    session.set_image(above, layer.getchannel("A").point(lambda value: 255 * (value > 8)))
+    alpha = layer.getchannel("A")
+    how = near * torch.from_numpy(np.array(alpha)).float() / 255 if near else 0.0
+    session.set_image(above, alpha.point(lambda value: 255 * (value > 8)), near=how)
     for edit in session.edits[before:]:
         edit |= {"strokes": name, "sha256": object_sum(strokes)[1]}
+        if near:
+            edit["near"] = near
     return above
 
 

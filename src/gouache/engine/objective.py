@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gouache import cutouts, halting
 from gouache.cutouts import CutoutParams
+from gouache.engine.held import Held
 from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan
 from gouache.engine.terms import guide_terms, picture_terms, prior_terms, style_terms
@@ -51,7 +52,8 @@ class Objective:
     `pull_target` (B,code_dim,h,w) is where the stepwise pull on the latent leads, None for zero;
     `extra` are losses besides those that the settings ask for; `edit` takes part where a picture is
     edited; `settling` (B,) are the pictures that only settle in the first stage (see `alone`), and
-    `styled` those that are held near `pull_target` in it (see `styled`), none where it is empty.
+    `styled` those that are held near `pull_target` in it (see `styled`), none where it is empty;
+    `held` is what was drawn by hand and stays near to it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Objective:
         edit: Hook | None = None,
         settling: Tensor | None = None,
         styled: Sequence[bool] = (),
+        held: Held | None = None,
     ) -> None:
         self.stages = tuple(stages)
         self.pull_target = pull_target
@@ -72,7 +75,8 @@ class Objective:
         self._models = models
         self._canvas = canvas
         self._settling = settling
-        self._of_picture = [*picture_terms(config, pull_target), *extra]
+        drawn = [] if held is None else [held.term]
+        self._of_picture = [*picture_terms(config, pull_target), *drawn, *extra]
         self._of_stage = [prior_terms(stage, models, canvas, config.guidance) for stage in stages]
         if self._of_stage:
             self._of_stage[0] += style_terms(config.guidance, styled, pull_target)

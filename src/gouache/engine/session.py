@@ -15,6 +15,7 @@ from gouache.engine import edits, state
 from gouache.engine.alone import settle, settling
 from gouache.engine.build import Parts, prepare, with_start
 from gouache.engine.display import session_html, session_png
+from gouache.engine.held import Held, drawn_over
 from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
     build_optimizer,
@@ -91,6 +92,7 @@ class Session:
         )
         self._index = 0
         self._shown: Tensor | None = None  # the picture that the last step scored
+        self._held: Held | None = None  # what was drawn, and stays near to it
         self._picture: Tensor | None = None  # decoded from the latent as it is now
         self._styled = parts.styled
         self._aim_at(parts.stages, parts.pull_target)
@@ -321,6 +323,7 @@ class Session:
         changed: Tensor | Image | None = None,
         *,
         index: int | None = None,
+        near: float | Tensor = 0.0,
     ) -> None:
         """Puts an edited picture in place; painting goes on from it (VQGAN-CLIP, appendix C).
 
@@ -328,12 +331,15 @@ class Session:
         was edited: (H,W) or (B,1,H,W) true or light there. Without it the picture is compared with
         the one that was last shown. Latent cells without a change keep their latent and the
         optimiser's memory, as encoding them again would lose detail. `index` names the one picture
-        of a batch that is meant. Sizes that do not fit raise `ImageError`.
+        of a batch that is meant. `near` says how near to the edit the colours of what changed stay
+        from then on: 0 is free, 1 the most; a number, or (H,W) or (B,1,H,W). Sizes that do not fit
+        raise `ImageError`.
         """
         shown = [self.picture()] if self._shown is None else [self._shown, self.picture()]
-        edited, cells = edits.read_edit(image, changed, index, shown, self.canvas)
+        edited, cells, pixels = edits.read_edit(image, changed, index, shown, self.canvas)
         if not bool(cells.any()):
             return
+        self._held = drawn_over(self._held, edited, pixels, near)
         latent = self.models.encode(edited, self.canvas)
         self._latent.set_latent(latent, None if bool(cells.all()) else cells)
         forget_cells(self._optimizer, cells)
@@ -342,7 +348,9 @@ class Session:
             pull_target = torch.where(cells, latent, pull_target)
         self._aim_at(self.stages, pull_target, by_hand=True)
         self._shown = self._picture = None
-        self.edits.append({"step": self._index, "edit": "image", "cells": int(cells.sum())})
+        done = {"step": self._index, "edit": "image", "cells": int(cells.sum())}
+        told = {"near": near} if isinstance(near, (int, float)) and near else {}
+        self.edits.append(done | told)
 
     @property
     def stages(self) -> tuple[StagePlan, ...]:
@@ -368,6 +376,7 @@ class Session:
             self.edit,
             settling(self.config, stages, self.models, self._styled) if untouched else None,
             self._styled,
+            self._held,
         )
 
     def memory(self) -> Memory:
@@ -407,6 +416,8 @@ class Session:
         if self._objective.pull_target is not None:
             tensors["pull_target"] = self._objective.pull_target.clone()
         styled = {"styled": list(self._styled)} if any(self._styled) else {}
+        if self._held is not None:
+            tensors |= state.with_prefix("held", self._held.tensors())
         edit = {} if self.edit is None else state.pack_edit(self.edit, tensors)
         meta = {
             **self.identity(),
@@ -428,6 +439,8 @@ class Session:
         try:
             mine = self.identity(), self.models, self.config.count, self.canvas.grid
             found = state.read_state(saved, *mine)
+            size = self.config.count, self.canvas.height, self.canvas.width
+            held = Held.of(state.under("held", saved.tensors), size, self.models.device)
             numbers = dict(saved.meta["optimizer"])
             latent, moments = (state.under(k, saved.tensors) for k in ("latent", "optimizer"))
             self.recall(Memory(latent, moments, numbers, saved.tensors["rng"]))
@@ -441,6 +454,7 @@ class Session:
         self._index, self.edits, self.inputs = found.step, found.edits, found.inputs
         self.lineage, self._styled = saved.meta.get("lineage"), found.styled
         self._shown = self._picture = None
+        self._held = held
         self._aim_at(found.stages, found.pull_target)
 
 

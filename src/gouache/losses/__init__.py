@@ -12,6 +12,7 @@ Not here: what is asked of which picture, and by which weight (`engine.terms`).
 from collections.abc import Callable
 
 from gouache.losses.contrast import ContrastLoss, rivals, shared_rivals
+from gouache.losses.held import HeldColours
 from gouache.losses.latent import DecayingLoss, SteppedLoss
 from gouache.losses.prompt import PromptLoss, spherical_distance
 from gouache.losses.structure import DirectionLoss, StructureLoss
@@ -29,6 +30,7 @@ __all__ = [
     "ContrastLoss",
     "DecayingLoss",
     "DirectionLoss",
+    "HeldColours",
     "LossBuilder",
     "PromptLoss",
     "SteppedLoss",

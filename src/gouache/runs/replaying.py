@@ -56,7 +56,8 @@ class Replay(NamedTuple):
     edit: Mapping[str, Any] | None = None
     source: Path | None = None
     mask: Path | None = None
-    strokes: tuple[tuple[int, Path], ...] = ()  # drawn on the way: after so many steps, which file
+    # drawn on the way: after so many steps, which file, and how near to it its colours stay
+    strokes: tuple[tuple[int, Path, float], ...] = ()
     clip: Path | None = None  # that a film was painted over
 
 
@@ -167,7 +168,7 @@ def settings_of(
     return again.config, again.picture
 
 
-def _strokes(document: Mapping[str, Any], picture: Path) -> tuple[tuple[int, Path], ...]:
+def _strokes(document: Mapping[str, Any], picture: Path) -> tuple[tuple[int, Path, float], ...]:
     """What was drawn while it was painted, where the strokes still lie beside the picture; other
     changes by hand raise `StateError`."""
     edits = [edit for edit in document.get("edits", ()) if "edit" in edit]
@@ -185,16 +186,19 @@ def _strokes(document: Mapping[str, Any], picture: Path) -> tuple[tuple[int, Pat
 
 def _drawn(
     edit: Mapping[str, Any], document: Mapping[str, Any], picture: Path
-) -> tuple[int, Path] | None:
-    """When strokes were laid, and their file; None for other changes, and for strokes on what was
-    painted already, which lie on it as they were drawn."""
+) -> tuple[int, Path, float] | None:
+    """When strokes were laid, their file and how near they stay; None for other changes, and for
+    strokes on what was painted already, which lie on it as they were drawn."""
     step, name, end = edit.get("step"), edit.get("strokes"), document.get("step")
     if not isinstance(step, int) or not isinstance(name, str) or not isinstance(end, int):
         return None
+    near = edit.get("near", 0.0)  # earlier versions held nothing
+    if not isinstance(near, (int, float)) or not 0 <= near <= 1:
+        raise unusable(document, picture, f"near {near!r:.20}")
     path = picture.parent / "strokes" / base_name(name)
     if step >= end or _strokes_sum(path) != edit.get("sha256"):
         return None
-    return step, path
+    return step, path, float(near)
 
 
 def _strokes_sum(path: Path) -> str:

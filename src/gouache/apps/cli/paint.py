@@ -260,7 +260,7 @@ def paint_and_report(
     outputs: Outputs,
     shown: Shown,
     expected: Mapping[str, Any] | None = None,
-    strokes: Sequence[tuple[int, Path]] = (),
+    strokes: Sequence[tuple[int, Path, float]] = (),
 ) -> int:
     """Checks the settings before anything slow is loaded, then paints."""
     from gouache.apps.fetching import fetch_models

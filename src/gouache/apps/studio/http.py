@@ -196,8 +196,9 @@ class Interface(Endpoints):
                 raise ConfigError('send nothing, or {"prompt": "text"}')
             await run_in_threadpool(studio.go_on, run, prompt)
         elif action == "draw":
+            near = _near(request)
             async with self.bodies.read(request, studio.limits.upload_bytes) as data:
-                await anyio.to_thread.run_sync(self._draw, run, data, limiter=self.decoding)
+                await anyio.to_thread.run_sync(self._draw, run, data, near, limiter=self.decoding)
         elif action == "undraw":
             await run_in_threadpool(studio.undraw, run)
         elif action == "sketch":
@@ -210,10 +211,10 @@ class Interface(Endpoints):
             raise NotFoundError(f"a run cannot {action!r:.40}")
         return JSONResponse(self._public(run))
 
-    def _draw(self, run: Run, data: bytes) -> None:
+    def _draw(self, run: Run, data: bytes, near: float) -> None:
         """Lays strokes over those that wait already: a paused run keeps one layer."""
         with self._drawing:
-            self.studio.draw(run, read_strokes(data, run.config.size))
+            self.studio.draw(run, read_strokes(data, run.config.size), near)
             self.studio.join_drawings(run, lay_together)
 
     async def events(self, request: Request) -> Response:
@@ -323,6 +324,15 @@ class Interface(Endpoints):
             filename=f"{slug(run.title)}.{kind}",
             content_disposition_type="inline",
         )
+
+
+def _near(request: Request) -> float:
+    """How near to strokes their colours stay; `ConfigError` for no number from 0 to 1."""
+    text = request.query_params.get("near", "0")
+    with suppress(ValueError):
+        if 0 <= (near := float(text)) <= 1:
+            return near
+    raise ConfigError(f"near is {text!r:.40}; expected a number from 0 to 1")
 
 
 def _jpeg(frame: Frame) -> bytes:

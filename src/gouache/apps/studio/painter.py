@@ -13,6 +13,7 @@ from PIL import Image
 
 from gouache.apps.studio.alternating import in_parts
 from gouache.apps.studio.asking import with_words
+from gouache.apps.studio.drawings import nearness
 from gouache.apps.studio.films import keep_frame
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.keeping import forget_order, kept_order
@@ -222,7 +223,7 @@ class Painter:
             laid = Driven(session).pictures()[0]
             strokes = self._layer(run, drawings)
             laid = over(laid, strokes).convert("RGB")
-            above = lay_strokes(session, strokes, f"{len(run.nodes)}.png")
+            above = lay_strokes(session, strokes, f"{len(run.nodes)}.png", nearness(drawings[-1]))
             self._node(run, "drawn", above)
             run.changed(frame=Frame(above))
         if words is not None and words != run.config.title:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gouache.apps.studio.asking import check_asked, check_words
+from gouache.apps.studio.drawings import is_joined, joined_drawing, new_drawing
 from gouache.apps.studio.filming import FilmPainter
 from gouache.apps.studio.films import make_film
 from gouache.apps.studio.hands import Hand, Here
@@ -38,7 +39,6 @@ from gouache.runs.places import run_settings
 
 PARKED = 3  # paused runs that stay in memory; older ones are read from their folder again
 DRAWINGS = 16  # that wait to be laid into one picture
-_JOINED = ".joined.png"  # how the name of several drawings in one ends
 LOSSES = 3  # of workers, by the same run: then it is the run
 
 
@@ -232,12 +232,14 @@ class Studio:
                 )
             run.changed(choice=number)
 
-    def draw(self, run: Run, png: bytes) -> None:
+    def draw(self, run: Run, png: bytes, near: float = 0.0) -> None:
         """Lays strokes (a picture with alpha) over a picture, in a pause or between two steps.
+
+        `near` says how near to them their colours stay, 0 (free) to 1, in hundredths.
 
         They are in the run's folder until they are in the picture.
         """
-        path = run.path / "drawings" / f"{time.time_ns():020d}-{secrets.token_hex(4)}.png"
+        path = new_drawing(run.path, near)
         self._require_picture(run)
         with output_errors(path):
             path.parent.mkdir(exist_ok=True)
@@ -254,7 +256,7 @@ class Studio:
         """Takes the last strokes back that were drawn and are not laid yet."""
         with self._news, run.lock:
             waits = run.drawings[run.laying :]
-            if not waits or waits[-1].name.endswith(_JOINED):
+            if not waits or is_joined(waits[-1]):
                 raise ConfigError("the strokes are in the picture already; paint over them")
             path = run.drawings.pop()
         path.unlink(missing_ok=True)
@@ -264,7 +266,7 @@ class Studio:
         layers = list(run.drawings)
         if len(layers) < 2 or run.status == "painting":  # which lays them as one in a moment
             return
-        joined = layers[-1].with_suffix(_JOINED)  # after all of them by name
+        joined = joined_drawing(layers[-1])  # after all of them by name
         write_bytes(joined, together([layer.read_bytes() for layer in layers]))
         with self._news:
             if run.status in ("paused", "interrupted") and run.drawings[: len(layers)] == layers:

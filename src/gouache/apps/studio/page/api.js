@@ -58,13 +58,18 @@ export function connect(reached) {
     };
   }
 
+  const send = (path, blob) =>
+    call("POST", path, blob, blob.type.startsWith("image/") ? blob.type : "application/octet-stream");
+
   return {
     get: (path) => call("GET", path),
     blob: (path) => call("GET", path, undefined, undefined, "blob"),
     post: (path, body) => call("POST", path, body),
     patch: (path, body) => call("PATCH", path, body),
     remove: (path) => call("DELETE", path),
-    send: (path, blob) => call("POST", path, blob, blob.type.startsWith("image/") ? blob.type : "application/octet-stream"),
+    send,
+    /** Lays strokes over a run; `near` is how near to them their colours stay, 0 to 1. */
+    lay: (run, blob, near) => send(`/api/runs/${run}/draw?near=${near}`, blob),
     watch,
   };
 }

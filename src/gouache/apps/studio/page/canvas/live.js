@@ -4,7 +4,7 @@
 import { nodeOf, runOf } from "../selectors.js";
 
 const REST = 1500; // milliseconds without a stroke until what was drawn is sent: time to look at it, and to undo it
-const TAKEN = "Your strokes are in the picture now. The words paint on from them, so their colours move; Layers has them still.";
+const TAKEN = "Your strokes are in the picture now, and the words paint on from them; “Near my drawing” says how much of their colours stays. Layers has them still.";
 const LATE = "What you undid was in the picture a moment before; paint over it.";
 
 export function mount({ store, server, easel }) {
@@ -19,7 +19,7 @@ export function mount({ store, server, easel }) {
   async function send(run) {
     if (easel.drawing || away) return wait();
     const drawings = count(run);
-    const mine = { run: run.id, drawings, sent: easel.send().then((blob) => server.send(`/api/runs/${run.id}/draw`, blob)) };
+    const mine = { run: run.id, drawings, sent: easel.send().then((blob) => server.lay(run.id, blob, store.state.near)) };
     away = mine;
     try {
       await mine.sent;

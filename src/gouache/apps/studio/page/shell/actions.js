@@ -51,7 +51,7 @@ export function makeActions({ store, server, easel, doing, words, work, sync }) 
     const { sent } = store.state;
     if (sent?.run === id && sent.version === version) return version;
     try {
-      await server.send(`/api/runs/${id}/draw`, await strokes.blob());
+      await server.lay(id, await strokes.blob(), store.state.near);
     } catch (error) {
       if (status === "interrupted" && error.status === 400) return null; // it takes none now
       throw error;

@@ -59,9 +59,10 @@ export function mount({ store, work }) {
         : "Each order throws the dice. Press to keep this seed.",
     });
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
-    // Strokes on a picture that is being painted are taken in as they are.
-    const taken = BUSY.includes(runOf(state)?.status) && !state.draft.start;
-    put($("nearness"), { hidden: taken || !(isDrawn(state) || state.draft.start) });
+    // Strokes on a picture that is being painted are gone from the sheet soon; the next ones may stay otherwise.
+    const run = runOf(state);
+    const drawnOn = BUSY.includes(run?.status) && (run.nodes ?? []).some(({ kind }) => kind === "drawn");
+    put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start || drawnOn) });
     put(near, { value: String(Math.round(100 * state.near)) });
     put($("near-is"), { textContent: NEAR.find(([from]) => state.near >= from)[1] });
   }
