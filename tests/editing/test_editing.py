@@ -17,6 +17,7 @@ from gouache.editing.editor import edit_of, start
 from gouache.editing.editor import make_plan as plan_of
 from gouache.editing.mask import Mask, given_mask, read_source
 from gouache.editing.shapes import feathered, grown, otsu_threshold, without_specks
+from gouache.engine import Session
 from gouache.errors import ConfigError, ImageError, PromptError
 from gouache.settings.config import make_config
 
@@ -123,6 +124,29 @@ def test_cells_outside_the_mask_keep_the_sources_latent(latent: str) -> None:
     outside = (~cells).expand_as(before)
     torch.testing.assert_close(after[outside], before[outside], rtol=0, atol=1e-6)
     assert not torch.equal(after[~outside], before[~outside])
+
+
+def test_tries_begin_differently_inside_the_mask_only() -> None:
+    plan = plan_of(SCENE, EditConfig(), replace="a red apple")
+
+    def begun(seed: int, disturb: float) -> Session:
+        values = {"prompt": "a cat", "seed": seed, "init_disturb": disturb, **FAST}
+        return start(plan, make_config("pocket", latent="quantized", **values), sized=True)
+
+    plain, one, other, again = (begun(*how) for how in ((0, 0.0), (0, 0.8), (1, 0.8), (1, 0.8)))
+    cells = edit_of(plain).cells
+    assert cells is not None
+    inside = cells.expand_as(plain.latent())
+    for session in (one, other):
+        assert torch.equal(session.latent()[~inside], plain.latent()[~inside])
+        assert torch.equal(edit_of(session).latent, edit_of(plain).latent)
+    assert torch.equal(other.latent(), again.latent())
+    apart = (one.latent() - other.latent())[inside].square().mean()
+    assert apart > 0.5 * plain.latent()[inside].var()
+    list(other)
+    torch.testing.assert_close(
+        other.latent()[~inside], plain.latent()[~inside], rtol=0, atol=1e-6
+    )
 
 
 def test_whole_edits_and_relative_ones() -> None:

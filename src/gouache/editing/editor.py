@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from PIL.Image import Image as Picture
 
@@ -240,7 +241,11 @@ def start(
     parts = prepare(config, models=models, init_image=canvas.read(plan.source))
     ways = directions(plan.old, parts) if plan.old else []
     base, latent = plan.base or plan.source, parts.start[:1]
+    if parts.pull_target is not None:
+        latent = parts.pull_target[:1]  # as encoded, where the start is disturbed
     edit = Source(base, plan.config, mask, latent, models, canvas, plan.old, ways)
+    if edit.cells is not None:  # disturbed is what may be painted; the rest begins as it stays
+        parts = dataclasses.replace(parts, start=torch.where(edit.cells, parts.start, latent))
     others = (one for one in parts.inputs if one.setting != "init_image")
     inputs = (*plan.inputs, *others)
     session = Session(dataclasses.replace(parts, edit=edit, inputs=inputs, lineage=None))

@@ -1,4 +1,4 @@
-"""What was drawn on a run and is not in its picture yet: files whose names say how near it stays."""
+"""What was drawn on a run and is not in its picture yet: names say how near to it that stays."""
 
 from __future__ import annotations
 
