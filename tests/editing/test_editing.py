@@ -144,9 +144,7 @@ def test_tries_begin_differently_inside_the_mask_only() -> None:
     apart = (one.latent() - other.latent())[inside].square().mean()
     assert apart > 0.5 * plain.latent()[inside].var()
     list(other)
-    torch.testing.assert_close(
-        other.latent()[~inside], plain.latent()[~inside], rtol=0, atol=1e-6
-    )
+    torch.testing.assert_close(other.latent()[~inside], plain.latent()[~inside], rtol=0, atol=1e-6)
 
 
 def test_whole_edits_and_relative_ones() -> None:

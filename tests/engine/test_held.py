@@ -13,15 +13,18 @@ from torch import Tensor
 
 from gouache.engine import Session, SessionState
 from gouache.engine.edits import lay_strokes
-from gouache.engine.held import Held, drawn_over
+from gouache.engine.held import Drawn, drawn_over
 from gouache.errors import ImageError, StateError
-from gouache.losses import HeldColours
+from gouache.losses import HeldColours, HeldShapes
 from gouache.losses.held import BLOCK
+from gouache.networks.canvas import Canvas
 from gouache.protocols import LossContext
 from tiny import tiny_session
 
 HEIGHT, WIDTH = 24, 32
+CANVAS = Canvas(4, 4, 2)
 RED = (224, 16, 32)
+HELD = {"held/colours", "held/shapes"}
 
 
 def started(steps: int = 12, **settings: object) -> Session:
@@ -43,9 +46,15 @@ def apart(session: Session) -> float:
     return float((mean - torch.tensor(RED) / 255).norm())
 
 
-def seen(image: Tensor) -> LossContext:
+def seen(image: Tensor, latent: Tensor | None = None) -> LossContext:
     empty = torch.empty(0)
-    return LossContext(image, empty, empty, empty, 0, 1)
+    return LossContext(image, empty if latent is None else latent, empty, empty, 0, 1)
+
+
+def drawn(image: Tensor, changed: Tensor) -> Drawn:
+    """Of one channel of code, the picture's mean."""
+    cells = torch.nn.functional.max_pool2d(changed.float(), 2) > 0
+    return Drawn(image, changed, torch.nn.functional.avg_pool2d(image.mean(1, True), 2), cells)
 
 
 def test_colours_stay_the_more_the_nearer() -> None:
@@ -74,7 +83,7 @@ def test_the_record_says_how_near() -> None:
     session = started()
     lay_strokes(session, strokes(), "1.png", 0.6)
     assert session.edits[0]["near"] == 0.6
-    assert "held" in next(session).losses
+    assert set(next(session).losses) >= HELD
     session = started()
     session.set_image(torch.zeros(3, HEIGHT, WIDTH), torch.ones(HEIGHT, WIDTH), near=0.3)
     assert session.edits[0]["near"] == 0.3
@@ -103,6 +112,8 @@ def test_a_resumed_run_is_held_too() -> None:
         {"held/image": torch.zeros(1, 3, HEIGHT, WIDTH)},
         {"held/near": torch.full((1, 1, HEIGHT, WIDTH), 2.0)},
         {"held/near": torch.full((1, 1, HEIGHT, WIDTH), torch.nan)},
+        {"held/latent": torch.zeros(1, 2, 3, 4)},
+        {"held/cells": torch.ones(1, 1, 3, 4)},
     ],
 )
 def test_damage_is_told_and_changes_nothing(damage: Mapping[str, Tensor]) -> None:
@@ -111,25 +122,33 @@ def test_damage_is_told_and_changes_nothing(damage: Mapping[str, Tensor]) -> Non
     tensors, meta = session.state_dict()
     with pytest.raises(StateError):
         session.load_state_dict(SessionState({**tensors, **damage}, meta))
-    assert "held" in next(session).losses
+    assert set(next(session).losses) >= HELD
 
 
 def test_what_is_painted_over_is_held_no_longer() -> None:
     session = started()
     lay_strokes(session, strokes(), "1.png", 0.6)
     lay_strokes(session, strokes((0, 0, 255)), "2.png", 0.0)
-    assert "held" not in next(session).losses
+    assert not HELD & set(next(session).losses)
 
 
 def test_of_several_strokes_the_later_lie_over_the_earlier() -> None:
     image, changed = torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     changed[..., :3] = True
-    held = drawn_over(None, image, changed, 0.5)
+    held = drawn_over(None, drawn(image, changed), 0.5, CANVAS)
     assert held is not None
-    held = drawn_over(held, torch.ones(1, 3, 4, 4), changed.flip(3), 1.0)
+    assert held.cells[0, 0, 0].tolist() == [0.5, 0.5]
+    held = drawn_over(held, drawn(torch.ones(1, 3, 4, 4), changed.flip(3)), 1.0, CANVAS)
     assert held is not None
     assert held.near[0, 0, 0].tolist() == [0.5, 1.0, 1.0, 1.0]
     assert held.image[0, 0, 0].tolist() == [0, 255, 255, 255]
+    assert held.cells[0, 0, 0].tolist() == [1.0, 1.0]
+    last = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    last[..., 3] = True
+    held = drawn_over(held, drawn(torch.zeros(1, 3, 4, 4), last), 0.0, CANVAS)
+    assert held is not None
+    assert held.near[0, 0, 0].tolist() == [0.5, 1.0, 1.0, 0.0]
+    assert held.latent[0, 0, 0].tolist() == [1.0, 0.0]
 
 
 def test_thin_strokes_are_held_less() -> None:
@@ -146,7 +165,7 @@ def test_thin_strokes_are_held_less() -> None:
 def test_pictures_of_a_batch_are_held_each_by_itself() -> None:
     session = started(count=2)
     session.set_image(Image.new("RGB", (WIDTH, HEIGHT), RED), index=1, near=1.0)
-    losses = next(session).losses["held"]
+    losses = next(session).losses["held/colours"]
     assert losses[0] == 0
     assert losses[1] > 0
 
@@ -185,8 +204,19 @@ def test_a_pixel_is_held_as_strongly_alone_as_among_many() -> None:
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
 
 
+def test_cells_are_held_by_their_weight() -> None:
+    weight = torch.tensor([2.0, 0.0]).view(1, 1, 1, 2)
+    loss = HeldShapes(torch.zeros(1, 3, 1, 2), weight)
+    assert float(loss(seen(torch.empty(0), torch.ones(1, 3, 1, 2)))) == pytest.approx(0.5)
+
+
 def test_an_unheld_picture_has_no_term() -> None:
-    changed = torch.ones(1, 1, 4, 4, dtype=torch.bool)
-    assert drawn_over(None, torch.zeros(1, 3, 4, 4), changed, 0.0) is None
-    held = Held(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.ones(1, 1, 4, 4))
-    assert drawn_over(held, torch.zeros(1, 3, 4, 4), changed, 0.0) is None
+    one = drawn(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4, dtype=torch.bool))
+    assert drawn_over(None, one, 0.0, CANVAS) is None
+    assert drawn_over(drawn_over(None, one, 1.0, CANVAS), one, 0.0, CANVAS) is None
+
+
+def test_logits_are_not_pulled() -> None:
+    session = started(latent="codebook-sampling")
+    lay_strokes(session, strokes(), "1.png", 0.6)
+    assert HELD & set(next(session).losses) == {"held/colours"}

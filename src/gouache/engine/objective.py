@@ -13,7 +13,13 @@ from gouache.cutouts import CutoutParams
 from gouache.engine.held import Held
 from gouache.engine.hook import Hook
 from gouache.engine.targets import StagePlan
-from gouache.engine.terms import guide_terms, picture_terms, prior_terms, style_terms
+from gouache.engine.terms import (
+    can_be_pulled,
+    guide_terms,
+    picture_terms,
+    prior_terms,
+    style_terms,
+)
 from gouache.errors import ConfigError, DivergedError
 from gouache.losses import DecayingLoss, SteppedLoss, TotalVariationLoss
 from gouache.networks.canvas import Canvas
@@ -75,7 +81,7 @@ class Objective:
         self._models = models
         self._canvas = canvas
         self._settling = settling
-        drawn = [] if held is None else [held.term]
+        drawn = [] if held is None else held.terms(can_be_pulled(config))
         self._of_picture = [*picture_terms(config, pull_target), *drawn, *extra]
         self._of_stage = [prior_terms(stage, models, canvas, config.guidance) for stage in stages]
         if self._of_stage:

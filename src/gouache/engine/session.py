@@ -15,7 +15,7 @@ from gouache.engine import edits, state
 from gouache.engine.alone import settle, settling
 from gouache.engine.build import Parts, prepare, with_start
 from gouache.engine.display import session_html, session_png
-from gouache.engine.held import Held, drawn_over
+from gouache.engine.held import Drawn, Held, drawn_over
 from gouache.engine.objective import Objective
 from gouache.engine.optimizer import (
     build_optimizer,
@@ -339,8 +339,9 @@ class Session:
         edited, cells, pixels = edits.read_edit(image, changed, index, shown, self.canvas)
         if not bool(cells.any()):
             return
-        self._held = drawn_over(self._held, edited, pixels, near)
         latent = self.models.encode(edited, self.canvas)
+        drawn = Drawn(edited, pixels, latent, cells)
+        self._held = drawn_over(self._held, drawn, near, self.canvas)
         self._latent.set_latent(latent, None if bool(cells.all()) else cells)
         forget_cells(self._optimizer, cells)
         pull_target = self._objective.pull_target
@@ -439,8 +440,8 @@ class Session:
         try:
             mine = self.identity(), self.models, self.config.count, self.canvas.grid
             found = state.read_state(saved, *mine)
-            size = self.config.count, self.canvas.height, self.canvas.width
-            held = Held.of(state.under("held", saved.tensors), size, self.models.device)
+            kept = state.under("held", saved.tensors)
+            held = Held.of(kept, self._latent.unrounded(), self.canvas, self.models.device)
             numbers = dict(saved.meta["optimizer"])
             latent, moments = (state.under(k, saved.tensors) for k in ("latent", "optimizer"))
             self.recall(Memory(latent, moments, numbers, saved.tensors["rng"]))

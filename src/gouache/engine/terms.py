@@ -53,9 +53,7 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
     """
     terms: list[Loss] = []
     chosen = config.latents
-    builder = latents.get(chosen.latent)
-    can_be_pulled = builder.can_be_pulled if isinstance(builder, Pulled) else True
-    rule = chosen.latent_rule if chosen.latent_weight and can_be_pulled else "off"
+    rule = chosen.latent_rule if chosen.latent_weight and can_be_pulled(config) else "off"
     if rule == "decay":
         # A schedule of the weight is taken as it is.
         decay = 0.0 if isinstance(chosen.latent_weight, Schedule) else chosen.latent_decay
@@ -69,6 +67,12 @@ def picture_terms(config: PaintConfig, pull_target: Tensor | None) -> list[Loss]
     asked = [("tv", config.guidance.tv_weight)] if config.guidance.tv_weight else []
     asked += [parse_weighted(text, "loss") for text in config.guidance.losses]
     return [*terms, *(losses.get(name)(weight) for name, weight in asked)]
+
+
+def can_be_pulled(config: PaintConfig) -> bool:
+    """Whether the latent is a point that can be pulled."""
+    builder = latents.get(config.latents.latent)
+    return builder.can_be_pulled if isinstance(builder, Pulled) else True
 
 
 def prior_terms(
@@ -173,4 +177,4 @@ def _wishes(
     )
 
 
-__all__ = ["guide_terms", "picture_terms", "prior_terms", "style_terms"]
+__all__ = ["can_be_pulled", "guide_terms", "picture_terms", "prior_terms", "style_terms"]

@@ -12,7 +12,7 @@ Not here: what is asked of which picture, and by which weight (`engine.terms`).
 from collections.abc import Callable
 
 from gouache.losses.contrast import ContrastLoss, rivals, shared_rivals
-from gouache.losses.held import HeldColours
+from gouache.losses.held import HeldColours, HeldShapes
 from gouache.losses.latent import DecayingLoss, SteppedLoss
 from gouache.losses.prompt import PromptLoss, spherical_distance
 from gouache.losses.structure import DirectionLoss, StructureLoss
@@ -31,6 +31,7 @@ __all__ = [
     "DecayingLoss",
     "DirectionLoss",
     "HeldColours",
+    "HeldShapes",
     "LossBuilder",
     "PromptLoss",
     "SteppedLoss",

@@ -1,8 +1,8 @@
-"""What keeps the colours of something drawn: of its low frequencies alone.
+"""What keeps something drawn near to how it was drawn: its colours, and its shapes.
 
-Diffusion models are held by a reference's low-pass part in the same way (ILVR, Choi et al. 2021,
-arXiv 2108.02938). A pull on the latent does not do it: codes that decode to other colours lie
-nearer than codes of the same colour and another texture (docs/studio.md).
+Colours are held by low frequencies alone, as diffusion models are by those of a reference (ILVR,
+Choi et al. 2021, arXiv 2108.02938), and shapes by the codes. Each alone does worse: mean colours
+let a disc become a square, and codes of paler colours lie near the drawn ones (docs/studio.md).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class HeldColours:
 
     target: Tensor = field(repr=False)
     weight: Tensor = field(repr=False)
-    name: str = "held"
+    name: str = "held/colours"
 
     def __call__(self, context: LossContext) -> Tensor:
         """(B,)."""
@@ -41,4 +41,23 @@ class HeldColours:
         return square.flatten(1).mean(1)
 
 
-__all__ = ["BLOCK", "HeldColours"]
+@dataclass(frozen=True)
+class HeldShapes:
+    """`mean(weight/2 * (z - target)^2)`, over all cells as in `SteppedLoss`.
+
+    target: (B,code_dim,h,w), what was drawn, encoded. weight: (B,1,h,w), 0 where nothing is held.
+    """
+
+    scope: ClassVar[str] = "picture"
+
+    target: Tensor = field(repr=False)
+    weight: Tensor = field(repr=False)
+    name: str = "held/shapes"
+
+    def __call__(self, context: LossContext) -> Tensor:
+        """(B,)."""
+        apart = (context.latent - self.target).square()
+        return (self.weight / 2 * apart).flatten(1).mean(1)
+
+
+__all__ = ["BLOCK", "HeldColours", "HeldShapes"]

@@ -31,7 +31,7 @@ _VARIED = ("vary", "evolve", "near")  # from other pictures, or near one
 # of it keeps places and leaves the rest to the words, and at 0.6 most of a broad stroke's colour is
 # left at the end.
 NEAR_WEIGHT, NEAR_POWER = 200.0, 4.0
-_EDIT_KEYS = ("replace", "from", "mask", "settings")
+_EDIT_KEYS = ("replace", "from", "mask", "settings", "disturb")
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ def read_order(
     if edit is None:
         config = make_config(preset, **given)
     else:
+        given |= _disturbed(body["edit"], edit)
         config = painting_config(preset, given, drawn=not edit.config.composite)
     if prompt or not config.image_prompts:
         parse_prompts(prompt)
@@ -293,6 +294,14 @@ def _read_edit(document: Any, find_image: Callable[[str], Path]) -> EditOrder:
         mask=mask,
         config=EditConfig().updated(**{**kept, **given}),
     )
+
+
+def _disturbed(document: Mapping[str, Any], edit: EditOrder) -> dict[str, float]:
+    """The setting by which tries on a marked part differ: it begins disturbed, by each one's seed."""
+    disturb = _share(document.get("disturb", 0), "edit.disturb")
+    if disturb and edit.mask is None and not edit.replace:
+        raise ConfigError("edit.disturb is for a marked part; give mask or replace, or leave it out")
+    return {"init_disturb": disturb} if disturb else {}
 
 
 def _image_prompt(document: Any, find_image: Callable[[str], Path]) -> str:

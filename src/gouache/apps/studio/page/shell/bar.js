@@ -2,7 +2,7 @@
 
 import { $, attributes, keyed, put } from "../nodes.js";
 import { sheetSize } from "../values.js";
-import { BUSY, isDrawn, runOf } from "../selectors.js";
+import { ENDED, isDrawn, runOf } from "../selectors.js";
 import { chosenSize, drawnSize, sizeOf, sizesOf, sizeText } from "./choices.js";
 
 const FIRST = "0"; // the seed where nobody says
@@ -61,7 +61,7 @@ export function mount({ store, work }) {
     attributes($("lock").querySelector("use"), { href: `/page/icons.svg#${state.locked ? "lock" : "unlock"}` });
     // Strokes on a picture that is being painted are gone from the sheet soon; the next ones may stay otherwise.
     const run = runOf(state);
-    const drawnOn = BUSY.includes(run?.status) && (run.nodes ?? []).some(({ kind }) => kind === "drawn");
+    const drawnOn = run && !ENDED.includes(run.status) && run.nodes.some(({ kind }) => kind === "drawn");
     put($("nearness"), { hidden: !(isDrawn(state) || state.draft.start || drawnOn) });
     put(near, { value: String(Math.round(100 * state.near)) });
     put($("near-is"), { textContent: NEAR.find(([from]) => state.near >= from)[1] });
