@@ -18,6 +18,7 @@ from gouache.apps.studio.orders import (
     settings_table,
 )
 from gouache.editing.config import painting_config
+from gouache.errors import ConfigError
 from gouache.settings.config import PaintConfig, make_config
 from studio_browser import CHROMIUM, TinyStudio, hold, reloaded, show, until
 
@@ -142,3 +143,19 @@ def test_reused_settings_are_those_of_the_picture(
     page.wait_for_selector("#setting-steps")
     until(page, "document.getElementById('setting-steps').value === '2'")
     assert painted(page, studio, 2) == expected
+
+
+def test_tries_on_a_marked_part_may_begin_disturbed() -> None:
+    one = "0" * 32
+    for part in ({"mask": "1" * 32}, {"replace": "a hat"}):
+        plain = asked({"image": one, "edit": part})
+        assert plain.config.latents.init_disturb == 0
+        order = asked({"image": one, "edit": {**part, "disturb": 0.8}, "count": 3})
+        assert order.config.latents.init_disturb == 0.8
+        assert order.config.updated(init_disturb=0.0) == plain.config
+    for wrong in ({"disturb": 0.8}, {"from": "a hat", "disturb": 0.8}):
+        with pytest.raises(ConfigError, match="marked part"):
+            asked({"image": one, "edit": wrong})
+    for value in (2, -1, "much", None):
+        with pytest.raises(ConfigError, match=r"edit\.disturb"):
+            asked({"image": one, "edit": {"replace": "a hat", "disturb": value}})

@@ -297,10 +297,12 @@ def _read_edit(document: Any, find_image: Callable[[str], Path]) -> EditOrder:
 
 
 def _disturbed(document: Mapping[str, Any], edit: EditOrder) -> dict[str, float]:
-    """The setting by which tries on a marked part differ: it begins disturbed, by each one's seed."""
+    """The setting by which tries on a marked part differ: it begins disturbed, by each seed."""
     disturb = _share(document.get("disturb", 0), "edit.disturb")
     if disturb and edit.mask is None and not edit.replace:
-        raise ConfigError("edit.disturb is for a marked part; give mask or replace, or leave it out")
+        raise ConfigError(
+            "edit.disturb is for a marked part; give mask or replace, or leave it out"
+        )
     return {"init_disturb": disturb} if disturb else {}
 
 
