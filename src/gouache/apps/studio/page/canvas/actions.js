@@ -12,9 +12,6 @@ const UNFOUND = [
     `“${phrase}” seems to be everywhere. Name a single thing, or draw over the part yourself.`],
 ];
 
-// Of a marked part, before it is painted: several tries from the same pixels look alike. One alone keeps what it can.
-const DISTURB = 0.8;
-
 export function makeActions({ store, server, easel, doing, work }) {
   const { acting, dispatch, draft, drawn, node, note, order, place, run, seen, upload } = work;
   const { mask, strokes } = easel;
@@ -46,10 +43,9 @@ export function makeActions({ store, server, easel, doing, work }) {
     const { base, mask: masked } = part;
     if (base.place !== place()) await showBase(base);
     const edit = { settings: changed(store.state, true) };
-    const { tries: count } = store.state;
-    const again = partOf(store.state)?.tries.some(({ version }) => version === masked?.version);
-    if (masked) Object.assign(edit, { mask: masked.id }, count > 1 || again ? { disturb: DISTURB } : {});
+    if (masked) edit.mask = masked.id;
     const { size, ...settings } = changed(store.state, false, false);
+    const { tries: count } = store.state;
     const more = count > 1 ? { count } : {};
     await order({ prompt, image: base.image, edit, parent: base.place, settings, ...more }, true, uses, part);
   }
