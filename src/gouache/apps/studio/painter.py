@@ -16,6 +16,7 @@ from gouache.apps.studio.asking import with_words
 from gouache.apps.studio.films import keep_frame
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.keeping import forget_order, kept_order
+from gouache.apps.studio.noting import Note
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.starting import Starting
@@ -173,8 +174,9 @@ class Painter:
             with watching(Starting(run)):
                 session = _start_edit(order) if order.edit else self._build(order)
             if run.choice and not session.config.latents.start_choice:
-                run.notes["choice"] = (
-                    f"beginning {run.choice} was chosen too late; another one is painted"
+                run.notes["choice"] = Note(
+                    "late-choice",
+                    f"beginning {run.choice} was chosen too late; another one is painted",
                 )
         except BaseException:
             run.changed(seconds_left=None)
