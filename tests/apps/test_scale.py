@@ -146,7 +146,7 @@ def test_the_studio_paints_small_and_finishes_large(tmp_path: Path) -> None:
         run = submit(client, settings={"scale": "2"})
         told = wait(client, run, "done")
         assert (told["size"], told["scale"]) == ([32, 24], 2)
-        assert any("enlarged 2 times" in note for note in told["notes"])
+        assert any("enlarged 2 times" in note["text"] for note in told["notes"])
         folder = tmp_path / "runs" / "runs" / run
         assert Image.open(folder / "picture.png").size == (64, 48)
         assert read_metadata(folder / "picture.png")["finish"][0]["scale"] == 2

@@ -137,7 +137,8 @@ def test_all_of_a_film_is_in_a_zip_file(client: TestClient) -> None:
 def test_a_scale_is_told_to_be_left_out(client: TestClient) -> None:
     run = submit(client, "a fish", film={"frames": 1, "steps_per_frame": 1}, settings={"scale": 2})
     told = wait(client, run, "done")
-    assert told["notes"] == ["scale 2 left out: a film is as large as size says"]
+    (note,) = told["notes"]
+    assert note["text"] == "scale 2 left out: a film is as large as size says"
     assert told["scale"] == 1
 
 

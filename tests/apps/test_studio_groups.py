@@ -160,7 +160,7 @@ def test_starts_are_found_in_turn_and_told_apart(studio: Studio, gate: Gate) -> 
     for run in runs:
         reaches(run, "done")
     assert seen == [0, 1, 0, 1, 0, 1]
-    assert [list(run.notes.values()) for run in runs] == [["seed 0"], ["seed 1"]]
+    assert [[note.text for note in run.notes.values()] for run in runs] == [["seed 0"], ["seed 1"]]
 
 
 def test_one_is_stopped_while_starts_are_found(studio: Studio, gate: Gate) -> None:

@@ -533,7 +533,9 @@ def told_by_the_server(page: Any, **more: Any) -> None:
 
 def test_words_that_wait_and_warnings_are_shown(page: Any) -> None:
     done(page, "a red apple")
-    told_by_the_server(page, words="a green pear", notes=["it does not know: brillig"])
+    told_by_the_server(
+        page, words="a green pear", notes=[{"kind": "odd", "text": "it does not know: brillig"}]
+    )
     page.reload()
     until(page, "document.querySelector('#tree .run')?.textContent.includes('a green pear')")
     assert texts(page, "#gallery .thumb") == ["a green pear"]

@@ -288,7 +288,7 @@ def test_of_several_tries_on_a_part_one_is_seen_large_and_kept(
     page.wait_for_selector("#grid", state="hidden")
     hold(lambda: [run["favourite"] for run in studio.runs(page)].count(True) == 1)
     shown = "document.querySelector('#tree .run[aria-current]').textContent"
-    until(page, f"{shown}.startsWith('★ a green pear')")
+    until(page, f"{shown}.startsWith('✓ a green pear')")
 
 
 def test_what_was_found_is_told_as_long_as_there_is_a_mask(page: Any) -> None:

@@ -125,7 +125,7 @@ def test_the_try_that_is_kept_leads_back_to_the_others(page: Any) -> None:
     assert not is_drawn(page, "mask")
     page.click("#tries-back")
     until(page, "document.querySelectorAll('#tries li').length === 3")
-    assert texts(page, "#tries li") == ["Before", "a green pear", "★ a blue pear"]
+    assert texts(page, "#tries li") == ["Before", "a green pear", "✓ a blue pear"]
     hold(lambda: is_drawn(page, "mask"))
     assert page.is_hidden("#tries-back")
 

@@ -239,9 +239,9 @@ def test_what_is_not_plain_is_explained(page: Any, studio: TinyStudio) -> None:
     page.press("#prompt", "Enter")
     until(page, "document.querySelectorAll('#tiles .tile:not(.forms)').length === 4")
     hint = page.text_content("#four-hint")
-    for name in ("Keep", "Vary", "Evolve", "Discard"):
+    for at, name in enumerate(("Favourite", "Vary", "Evolve", "Discard")):
         assert f"{name} " in hint
-        title = page.locator(f"#tiles .{name.lower()}").first.get_attribute("title")
+        title = page.locator("#tiles .deeds").first.locator("button").nth(at).get_attribute("title")
         assert title.startswith(f"{name}: ")
     page.click("#four-known")
     assert page.is_hidden("#four-hint")

@@ -46,17 +46,34 @@ class UnknownPromptWarning(UserWarning):
 
     all_differ = True  # one tells nothing of other prompts: all are worth showing
 
+    def __init__(
+        self, message: str, roughly: Sequence[str] = (), unguided: Sequence[str] = ()
+    ) -> None:
+        """`roughly`: texts that another guide knows; `unguided`: those that none does."""
+        super().__init__(message)
+        self.details = {"roughly": list(roughly), "unguided": list(unguided)}
+
 
 class LaidOutWarning(UserWarning):
     """Two things of one prompt are asked for in their halves of the picture."""
 
     all_differ = True
 
+    def __init__(self, message: str, things: Sequence[str] = ()) -> None:
+        """`things`: of each prompt its two, "a red apple | a green pear"."""
+        super().__init__(message)
+        self.details = {"things": list(things)}
+
 
 class UnknownPlaceWarning(UserWarning):
     """What a prompt says of its place is none, but nearly."""
 
     all_differ = True
+
+    def __init__(self, message: str, places: Mapping[str, str] | None = None) -> None:
+        """`places`: what was written, "@tpo", to what may have been meant, "@top"."""
+        super().__init__(message)
+        self.details = {"places": dict(places or {})}
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,24 +274,21 @@ def _tell_laid_out(config: PaintConfig) -> None:
     written = dict.fromkeys(prompt for s in config.written for own in s for prompt in own)
     halves = [laid_out((prompt,)) for prompt in written]
     if told := [" | ".join(one_line(one, 40) for one in two) for two in halves if len(two) > 1]:
-        warnings.warn(
+        message = (
             f"two things, each in its half: {', '.join(told[:SHOWN])}; layout off takes the words "
-            "as a whole",
-            LaidOutWarning,
-            stacklevel=4,
+            "as a whole"
         )
+        warnings.warn(LaidOutWarning(message, told), stacklevel=4)
 
 
 def _tell_places(prompts: Sequence[Prompt]) -> None:
     """Says once which ends of prompts may have been meant as places and are none."""
     texts = dict.fromkeys(prompt.text for prompt in prompts if prompt.place is None)
     meant = {f"@{text.rpartition('@')[2]}": nearest_place(text) for text in texts}
-    if told := [f"{one_line(text, 60)} (is it @{near}?)" for text, near in meant.items() if near]:
-        warnings.warn(
-            f"no place is called {', '.join(told[:SHOWN])}; it is painted as words",
-            UnknownPlaceWarning,
-            stacklevel=3,
-        )
+    found = {one_line(text, 60): f"@{near}" for text, near in meant.items() if near}
+    if told := [f"{text} (is it {near}?)" for text, near in found.items()]:
+        message = f"no place is called {', '.join(told[:SHOWN])}; it is painted as words"
+        warnings.warn(UnknownPlaceWarning(message, found), stacklevel=3)
 
 
 def add_up(asked: Sequence[Target]) -> tuple[Target, ...]:
@@ -362,7 +376,8 @@ def _tell_unknown(
         silent = tuple(sure < SILENT for sure in cache[prompt][2])
         if prompt.kind == "text" and prompt.weight > 0 and any(silent):
             found.setdefault(silent, {})[prompt.text] = None
-    told = []
+    told: list[str] = []
+    lost: dict[bool, list[str]] = {True: [], False: []}  # whether another guide knows them
     for silent, texts in found.items():
         who, rest = (
             [name for name, quiet in zip(names, silent, strict=True) if quiet is wanted]
@@ -374,8 +389,10 @@ def _tell_unknown(
         do = "does" if len(who) == 1 else "do"
         asked = listed(list(texts), "prompts", SHOWN, 62)
         told.append(f"{' and '.join(who)} {do} not know {asked}; {left}")
+        lost[bool(rest)] += texts
     if told:
-        warnings.warn("; ".join(told), UnknownPromptWarning, stacklevel=3)
+        message = "; ".join(told)
+        warnings.warn(UnknownPromptWarning(message, lost[True], lost[False]), stacklevel=3)
 
 
 def asked_for(stage: StagePlan) -> str:

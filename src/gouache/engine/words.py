@@ -40,6 +40,10 @@ class UnknownWordsWarning(UserWarning):
 
     all_differ = True  # one tells nothing of the words of another: all are worth showing
 
+    def __init__(self, message: str, words: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = {"words": list(words)}
+
 
 @torch.no_grad()
 def embed_texts(texts: Sequence[str], perceptor: Perceptor, *, templates: bool = False) -> Tensor:
@@ -115,7 +119,8 @@ def check_words(texts: Iterable[str], perceptors: Sequence[Perceptor]) -> None:
             f"{_guides(names)} {'does' if len(names) == 1 else 'do'} not know {listed(words)}"
             for words, names in alike.items()
         )
-        warnings.warn(f"{told}; write it in English", UnknownWordsWarning, stacklevel=3)
+        every = list(dict.fromkeys(word for words in alike for word in words))
+        warnings.warn(UnknownWordsWarning(f"{told}; write it in English", every), stacklevel=3)
 
 
 def _rest(text: str, unknown: Sequence[str]) -> bool:

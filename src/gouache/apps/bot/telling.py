@@ -48,7 +48,7 @@ class Teller:
     def result(self, entry: Entry, runs: Sequence[Run]) -> Message:
         """Of one whose pictures are there, as far as they ever will be."""
         painted = [run for run in runs if has_picture(run)]
-        notes = list(dict.fromkeys(note for run in runs for note in run.notes.values()))
+        notes = list(dict.fromkeys(note.text for run in runs for note in run.notes.values()))
         files, told = self._files(painted)
         lines = [_outcome(entry, runs, painted), *told, *notes]
         return Message(self._text(entry, runs, lines), files, _buttons(entry, painted))

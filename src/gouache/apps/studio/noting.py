@@ -1,16 +1,40 @@
-"""Warnings of the work on one run, which are kept with it: words that are unknown or cut off."""
+"""Notes of a run: warnings of the work on it, which are kept with it, and what kind each is."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from gouache.apps.studio.runs import Run
+if TYPE_CHECKING:
+    from gouache.apps.studio.runs import Run
 
 _noting: ContextVar[Run | None] = ContextVar("noting", default=None)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was not done as asked, or otherwise.
+
+    `text` is one line for who knows the settings. `kind` and `details` are for those who word it
+    themselves: `kind` is "unknown-words" for an `UnknownWordsWarning`, `details` what that warning
+    has in an attribute of this name.
+    """
+
+    kind: str
+    text: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, message: Warning | str, category: type[Warning]) -> Note:
+        """The note that a warning is."""
+        words = re.findall("[A-Z][a-z]*", re.sub("(Warning|Note)$", "", category.__name__))
+        details = getattr(message, "details", {})
+        return cls("-".join(words).lower(), str(message), dict(details))
 
 
 @contextlib.contextmanager
@@ -29,4 +53,4 @@ def listening(run: Run) -> Iterator[None]:
         yield
 
 
-__all__ = ["listening"]
+__all__ = ["Note", "listening"]

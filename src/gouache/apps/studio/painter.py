@@ -17,6 +17,7 @@ from gouache.apps.studio.drawings import nearness
 from gouache.apps.studio.films import keep_frame
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.keeping import forget_order, kept_order
+from gouache.apps.studio.noting import Note
 from gouache.apps.studio.orders import Order
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.starting import Starting
@@ -174,8 +175,9 @@ class Painter:
             with watching(Starting(run)):
                 session = _start_edit(order) if order.edit else self._build(order)
             if run.choice and not session.config.latents.start_choice:
-                run.notes["choice"] = (
-                    f"beginning {run.choice} was chosen too late; another one is painted"
+                run.notes["choice"] = Note(
+                    "late-choice",
+                    f"beginning {run.choice} was chosen too late; another one is painted",
                 )
         except BaseException:
             run.changed(seconds_left=None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from gouache.apps.studio.frames import Frame
+from gouache.apps.studio.noting import Note
 from gouache.apps.studio.owners import settled_owner
 from gouache.atomic import write_bytes
 from gouache.errors import GouacheError, OutputError
@@ -74,7 +75,7 @@ class Run:
     step: int = 0
     num_steps: int = 0
     error: str = ""
-    notes: dict[str, str] = field(default_factory=dict)  # of each kind of warning the first
+    notes: dict[str, Note] = field(default_factory=dict)  # of each kind of warning the first
     totals: list[float] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     seconds_left: float | None = None
@@ -178,7 +179,7 @@ class Run:
             differs = getattr(category, "all_differ", False)
             with self.lock:
                 self.notes.setdefault(
-                    f"{category.__name__} {message if differs else ''}", str(message)
+                    f"{category.__name__} {message if differs else ''}", Note.of(message, category)
                 )
 
     def save_about(self) -> None:
@@ -267,7 +268,12 @@ class Run:
                 "nodes": [{"name": "", "favourite": False, **node} for node in self.nodes],
                 "error": without_paths(self.error, self.path.parents[1]),
                 "notes": [
-                    without_paths(note, self.path.parents[1]) for note in self.notes.values()
+                    {
+                        "kind": note.kind,
+                        "text": without_paths(note.text, self.path.parents[1]),
+                        **note.details,
+                    }
+                    for note in self.notes.values()
                 ],
                 "version": self.version,
                 "picture": self.picture_path.exists(),

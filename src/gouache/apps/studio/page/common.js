@@ -30,11 +30,11 @@ export const INITIAL = Object.freeze({
   busy: {}, // kind of action -> true while one is under way
   asked: null, // {run, what}: pause or stop, until it happens
   sent: null, // {run, version}: strokes that the server has, though the picture has not yet
-  notices: { alive: true, problem: "", note: "", mask: null },
+  notices: { alive: true, problem: "", note: "", mask: null, read: [] }, // `read`: warnings that were (notes.js)
 });
 
-/** A sheet of one's own is the same after a reload. */
-export const keptOf = ({ subject }) => ({ subject });
+/** A sheet of one's own is the same after a reload, and what was read stays read. */
+export const keptOf = ({ subject, notices }) => ({ subject, read: notices.read });
 
 export const noticed = (state, told) => ({ ...state, notices: { ...state.notices, ...told } });
 export const drafted = (state, told) => ({ ...state, draft: { ...state.draft, ...told } });
@@ -101,7 +101,7 @@ export const REDUCERS = {
     const form = filled(info, defaults(info), kept.settings ?? {});
     const known = kept.known ?? (newest ? wordsOf(newest) : "");
     const draft = { words, known, phrase, replace, typedFor, start, likes };
-    const next = { ...state, ready: true, info, form, draft };
+    const next = { ...noticed(state, { read: kept.read ?? [] }), ready: true, info, form, draft };
     return { ...(newest ? follow(next, newest) : newSheet(next)), subject: kept.subject ?? 0 };
   },
 

@@ -19,6 +19,12 @@ export function attributes(node, values) {
   return node;
 }
 
+/** Whether a part of a node lies over another one, as they are on the page. */
+export function laysOver(node, other) {
+  const [a, b] = [node, other].map((one) => one.getBoundingClientRect());
+  return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+}
+
 /** An icon of icons.svg, beside a name that says the same. */
 export function icon(name) {
   const space = "http://www.w3.org/2000/svg";

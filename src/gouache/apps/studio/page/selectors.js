@@ -230,12 +230,12 @@ export function statusLine(state) {
         : "Paused. Draw on it, change the words, and continue.",
     interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
     done: drawn
-      ? "Done. Paint on goes on from the picture with your strokes."
+      ? "Done. Paint goes on from the picture with your strokes."
       : members.length
         ? `${several}. Press one to go on with it.`
         : "Done. It is in the gallery.",
     stopped: drawn
-      ? "Stopped. Paint on goes on from the picture with your strokes."
+      ? "Stopped. Paint goes on from the picture with your strokes."
       : "Stopped; the picture is kept.",
     cancelled: "Cancelled. Reuse settings brings its words back.",
     failed: `It failed: ${run.error}`,

@@ -33,6 +33,7 @@ import * as examples from "./shell/examples.js";
 import * as fitting from "./shell/fitting.js";
 import * as help from "./shell/help.js";
 import * as keys from "./shell/keys.js";
+import * as news from "./shell/news.js";
 import * as panels from "./shell/panels.js";
 import * as pictures from "./shell/pictures.js";
 import * as settings from "./shell/settings.js";
@@ -48,6 +49,7 @@ const MODULES = [
   [tools, tip, change, layers, grow, live, canvasKeys], // canvas
   [choice, tree, queue, gallery, exporting, lightbox, versus, bin, trash], // past
   [filmPanel, player], // film
+  [news], // what all of them say
 ];
 
 function openPage() {

@@ -41,7 +41,7 @@ export function mount({ store, actions }) {
 
   function fill(item, { words, url, shown, kept = false }) {
     const [image, name] = item.firstChild.children;
-    put(name, { textContent: kept ? `★ ${words}` : words });
+    put(name, { textContent: kept ? `✓ ${words}` : words });
     put(image, { hidden: !url });
     if (url) attributes(image, { src: url });
     attributes(item.firstChild, { "aria-pressed": shown });

@@ -114,12 +114,14 @@ class Easel {
 
   update(state) {
     const { blank, picture } = state.sheet;
-    if (state.ready && subjectOf(state) !== this.subject) this.turnTo(subjectOf(state));
+    const other = state.ready && subjectOf(state) !== this.subject;
+    if (other) this.turnTo(subjectOf(state));
     if (blank && blank !== this.blanked) {
       this.blanked = blank;
       this.fade.end();
       Object.assign(this.view, { width: blank.width, height: blank.height });
       this.sheets();
+      if (other) this.screen.fit(); // the zoom was another picture's; tries on one keep it
     }
     this.tint();
     if (this.sentHere !== this.sentSeen) this.screen.render("strokes");

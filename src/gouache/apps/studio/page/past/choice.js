@@ -10,7 +10,7 @@ import { button } from "./thumbs.js";
 
 const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
 const DEEDS = {
-  keep: "Keep: marks it as a favourite",
+  keep: "Favourite: marks it with a star, here and in the gallery",
   vary: "Vary: paints four more that are like it",
   evolve: "Evolve: paints four children of it and another picture",
   discard: "Discard: throws it away; Undo brings it back",
@@ -102,7 +102,7 @@ export function mount({ store, actions, sync }) {
     const stop = made("button", { className: "stop" }, icon("stop"), "Stop");
     stop.addEventListener("click", () => actions.stopOne(id));
     pick.addEventListener("click", () => actions.pick(id));
-    const keep = button("keep", "Keep", () => actions.like(one(id)));
+    const keep = button("keep", "Favourite", () => actions.like(one(id)));
     const vary = button("vary", "Vary", () => actions.vary(one(id)));
     const evolve = button("evolve", "Evolve", () => actions.evolveWith(one(id)));
     const discard = button("discard", "Discard", () => actions.discard([id]));
@@ -133,7 +133,7 @@ export function mount({ store, actions, sync }) {
     const [keep, vary, evolve, discard] = deeds.children;
     const early = pointOf(run, null) === null;
     const later = early ? ". Possible when it is done or stopped" : "";
-    attributes(keep, { "aria-pressed": Boolean(run.favourite), "aria-label": `Keep ${name}`, title: DEEDS.keep });
+    attributes(keep, { "aria-pressed": Boolean(run.favourite), "aria-label": `Favourite: ${name}`, title: DEEDS.keep });
     attributes(vary, { "aria-label": `Vary ${name}`, title: DEEDS.vary + later });
     attributes(evolve, { "aria-label": `Evolve ${name}`, title: DEEDS.evolve + later, "aria-pressed": crossed });
     attributes(discard, { "aria-label": `Discard ${name}`, title: DEEDS.discard });

@@ -21,7 +21,7 @@ export function mount({ store }) {
     attributes(gif, { href: `${base}/timelapse.gif` });
   }
 
-  /** Opens beside a button, above it where there is room; Escape and a click beside it close it. */
+  /** Opens beside a button, above it where there is room; Escape, a press elsewhere and a choice close it. */
   function open(button) {
     menu.showPopover();
     const { left, top, bottom, width } = button.getBoundingClientRect();
@@ -40,6 +40,10 @@ export function mount({ store }) {
       closes = false;
     });
   }
+  // The browser's own way does not hear of a press on the easel, which keeps the pointer for its strokes.
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (menu.matches(":popover-open") && !menu.contains(target) && !target.closest(".saves")) menu.hidePopover();
+  }, { capture: true });
   document.addEventListener("keydown", (event) => {
     const writes = event.target.matches("input:not([type=range], [type=checkbox], [type=color]), textarea, select");
     const plain = !(event.ctrlKey || event.metaKey || event.altKey || writes);
@@ -53,6 +57,7 @@ export function mount({ store }) {
   for (const link of [png, json, mp4, gif]) {
     link.addEventListener("click", () => {
       store.dispatch({ type: "noticed", note: "It is saved where this browser keeps downloads." });
+      setTimeout(() => menu.hidePopover()); // first the browser follows the link
     });
   }
 

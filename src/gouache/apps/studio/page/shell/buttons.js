@@ -1,6 +1,6 @@
 // What the bar's buttons are called and whether they can be pressed: {id: {text, disabled, hidden}}.
 
-import { ENDED, fromDrawing, GOING, gridOf, isDrawn, newWords, OPEN, runOf, typedHere } from "../selectors.js";
+import { ENDED, fromDrawing, GOING, gridOf, newWords, nodeOf, OPEN, runOf, typedHere } from "../selectors.js";
 
 export function buttonsOf(state) {
   const { busy, ready, sheet } = state;
@@ -14,13 +14,19 @@ export function buttonsOf(state) {
   const ordering = Boolean(busy.order) || !ready;
   const typed = typedHere(state);
   const times = state.count > 1 ? ` ×${state.count}` : ""; // both paint as many as are chosen
+  const [drawn, there] = [fromDrawing(state), Boolean(sheet.picture || run)];
+  // One of the two is the first to be pressed. Where Paint starts from what was drawn the other would do the same.
+  const onward = there && !drawn && nodeOf(state) !== null;
+  const paints = drawn ? (run ? "Paint from what you drew" : "Paint from your sketch")
+    : there ? "Paint another picture from the words" : "Paint";
   return {
     paint: {
       text: `Paint${times}`,
-      title: `${fromDrawing(state) ? (run ? "Paint from what you drew" : "Paint from your sketch") : "Paint"} (Enter in the words, Ctrl Enter anywhere)`,
+      title: `${paints} (Enter in the words, Ctrl Enter anywhere)`,
+      className: onward ? "" : "main",
       disabled: ordering,
     },
-    branch: { text: `Paint on${times}`, disabled: ordering, hidden: !(sheet.picture || isDrawn(state) || run) },
+    branch: { text: `Paint on${times}`, className: onward ? "main" : "", disabled: ordering, hidden: !there || drawn },
     pause: {
       text: `${open ? "Continue" : "Pause"}${all}${open && typed ? " with new words" : ""}`,
       disabled: !(open || going) || Boolean(busy.run),

@@ -3,15 +3,10 @@
 import { $, attributes, put } from "../nodes.js";
 import { clock, GOING, gridOf, nodeOf, OPEN, runOf, slowestOf, statusLine, stepOf } from "../selectors.js";
 import { makeCountdown } from "./countdown.js";
+import { readingOf, saidOf } from "./notes.js";
 
 const SILENT = "The studio does not answer. What you wrote and drew stays here; this page keeps trying.";
-/** A note for who knows the page and not its settings. */
-function inPlainWords(note) {
-  return note
-    .replace(/; layout off takes the words as a whole$/, " (as one thing: Fine tuning, layout off)")
-    .replace(/^two things, each in its half: /, "Each thing has its half of the picture: ")
-    .replace(/^photo does not know (.*); pocket guides there alone$/, "Known only roughly: $1");
-}
+const SAID = ["problem", "warnings", "note"]; // the ids of their lines
 
 /** The run as far as it is shown: at a point of its history it is as it was there. */
 function shownPoint(state, run) {
@@ -23,33 +18,19 @@ export function mount({ store }) {
   let plotted = null;
   const countdown = makeCountdown();
 
-  for (const name of ["problem", "note"]) {
+  for (const name of SAID) {
     $(`${name}-read`).addEventListener("click", () => {
-      store.dispatch({ type: "noticed", [name]: "" });
+      store.dispatch({ type: "noticed", ...readingOf(store.state, name) });
       $("stage").focus({ preventScroll: true });
     });
   }
 
-  let ignored = ""; // what was said of a run, and has been read
-  let warned = "";
-  $("warnings-read").addEventListener("click", () => {
-    ignored = warned;
-    put($("warnings").parentNode, { hidden: true });
-    $("stage").focus({ preventScroll: true });
-  });
-
-  /** What was ignored or changed of a run, until it is read. */
-  function warn(run) {
-    warned = run?.notes?.length ? `${run.group || run.id} ${run.notes.join(" · ")}` : "";
-    put($("warnings"), { textContent: run?.notes?.map(inPlainWords).join(" · ") ?? "" });
-    put($("warnings").parentNode, { hidden: !warned || warned === ignored });
-  }
-
-  function say({ notices }) {
-    put($("connection"), { textContent: notices.alive ? "" : SILENT });
-    for (const name of ["problem", "note"]) {
-      put($(name), { textContent: notices[name] });
-      put($(name).parentNode, { hidden: !notices[name] });
+  /** How much room it takes on the easel: news.js. */
+  function say(state) {
+    put($("connection"), { textContent: state.notices.alive ? "" : SILENT });
+    for (const [name, text] of Object.entries(saidOf(state))) {
+      put($(name), { textContent: text });
+      put($(name).parentNode, { hidden: !text });
     }
   }
 
@@ -84,7 +65,6 @@ export function mount({ store }) {
     const shares = (several.length ? several : there ? [there] : []).map(shareOf);
     put($("progress"), { value: shares.reduce((sum, one) => sum + one, 0) / (shares.length || 1), hidden: !going });
     put($("clock"), { textContent: going ? timeOf(there) : "" });
-    warn(run);
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
     plotted = losses;
