@@ -37,6 +37,7 @@ def test_a_line_says_what_is_begun_and_how_to_leave_it() -> None:
     with pytest.warns(StyleWarning, match=r"a fish \(mosaic\); style_weight 0") as told:
         tiny_session(prompt=STYLED, style_weight=5.0)
     assert len(told) == 1
+    assert told[0].message.details == {"drawn": {"a fish": ["mosaic"]}}  # type: ignore[union-attr]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tiny_session(prompt=STYLED, style_weight=0.0)

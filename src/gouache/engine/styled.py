@@ -9,7 +9,7 @@ held near it by `losses.StyleLoss`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -34,6 +34,11 @@ class StyleWarning(UserWarning):
 
     all_differ = True
 
+    def __init__(self, message: str, drawn: Mapping[str, Sequence[str]] | None = None) -> None:
+        """`drawn`: what is painted first, "a fish", to what it is drawn in, ["mosaic"]."""
+        super().__init__(message)
+        self.details = {"drawn": {words: list(styles) for words, styles in (drawn or {}).items()}}
+
 
 def styles_asked(config: PaintConfig, stage: StagePlan) -> tuple[tuple[str, ...], ...]:
     """What each picture of a plan is to be drawn in at its beginning, in turn: weather, a style."""
@@ -48,20 +53,20 @@ def contents(
 ) -> StagePlan:
     """The plan without the words for styles, of the pictures that are begun in one."""
     asked = [[target.prompt for target in own] for own in stage.columns]
-    told = []
+    told: dict[str, tuple[str, ...]] = {}
     for picture, style in enumerate(styles):
         if not style:
             continue
         plain = _split(asked[picture])[1]
         words = " | ".join(prompt.text for prompt in plain if prompt.kind == "text")
-        told.append(f"{one_line(words, 60)} ({', '.join(style)})")
+        told[one_line(words, 60)] = style
         asked[picture] = list(laid_out(plain)) if config.guidance.lays_out else list(plain)
-    warnings.warn(
-        f"begun as a picture and drawn in a style: {', '.join(dict.fromkeys(told))}; "
-        "style_weight 0 leaves styles to the guides",
-        StyleWarning,
-        stacklevel=2,
+    shown = ", ".join(f"{words} ({', '.join(style)})" for words, style in told.items())
+    message = (
+        f"begun as a picture and drawn in a style: {shown}; style_weight 0 leaves styles to the "
+        "guides"
     )
+    warnings.warn(StyleWarning(message, told), stacklevel=2)
     return replace(stage, rows=encode_parts(asked, config, models))
 
 

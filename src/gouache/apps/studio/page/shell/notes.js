@@ -18,6 +18,8 @@ const WORDED = {
   "unknown-place": ({ places = {} }) => Object.entries(places)
     .map(([written, meant]) => `${written} is no place and is painted as words. Is it ${meant}?`).join(" · "),
   truncation: ({ cut = "" }) => cut && `Too long to be read to the end. Left out: “${cut}”`,
+  style: ({ drawn = {} }) => Object.entries(drawn)
+    .map(([words, styles]) => `First “${words}”, then drawn: ${styles.join(", ")} (not so: Fine tuning, Style 0)`).join(" · "),
   "late-choice": () => "Your choice came too late: another beginning is painted",
 };
 

@@ -39,6 +39,7 @@ export const PLAIN = Object.freeze({
   templates: ["Say it in many ways", "Reads the words as “a picture of …” and the like too, which is steadier."],
   contrast_weight: ["Not something else", "How much the picture must show your words rather than other things."],
   tv_weight: ["Smoothness", "More gives calm surfaces, less keeps grain."],
+  style_weight: ["Style", "How near a picture stays to its beginning in the style or weather of your words; 0 leaves them to chance."],
   combine: ["Several words", "loss asks for each part by itself, embedding for all of them mixed."],
   strength: ["Strength", "How far the part moves towards the new words."],
   structure_weight: ["Keep its structure", "How much of what is there keeps its form."],
