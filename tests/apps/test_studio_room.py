@@ -232,7 +232,7 @@ def test_tools_have_words_where_there_is_room(page: Any, wide: int, high: int) -
         """() => [...document.querySelectorAll("#rail > button")].map((tool) => {
             const [name, box] = [tool.querySelector(".name"), tool]
                 .map((one) => one.getBoundingClientRect());
-            const fits = name.width > 20 && name.right <= box.right;
+            const fits = name.width > 10 && name.right <= box.right;
             return [tool.innerText.trim().split(/\\s/)[0], fits, box.bottom];
         })"""
     )
