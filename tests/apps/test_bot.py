@@ -55,7 +55,7 @@ def test_four_form_and_are_shown_with_their_files(tmp_path: Path) -> None:
         preview = gateway.messages["m1"].files[0]
         assert preview.name == "preview.jpg"
         assert max(Image.open(io.BytesIO(preview.data)).size) <= telling.SIDE
-        assert "painting, " in gateway.messages["m1"].text
+        await until(lambda: "painting, " in gateway.messages["m1"].text)
         gate.open.set()
         await until(gateway.finals)
         last = gateway.messages["m1"]

@@ -124,7 +124,7 @@ def test_a_film_that_is_painted_again_sounds_the_same(gouache):
         (["--frames", "3", "--seconds", "2"], "frames"),
         (["--fps", "1000"], "fps"),
         (["--seconds", "30000", "--fps", "60"], "frames"),
-        (["--border", "mirror"], "border"),
+        (["--border", "mirrors"], "border"),
         (["--steps-per-frame", "0"], "steps_per_frame"),
         (["--count", "2"], "one picture"),
         (["--steps", "3,4"], "steps_per_frame"),

@@ -27,12 +27,12 @@ def test_edits_are_what_they_were_before_two_guided_by_default() -> None:
 @pytest.mark.parametrize(
     ("preset", "given", "expected"),
     [
-        ("photo", {}, make_config(latent="quantized", scale=1, layout="off")),
+        ("photo", {}, make_config(latent="quantized", scale=1, layout="off", style_weight=0.0)),
         ("paper", {}, make_config("paper", latent="quantized")),
         (
             "auto",
             {"perceptor": ["pocket", "photo"]},
-            make_config(latent="quantized", scale=4, layout="off"),
+            make_config(latent="quantized", scale=4, layout="off", style_weight=0.0),
         ),
         ("auto", {"perceptor": "x", "latent": "multiscale"}, None),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,11 @@ def test_a_table_tells_scores_and_seconds(painted: Make) -> None:
     assert lines[0] == "| row | pictures | judge | guide | seconds a picture |"
     assert [line.split(" | ")[:2] for line in lines[2:4]] == [["| first", "2"], ["| second", "2"]]
     scores = [entry["scores"]["judge"] for entry in record(made)["pictures"][:2]]
-    assert f"| {sum(scores) / 2:.3f} [{min(scores):.3f}, {max(scores):.3f}] |" in lines[2]
+    middle, half = sum(scores) / 2, 12.706 * abs(scores[0] - scores[1]) / 2  # Student's, of two
+    told = re.search(r"\| (\S+) \[(\S+), (\S+)\] \|", lines[2])
+    assert told is not None
+    expected = (middle, middle - half, middle + half)
+    assert tuple(map(float, told.groups())) == pytest.approx(expected, abs=2e-3)
     assert lines[7].startswith(f"| first | left | 0 | {scores[0]:.3f} | ")
     assert "Other systems" not in lines[-1]
     # What somebody wrote into it is kept.

@@ -128,13 +128,14 @@ def test_clip_guidance_pulls_towards_the_words(folder: Path) -> None:
     painter = system(folder, "clip", scale=1.0)
     tokens = painter.perceptor.tokenizer(["a red apple", "a cat"])
     guide, wanted = painter.networks.guide, painter.perceptor.text_tower(tokens)
-    noised, steps = torch.randn(2, 4, 4, 4), torch.tensor([20, 500])
+    chance = torch.Generator().manual_seed(2)
+    noised, steps = torch.randn(2, 4, 4, 4, generator=chance), torch.tensor([20, 500])
     pull = painter._pull(tokens)(noised, steps)
-    nudge = 1e-3 * torch.randn(noised.shape)
+    nudge = 1e-3 * torch.randn(noised.shape, generator=chance)
     fit = [(wanted * guide(noised + sign * nudge, steps)).sum() for sign in (1, -1)]
     assert float(fit[0] - fit[1]) / 2 == pytest.approx(float((pull * nudge).sum()), rel=0.05)
     with torch.no_grad():
-        moved = guide(noised + 0.1 * pull / pull.std(), steps)
+        moved = guide(noised + 0.01 * pull / pull.std(), steps)
         assert ((moved * wanted).sum(1) > (guide(noised, steps) * wanted).sum(1)).all()
     none, some = (replace(painter, scale=scale) for scale in (0.0, 300.0))
     texts, words_only = ["a cat", "a dog"], system(folder, "free", scale=1.0)

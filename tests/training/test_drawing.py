@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from gouache.errors import TrainingError
 from gouache.generators.drawing import SCALE, DrawingDecoder, enlarged
 from gouache.generators.vqgan import VQGAN
+from gouache.ops.slopes import contrast
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
 from gouache.styles.banks import banks, pen
 from gouache.styles.filters import STYLES, stylize
 from gouache_training import renderings
-from gouache_training.codebook import contrast
 from gouache_training.compose import Composer
 from gouache_training.drawing import (
     DrawingTrainer,
