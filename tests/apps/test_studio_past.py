@@ -288,7 +288,7 @@ def test_of_several_tries_on_a_part_one_is_seen_large_and_kept(
     page.wait_for_selector("#grid", state="hidden")
     hold(lambda: [run["favourite"] for run in studio.runs(page)].count(True) == 1)
     shown = "document.querySelector('#tree .run[aria-current]').textContent"
-    until(page, f"{shown}.startsWith('✓ a green pear')")
+    until(page, f"{shown}.startsWith('★ a green pear')")
 
 
 def test_what_was_found_is_told_as_long_as_there_is_a_mask(page: Any) -> None:
@@ -661,8 +661,10 @@ def test_a_picture_is_saved_at_every_size(page: Any, studio: TinyStudio) -> None
     page.click("#save")
     sizes = texts(page, "#export-size option")
     assert sizes == ["64 × 32, as painted", "128 × 64", "256 × 128", "512 × 256"]
+    page.keyboard.press("Escape")
 
     def saved(size: str, kind: str) -> Image.Image:
+        page.click("#save")  # it closes with each use
         page.select_option("#export-size", size)
         page.select_option("#export-format", kind)
         with page.expect_download() as download:
@@ -673,6 +675,7 @@ def test_a_picture_is_saved_at_every_size(page: Any, studio: TinyStudio) -> None
         picture = saved(str(side), kind)
         assert (picture.size, picture.format) == ((side, side // 2), kind.upper())
         until(page, "document.body.innerText.includes('where this browser keeps downloads')")
+    page.click("#save")
     with page.expect_download() as download:
         page.click("#save-json")
     assert json.loads(Path(download.value.path()).read_text())["prompt"] == "a red apple"

@@ -214,7 +214,7 @@ def test_strokes_are_in_the_history_where_they_were_taken_in_and_not_before(
     red = [216, 67, 43]
     points = running.locator("#tree .thumb")
     held: list[Any] = []
-    running.route("**/draw", lambda route: held.append(route))
+    running.route("**/draw*", lambda route: held.append(route))
     stroke(running, 0.5)
     until(running, lambda: held)
     assert alpha_at(running, 0.5, 0.5) == 255  # on their way, over the picture that they go to
