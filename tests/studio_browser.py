@@ -21,7 +21,7 @@ from tiny import TinyGenerator, TinyPerceptor, tiny_config
 # The one without windows is the same browser, and takes a third less time.
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-SECONDS = 15_000  # as playwright counts: milliseconds
+SECONDS = 120_000  # as playwright counts: milliseconds
 LONG = 20_000  # steps: more than any test waits for, however slow the machine is
 PACE = 0.02  # seconds that a step takes
 SLOW = float(os.environ.get("GOUACHE_TEST_SLOW", "1"))  # how many times slower pages run

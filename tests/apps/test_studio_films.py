@@ -268,7 +268,7 @@ def test_nobody_draws_on_a_film_or_changes_its_words(tmp_path: Path) -> None:
         ({"film": {"zoom": "1+beat"}}, "sound"),
         ({"film": {"frames": 1201}}, "frames"),
         ({"film": {"frames": 1000, "steps_per_frame": 100}}, "steps"),
-        ({"film": {"border": "mirror"}}, "border"),
+        ({"film": {"border": "mirrors"}}, "border"),
         ({"film": {}, "count": 2}, "count"),
         ({"film": {}, "settings": {"steps": [3, 4]}}, "steps_per_frame"),
         ({"film": {}, "vary": {"of": "x"}}, "vary"),

@@ -238,7 +238,7 @@ def test_what_is_not_plain_is_explained(page: Any, studio: TinyStudio) -> None:
     page.fill("#prompt", "a red apple")
     page.press("#prompt", "Enter")
     until(page, "document.querySelectorAll('#tiles .tile:not(.forms)').length === 4")
-    hint = page.text_content("#four-hint")
+    hint = " ".join(page.text_content("#four-hint").split())
     for at, name in enumerate(("Favourite", "Vary", "Evolve", "Discard")):
         assert f"{name} " in hint
         title = page.locator("#tiles .deeds").first.locator("button").nth(at).get_attribute("title")
@@ -400,9 +400,6 @@ def test_several_say_that_one_is_pressed_to_go_on(page: Any, studio: TinyStudio)
     )
     page.locator(".pick").nth(1).click()
     until(page, "document.getElementById('status').textContent === 'Done. It is in the gallery.'")
-    until(page, "document.getElementById('branch').textContent.trim() === 'Paint on ×4'")
-    assert shown(page, "#paint") == "Paint ×4"
-    page.click("[data-count='1']")
     until(page, "document.getElementById('branch').textContent.trim() === 'Paint on'")
     assert shown(page, "#paint") == "Paint"
 

@@ -86,7 +86,7 @@ class Starting(Watcher):
         if self._begun is None or step.index <= self._begun[1]:
             self._begun = now, step.index
             return run.seconds_left
-        if run.film is not None:
+        if run.film is not None or not self._pictures:
             return None
         pace = (now - self._begun[0]) / (step.index - self._begun[1])
         sketching = step.num_steps * (1 + self._rounds) - step.index - 1
