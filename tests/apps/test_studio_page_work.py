@@ -495,7 +495,8 @@ def test_strokes_stay_until_the_server_has_them(page: Any, studio: TinyStudio) -
     page.click("#pause")
     status(page, "painting")
     hold(lambda: not is_drawn(page))
-    assert [path.split("/")[-1].split("?")[0] for path, _ in posted] == ["draw", "continue", "continue"]
+    names = [path.split("/")[-1].split("?")[0] for path, _ in posted]
+    assert names == ["draw", "continue", "continue"]
     page.click("#stop")
     status(page, "stopped")
     assert [node["kind"] for node in studio.runs(page)[0]["nodes"]] == ["start", "drawn", "end"]
