@@ -96,8 +96,9 @@ export function sketchesSay({ sketches, choice }) {
 
 /** The number of the beginning that stands for a picture which is being begun, and can be gone on from as it is shown;
  * null where there is none. */
-export const shownSketch = ({ status, sketches = [], leads, choice }) =>
-  (status === "starting" && sketches.length && choice === null ? leads : null);
+export function shownSketch({ status, sketches = [], leads, choice }) {
+  return status === "starting" && sketches.length && choice === null ? leads : null;
+}
 
 /** What is shown of a picture that is being begun. */
 export function beginsAs(run) {
