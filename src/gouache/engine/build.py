@@ -16,7 +16,7 @@ from gouache.engine.alone import alone_sizes, of_those_who_know
 from gouache.engine.hook import Hook
 from gouache.engine.loop import Stepping, steps
 from gouache.engine.optimizer import find_optimizer
-from gouache.engine.schedule import steps_per_stage
+from gouache.engine.schedule import steps_of_run
 from gouache.engine.starts import Rehearse, choose_start, enlarged
 from gouache.engine.styled import CONTENT_SHARE, contents, drawn, styles_asked
 from gouache.engine.targets import StagePlan, plan_stages
@@ -266,7 +266,7 @@ def prepare_blank(
 
 def validate(config: PaintConfig) -> None:
     """Raises the error that `prepare` would, as far as that can be told without models or files."""
-    device, steps = resolve_device(config.device), _num_steps(config)
+    device, steps = resolve_device(config.device), steps_of_run(config)
     find_optimizer(config.optimization.optimizer)
     latents.get(config.latents.latent)
     for text in config.guidance.losses:
@@ -275,13 +275,9 @@ def validate(config: PaintConfig) -> None:
     wanted(config, device, steps)
 
 
-def _num_steps(config: PaintConfig) -> int:
-    return sum(steps_per_stage(config.steps, len(config.stages)))
-
-
 def _compiled(config: PaintConfig, models: Models, canvas: Canvas) -> Models:
     """`models`, compiled where the settings want it; of given ones by themselves none are."""
-    if not wanted(config, models.device, _num_steps(config)):
+    if not wanted(config, models.device, steps_of_run(config)):
         return replace(models, compiled={})
     return compiled(models, config, canvas, models.own)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from gouache.errors import ConfigError
-from gouache.settings.config import OptimizerConfig
+from gouache.settings.config import OptimizerConfig, PaintConfig
 from gouache.settings.schedule import Schedule
 
 
@@ -50,4 +50,9 @@ def stage_at(step: int, stage_steps: Sequence[int]) -> int:
     return min(bisect_right(list(accumulate(stage_steps)), step), len(stage_steps) - 1)
 
 
-__all__ = ["learning_rate", "stage_at", "steps_per_stage"]
+def steps_of_run(config: PaintConfig) -> int:
+    """Steps of all stages together; counts that do not match raise `ConfigError`."""
+    return sum(steps_per_stage(config.steps, len(config.stages)))
+
+
+__all__ = ["learning_rate", "stage_at", "steps_of_run", "steps_per_stage"]

@@ -17,11 +17,11 @@ from torch import Tensor
 from gouache.ops.slopes import contrast
 from gouache.styles.banks import Banks, Cells, banks, pen
 
-__all__ = ["STYLES", "Style", "stylize"]
+__all__ = ["STYLES", "Filter", "Style", "luma", "rgb", "stylize"]
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
-_Filter = Callable[[Tensor, Tensor, Banks, np.random.Generator], Tensor]
+Filter = Callable[[Tensor, Tensor, Banks, np.random.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Style:
     """
 
     name: str
-    apply: _Filter
+    apply: Filter
     templates: tuple[str, ...]
     keeps_color: bool = True
     keeps_ground: bool = True
@@ -48,7 +48,8 @@ def _pick(bank: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     return bank[torch.from_numpy(rng.integers(len(bank), size=count))]
 
 
-def _gray(image: Tensor) -> Tensor:
+def luma(image: Tensor) -> Tensor:
+    """Brightness, (B,3,H,W) -> (B,1,H,W)."""
     return (image * _LUMA).sum(1, keepdim=True)
 
 
@@ -62,7 +63,8 @@ def _edges(image: Tensor) -> Tensor:
     return contrast(image, pen(image.shape[-1]))
 
 
-def _rgb(red: int, green: int, blue: int) -> Tensor:
+def rgb(red: int, green: int, blue: int) -> Tensor:
+    """A colour of 0 to 255 a channel, as (1,3,1,1) in [0,1]."""
     return torch.tensor([red, green, blue]).view(1, 3, 1, 1) / 255
 
 
@@ -88,23 +90,23 @@ def _choose(cells: Cells, count: int, rng: np.random.Generator) -> Tensor:
 
 def _pencil(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     lines = (1.7 * _edges(image) + 0.5 * _edges(alpha)).clamp(0, 1)
-    paper = 0.8 + 0.2 * _gray(image) + 0.025 * _pick(bank.grain, len(image), rng)
+    paper = 0.8 + 0.2 * luma(image) + 0.025 * _pick(bank.grain, len(image), rng)
     return ((1 - lines) * paper).expand(-1, 3, -1, -1)
 
 
 def _charcoal(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     lines = 2 * _edges(_soft(image)) + _edges(_soft(alpha))
-    tone = 0.25 + 0.75 * (1.6 * (_gray(image) - 0.3))
+    tone = 0.25 + 0.75 * (1.6 * (luma(image) - 0.3))
     return (tone - lines + 0.1 * _pick(bank.grain, len(image), rng)).expand(-1, 3, -1, -1)
 
 
 def _monochrome(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
-    return _gray(image).expand(-1, 3, -1, -1)
+    return luma(image).expand(-1, 3, -1, -1)
 
 
 def _sepia(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
-    tone = (_gray(image) + 0.05 * _pick(bank.smooth, len(image), rng)).clamp(0, 1)
-    return _lerp(_rgb(60, 35, 15), _rgb(245, 225, 185), tone)
+    tone = (luma(image) + 0.05 * _pick(bank.smooth, len(image), rng)).clamp(0, 1)
+    return _lerp(rgb(60, 35, 15), rgb(245, 225, 185), tone)
 
 
 def _pixels(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
@@ -116,13 +118,13 @@ def _pixels(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator)
 def _mosaic(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     chosen = _choose(bank.tiles, len(image), rng)
     means = _cell_means(image, bank.tiles, chosen) + 0.03 * _pick(bank.smooth, len(image), rng)
-    return _lerp(means, _rgb(205, 200, 190), 0.85 * bank.tiles.border[chosen])
+    return _lerp(means, rgb(205, 200, 190), 0.85 * bank.tiles.border[chosen])
 
 
 def _stained_glass(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     chosen = _choose(bank.glass, len(image), rng)
     means = _cell_means(image, bank.glass, chosen)
-    gray = _gray(means)
+    gray = luma(means)
     vivid = gray + 1.5 * (means - gray) + 0.04 * _pick(bank.smooth, len(image), rng)
     leads = (bank.glass.border[chosen] + 2.0 * (_edges(alpha) - 0.3).clamp(0, 1)).clamp(0, 1)
     return 0.5 * (vivid + _soft(image)) * (1 - leads)  # the thing shines through coarse cells
@@ -181,7 +183,7 @@ def _blueprint(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generat
     paper[..., ruled, :] = 0.13
     paper[..., :, ruled] = 0.13
     lines = (1.8 * _edges(image) * (0.15 + alpha) + 0.8 * _edges(alpha) + paper).clamp(0, 1)
-    return _lerp(_rgb(20, 62, 150), _rgb(240, 246, 255), lines)
+    return _lerp(rgb(20, 62, 150), rgb(240, 246, 255), lines)
 
 
 def _ink(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
@@ -192,22 +194,22 @@ def _ink(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) ->
 def _chalk(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     lines = 2.2 * _edges(image) * (0.1 + alpha) + 0.9 * _edges(alpha) + 0.12 * alpha
     dust = (0.8 + 0.35 * _pick(bank.grain, len(image), rng)).clamp(0, 1)
-    board = _rgb(38, 60, 50) + 0.02 * _pick(bank.smooth, len(image), rng)
+    board = rgb(38, 60, 50) + 0.02 * _pick(bank.smooth, len(image), rng)
     return _lerp(board, torch.ones(1, 3, 1, 1) * 0.95, (lines * dust).clamp(0, 1))
 
 
 def _woodcut(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     size = image.shape[-1]
-    tone = _gray(image) + 0.6 * (_gray(image) - _soft(_gray(image), 7))
+    tone = luma(image) + 0.6 * (luma(image) - _soft(luma(image), 7))
     hatch = 0.18 * torch.sin(torch.arange(size) * (2 * torch.pi / max(3, size // 16)))
     ink = ((tone + hatch.view(1, 1, -1, 1) - 0.5) * 8).sigmoid()
     lines = (3 * _edges(alpha)).clamp(0, 1)
-    return _lerp(_rgb(25, 20, 18), _rgb(240, 230, 210), ink * (1 - lines))
+    return _lerp(rgb(25, 20, 18), rgb(240, 230, 210), ink * (1 - lines))
 
 
 def _pop_art(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     size = image.shape[-1]
-    gray = _gray(image)
+    gray = luma(image)
     vivid = ((gray + 1.8 * (image - gray)) * 3).round() / 3
     axis = torch.arange(size) * (2 * torch.pi / max(4, size // 14))
     dots = (axis.sin()[:, None] * axis.sin()[None]).view(1, 1, size, size)

@@ -17,13 +17,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gouache.styles.banks import Banks
+from gouache.styles.filters import Filter, luma, rgb
 
 _Draw = Callable[[ImageDraw.ImageDraw, np.random.Generator, int], None]
-_LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-
-
-def _rgb(red: int, green: int, blue: int) -> Tensor:
-    return torch.tensor([red, green, blue]).view(1, 3, 1, 1) / 255
 
 
 def _lerp(low: Tensor, high: Tensor, share: Tensor | float) -> Tensor:
@@ -36,7 +32,7 @@ def _rows(image: Tensor) -> Tensor:
 
 
 def _dull(image: Tensor, share: float) -> Tensor:
-    return _lerp(image, (image * _LUMA).sum(1, keepdim=True).expand_as(image), share)
+    return _lerp(image, luma(image).expand_as(image), share)
 
 
 def _marks(image: Tensor, rng: np.random.Generator, draw: _Draw) -> Tensor:
@@ -84,8 +80,8 @@ def _bubbles(pen: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> N
 
 
 def _snow(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
-    white = _rgb(244, 248, 255)
-    winter = _lerp(_dull(image, 0.35), _rgb(196, 210, 228), 0.45 * (1 - 0.75 * alpha))
+    white = rgb(244, 248, 255)
+    winter = _lerp(_dull(image, 0.35), rgb(196, 210, 228), 0.45 * (1 - 0.75 * alpha))
     hills = ((_rows(image) - 0.74 + 0.03 * bank.smooth[:1]) * 18).sigmoid()
     lying = _lerp(winter, white, hills * (1 - 0.7 * alpha))
     side = image.shape[-1]
@@ -95,28 +91,28 @@ def _snow(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -
 
 
 def _rain(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
-    gray = _lerp(_dull(image, 0.45), _rgb(96, 112, 132), 0.42 * (1 - 0.5 * alpha))
-    return _lerp(gray, _rgb(226, 236, 246), 0.85 * _marks(image, rng, _streaks(55)))
+    gray = _lerp(_dull(image, 0.45), rgb(96, 112, 132), 0.42 * (1 - 0.5 * alpha))
+    return _lerp(gray, rgb(226, 236, 246), 0.85 * _marks(image, rng, _streaks(55)))
 
 
 def _storm(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     dark = 0.75 * _dull(image, 0.4)
     high = (1 - _rows(image) / 0.5).clamp(0, 1)
     clouds = ((bank.smooth[:1] + 3.2 * high - 1.1) * 2).sigmoid() * (1 - 0.5 * alpha)
-    cloudy = _lerp(dark, _rgb(46, 50, 62) + 0.07 * bank.smooth[:1].abs(), 0.9 * clouds)
-    lit = _lerp(cloudy, _rgb(255, 250, 190), _marks(image, rng, _bolt))
-    return _lerp(lit, _rgb(214, 224, 236), 0.6 * _marks(image, rng, _streaks(40)))
+    cloudy = _lerp(dark, rgb(46, 50, 62) + 0.07 * bank.smooth[:1].abs(), 0.9 * clouds)
+    lit = _lerp(cloudy, rgb(255, 250, 190), _marks(image, rng, _bolt))
+    return _lerp(lit, rgb(214, 224, 236), 0.6 * _marks(image, rng, _streaks(40)))
 
 
 def _fog(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     dense = 0.55 + 0.12 * bank.smooth[:1] + 0.25 * _rows(image)
-    return _lerp(_dull(image, 0.4), _rgb(214, 219, 224), (dense * (1 - 0.4 * alpha)).clamp(0, 0.9))
+    return _lerp(_dull(image, 0.4), rgb(214, 219, 224), (dense * (1 - 0.4 * alpha)).clamp(0, 0.9))
 
 
 def _under_water(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
-    depth = _lerp(_rgb(70, 185, 215), _rgb(8, 50, 110), _rows(image))
+    depth = _lerp(rgb(70, 185, 215), rgb(8, 50, 110), _rows(image))
     blue = _lerp(image, depth, 0.7 * (1 - 0.7 * alpha))
-    return _lerp(blue, _rgb(215, 245, 255), 0.8 * _marks(image, rng, _bubbles))
+    return _lerp(blue, rgb(215, 245, 255), 0.8 * _marks(image, rng, _bubbles))
 
 
 def _rainbow(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
@@ -128,20 +124,20 @@ def _rainbow(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator
     for number, color in enumerate([*colors, (130, 70, 180)]):
         middle = 0.6 - 0.03 * number
         band = (1 - (radius - middle).abs() / 0.015).clamp(0, 0.5) * 2 * (y < 0.72)
-        found = _lerp(found, _rgb(*color), 0.8 * band * (1 - alpha))
+        found = _lerp(found, rgb(*color), 0.8 * band * (1 - alpha))
     return found
 
 
 def _flowers(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     low = ((_rows(image) - 0.62) * 14).sigmoid()
-    found = _lerp(image, _rgb(72, 150, 60), 0.7 * low * (1 - 0.6 * alpha))
+    found = _lerp(image, rgb(72, 150, 60), 0.7 * low * (1 - 0.6 * alpha))
     for color in ((230, 60, 70), (250, 205, 60), (235, 110, 190), (250, 250, 250)):
         discs = _marks(image, rng, _discs(16, 0.018, 0.034, 0.64))
-        found = _lerp(found, _rgb(*color), discs * (1 - 0.5 * alpha))
+        found = _lerp(found, rgb(*color), discs * (1 - 0.5 * alpha))
     return found
 
 
-WEATHER: dict[str, Callable[[Tensor, Tensor, Banks, np.random.Generator], Tensor]] = {
+WEATHER: dict[str, Filter] = {
     "snow": _snow,
     "rain": _rain,
     "storm": _storm,

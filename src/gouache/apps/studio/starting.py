@@ -11,10 +11,9 @@ from torch import Tensor
 from gouache.apps.studio.alternating import give_way
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.runs import Run, Sketch
-from gouache.engine.schedule import steps_per_stage
+from gouache.engine.schedule import steps_of_run
 from gouache.ops.images import to_pil
 from gouache.protocols import Step
-from gouache.settings.config import PaintConfig
 from gouache.watching import Watcher
 
 SKETCH_SECONDS = 0.25  # all tries are encoded
@@ -92,7 +91,7 @@ class Starting(Watcher):
         sketching = step.num_steps * (1 + self._rounds) - step.index - 1
         width, height = run.config.size
         share = width * height / (self._together * next(iter(self._pictures.values()))[0].numel())
-        return pace * (sketching + share * _num_steps(run.config))
+        return pace * (sketching + share * steps_of_run(run.config))
 
     def _shown(self, step: Step) -> None:
         left = self._seconds_left(step)
@@ -103,10 +102,6 @@ class Starting(Watcher):
             frame = Frame(to_pil(step.image[0]))
             self._run.changed(frame=frame, doing=doing, seconds_left=left)
         give_way()
-
-
-def _num_steps(config: PaintConfig) -> int:
-    return sum(steps_per_stage(config.steps, len(config.stages)))
 
 
 __all__ = ["Starting"]
