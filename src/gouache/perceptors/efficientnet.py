@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gouache.ops.frozen import conv
+from gouache.ops.frozen import conv, conv_relu6
 from gouache.weights.saving import PlainConfig
 
 # Kernel, stride, expansion of each stage, and channels and repeats of Lite0.
@@ -53,8 +52,8 @@ class Block(nn.Module):
         self.adds = stride == 1 and inner == outer
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else F.relu6(conv(self.expand, x), inplace=True)
-        out = conv(self.project, F.relu6(same(self.depthwise, wide), inplace=True))
+        wide = x if self.expand is None else conv_relu6(self.expand, x)
+        out = conv(self.project, same_relu6(self.depthwise, wide))
         return x + out if self.adds else out
 
 
@@ -82,7 +81,7 @@ class EfficientNet(nn.Module):
 
         A perceptual loss compares these; the first `most` of them may be enough for it.
         """
-        x = F.relu6(same(self.stem, (image * 255 - 127) / 128), inplace=True)
+        x = same_relu6(self.stem, (image * 255 - 127) / 128)
         found: list[Tensor] = []
         for block in self.blocks:
             if isinstance(block, Block) and block.depthwise.stride[0] == 2:
@@ -93,7 +92,7 @@ class EfficientNet(nn.Module):
         found.append(x)
         if len(found) == most:
             return found
-        return [*found, F.relu6(conv(self.head, x), inplace=True)]
+        return [*found, conv_relu6(self.head, x)]
 
     def features(self, image: Tensor) -> Tensor:
         """(N,head), the mean over places of what the classes are read from."""
@@ -103,19 +102,17 @@ class EfficientNet(nn.Module):
         return self.classify(self.features(image))  # type: ignore[no-any-return]
 
 
-def same(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """A convolution padded as TensorFlow's "same": what is odd goes to the right and the bottom."""
-    pads: list[int] = []
-    for side, kernel, step in zip(
-        reversed(x.shape[2:]), reversed(layer.kernel_size), reversed(layer.stride), strict=True
-    ):
-        missing = max(0, (-(-side // step) - 1) * step + kernel - side)
-        pads += [missing // 2, missing - missing // 2]
-    if pads[0] == pads[1] and pads[2] == pads[3]:
-        return F.conv2d(
-            x, layer.weight, layer.bias, layer.stride, (pads[2], pads[0]), 1, layer.groups
-        )
-    return conv(layer, F.pad(x, pads))
+def same_relu6(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """ReLU6 of a convolution padded as TensorFlow's "same": what is odd goes to the right and the
+    bottom."""
+    return conv_relu6(layer, x, _across(layer, x, 1) + _across(layer, x, 0))
+
+
+def _across(layer: nn.Conv2d, x: Tensor, axis: int) -> tuple[int, int]:
+    """What is padded before and after, of rows (0) or columns (1)."""
+    side, kernel, step = x.shape[2 + axis], layer.kernel_size[axis], layer.stride[axis]
+    missing = max(0, (-(-side // step) - 1) * step + kernel - side)
+    return missing // 2, missing - missing // 2
 
 
 def fold_published(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], EfficientNetConfig]:
@@ -172,4 +169,4 @@ def _stages_of(
     return tuple(channels), tuple(repeats)
 
 
-__all__ = ["EfficientNet", "EfficientNetConfig", "fold_published", "same"]
+__all__ = ["EfficientNet", "EfficientNetConfig", "fold_published", "same_relu6"]
