@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gouache.ops.onednn import convolve
+
 Pads: TypeAlias = tuple[int, int, int, int]  # left, right, top, bottom, in pixels
 
 
@@ -69,7 +71,7 @@ class _Conv(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.stride, ctx.padding, ctx.size = stride, padding, x.shape[2:]
-        return F.conv2d(x, weight, bias, stride, padding)
+        return convolve(x, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -95,14 +97,9 @@ class _ConvRelu6(torch.autograd.Function):
             padding = (top, left)
         else:
             x, padding = F.pad(x, pads), (0, 0)
-        if _fuses(x):
-            out = torch.ops.mkldnn._convolution_pointwise(
-                x, weight, bias, padding, stride, (1, 1), groups, "hardtanh", [0.0, 6.0], ""
-            )
-        else:
-            out = F.relu6(F.conv2d(x, weight, bias, stride, padding, 1, groups), inplace=True)
+        out = convolve(x, weight, bias, stride, padding, groups, relu6=True)
         ctx.save_for_backward(weight, out)
-        return cast(Tensor, out)
+        return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
@@ -122,17 +119,6 @@ class _ConvRelu6(torch.autograd.Function):
         return found, None, None, None, None, None
 
 
-def _fuses(x: Tensor) -> bool:
-    """Whether torch has the convolution with what follows it as one operation for such an x."""
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
-        return False
-    if x.dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return x.dtype == torch.float32
-
-
 def _back(
     gradient: Tensor,
     weight: Tensor,
@@ -142,11 +128,15 @@ def _back(
     groups: int = 1,
 ) -> Tensor:
     """The gradient at an input of `size`, from that at the output."""
+    rows, columns = weight.shape[2:]
+    around = (rows - 1 - padding[0], columns - 1 - padding[1])
+    if stride == (1, 1) and min(around) >= 0 and gradient.device.type == "cpu":
+        return convolve(gradient, weight, None, stride, around, groups, back=True)
     # Rows and columns at the end that no window of a strided convolution reached.
     rest = [
         side + 2 * pad - kernel - (out - 1) * step
         for side, pad, kernel, out, step in zip(
-            size, padding, weight.shape[2:], gradient.shape[2:], stride, strict=True
+            size, padding, (rows, columns), gradient.shape[2:], stride, strict=True
         )
     ]
     return F.conv_transpose2d(gradient, weight, None, stride, padding, rest, groups)
@@ -173,7 +163,7 @@ def _spread_back(
     spread[:, :, top :: stride[0], left :: stride[1]][
         :, :, : gradient.shape[2], : gradient.shape[3]
     ] = gradient
-    return F.conv2d(spread, weight.flip(2, 3), groups=len(weight))
+    return convolve(spread, weight, None, (1, 1), (0, 0), len(weight), back=True)
 
 
-__all__ = ["conv", "conv_relu6"]
+__all__ = ["Pads", "conv", "conv_relu6"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gouache.ops.frozen import conv
 from gouache.weights.saving import PlainConfig
 
 
@@ -40,8 +42,8 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.gelu(self.norm1(x)))
-        return x + self.conv2(F.gelu(self.norm2(h)))  # type: ignore[no-any-return]
+        h = conv(self.conv1, F.gelu(self.norm1(x)))
+        return x + conv(self.conv2, F.gelu(self.norm2(h)))
 
 
 class ImageTower(nn.Module):
@@ -75,7 +77,8 @@ class ImageTower(nn.Module):
         x = ((image - 0.5) * 3.0).to(self.attend.weight.dtype)
         outputs = []
         for stage in self.stages:
-            x = stage(x)
+            for part in cast(nn.Sequential, stage):
+                x = conv(part, x) if isinstance(part, nn.Conv2d) else part(x)
             outputs.append(x)
         return outputs
 
