@@ -10,6 +10,14 @@ export async function loadPixels(url) {
   return createImageBitmap(await answer.blob());
 }
 
+/** The pixels that an address `data:` holds, to be closed likewise: of an image the browser keeps what it decoded until
+ * it tidies up. */
+export function heldPixels(url) {
+  const [head, text] = url.split(",");
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return createImageBitmap(new Blob([bytes], { type: head.slice("data:".length).split(";")[0] }));
+}
+
 /** The server. `reached(true)` is called whenever it answered, `reached(false)` when it did not. */
 export function connect(reached) {
   async function call(method, path, body, type = "application/json", as = "json") {

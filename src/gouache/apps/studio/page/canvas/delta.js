@@ -6,10 +6,13 @@ const RUN = 0x80000000;
 const WORTH = 8; // pixels of one value that are told as a run, in the midst of others
 const GAP = 3; // pixels that are as they were, and end what differs
 
-/** What makes `wanted` of `pixels`; both have the same length. */
-export function difference(pixels, wanted) {
+/** Room for the largest difference of so many pixels: one for many, as what is thrown away stays in memory until the
+ * browser tidies up. */
+export const roomFor = (length) => new Uint32Array(2 * length + 4);
+
+/** What makes `wanted` of `pixels`; both have the same length. `scratch`: room for it, that is written over. */
+export function difference(pixels, wanted, scratch = roomFor(pixels.length)) {
   const { length } = pixels;
-  const scratch = new Uint32Array(2 * length + 4); // room for the largest difference there can be
   const same = (k) => pixels[k] === wanted[k];
   const gap = (k) => {
     for (let at = k; at < k + GAP && at < length; at += 1) if (!same(at)) return false;

@@ -1,7 +1,7 @@
 // The picture that is shown, and the sheets over it: all that has pixels. What was drawn is never thrown away
 // here: a picture of another size takes it along, and each change can be undone and redone.
 
-import { loadPixels } from "../api.js";
+import { heldPixels, loadPixels } from "../api.js";
 import { $, loadImage, put } from "../nodes.js";
 import { BUSY, isDrawn, nodeOf, placeOf, runOf, subjectOf, tryOf, wantedPicture } from "../selectors.js";
 import { Fade } from "./fade.js";
@@ -58,6 +58,7 @@ class Easel {
   constructor(store) {
     this.store = store;
     this.view = $("view");
+    penOf(this.view); // its pixels are in memory once, not with the graphics card too
     this.past = new Undo();
     this.count = 0; // of layers that were made
     this.mask = new Layer(this.view.width, this.view.height);
@@ -122,12 +123,12 @@ class Easel {
       Object.assign(this.view, { width: blank.width, height: blank.height });
       this.sheets();
       if (other) this.screen.fit(); // the zoom was another picture's; tries on one keep it
+      this.screen.look();
     }
     this.tint();
     if (this.sentHere !== this.sentSeen) this.screen.render("strokes");
     this.sentSeen = this.sentHere;
-    put($("empty"), { hidden: picture || isDrawn(state) });
-    if (blank) put($("empty"), { textContent: blank.words });
+    put($("empty"), { hidden: picture || isDrawn(state), ...(blank && { textContent: blank.words }) });
     this.look();
   }
 
@@ -165,6 +166,7 @@ class Easel {
     pen.clearRect(0, 0, width, height);
     pen.drawImage(image, 0, 0, width, height);
     this.sheets();
+    this.screen.look();
   }
 
   /** The picture that is to be fetched, null where the view holds the right one or none is to be. */
@@ -218,12 +220,13 @@ class Easel {
     while (this.coming) {
       const { id, step, image: url } = this.coming;
       this.coming = null;
-      const image = await loadImage(url).catch(() => null);
+      const image = await heldPixels(url).catch(() => null);
       const run = runOf(store.state);
-      if (!image || run?.id !== id || nodeOf(store.state) !== null || !BUSY.includes(run.status)) continue;
-      this.streamed = id;
-      this.fade.to(() => this.show(image, run.size));
-      this.rough = true;
+      const here = run?.id === id && nodeOf(store.state) === null && BUSY.includes(run.status);
+      if (image && here) this.fade.to(() => this.show(image, run.size));
+      image?.close();
+      if (!image || !here) continue;
+      Object.assign(this, { streamed: id, rough: true });
       this.view.dataset.frame = step;
       store.dispatch({ type: "pictured", place: id, key: wantedPicture(store.state)?.key ?? "", frame: step });
     }

@@ -147,7 +147,7 @@ export class Layer {
 
   /** The pixels of a tile, a word each; of one that is not there they are empty. */
   pixels(tile) {
-    if (!tile) return new Uint32Array(TILE * TILE);
+    if (!tile) return (this.nothing ??= new Uint32Array(TILE * TILE)); // which nobody changes
     return new Uint32Array(penOf(tile).getImageData(0, 0, TILE, TILE).data.buffer);
   }
 

@@ -48,7 +48,7 @@ export function mount({ store, easel, doing }) {
 
   $("layer-add").addEventListener("click", doing(() => void easel.addLayer()));
   $("painting-show").addEventListener("input", ({ target }) => {
-    easel.view.style.opacity = target.value / 100;
+    easel.screen.fadeTo(target.value / 100);
   });
 
   function makeLaid({ id }) {

@@ -1,12 +1,15 @@
 // What of the easel is seen: zoom and place of the picture, and the sheets over it in the pixels of the screen.
 // However large they are, no more than what is seen is drawn here, and of a stroke only its box.
 
-import { isEmptyBox, within } from "./layer.js";
+import { isEmptyBox, penOf, within } from "./layer.js";
 import { $, put } from "../nodes.js";
 
 const MARGIN = 10; // CSS pixels around a picture that fits
+const NARROW = 576; // CSS pixels: a phone. There the picture is at the top, and what is said has the room below it
 const IN_SIGHT = 56; // CSS pixels of it that cannot be moved away
 const PIXELS = 12; // from so many screen pixels on, each pixel of the picture is seen as one
+const LARGE = 2048 * 2048; // pixels of a picture of which only what is seen is given to the browser to show: of a
+// canvas that it shows it has copies, two or three of all its pixels
 const ZOOM = { min: 0.02, max: 64 };
 const STRIPE = 4; // pixels of the marching edge
 const MARCH = 140; // milliseconds between two of its steps
@@ -15,7 +18,8 @@ export class Screen {
   constructor(easel) {
     this.easel = easel;
     this.box = $("paper");
-    this.nodes = { under: $("under"), view: easel.view, strokes: $("strokes"), mask: $("mask"), ants: $("ants") };
+    const [under, seen, strokes, mask, ants] = ["under", "seen", "strokes", "mask", "ants"].map($);
+    this.nodes = { under, view: easel.view, seen, strokes, mask, ants };
     Object.assign(this, { scale: 1, x: 0, y: 0, fitted: true, told: [], seen: null, still: true, shift: 0 });
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     const resized = () => this.resized();
@@ -43,7 +47,7 @@ export class Screen {
     const room = [(this.width - 2 * MARGIN) / width, (this.height - 2 * MARGIN) / height];
     this.scale = Math.max(ZOOM.min, Math.min(...room));
     this.x = (this.width - width * this.scale) / 2;
-    this.y = (this.height - height * this.scale) / 2;
+    this.y = this.width <= NARROW && this.height > this.width ? MARGIN : (this.height - height * this.scale) / 2;
     this.fitted = true;
     this.lay();
   }
@@ -88,11 +92,14 @@ export class Screen {
     ].map((value) => Math.round(value * dots));
     const whole = { left, top, right, bottom };
     const seen = within(whole, Math.round(this.width * dots), Math.round(this.height * dots));
+    this.large = width * height > LARGE;
+    this.nodes.view.style.visibility = this.large ? "hidden" : "";
+    put(this.nodes.seen, { hidden: !this.large });
     for (const [name, node] of Object.entries(this.nodes)) {
       const all = name === "view" || name === "under";
       const box = all ? whole : seen;
       const [wide, high] = [Math.max(1, box.right - box.left), Math.max(1, box.bottom - box.top)];
-      if (!all) put(node, { width: wide, height: high });
+      if (!all) put(node, node === this.nodes.seen && !this.large ? { width: 1, height: 1 } : { width: wide, height: high });
       const places = { left: box.left, top: box.top, width: wide, height: high };
       for (const [side, value] of Object.entries(places)) node.style[side] = `${value / dots}px`;
     }
@@ -101,8 +108,27 @@ export class Screen {
     this.seen = {
       x: left - seen.left, y: top - seen.top, across: (right - left) / across, down: (bottom - top) / down,
     };
+    this.look();
     this.render();
     for (const hear of this.told) hear();
+  }
+
+  /** The picture is another one, or is seen elsewhere: of a large one what is seen is drawn. */
+  look() {
+    if (!this.large) return;
+    const { view, seen } = this.nodes;
+    const pen = penOf(seen);
+    const { x, y, across, down } = this.seen;
+    const { width, height } = this.easel.mask; // as `seen` counts
+    pen.clearRect(0, 0, seen.width, seen.height);
+    pen.imageSmoothingEnabled = (across * width) / view.width < PIXELS;
+    pen.imageSmoothingQuality = "medium";
+    pen.drawImage(view, x, y, across * width, down * height);
+  }
+
+  /** How much of the picture is seen under the sketches, 0 to 1. */
+  fadeTo(share) {
+    for (const node of [this.nodes.view, this.nodes.seen]) node.style.opacity = share;
   }
 
   /** Draws what is seen of the layers, or of one kind of them, in a box of their pixels. */

@@ -1,8 +1,8 @@
 // What was done by hand, to be undone and redone without end. Of a change the pixels that it made others are kept; older
 // changes are given to the browser, which may put them on the disk, so that the page's own memory does not grow.
 
-import { applied, difference } from "./delta.js";
-import { release } from "./layer.js";
+import { applied, difference, roomFor } from "./delta.js";
+import { release, TILE } from "./layer.js";
 
 const ROOM = 16 << 20; // bytes of changes that are kept here, each way
 
@@ -11,8 +11,9 @@ const ROOM = 16 << 20; // bytes of changes that are kept here, each way
 export class Tiles {
   constructor(layer, before) {
     Object.assign(this, { layer, width: layer.width, height: layer.height, blob: null });
+    const scratch = roomFor(TILE * TILE);
     this.tiles = new Map([...before].map(([key, tile]) => {
-      const words = difference(layer.pixels(layer.tiles.get(key)), layer.pixels(tile));
+      const words = difference(layer.pixels(layer.tiles.get(key)), layer.pixels(tile), scratch);
       if (tile) release(tile);
       return [key, { there: Boolean(tile), words }];
     }));
@@ -46,12 +47,13 @@ export class Tiles {
   swap() {
     const { layer } = this;
     const { width, height } = layer;
+    const scratch = roomFor(TILE * TILE);
     layer.resize(this.width, this.height);
     for (const [key, { there, words }] of this.tiles) {
       const tile = layer.tiles.get(key);
       const now = layer.pixels(tile);
       const then = applied(words, now.slice());
-      this.tiles.set(key, { there: Boolean(tile), words: difference(then, now) });
+      this.tiles.set(key, { there: Boolean(tile), words: difference(then, now, scratch) });
       layer.put(key, there ? then : null);
     }
     layer.changed();
