@@ -3,7 +3,8 @@
 
 import { copied, release } from "./layer.js";
 
-const EVERY = 60; // milliseconds between two blends: as often as the eye wants, and little beside the painting
+const EVERY = 110; // milliseconds between two blends: nine a second move, and each takes time from the painting
+const WORTH = 1.1; // times as long between two frames: else they move by themselves
 const LONGEST = 1200; // milliseconds of a fade
 const LARGEST = 1024 * 1024; // pixels: copies of what is larger take more memory than the motion is worth
 
@@ -21,14 +22,14 @@ export class Fade {
     const [now, { width, height }] = [performance.now(), this.view];
     const lasts = Math.min(now - this.came, LONGEST);
     this.came = now;
-    if (this.still.matches || lasts < 2 * EVERY || width * height > LARGEST) return draw();
+    if (this.still.matches || lasts < WORTH * EVERY || width * height > LARGEST) return draw();
     const before = copied(this.view);
     draw(); // which ends the fade before
     const after = copied(this.view);
     this.copies = [before, after];
     if (width !== this.view.width || height !== this.view.height) return this.end();
     const blend = () => {
-      const share = Math.min(1, (performance.now() - now) / lasts);
+      const share = Math.min(1, (performance.now() - now + EVERY) / lasts); // what is shown first is new already
       const pen = this.view.getContext("2d");
       pen.globalAlpha = 1;
       pen.drawImage(before, 0, 0);
