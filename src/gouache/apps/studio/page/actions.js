@@ -63,19 +63,31 @@ export function makeWork({ store, server, easel, sync, doing }) {
   }
 
   /** Queues a run. `here`: it starts from the picture in the view. `uses`: the version of the strokes
-   * that are in its start, null if none are. `part`: what it is a try on, as `tried` has it, without tries. */
+   * that are in its start, null if none are. `part`: what it is a try on, as `tried` has it, without tries; of such
+   * there may be several, all told as `extra`, and the first is shown. */
   async function order(extra, here, uses = null, part = null) {
-    const asks = { prompt: draft().words, settings: changed(store.state), ...extra };
-    const next = await server.post("/api/runs", asks);
+    const all = [extra].flat().map((one) => ({ prompt: draft().words, settings: changed(store.state), ...one }));
+    const made = [];
+    let refused = null; // what was taken before counts
+    for (const asks of all) {
+      try {
+        made.push({ asks, next: await server.post("/api/runs", asks) });
+      } catch (error) {
+        if (!made.length) throw error;
+        refused ??= error;
+      }
+    }
+    const [{ asks, next }] = made;
     if (uses !== null && uses === strokes.version) easel.taken();
     if (part) {
-      const tries = (next.runs ?? [next]).map(({ id }) =>
-        ({ id, words: asks.prompt, version: part.mask?.version ?? null, masked: part.mask !== null, own: false }));
+      const tries = made.flatMap(({ asks: { prompt: words }, next: run }) => (run.runs ?? [run]).map(({ id }) =>
+        ({ id, words, version: part.mask?.version ?? null, masked: part.mask !== null, own: false })));
       dispatch("tried", { ...part, tries }); // first: what is ordered is of the picture that is shown
     }
     dispatch("ordered", { run: next, here, words: asks.prompt });
     easel.focus();
     await sync.refresh();
+    if (refused) throw refused;
   }
 
   /** The version of the strokes that `seen()` and `composite()` take along now. */

@@ -4,6 +4,11 @@ import { changed } from "../values.js";
 import { loadImage } from "../nodes.js";
 import { keptFrom, partOf, subjectOf, tryOf, wordsOf } from "../selectors.js";
 
+const APART = 0.8; // how much of a marked part tries after the first begin disturbed: so that they differ
+
+/** Several wordings of what a part becomes, each once. */
+const wordings = (text) => [...new Set(text.split(/\s+\/\s+/).map((one) => one.trim()).filter(Boolean))];
+
 // What the server says of words that mark nothing, and what can be done then.
 const UNFOUND = [
   [/is not seen anywhere|^the mask of .* is empty/, (phrase) =>
@@ -36,18 +41,25 @@ export function makeActions({ store, server, easel, doing, work }) {
   }
 
   async function repaint() {
-    const prompt = draft().replace;
-    if (!prompt.trim()) throw new Error("Say what it becomes.");
+    const prompts = wordings(` ${draft().replace} `);
+    if (!prompts.length) throw new Error("Say what it becomes.");
     const uses = drawn();
     const part = await partToTry();
     const { base, mask: masked } = part;
     if (base.place !== place()) await showBase(base);
-    const edit = { settings: changed(store.state, true) };
-    if (masked) edit.mask = masked.id;
     const { size, ...settings } = changed(store.state, false, false);
     const { tries: count } = store.state;
     const more = count > 1 ? { count } : {};
-    await order({ prompt, image: base.image, edit, parent: base.place, settings, ...more }, true, uses, part);
+    // The first try on a mark is as near to what was there as it can be; those that are ordered together differ.
+    const before = partOf(store.state)?.tries.some(({ version }) => version === masked?.version) || count > 1;
+    const edit = (later) => ({
+      settings: changed(store.state, true),
+      ...(masked && { mask: masked.id }),
+      ...(masked && later && { disturb: APART }),
+    });
+    const asks = prompts.map((prompt, at) =>
+      ({ prompt, image: base.image, edit: edit(before || at > 0), parent: base.place, settings, ...more }));
+    await order(asks, true, uses, part);
   }
 
   async function find() {

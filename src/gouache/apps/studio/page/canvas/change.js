@@ -42,7 +42,6 @@ export function mount({ store, actions }) {
   function fill(item, { words, url, shown, kept = false }) {
     const [image, name] = item.firstChild.children;
     put(name, { textContent: kept ? `✓ ${words}` : words });
-    put(image, { hidden: !url });
     if (url) attributes(image, { src: url });
     attributes(item.firstChild, { "aria-pressed": shown });
   }
@@ -81,7 +80,9 @@ export function mount({ store, actions }) {
     known = now;
     const all = choices(state);
     put($("trying"), { hidden: !all.length });
+    const more = all.length > $("tries").children.length;
     keyed($("tries"), all, ({ key }) => key, make, fill);
+    if (more && $("tries").offsetParent) $("tries").scrollIntoView({ block: "nearest" }); // a phone has little room
   }
 
   return { update };
