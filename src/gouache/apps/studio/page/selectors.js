@@ -190,6 +190,12 @@ export function stepOf({ kind, status, step, num_steps: all, steps = [all], film
   return `${which}step ${done} of ${parts[at]}`;
 }
 
+/** What is done before the first step, in a few words. The server does not tell of what takes a moment: between asking
+ * for it and the first it tells the models are loaded, and when it has told all the first step is painted. */
+const doingOf = ({ doing, step, shown }) =>
+  doing || (step ? `goes on from step ${step}` : shown ? "begins to paint" : "loading the models");
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}…`;
+
 /** What has become of strokes on a picture that is painted; "" where there were none. */
 function takenIn({ nodes }) {
   const last = nodes.findLast(({ kind }) => kind === "drawn");
@@ -217,7 +223,7 @@ export function statusLine(state) {
     queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
     starting: members.length && run.sketches?.length
       ? "Tries several beginnings of each…"
-      : run.doing ? `${run.doing[0].toUpperCase()}${run.doing.slice(1)}…` : "Loads the models and finds a start…",
+      : sentence(doingOf(run)),
     painting: drawn || state.sheets.sent
       ? "Takes your strokes in soon; Undo works till then."
       : members.length

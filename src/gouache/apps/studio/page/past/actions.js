@@ -1,7 +1,7 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
 import { brief, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
-import { isSeen, namedIn, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf } from "./selectors.js";
+import { isSeen, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf, toldApart } from "./selectors.js";
 
 const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
@@ -24,7 +24,7 @@ export function makeActions({ store, server, words, sync, doing, work }) {
   const seenAs = (picture) => {
     const one = runOfPicture(store.state, picture);
     if (!isSeen(one, picture.node)) throw new Error("One of them has no picture yet.");
-    return { ...picture, url: pictureUrl(one, picture.node), name: namedIn(one, picture.node) };
+    return { ...picture, url: pictureUrl(one, picture.node) };
   };
 
   // Choosing, and pairs.
@@ -46,7 +46,9 @@ export function makeActions({ store, server, words, sync, doing, work }) {
 
   async function pairUp(what, first, second) {
     if (what === "evolve") return evolve([first, second]);
-    return dispatch("versus", { versus: { first: seenAs(first), second: seenAs(second) } });
+    const [one, other] = [seenAs(first), seenAs(second)];
+    const [name, otherName] = toldApart(store.state, first, second);
+    return dispatch("versus", { versus: { first: { ...one, name }, second: { ...other, name: otherName } } });
   }
 
   const choose = doing(async (id, node = null) => {

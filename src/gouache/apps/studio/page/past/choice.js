@@ -56,8 +56,8 @@ export function mount({ store, actions, sync }) {
   const [grid, tiles, title] = ["grid", "tiles", "grid-title"].map($);
   const [foot, best, spread] = ["four-foot", "take-best", "spread"].map($);
   const one = (run) => ({ run, node: null });
-  const told = $("told"); // the grid ends where it begins
-  new ResizeObserver(() => grid.style.setProperty("--told", `${told.offsetHeight}px`)).observe(told);
+  const [stage, told] = ["stage", "told"].map($); // what lies over the easel ends where it begins
+  new ResizeObserver(() => stage.style.setProperty("--told", `${told.offsetHeight}px`)).observe(told);
   const coming = new Set(); // the runs whose frames come by themselves
 
   sync.see((id, { image }) => {

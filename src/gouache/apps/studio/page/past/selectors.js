@@ -61,6 +61,22 @@ export function namedIn(run, node) {
   return brief(titleOf(run), 40) + which;
 }
 
+/** What two pictures are called beside each other: where they have the same words, by what tells them apart. */
+export function toldApart(state, ...pictures) {
+  const runs = pictures.map((one) => runOfPicture(state, one));
+  const names = pictures.map(({ node }, at) => namedIn(runs[at], node));
+  if (names[0] !== names[1]) return names;
+  const [words] = runs.map((run) => brief(titleOf(run), 40));
+  const points = pictures.map(({ node }, at) => (node === null ? "as it is now" : `${nodeIn(runs[at], node)?.kind} ${node}`));
+  const whens = runs.map(({ created }) => new Date(1000 * (created ?? 0)));
+  const days = whens.map((when) => when.toLocaleDateString("en", { day: "numeric", month: "short" }));
+  const times = whens.map((when) => when.toLocaleTimeString("en", { hour12: false }));
+  const sizes = runs.map(({ size }) => size.join(" × "));
+  const tells = [runs.map(({ seed }) => `seed ${seed}`), points, sizes, days, times];
+  const [one, other] = tells.find(([a, b]) => a !== b) ?? ["the first", "the other one"];
+  return [`${words} (${one})`, `${words} (${other})`];
+}
+
 /** What is shown, as a picture; null on a sheet of one's own. */
 export function shownPicture(state) {
   const run = runOf(state);

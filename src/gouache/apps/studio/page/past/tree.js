@@ -105,7 +105,8 @@ export function mount({ store, actions }) {
     const here = shown && !isGridded(state) ? `${shown.run}/${shown.node}` : "";
     const branch = here === seen ? null : tree.querySelector('[aria-current="true"]');
     if (branch?.offsetParent && !tree.contains(document.activeElement)) {
-      for (const part of [branch.nextSibling, branch]) part.scrollIntoView({ block: "nearest" });
+      const point = branch.nextSibling.querySelector('[aria-pressed="true"]');
+      for (const part of [branch.nextSibling, branch, point]) part?.scrollIntoView({ block: "nearest" });
     }
     seen = tree.offsetParent ? here : ""; // each time that the history is opened it is brought into sight
   }

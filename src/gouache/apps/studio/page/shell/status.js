@@ -34,11 +34,12 @@ export function mount({ store }) {
     }
   }
 
-  /** Something moves from the first moment; what is done till there is a picture the status tells. */
+  /** From the first moment on the sheet says what is done till there is a picture. */
   function wait(state, run) {
     const here = run && nodeOf(state) === null && run.status === "starting";
     const shown = Boolean(state.busy.order || here) && !state.sheet.picture;
     put($("skeleton"), { hidden: !shown });
+    put($("loading"), { textContent: shown ? statusLine(state) : "" });
   }
 
   /** How far a run is, and how long it still takes. */
