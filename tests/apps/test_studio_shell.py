@@ -514,9 +514,9 @@ def test_what_was_folded_and_what_was_changed_is_seen_after_a_search(page: Any) 
     show(page, "tune")
     opened = """[...document.querySelectorAll("#settings details[open] summary")]
         .map((one) => one.firstChild.data)"""
-    page.click("#settings summary:has-text('How it is looked at')")
+    page.click("#settings summary:has-text('What the guides look at')")
     before = page.evaluate(opened)
-    assert before == ["The picture", "How it is looked at"]
+    assert before == ["The picture", "What the guides look at"]
     page.fill("#filter", "boldness")
     assert page.evaluate(opened) == ["How bold each step is"]
     page.fill("#setting-learning_rate", "0.3")

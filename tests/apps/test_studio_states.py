@@ -14,6 +14,7 @@ from studio_browser import (
     CHROMIUM,
     TinyStudio,
     order,
+    ready,
     resize,
     show,
     status,
@@ -210,13 +211,20 @@ def test_what_is_said_does_not_lie_over_the_picture(
 # What is done.
 
 
-def test_stars_and_marks_are_there_without_a_mouse(page: Any) -> None:
+def test_stars_and_marks_are_there_for_fingers(browser: Any, studio: TinyStudio) -> None:
+    """Where there is a pointer or a keyboard they are where it is: test_studio_calm."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.goto(studio.address)
+    ready(page)
     done(page)
     show(page, "gallery")
-    page.mouse.move(5, 5)
     for one in (".star", ".mark", ".enlarge"):
         shown = page.locator(f"#gallery {one}").first
         assert shown.evaluate("(node) => Number(getComputedStyle(node).opacity)") >= 0.7
+    context.close()
 
 
 def test_the_mask_has_a_size_and_a_soft_edge(page: Any) -> None:
