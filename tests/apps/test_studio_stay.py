@@ -385,9 +385,10 @@ def test_a_beginning_shows_the_sheet_and_one_line(page: Any, studio: TinyStudio)
     page.wait_for_selector("#skeleton:not([hidden])")
     assert page.locator("#skeleton").bounding_box() == page.locator("#under").bounding_box()
     said = """[...document.querySelectorAll("#stage *")].filter((one) =>
-        one.offsetParent && !one.children.length
+        one.offsetParent && !one.children.length && !one.ariaHidden
         && one.textContent === "Sends the order…").length"""
-    assert page.evaluate(said) == 1
+    assert page.evaluate(said) == 1  # beside the one on the sheet, which is for the eye
+    assert page.text_content("#loading") == "Sends the order…"
     held[0].continue_()
     page.unroute("**/api/runs")
     until(page, "document.querySelectorAll('#tiles .sketch').length === 3")

@@ -99,7 +99,7 @@ export function mount({ store, actions }) {
     image.style.setProperty("--ratio", String(run.size[0] / run.size[1]));
     put(name, { textContent: namedIn(run, node) });
     const words = run.name ? `${wordsOf(run)} · ` : "";
-    const size = run.size.join(" × ");
+    const size = run.size.map((side) => side * drawnLarger(run, node)).join(" × "); // as it is saved
     put(about, { textContent: `${words}${size} · seed ${run.seed} · ${run.status} · ${place + 1} of ${all.length}` });
     put(told, { textContent: state.notices.problem || state.notices.note });
     put($("large-back"), { disabled: place === 0 });

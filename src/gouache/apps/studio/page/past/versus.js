@@ -73,7 +73,8 @@ export function mount({ store }) {
     if (way === "beside" && document.activeElement === split) $("versus-beside").focus();
     put(split, { hidden: way === "beside" });
     attributes(split, { "aria-label": ASKS[way] ?? null });
-    put(names, { textContent: `left: ${first.name}, right: ${second.name}` });
+    const [one, other] = way === "onion" ? ["below", "shining through"] : ["left", "right"];
+    put(names, { textContent: `${one}: ${first.name}, ${other}: ${second.name}` });
     cut();
     if (opened) return;
     opened = true;
