@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -146,7 +147,8 @@ def main() -> None:
         files, seconds = painted(name, range(tries), given.work / name)
         heading = name if tries == 1 else f"{name}, best of {tries}"
         found[heading] = measured(chosen(files, guide), referee)
-        print(f"{heading}: {seconds:.2f} processor seconds a picture", flush=True)
+        if not math.isnan(seconds):
+            print(f"{heading}: {seconds:.2f} processor seconds a picture", flush=True)
     text = table(found)
     print(text)
     numbers = {
