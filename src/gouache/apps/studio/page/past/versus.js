@@ -73,7 +73,7 @@ export function mount({ store }) {
     if (way === "beside" && document.activeElement === split) $("versus-beside").focus();
     put(split, { hidden: way === "beside" });
     attributes(split, { "aria-label": ASKS[way] ?? null });
-    const [one, other] = way === "onion" ? ["below", "shining through"] : ["left", "right"];
+    const [one, other] = way === "onion" ? ["first", "shining through it"] : ["left", "right"];
     put(names, { textContent: `${one}: ${first.name}, ${other}: ${second.name}` });
     cut();
     if (opened) return;
