@@ -455,9 +455,9 @@ def test_the_history_opens_where_the_picture_is(page: Any, studio: TinyStudio) -
         })()""",
     )
     page.click("#fold")
-    page.evaluate("document.getElementById('panel-history').scrollTop = 0")
+    page.evaluate("document.getElementById('tree').scrollTop = 0")
     show(page, "history")
-    until(page, "document.getElementById('panel-history').scrollTop > 0")
+    until(page, "document.getElementById('tree').scrollTop > 0")
 
 
 def test_the_way_back_from_the_trash_is_named(page: Any) -> None:
