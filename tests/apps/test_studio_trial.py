@@ -11,6 +11,7 @@ from studio_browser import (
     TinyStudio,
     hold,
     is_drawn,
+    laid_out,
     order,
     resize,
     show,
@@ -76,6 +77,7 @@ def test_what_is_said_covers_neither_the_pictures_middle_nor_a_control(
 ) -> None:
     page.set_viewport_size({"width": wide, "height": high})
     page.evaluate(TOLD)
+    laid_out(page)  # examples are above what is said, however long that is
     found = page.evaluate(COVERED)
     assert found["shown"] >= 4
     assert not found["middle"]
@@ -458,6 +460,7 @@ def test_the_history_opens_where_the_picture_is(page: Any, studio: TinyStudio) -
     page.evaluate("document.getElementById('tree').scrollTop = 0")
     show(page, "history")
     until(page, "document.getElementById('tree').scrollTop > 0")
+    assert page.evaluate("document.getElementById('panel-history').scrollTop") == 0
 
 
 def test_the_way_back_from_the_trash_is_named(page: Any) -> None:
