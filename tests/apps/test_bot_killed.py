@@ -171,7 +171,10 @@ def test_a_cancelled_order_does_not_go_on(tmp_path: Path) -> None:
         entry.cancelled = True  # killed before it was heard
         book.save(entry)
     again(root, gateway)
-    assert [gateway.messages[id].text.splitlines()[-1] for id in ("m1", "m2")] == ["cancelled"] * 2
+    told = {gateway.messages[id].text.splitlines()[-1] for id in ("m1", "m2")}
+    # The one that was painted when it ended may have a picture by then.
+    assert "cancelled" in told
+    assert told <= {"cancelled", "stopped, as it was"}
     assert {run.status for run in load_runs(root)} == {"interrupted", "cancelled"}
 
 
