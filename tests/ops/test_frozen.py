@@ -39,6 +39,15 @@ def test_values_and_gradients_are_torchs(
     torch.testing.assert_close(got, wanted)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_rows_and_columns_have_a_padding_of_their_own(stride: int) -> None:
+    made, x = nn.Conv2d(4, 6, 3, stride, (2, 1)).requires_grad_(False), picture()
+    expected, found = made(x), conv(made, x)
+    torch.testing.assert_close(found, expected)
+    (wanted,), (got,) = (torch.autograd.grad(one.square().sum(), x) for one in (expected, found))
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_the_input_is_not_kept() -> None:
     made = layer(3, padding=1)
 

@@ -22,9 +22,8 @@ def conv(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """`layer(x)` for (B,C,H,W); where its weights are frozen, x is not kept for going back."""
     if not _frozen(layer, x) or layer.groups != 1 or not isinstance(layer.padding, tuple):
         return cast(Tensor, layer(x))
-    x = _cast(layer, x)
-    out = _Conv.apply(x, layer.weight, layer.bias, layer.stride, layer.padding)  # type: ignore[no-untyped-call]
-    return cast(Tensor, out)
+    top, left = layer.padding
+    return _applied(layer, x, (left, left, top, top), relu6=False)
 
 
 def conv_relu6(layer: nn.Conv2d, x: Tensor, pads: Pads = (0, 0, 0, 0)) -> Tensor:
@@ -37,9 +36,7 @@ def conv_relu6(layer: nn.Conv2d, x: Tensor, pads: Pads = (0, 0, 0, 0)) -> Tensor
     """
     if not _frozen(layer, x):
         return F.relu6(cast(Tensor, layer(F.pad(x, pads) if any(pads) else x)), inplace=True)
-    x = _cast(layer, x)
-    out = _ConvRelu6.apply(x, layer.weight, layer.bias, layer.stride, pads, layer.groups)  # type: ignore[no-untyped-call]
-    return cast(Tensor, out)
+    return _applied(layer, x, pads, relu6=True)
 
 
 def _frozen(layer: nn.Conv2d, x: Tensor) -> bool:
@@ -54,9 +51,11 @@ def _frozen(layer: nn.Conv2d, x: Tensor) -> bool:
     return layer.weight.dtype == torch.get_autocast_dtype(x.device.type)
 
 
-def _cast(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """x as autocast, where it is on, would give it to the layer."""
-    return x.to(layer.weight.dtype) if torch.is_autocast_enabled(x.device.type) else x
+def _applied(layer: nn.Conv2d, x: Tensor, pads: Pads, relu6: bool) -> Tensor:
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(layer.weight.dtype)  # as it would give it to the layer
+    out = _Conv.apply(x, layer.weight, layer.bias, layer.stride, pads, layer.groups, relu6)  # type: ignore[no-untyped-call]
+    return cast(Tensor, out)
 
 
 class _Conv(torch.autograd.Function):
@@ -67,29 +66,9 @@ class _Conv(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         stride: tuple[int, int],
-        padding: tuple[int, int],
-    ) -> Tensor:
-        ctx.save_for_backward(weight)
-        ctx.stride, ctx.padding, ctx.size = stride, padding, x.shape[2:]
-        return convolve(x, weight, bias, stride, padding)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (weight,) = ctx.saved_tensors
-        out = _back(gradient, weight, ctx.size, ctx.stride, ctx.padding)
-        return out, None, None, None, None
-
-
-class _ConvRelu6(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: tuple[int, int],
         pads: Pads,
         groups: int,
+        relu6: bool,
     ) -> Tensor:
         ctx.stride, ctx.pads, ctx.groups, ctx.size = stride, pads, groups, x.shape[2:]
         left, right, top, bottom = pads
@@ -97,26 +76,27 @@ class _ConvRelu6(torch.autograd.Function):
             padding = (top, left)
         else:
             x, padding = F.pad(x, pads), (0, 0)
-        out = convolve(x, weight, bias, stride, padding, groups, relu6=True)
-        ctx.save_for_backward(weight, out)
+        out = convolve(x, weight, bias, stride, padding, groups, relu6=relu6)
+        ctx.save_for_backward(weight, *((out,) if relu6 else ()))
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        weight, out = ctx.saved_tensors
-        inner = torch.ops.aten.hardtanh_backward(gradient, out, 0.0, 6.0)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weight, *clamped = ctx.saved_tensors
+        if clamped:
+            gradient = torch.ops.aten.hardtanh_backward(gradient, *clamped, 0.0, 6.0)
         left, right, top, bottom = ctx.pads
         height, width = ctx.size
-        single = ctx.groups == len(weight) != 1 and inner.device.type == "cpu"
-        if single and ctx.stride != (1, 1) and inner.dtype != torch.float32:
-            found = _spread_back(inner, weight, ctx.size, ctx.stride, (top, left))
+        single = ctx.groups == len(weight) != 1 and gradient.device.type == "cpu"
+        if single and ctx.stride != (1, 1) and gradient.dtype != torch.float32:
+            found = _spread_back(gradient, weight, ctx.size, ctx.stride, (top, left))
         elif (left, top) == (right, bottom):
-            found = _back(inner, weight, ctx.size, ctx.stride, (top, left), ctx.groups)
+            found = _back(gradient, weight, ctx.size, ctx.stride, (top, left), ctx.groups)
         else:
             padded = (height + top + bottom, width + left + right)
-            found = _back(inner, weight, padded, ctx.stride, (0, 0), ctx.groups)
+            found = _back(gradient, weight, padded, ctx.stride, (0, 0), ctx.groups)
             found = found[:, :, top : top + height, left : left + width]
-        return found, None, None, None, None, None
+        return found, None, None, None, None, None, None
 
 
 def _back(
@@ -125,7 +105,7 @@ def _back(
     size: Sequence[int],
     stride: tuple[int, int],
     padding: tuple[int, int],
-    groups: int = 1,
+    groups: int,
 ) -> Tensor:
     """The gradient at an input of `size`, from that at the output."""
     rows, columns = weight.shape[2:]
@@ -156,10 +136,11 @@ def _spread_back(
     """
     (height, width), (rows, columns) = size, weight.shape[2:]
     top, left = rows - 1 - before[0], columns - 1 - before[1]
-    spread = torch.zeros_like(
-        gradient[:, :, :1, :1].expand(-1, -1, height + rows - 1, width + columns - 1),
+    spread = torch.empty(
+        (*gradient.shape[:2], height + rows - 1, width + columns - 1),
+        dtype=gradient.dtype,
         memory_format=torch.channels_last,
-    )
+    ).zero_()
     spread[:, :, top :: stride[0], left :: stride[1]][
         :, :, : gradient.shape[2], : gradient.shape[3]
     ] = gradient
