@@ -32,6 +32,10 @@ class Interval:
         form = "+.3f" if signed else ".3f"
         return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
+    def percent(self) -> str:
+        """Of a share: 72% (59%-81%)."""
+        return f"{self.value:.0%} ({self.low:.0%}-{self.high:.0%})"
+
     def plain(self) -> dict[str, float | int | None]:
         """For JSON."""
         values = {"value": self.value, "low": self.low, "high": self.high}

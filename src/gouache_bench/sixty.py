@@ -122,8 +122,7 @@ def table(found: Mapping[str, Sequence[Measured]], asked: Sequence[Asked] = QUES
 
 
 def _share(right: int, total: int) -> str:
-    found = share(right, total)
-    return f"{right} of {total}, {found.value:.0%} ({found.low:.0%}-{found.high:.0%})"
+    return f"{right} of {total}, {share(right, total).percent()}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
-from gouache.intervals import wilson
+from gouache.intervals import share
 from gouache.protocols import Perceptor
 from gouache_training.class_prompts import ClassPrompt
 from gouache_training.judge import Judge
@@ -168,8 +168,7 @@ def table_text(tables: Mapping[str, Mapping[str, Score]]) -> str:
         cells = []
         for group in groups:
             score = row[group]
-            low, high = wilson(score.first, score.total)
-            cells.append(f"{score.first / score.total:.0%} ({low:.0%}-{high:.0%})")
+            cells.append(share(score.first, score.total).percent())
             if group == "all":
                 cells.append(f"{score.five / score.total:.0%}")
                 if sure:

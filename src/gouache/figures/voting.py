@@ -19,7 +19,7 @@ from typing import Any
 
 from gouache.errors import ConfigError, ImageError
 from gouache.inputs import file_sha256
-from gouache.intervals import wilson
+from gouache.intervals import share
 from gouache.ops.images import encode, fit, load_image
 from gouache.output.documents import dump_json
 from gouache.prompts import one_line
@@ -73,8 +73,7 @@ class Count:
         decided = self.first + self.second
         if not decided:
             return "-"
-        low, high = wilson(self.first, decided)
-        return f"{self.first / decided:.0%} ({low:.0%}-{high:.0%})"
+        return share(self.first, decided).percent()
 
 
 def make_ballot(folders: Sequence[Path], seed: int = 0) -> Ballot:
