@@ -59,7 +59,7 @@ def main() -> None:
             near, away = fidelity(made, real), judge.away(made, real)
             print(f"| {kind} | {name} | {near:.2f} | {away:.3f} |")
 
-    latents = read_painted(arguments.painted, generator.code_dim)[0]  # of the smallest size
+    latents = read_painted(arguments.painted, generator.code_dim)[0].latents  # of the smallest size
     order = torch.randperm(len(latents), generator=torch.Generator().manual_seed(0))
     codes = [generator.quantize(latents[k : k + 1].float())[0] for k in order[: arguments.count]]
     print("\n| pictures | mean gradient | root mean square | lattice |\n| --- | --- | --- | --- |")

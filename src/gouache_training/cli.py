@@ -345,13 +345,28 @@ def painted(
     device: Device = "auto",
     threads: Threads = 0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    side: Annotated[int, typer.Option("--side", help="Of a picture in pixels: 128 or 256.")] = 128,
+    over: Annotated[
+        Path | None,
+        typer.Option(
+            "--over",
+            help="Begin at pictures composed of these large renderings, and keep those, too.",
+        ),
+    ] = None,
 ) -> None:
     """Paint many pictures and keep their latents, for the drawing decoder."""
     prepare(threads)
+    from gouache.errors import TrainingError
+    from gouache_training.overpainted import Overpainter
     from gouache_training.pack import PictureSet
     from gouache_training.painted import paint_many
+    from gouache_training.renderings import load_renderings
 
-    paint_many(PictureSet.load(data), out, count, batch, minutes, device, seed)
+    if side not in (128, 256):
+        raise TrainingError(f"--side is {side}; expected 128 or 256")
+    pictures = PictureSet.load(data)
+    attempt = Overpainter(load_renderings(pictures, over)).attempt if over else None
+    paint_many(pictures, out, count, batch, minutes, device, seed, side, attempt)
     print(out)
 
 

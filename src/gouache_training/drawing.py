@@ -1,9 +1,10 @@
 """Trains the drawing decoder: from codes of a frozen VQGAN to its picture, four times as large.
 
-Losses: absolute and edge differences, how sharp edges are wherever exactly they lie, a perceptual
-distance on the first stages of EfficientNet-Lite, how much the small picture's grid shows, and, if
-wanted, a patch discriminator. The last two also teach from painted latents, for which there is no
-right answer.
+Losses: absolute and edge differences, decibels, how sharp edges are wherever exactly they lie, a
+perceptual distance on the first stages of EfficientNet-Lite, how much the small picture's grid
+shows, and, if wanted, a patch discriminator. Composed pictures that were painted over
+(`overpainted`) teach in the same way, but for the decibels, what to make of painted codes. Of other
+painted latents there is no right answer: they teach by the grid and by the discriminator alone.
 """
 
 from __future__ import annotations
@@ -46,7 +47,13 @@ from gouache_training.loop import (
 from gouache_training.muon import Muon
 from gouache_training.pack import PictureSet
 
-__all__ = ["DrawingTrainer", "DrawingTraining", "load_drawing_checkpoint", "read_painted"]
+__all__ = [
+    "DrawingTrainer",
+    "DrawingTraining",
+    "Painted",
+    "load_drawing_checkpoint",
+    "read_painted",
+]
 
 READ_EVERY = 500  # steps: painting may still go on beside
 
@@ -63,8 +70,9 @@ class DrawingTraining:
     halved: float = 0.5
     learning_rate: float = 1.0e-3
     weight_decay: float = 0.01
+    decibel_weight: float = 0.03  # of what is encoded; of each square's own squared difference
     edge_weight: float = 0.5
-    sharp_weight: float = 0.5
+    sharp_weight: float = 0.2
     lattice_weight: float = 0.01
     perceptual_weight: float = 0.05
     stages: int = 3  # of the perceptual network, as many as there are before its third halving
@@ -72,7 +80,7 @@ class DrawingTraining:
     adversarial_weight: float = 0.2
     adversarial_from: float = 1.0  # share of the budget after which it plays; 1 is never
     painted_share: float = 0.5  # painted latents a step, in pictures, where there are any
-    disturbance: Disturbance = field(default_factory=Disturbance)
+    disturbance: Disturbance = field(default_factory=lambda: Disturbance(clean=0.5))
     shares: Shares = field(
         default_factory=lambda: Shares(
             pair=0.08, count=0.05, style=0.12, hue=0.15, tint=0.12, shape=0.05, calm=0.5
@@ -138,7 +146,7 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         self.pairs = Pairs(self.generator, composer, self.rng, settings.disturbance)
         self.judge = Judge(pictures, self.generator, self.trunk, settings.judged, settings.shares)
         self.painted, self.feed = painted, feed
-        self._latents: list[Tensor] = []
+        self._latents: list[Painted] = []
         self._looked = False  # whether there are any
         self._said = ""  # of the painted latents, last
         self._pull = torch.zeros((), device=self.device)
@@ -187,29 +195,20 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         real = window.cut(pair.target, 2 * pair.times)
         outputs = [self.draw(pair, window)]
         drawn = outputs[0].detach().requires_grad_()
-        difference = (drawn - real).abs().mean() + 0.25 * (drawn - real).square().mean().sqrt()
-        edges = gradient_difference(drawn, real)
-        sharp = sharpness_difference(drawn, real)
-        with self.autocast():
-            seen = feature_distance(self.trunk, drawn, real, settings.stages)
-        loss = difference + settings.edge_weight * edges + settings.sharp_weight * sharp
-        grid = lattice_difference(drawn, real)
-        loss = loss + settings.perceptual_weight * seen + settings.lattice_weight * grid
-        parts: dict[str, Tensor | float] = {}
-        parts |= {"l1": difference, "edges": edges, "sharp": sharp, "seen": seen, "lattice": grid}
+        loss, parts = self.away(drawn, real)
+        decibels = (drawn - real).square().mean((1, 2, 3)).add(1e-4).log10().mean() * 10
+        loss = loss + settings.decibel_weight * decibels
         gradients = [torch.autograd.grad(loss, drawn)[0]]
         if sets := self.latents():
-            free, shown = self.draw_painted(sets)
+            free, free_loss, told = self.learn_painted(sets)
             outputs.append(free)
-            leaf = free.detach().requires_grad_()
-            faithful = (_means(leaf, shown) - shown).abs().mean()
-            grid = lattice_difference(leaf)
-            free_loss = faithful + settings.lattice_weight * grid
-            gradients.append(torch.autograd.grad(free_loss, leaf)[0])
-            parts |= {"painted": faithful, "painted lattice": grid}
+            gradients.append(free_loss)
+            parts |= told
         if budget.progress() > settings.adversarial_from:
-            fakes = [output.detach() for output in outputs]
-            gradients = self.pulled(fakes, gradients)
+            # What is encoded has a right answer; where there is nothing else it has to do.
+            first = 1 if len(outputs) > 1 else 0
+            fakes = [output.detach() for output in outputs[first:]]
+            gradients[first:] = self.pulled(fakes, gradients[first:])
             parts["critic"] = self.train_critic(real, torch.cat(fakes))
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(outputs, gradients)
@@ -238,14 +237,30 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
             fake.requires_grad_(False)
         return [own + strength * pull for own, pull in zip(gradients, pulls, strict=True)]
 
-    def latents(self) -> list[Tensor]:
-        """Painted latents, one set a size, read anew now and then; what is found is told once."""
+    def away(self, drawn: Tensor, real: Tensor) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """How far drawings are from what they should be, both (K,3,H,W): the sum, and its parts."""
+        settings = self.settings
+        spread = (drawn - real).square().mean().add(1e-12).sqrt()  # 0 would have no slope
+        difference = (drawn - real).abs().mean() + 0.25 * spread
+        edges = gradient_difference(drawn, real)
+        sharp = sharpness_difference(drawn, real)
+        grid = lattice_difference(drawn, real)
+        with self.autocast():
+            seen = feature_distance(self.trunk, drawn, real, settings.stages)
+        loss = difference + settings.edge_weight * edges + settings.sharp_weight * sharp
+        loss = loss + settings.perceptual_weight * seen + settings.lattice_weight * grid
+        parts: dict[str, Tensor | float] = {}
+        parts |= {"l1": difference, "edges": edges, "sharp": sharp, "seen": seen, "lattice": grid}
+        return loss, parts
+
+    def latents(self) -> list[Painted]:
+        """Painted latents, one set a kind, read anew now and then; what is found is told once."""
         late = not self._looked or self.budget.step % READ_EVERY == 0
         if self.painted is not None and late:
             self._looked = True
             try:
                 self._latents = read_painted(self.painted, self.config.code_dim)
-                said = f"{sum(len(latents) for latents in self._latents)} painted latents"
+                said = f"{sum(len(found.latents) for found in self._latents)} painted latents"
             except TrainingError as error:
                 less = "the painted latents from before" if self._latents else "none"
                 said = f"no painted latents, goes on with {less}: {error}"
@@ -254,25 +269,46 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
             self._said = said
         return self._latents
 
-    def draw_painted(self, sets: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Drawings of painted latents, and the means over cells that the small picture shows.
-
-        Only these means are compared: within a cell the drawing is free. Those of pictures that
-        are larger than the native size are drawn as by default: halved.
-        """
-        latents = sets[int(torch.randint(len(sets), (), generator=self.rng))]
+    def learn_painted(
+        self, sets: list[Painted]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor | float]]:
+        """Drawings of some painted latents, their gradient, and what it was of."""
+        painted = sets[int(torch.randint(len(sets), (), generator=self.rng))]
         count = max(1, round(self.settings.painted_share * self.settings.batch))
-        rows = torch.randint(len(latents), (count,), generator=self.rng)
-        with torch.no_grad():
-            codes, _ = self.generator.quantize(latents[rows].float().to(self.device))
-            with self.autocast():
-                picture, features = small_view(self.generator, codes)
-        large = picture.shape[-1] > self.generator.native_size
-        shown = F.avg_pool2d(enlarged(picture), 2 if large else 1)
-        pair = Pair(codes, picture, features, shown)
+        rows = torch.randint(len(painted.latents), (count,), generator=self.rng)
+        pair = self.painted_pair(painted, rows)
         window = self.windows(pair)
-        cell = pair.times * self.generator.downsampling // 2
-        return self.draw(pair, window), F.avg_pool2d(window.cut(pair.target, 2 * pair.times), cell)
+        drawn = self.draw(pair, window)
+        leaf = drawn.detach().requires_grad_()
+        wanted = window.cut(pair.target, 2 * pair.times)
+        if painted.trust is not None:
+            trust = painted.trust[rows].to(self.device).float().div_(255)
+            trust = F.interpolate(trust, pair.target.shape[-2:], mode="bilinear")
+            there = window.cut(trust, 2 * pair.times)
+            loss, parts = self.away(wanted + there * (leaf - wanted), wanted)
+            told = {f"painted {name}": value for name, value in parts.items()}
+        else:
+            # Only means over cells are compared: within one the drawing is free.
+            cell = pair.times * self.generator.downsampling // 2
+            faithful = (F.avg_pool2d(leaf, cell) - F.avg_pool2d(wanted, cell)).abs().mean()
+            grid = lattice_difference(leaf)
+            loss = faithful + self.settings.lattice_weight * grid
+            told = {"painted": faithful, "painted lattice": grid}
+        return drawn, torch.autograd.grad(loss, leaf)[0], told
+
+    @torch.no_grad()
+    def painted_pair(self, painted: Painted, rows: Tensor) -> Pair:
+        """Those rows of the latents. The target is the clean picture, or, where there is none, the
+        enlarged one: of pictures larger than the native size as by default, halved."""
+        codes, _ = self.generator.quantize(painted.latents[rows].float().to(self.device))
+        with self.autocast():
+            picture, features = small_view(self.generator, codes)
+        if painted.wanted is not None:
+            target = painted.wanted[rows].to(self.device).float().div_(255)
+        else:
+            large = picture.shape[-1] > self.generator.native_size
+            target = F.avg_pool2d(enlarged(picture), 2 if large else 1)
+        return Pair(codes, picture, features, target)
 
     def state(self) -> dict[str, Any]:
         return super().state() | {
@@ -300,11 +336,6 @@ class DrawingTrainer(AdversarialTrainer[DrawingDecoder, DrawingTraining]):
         model = DrawingDecoder(self.config)
         model.load_state_dict(self.average.state)
         return on_device(model, self.device).eval().requires_grad_(False)
-
-
-def _means(drawn: Tensor, shown: Tensor) -> Tensor:
-    """Means over cells of (K,3,H,W), as many as `shown` has."""
-    return F.avg_pool2d(drawn, drawn.shape[-1] // shown.shape[-1])
 
 
 def sharpness_difference(drawn: Tensor, real: Tensor, patch: int = 8) -> Tensor:
@@ -348,22 +379,38 @@ def load_drawing_checkpoint(path: Path) -> DrawingDecoder:
     return on_device(model, torch.device("cpu")).eval().requires_grad_(False)
 
 
-def read_painted(folder: Path, code_dim: int) -> list[Tensor]:
-    """All latents in a folder, a tensor (N,code_dim,h,w) for each size: the tensor `latents` of
-    each .safetensors file.
+@dataclass(frozen=True)
+class Painted:
+    """Latents (N,code_dim,h,w) and, if there are any, the clean pictures that they should become
+    (N,3,t*h*f,t*w*f), uint8, with t 4 or 2 (`drawing_pairs.Pair`), and how far these are to be
+    trusted (N,1,h*f,w*f), uint8."""
+
+    latents: Tensor
+    wanted: Tensor | None = None
+    trust: Tensor | None = None
+
+
+def read_painted(folder: Path, code_dim: int) -> list[Painted]:
+    """All latents in a folder, a set for each size, with and without the clean picture: the
+    tensors `latents` and `wanted` of each .safetensors file.
 
     Raises:
         TrainingError: there are none.
     """
-    found: dict[tuple[int, ...], list[Tensor]] = {}
+    found: dict[tuple[tuple[int, ...], ...], list[dict[str, Tensor]]] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        latents = load_file(path).get("latents")
+        content = load_file(path)
+        latents = content.get("latents")
         if latents is None or latents.ndim != 4 or latents.shape[1] != code_dim:
             got = "none" if latents is None else str(tuple(latents.shape))
             raise TrainingError(
                 f"{path}: latents are {got}; expected a tensor `latents` (N,{code_dim},h,w)"
             )
-        found.setdefault(tuple(latents.shape[1:]), []).append(latents)
+        sizes = tuple(tuple(content[name].shape[1:]) for name in sorted(content))
+        found.setdefault(sizes, []).append(content)
     if not found:
         raise TrainingError(f"{folder}: expected .safetensors files of latents")
-    return [torch.cat(of_size) for _, of_size in sorted(found.items())]
+    return [
+        Painted(**{name: torch.cat([one[name] for one in alike]) for name in alike[0]})
+        for _, alike in sorted(found.items())
+    ]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ from gouache_training.loop import log
 from gouache_training.pack import PictureSet
 
 __all__ = [
+    "Attempt",
     "Prompter",
     "draw_settings",
     "paint_batch",
@@ -46,6 +47,9 @@ __all__ = [
     "painted_before",
     "save_painted",
 ]
+
+# Of a number of pictures, seeds, a device and a side in pixels: settings, and tensors to keep.
+Attempt: TypeAlias = Callable[[int, list[int], str, int], tuple[PaintConfig, dict[str, Tensor]]]
 
 CONTEXT = 24  # tokens that the guides read
 ATTEMPTS = 3  # other settings that a batch is tried with before the run is given up
@@ -161,12 +165,14 @@ def paint_many(
     device: str = "auto",
     seed: int = 0,
     side: int = 128,
+    attempt: Attempt | None = None,
 ) -> int:
     """Paints batch after batch into `out/NNNNN.safetensors`; says how many pictures there are.
 
-    Each file holds `latents` (B,code_dim,h,w), float16, and in its metadata the prompts, the
-    settings and the models' sums. What is in the folder stays and counts: another call goes on with
-    the next number, whose chance is its own. Ctrl-C leaves out the batch under way.
+    Each file holds `latents` (B,code_dim,h,w), float16, whatever else `attempt` gives, and in its
+    metadata the prompts, the settings and the models' sums. What is in the folder stays and counts:
+    another call goes on with the next number, whose chance is its own. Ctrl-C leaves out the batch
+    under way.
 
     Args:
         pictures: the packed picture set.
@@ -177,6 +183,7 @@ def paint_many(
         device: auto, cpu or cuda.
         seed: of all chance; other seeds give other pictures.
         side: of a picture in pixels.
+        attempt: what is painted; by default phrases, from where painting starts (`Prompter`).
 
     Raises:
         TrainingError: neither `count` nor `minutes`, or the folder holds something else.
@@ -190,14 +197,16 @@ def paint_many(
         out.mkdir(parents=True, exist_ok=True)
     number, done = painted_before(out)
     begun, fresh = time.monotonic(), 0
-    prompter = Prompter(pictures) if not count or done < count else None
+    wanting = not count or done < count
+    if wanting and attempt is None:
+        attempt = _asked(Prompter(pictures))
     log(f"{done} pictures in {out}; ready after {time.monotonic() - begun:.0f}s")
     begun = time.monotonic()
     try:
-        while prompter and (not count or done < count):
+        while attempt and (not count or done < count):
             most = min(batch, count - done) if count else batch
-            config, latents = _attempt(prompter, most, (seed, number), device, side)
-            save_painted(out / f"{number:05d}.safetensors", latents, config)
+            config, found = _tried(attempt, most, (seed, number), device, side)
+            save_painted(out / f"{number:05d}.safetensors", found, config)
             number, done, fresh = number + 1, done + most, fresh + most
             seconds = time.monotonic() - begun
             rate = fresh / max(seconds, 1e-9)
@@ -210,7 +219,7 @@ def paint_many(
     return done
 
 
-def save_painted(path: Path, latents: Tensor, config: PaintConfig) -> None:
+def save_painted(path: Path, found: Mapping[str, Tensor], config: PaintConfig) -> None:
     """Writes a batch as `drawing.read_painted` reads it, with what it was painted from."""
     told = {
         "captions": json.dumps(list(config.prompt), ensure_ascii=False),
@@ -220,7 +229,9 @@ def save_painted(path: Path, latents: Tensor, config: PaintConfig) -> None:
     temporary = path.with_name(f".{path.stem}.partial")
     with output_errors(path):
         try:
-            temporary.write_bytes(save({"latents": latents.contiguous()}, told))
+            temporary.write_bytes(
+                save({name: value.contiguous() for name, value in found.items()}, told)
+            )
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -246,12 +257,13 @@ def painted_before(folder: Path) -> tuple[int, int]:
     return number, done
 
 
-def _attempt(
-    prompter: Prompter, count: int, seeds: Sequence[int], device: str, side: int
-) -> tuple[PaintConfig, Tensor]:
-    """A batch and what it was painted with; with other settings where painting diverges."""
-    for attempt in range(ATTEMPTS):
-        rng = np.random.default_rng([*seeds, attempt])
+def _asked(prompter: Prompter) -> Attempt:
+    """Paints phrases, with settings that vary as people's do."""
+
+    def attempt(
+        count: int, seeds: list[int], device: str, side: int
+    ) -> tuple[PaintConfig, dict[str, Tensor]]:
+        rng = np.random.default_rng(seeds)
         config = make_config(
             "pocket",
             **draw_settings(rng),
@@ -262,8 +274,18 @@ def _attempt(
             device=device,
             compile="off",  # every batch is another run: compiling would take longer than painting
         )
+        return config, {"latents": paint_batch(config)}
+
+    return attempt
+
+
+def _tried(
+    attempt: Attempt, count: int, seeds: Sequence[int], device: str, side: int
+) -> tuple[PaintConfig, dict[str, Tensor]]:
+    """A batch and what it was painted with; with other settings where painting diverges."""
+    for number in range(ATTEMPTS):
         try:
-            return config, paint_batch(config)
+            return attempt(count, [*seeds, number], device, side)
         except DivergedError as error:
             log(f"{error}; once more with other settings")
         except ConfigError as error:

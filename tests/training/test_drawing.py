@@ -26,6 +26,7 @@ from gouache_training.compose import Composer
 from gouache_training.drawing import (
     DrawingTrainer,
     DrawingTraining,
+    Painted,
     lattice_difference,
     load_drawing_checkpoint,
     read_painted,
@@ -381,16 +382,57 @@ def test_painted_latents_are_drawn_as_shown(
     monkeypatch.setattr("gouache_training.drawing.READ_EVERY", 2)
     latents = torch.randn(3, 4, 4, 4)
     work = trainer(4, painted=tmp_path, adversarial_from=0.2, painted_share=1.5)
-    drawn, shown = work.draw_painted([latents])
-    assert drawn.shape == (6, 3, 64, 64)
-    # An untrained decoder enlarges, and cells keep their means.
-    assert (F.avg_pool2d(drawn, 16) - shown).abs().max() < 1e-3
+    pair = work.painted_pair(Painted(latents), torch.tensor([2, 0]))
+    assert (pair.times, len(pair.codes)) == (4, 2)
+    assert torch.equal(pair.target, enlarged(pair.picture))
+    larger = work.painted_pair(Painted(torch.randn(1, 4, 8, 8)), torch.tensor([0]))
+    assert larger.times == 2  # as by default: halved
+    drawn, gradient, told = work.learn_painted([Painted(latents)])
+    assert drawn.shape == gradient.shape == (6, 3, 64, 64)
+    assert told["painted"] < 1e-3  # an untrained decoder enlarges: cells keep their means
     work.step()
     work.step()
     assert "painted" not in work.meter.values  # there are none yet
     save_file({"latents": latents}, tmp_path / "00000.safetensors")
     work.step()
     assert "painted" in work.meter.values
+
+
+def overpainted(count: int, trust: int = 255) -> dict[str, torch.Tensor]:
+    """Latents, and white pictures that they should become."""
+    return {
+        "latents": torch.randn(count, 4, 4, 4),
+        "wanted": torch.full((count, 3, SIDE, SIDE), 255, dtype=torch.uint8),
+        "trust": torch.full((count, 1, 32, 32), trust, dtype=torch.uint8),
+    }
+
+
+def test_what_was_painted_over_becomes_clean() -> None:
+    work = trainer(painted_share=1.5)
+    clean = Painted(**overpainted(3))
+    pair = work.painted_pair(clean, torch.tensor([0, 1]))
+    assert torch.equal(pair.target, torch.ones(2, 3, SIDE, SIDE))
+    drawn, gradient, told = work.learn_painted([clean])
+    assert told["painted l1"] > 0.1
+    assert float((gradient * (1 - drawn.detach())).sum()) < 0  # towards white
+    _, gradient, _ = work.learn_painted([Painted(**overpainted(3, trust=0))])
+    assert float(gradient.abs().max()) == 0  # nothing is trusted
+
+
+def test_the_discriminator_leaves_what_is_encoded_alone(tmp_path: Path) -> None:
+    work = trainer(4, adversarial_from=0.0, painted=tmp_path)
+    pulled: list[int] = []
+    work.pulled = lambda fakes, own: (pulled.append(len(fakes)), own)[1]  # type: ignore
+    work.budget.step = 1
+    work.step()
+    save_file(overpainted(2), tmp_path / "a.safetensors")
+    work._looked = False
+    shapes = []
+    train = work.train_critic
+    work.train_critic = lambda real, fake: (shapes.append(len(fake)), train(real, fake))[1]  # type: ignore
+    work.step()
+    assert pulled == [1, 1]
+    assert shapes == [2]  # of the one painted picture, not of the encoded ones
 
 
 def test_a_folder_is_read_now_and_then_and_told_of_once(
@@ -400,7 +442,7 @@ def test_a_folder_is_read_now_and_then_and_told_of_once(
     reads: list[int] = []
     work = trainer(painted=tmp_path)
 
-    def read(folder: Path, code_dim: int) -> list[torch.Tensor]:
+    def read(folder: Path, code_dim: int) -> list[Painted]:
         reads.append(work.budget.step)
         return read_painted(folder, code_dim)
 
@@ -414,10 +456,10 @@ def test_a_folder_is_read_now_and_then_and_told_of_once(
     assert said[0].startswith("no painted latents, goes on with none: ")
     save_file({"latents": torch.randn(3, 4, 4, 4)}, tmp_path / "00000.safetensors")
     work.budget.step = 1500
-    assert [len(found) for found in work.latents()] == [3]
+    assert [len(found.latents) for found in work.latents()] == [3]
     (tmp_path / "00000.safetensors").unlink()
     work.budget.step = 2000
-    assert [len(found) for found in work.latents()] == [3]
+    assert [len(found.latents) for found in work.latents()] == [3]
     assert said[1] == "3 painted latents"
     assert said[2].startswith("no painted latents, goes on with the painted latents from before: ")
 
@@ -452,10 +494,15 @@ def test_painted_latents_are_read(tmp_path: Path) -> None:
     latents = torch.randn(3, 4, 4, 4)
     for name, part in (("b", latents[2:]), ("a", latents[:2])):
         save_file({"latents": part.contiguous()}, tmp_path / f"{name}.safetensors")
-    assert torch.equal(read_painted(tmp_path, 4)[0], latents)
+    (found,) = read_painted(tmp_path, 4)
+    assert torch.equal(found.latents, latents)
+    assert found.wanted is None
     larger = torch.randn(1, 4, 8, 8)
     save_file({"latents": larger}, tmp_path / "aa.safetensors")
-    assert [found.shape[0] for found in read_painted(tmp_path, 4)] == [3, 1]
+    assert [len(found.latents) for found in read_painted(tmp_path, 4)] == [3, 1]
+    save_file(overpainted(2), tmp_path / "ab.safetensors")
+    kinds = [(len(one.latents), one.wanted is not None) for one in read_painted(tmp_path, 4)]
+    assert kinds == [(3, False), (2, True), (1, False)]
     with pytest.raises(TrainingError, match=r"expected a tensor `latents` \(N,6,h,w\)"):
         read_painted(tmp_path, 6)
     with pytest.raises(TrainingError, match=r"expected \.safetensors files"):

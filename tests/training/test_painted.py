@@ -50,7 +50,8 @@ def names(folder: Path) -> list[str]:
 def test_files_are_what_the_drawing_trainer_reads(asked: list[PaintConfig], tmp_path: Path) -> None:
     assert paint_many(pictures(), tmp_path, count=5, batch=2, device="cpu") == 5
     assert names(tmp_path) == [f"{number:05d}.safetensors" for number in range(3)]
-    (latents,) = read_painted(tmp_path, 4)
+    (found,) = read_painted(tmp_path, 4)
+    latents = found.latents
     assert latents.dtype == torch.float16
     assert latents[:, 0, 0, 0].tolist() == [1, 1, 2, 2, 3]
     for path, config in zip(sorted(tmp_path.iterdir()), asked, strict=True):
@@ -142,7 +143,10 @@ def test_the_command_says_what_to_paint(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(PictureSet, "load", lambda path: path)
     words = "painted --out f --data d --count 7 --batch 3 --minutes 2 --device cpu --seed 4"
     assert CliRunner().invoke(cli.app, words.split()).exit_code == 0
-    assert given == [Path("d"), Path("f"), 7, 3, 2.0, "cpu", 4]
+    assert given == [Path("d"), Path("f"), 7, 3, 2.0, "cpu", 4, 128, None]
+    found = CliRunner().invoke(cli.app, [*words.split(), "--side", "512"])
+    assert isinstance(found.exception, TrainingError)
+    assert "expected 128 or 256" in str(found.exception)
 
 
 def test_what_cannot_be_is_told(asked: list[PaintConfig], tmp_path: Path) -> None:

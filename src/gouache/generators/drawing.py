@@ -6,14 +6,15 @@ arXiv 1609.05158, for the shuffled pixels). Convolutions only, and no normalisat
 at a place depends on at most `reach` cells around it, so tiles fit without seams, at any size.
 
 Most arithmetic is done at the sides of the cells and of the small picture, where width is cheap.
-Its last layer starts at zero: an untrained one enlarges smoothly.
+Its last layer starts at zero: an untrained one enlarges smoothly. Several that were trained apart
+draw as one, side by side in grouped convolutions (`blended`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,12 +47,14 @@ class DrawingConfig:
         lower: width and blocks at the side of the cells, at twice that, and so on up to a quarter
             of the picture's side.
         upper: width and blocks at half the picture's side, at that side, and at twice that.
+        members: how many networks of these widths draw side by side; their residuals are added up.
     """
 
     code_dim: int = 16
     feature_dim: int = 48
     lower: tuple[tuple[int, int], ...] = ((192, 3), (128, 2))
     upper: tuple[tuple[int, int], ...] = ((96, 4), (64, 3), (32, 2))
+    members: int = 1
 
     def __post_init__(self) -> None:
         if bool(self.code_dim) != bool(self.lower) or len(self.upper) != _UPPER:
@@ -59,6 +62,8 @@ class DrawingConfig:
                 "drawing decoder: lower levels go with codes, and there are three upper levels; "
                 f"got code_dim {self.code_dim}, {len(self.lower)} and {len(self.upper)} levels"
             )
+        if not (isinstance(self.members, int) and self.members >= 1):
+            raise ModelError(f"drawing decoder: members is {self.members!r}; expected 1 or more")
 
     @property
     def downsampling(self) -> int:
@@ -88,12 +93,13 @@ class DrawingConfig:
 
 
 class Block(nn.Module):
-    """conv, ReLU, conv, plus the input; starts as the identity."""
+    """conv, ReLU, conv, plus the input; starts as the identity. Members do not mix."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, members: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        wide = members * width
+        self.conv1 = nn.Conv2d(wide, wide, 3, padding=1, groups=members)
+        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=members)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
@@ -103,11 +109,14 @@ class Block(nn.Module):
 
 
 class Up(nn.Module):
-    """(B,inner,H,W) -> (B,outer,2H,2W): a mixture of channels, whose quarters become neighbours."""
+    """(B,inner,H,W) -> (B,outer,2H,2W): a mixture of channels, whose quarters become neighbours.
 
-    def __init__(self, inner: int, outer: int) -> None:
+    Both widths are those of one member.
+    """
+
+    def __init__(self, inner: int, outer: int, members: int = 1) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(inner, 4 * outer, 1)
+        self.mix = nn.Conv2d(members * inner, 4 * members * outer, 1, groups=members)
         with torch.no_grad():  # neighbours start alike: no checkerboard (arXiv 1707.02937)
             self.mix.weight.copy_(self.mix.weight[::4].repeat_interleave(4, 0))
             assert self.mix.bias is not None
@@ -126,24 +135,27 @@ class DrawingDecoder(nn.Module):
     def __init__(self, config: DrawingConfig) -> None:
         super().__init__()
         self.config = config
-        first = config.upper[0][0]
+        first, members = config.upper[0][0], config.members
         self.read_codes: nn.Conv2d | None = None
         self.lower = nn.ModuleList()
         if config.code_dim:
             widths = [width for width, _ in config.lower] + [first]
-            self.read_codes = nn.Conv2d(config.code_dim, widths[0], 3, padding=1)
+            self.read_codes = nn.Conv2d(config.code_dim, members * widths[0], 3, padding=1)
             for number, (width, blocks) in enumerate(config.lower):
-                layers = [*(Block(width) for _ in range(blocks)), Up(width, widths[number + 1])]
+                up = Up(width, widths[number + 1], members)
+                layers = [*(Block(width, members) for _ in range(blocks)), up]
                 self.lower.append(nn.Sequential(*layers))
-        self.read_picture = nn.Conv2d(12, first, 3, padding=1)
-        self.read_features = nn.Conv2d(config.feature_dim, first, 1) if config.feature_dim else None
+        self.read_picture = nn.Conv2d(12, members * first, 3, padding=1)
+        self.read_features: nn.Conv2d | None = None
+        if config.feature_dim:
+            self.read_features = nn.Conv2d(config.feature_dim, members * first, 1)
         levels: list[nn.Module] = []
         for number, (width, blocks) in enumerate(config.upper):
-            levels += [Block(width) for _ in range(blocks)]
+            levels += [Block(width, members) for _ in range(blocks)]
             if number + 1 < len(config.upper):
-                levels.append(Up(width, config.upper[number + 1][0]))
+                levels.append(Up(width, config.upper[number + 1][0], members))
         self.upper = nn.Sequential(*levels)
-        self.write = nn.Conv2d(config.upper[-1][0], 12, 3, padding=1)
+        self.write = nn.Conv2d(members * config.upper[-1][0], 12, 3, padding=1)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)  # type: ignore[arg-type]
 
@@ -228,6 +240,34 @@ class DrawingDecoder(nn.Module):
                 side = factor * SCALE
                 inside.of(out, side).copy_(inside.within(seen).of(drawn, side))
         return out
+
+
+def blended(networks: Sequence[DrawingDecoder], shares: Sequence[float]) -> DrawingDecoder:
+    """One decoder that draws the weighted mean of what several draw.
+
+    Args:
+        networks: of one shape, one member each.
+        shares: of each; they add up to 1.
+
+    Raises:
+        ModelError: shapes differ, or shares do not add up to 1.
+    """
+    config = networks[0].config
+    if any(network.config != config or network.config.members != 1 for network in networks):
+        raise ModelError("only drawing decoders of one shape, of one member each, can be blended")
+    if len(shares) != len(networks) or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise ModelError(f"shares are {list(shares)}; expected one a network, adding up to 1")
+    whole = DrawingDecoder(dataclasses.replace(config, members=len(networks)))
+    states = [network.state_dict() for network in networks]
+    state = {name: torch.cat([one[name] for one in states]) for name in states[0]}
+    last = [
+        (share * one["write.weight"], share * one["write.bias"])
+        for share, one in zip(shares, states, strict=True)
+    ]
+    state["write.weight"] = torch.cat([weight for weight, _ in last], 1)
+    state["write.bias"] = torch.stack([bias for _, bias in last]).sum(0)
+    whole.load_state_dict(state)
+    return whole.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -330,6 +370,7 @@ __all__ = [
     "SCALE",
     "DrawingConfig",
     "DrawingDecoder",
+    "blended",
     "draw",
     "drawing_sum",
     "enlarged",
