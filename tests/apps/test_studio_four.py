@@ -64,7 +64,7 @@ def test_all_pause_and_all_go_on(
     until(page, "document.getElementById('pause').textContent.trim() === 'Pause all'")
     page.click("#pause")
     hold(lambda: statuses(studio, page) == ["paused"] * 4)
-    until(page, "document.getElementById('pause').textContent.trim() === 'Continue all'")
+    until(page, "document.getElementById('pause').textContent.trim() === 'Go on all'")
     page.click("#pause")
     hold(lambda: statuses(studio, page) == ["painting"] * 4)
 
@@ -101,7 +101,7 @@ def test_they_keep_their_size_whatever_is_said_below(page: Any) -> None:
     four(page)
     before = page.evaluate(BOXES)
     page.click("#pause")
-    until(page, "document.getElementById('pause').textContent.trim() === 'Continue all'")
+    until(page, "document.getElementById('pause').textContent.trim() === 'Go on all'")
     page.locator(".tile .discard").nth(1).click()  # says so beside how it goes
     for said in ("", ", longer than thought"):
         page.evaluate("(said) => (clock.textContent = `step 9 of 60 · 918 min left${said}`)", said)
@@ -190,7 +190,7 @@ def test_who_has_chosen_one_of_four_paints_one_again(page: Any, studio: TinyStud
     assert page.get_attribute("[data-count='1']", "aria-pressed") == "true"
     for button in ("#paint", "#branch"):
         assert "×" not in page.text_content(button)
-    assert "Paint makes one picture again" in page.text_content("#note")
+    assert "Paint new makes one picture" in page.text_content("#note")
     page.click("#paint")
     hold(lambda: len(studio.runs(page)) == 5)
     status(page, "done")

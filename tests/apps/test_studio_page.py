@@ -77,7 +77,7 @@ def test_painting_together(browser: Any, server: Server) -> None:
     stroke(page, 0.5)
     before = color_at(page, 0.5, 0.5)
     shoot(page, "drawn")
-    page.click("#pause")  # which is Continue now
+    page.click("#pause")  # which is Go on now
     page.locator("#tree .thumb", has_text="drawn").wait_for(state="attached")
     frames(page, 1)
 

@@ -189,7 +189,7 @@ def test_a_sketch_on_the_empty_sheet_is_where_painting_starts(
     assert blue > 200 > 100 > max(red, green)
     assert not is_drawn(page)  # the server has it
     assert studio.runs(page)[0]["size"] == [32, 32]
-    assert (page.text_content("#paint") or "").strip() == "Paint"
+    assert (page.text_content("#paint") or "").strip() == "Paint new"
     assert "sketch" not in page.get_attribute("#paint", "title")
 
 
@@ -372,7 +372,7 @@ def test_drawing_on_a_point_of_the_history_is_not_laid_elsewhere(
     page.locator("#tree .thumb").first.click()
     stroke(page, 0.5)
     posted = requests(page)
-    page.click("#pause")  # Continue
+    page.click("#pause")  # Go on
     assert posted == []
     assert "lie over it now" in page.text_content("#note")
     assert alpha_at(page, 0.5, 0.5) > 0
@@ -557,8 +557,8 @@ def test_continue_takes_new_words_only_if_they_were_written_for_it(
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     status(page, "paused")
-    assert page.text_content("#pause") == "Continue"
-    assert page.text_content("#other-words") == "Continue with new words"
+    assert page.text_content("#pause") == "Go on"
+    assert page.text_content("#other-words") == "Go on with new words"
     posted = requests(page)
     page.click("#pause")
     status(page, "painting")
@@ -566,8 +566,8 @@ def test_continue_takes_new_words_only_if_they_were_written_for_it(
     page.click("#pause")
     status(page, "paused")
     page.fill("#prompt", "a green pear")
-    assert page.text_content("#pause") == "Continue with new words"
-    assert page.text_content("#other-words") == "Continue with its own words"
+    assert page.text_content("#pause") == "Go on with new words"
+    assert page.text_content("#other-words") == "Go on with its own words"
     page.click("#other-words")
     status(page, "painting")
     assert posted[-1][1] == {}
@@ -589,7 +589,7 @@ def test_a_weight_changed_in_a_chip_is_new_words(page: Any) -> None:
     posted = requests(page)
     page.locator("#chips input").first.fill("2")
     page.keyboard.press("Tab")
-    assert page.text_content("#pause") == "Continue with new words"
+    assert page.text_content("#pause") == "Go on with new words"
     page.click("#pause")
     status(page, "painting")
     assert posted[-1][1] == {"prompt": "a red apple:2 | a blue fish"}

@@ -126,7 +126,7 @@ def test_the_beginning_that_leads_is_large_and_forms(
     page.click("#fold")
     resize(page, wide, high)
     leads = studio.runs(page)[0]["leads"]
-    said = [f"Go on from beginning {k}{' (best so far)' * (k == leads)}" for k in (1, 2, 3)]
+    said = [f"Choose beginning {k}{' (best so far)' * (k == leads)}" for k in (1, 2, 3)]
     names = "[...document.querySelectorAll('#tiles .pick')].map((one) => one.ariaLabel)"
     hold(lambda: page.evaluate(names) == said)
     # The picture is where it is painted on, and something of it is to be seen and changes.
@@ -327,7 +327,7 @@ def test_the_history_is_a_tree_with_names_and_favourites(page: Any, studio: Tiny
         "at night",
         "in a storm",
     ]
-    assert texts(page, "#tree .from") == ["", "painted on from start 0", "painted on from end 2"]
+    assert texts(page, "#tree .from") == ["", "goes on from start 0", "goes on from end 2"]
     until(page, "[...document.querySelectorAll('#tree img')].every((one) => one.naturalWidth > 0)")
     assert page.locator("#tree .thumb").count() == 6
 

@@ -397,13 +397,11 @@ def test_several_say_that_one_is_pressed_to_go_on(page: Any, studio: TinyStudio)
     four(page)
     until(page, "document.getElementById('status').textContent.startsWith('Done. Press one')")
     assert "Press a picture" in shown(page, "#four-hint")
-    assert (
-        page.locator(".pick").nth(1).get_attribute("title").startswith("Go on with just this one")
-    )
+    assert page.locator(".pick").nth(1).get_attribute("title").startswith("Choose this one")
     page.locator(".pick").nth(1).click()
     until(page, "document.getElementById('status').textContent === 'Done. It is in the gallery.'")
-    until(page, "document.getElementById('branch').textContent.trim() === 'Paint on'")
-    assert shown(page, "#paint") == "Paint"
+    until(page, "document.getElementById('branch').textContent.trim() === 'Go on'")
+    assert shown(page, "#paint") == "Paint new"
 
 
 def test_of_several_it_is_said_how_many_are_done(page: Any) -> None:
@@ -422,8 +420,8 @@ def test_of_several_it_is_said_how_many_are_done(page: Any) -> None:
         }"""
     )
     assert told == [
-        "Paints. Press one to see it alone.",
-        "1 of 2 done. Press one to go on with it.",
+        "Paints. Press one to choose it.",
+        "1 of 2 done. Press one to choose it.",
         "Done. It is in the gallery.",
     ]
 
@@ -505,4 +503,5 @@ def test_four_have_room_on_a_phone(page: Any, studio: TinyStudio, wide: int, hig
             return pick.width > 60 && apart && clear;
         })()""",
     )
+    page.evaluate("document.getElementById('four-close').click()")
     until(page, f"(document.querySelector('#branch .name').offsetWidth > 1) === ({wide} > 359)")

@@ -85,7 +85,7 @@ export function makeActions({ store, server, easel, doing, work }) {
     const { id, group } = run();
     dispatch("settledOn", { run: id });
     if (group) dispatch("gridded", { group, open: false });
-    note("You go on with this one; it has a star. “Back to the tries” shows the picture before, with its mark and all tries.");
+    note("This one is chosen, and has a star. Go on paints it further. “Back to the tries” shows the picture before, with its mark and all tries.");
     dispatch("edited", { run: id, values: { favourite: true } });
     await server.patch(`/api/runs/${id}`, { favourite: true });
   }

@@ -9,7 +9,7 @@ const OTHER = {
 };
 const UNSENT = "The words that you wrote stay in the bar; Reuse settings brings those of this picture.";
 const SEEDS = 1e6; // to choose from
-const ONE_AGAIN = "Paint makes one picture again. For four more press Four.";
+const ONE_AGAIN = "You chose this one. Go on paints it further; Paint new makes one picture, and four again after you press Four.";
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
 const AGAIN = 100; // milliseconds between

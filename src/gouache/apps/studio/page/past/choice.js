@@ -91,13 +91,13 @@ export function mount({ store, actions, sync }) {
     const says = chosen ? "chosen" : leads ? "best so far" : "";
     put(pick.children[1], { textContent: says, hidden: !says });
     tile.classList.toggle("kept", run.choice === null ? leads : chosen);
-    attributes(pick, { "aria-label": `Go on from beginning ${number}${says ? ` (${says})` : ""}`, title: "Take this one: it is painted on" });
+    attributes(pick, { "aria-label": `Choose beginning ${number}${says ? ` (${says})` : ""}`, title: "Choose this one: it is painted to its end" });
   }
 
   // Pictures painted together.
 
   function makeRun({ run: { id } }) {
-    const alone = made("span", { className: "alone", textContent: "Just this one" });
+    const alone = made("span", { className: "alone", textContent: "Choose this one" });
     const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }), alone);
     const stop = made("button", { className: "stop" }, icon("stop"), "Stop");
     stop.addEventListener("click", () => actions.stopOne(id));
@@ -125,7 +125,7 @@ export function mount({ store, actions, sync }) {
     tile.classList.toggle("forms", BUSY.includes(run.status));
     tile.classList.toggle("over", ENDED.includes(run.status));
     const name = `picture ${number}, seed ${run.seed}`;
-    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with just this one${shownSketch(run) ? ", as it is shown" : ""}: ${namedIn(run, null)}` });
+    attributes(pick, { "aria-label": `Choose ${name}${says ? ` (${says})` : ""}`, title: `Choose this one${shownSketch(run) ? ", as it is shown" : ""}: ${namedIn(run, null)}` });
     put(stop, { hidden: !BUSY.includes(run.status) });
     attributes(stop, { "aria-label": `Stop ${name}`, title: "Stop this one; the picture is kept" });
     put(bar, { value: run.num_steps ? run.step / run.num_steps : 0 });

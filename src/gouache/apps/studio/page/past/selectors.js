@@ -4,7 +4,7 @@ import { brief, BUSY, ENDED, groupOf, nodeOf, nodeUrl, runOf, wordsOf } from "..
 
 const SIDE = 320; // pixels of the longer side of a thumbnail
 const LARGEST = 4096; // of a picture that is saved
-const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "painted on" };
+const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "goes on" };
 const COUNTS = { 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six" };
 const NAMELESS = "Without words";
 const STATES = { // of a run that is not done
@@ -107,7 +107,7 @@ export function sketchesSay({ sketches, choice }) {
   if (sketches.length === 1) return ["How your picture begins.", ""];
   if (choice !== null) return [choice ? "Goes on from the one that you chose." : "Goes on from the best so far.", ""];
   const count = COUNTS[sketches.length] ?? sketches.length;
-  return [`${count} ways to begin your one picture.`, "The best so far is large, and is painted on by itself. Or press another."];
+  return [`${count} ways to begin your one picture.`, "The best so far is large, and is chosen by itself. Or press another."];
 }
 
 /** The number of the beginning that stands for a picture which is being begun, and can be gone on from as it is shown;

@@ -2,6 +2,13 @@
 
 import { $, made } from "../nodes.js";
 
+const MEANS = [
+  ["Paint, Paint new", "begins a picture from the words; the one that is shown stays in the gallery"],
+  ["Go on", "paints the picture that is shown further: after a pause, with what you drew on it, or from a point of its history"],
+  ["Choose", "takes one of several beginnings, pictures or tries"],
+  ["Vary", "paints four new pictures that are like this one"],
+  ["Evolve", "paints four children of two pictures"],
+];
 const KEYS = [
   ["Words", [
     ["Enter in the words", "paint; with Shift a new line"],
@@ -51,7 +58,7 @@ export function mount() {
     made("section", {}, made("h3", { textContent: title }),
       made("dl", {}, ...rows.flatMap(([what, means]) =>
         [made("dt", {}, made("kbd", { textContent: what })), made("dd", { textContent: means })])));
-  for (const [title, rows] of [...KEYS, ["How words are written", WORDS]]) $("help-text").append(table(title, rows));
+  for (const [title, rows] of [["Paint or go on", MEANS], ...KEYS, ["How words are written", WORDS]]) $("help-text").append(table(title, rows));
   const open = () => dialog.open || dialog.showModal();
   $("help-open").addEventListener("click", open);
   $("help-close").addEventListener("click", () => dialog.close());
