@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from studio_browser import CHROMIUM, LONG, TinyStudio, hold, laid_out, resize, status, tune, until
+from studio_browser import (
+    CHROMIUM,
+    LONG,
+    TinyStudio,
+    deed,
+    hold,
+    laid_out,
+    resize,
+    status,
+    tune,
+    until,
+)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
@@ -76,7 +87,7 @@ def test_what_is_discarded_goes_at_once_and_the_others_keep_their_places(
     held: list[Any] = []
     page.route("**/stop", lambda route: held.append(route))
     before = page.evaluate(BOXES)
-    page.locator(".tile .discard").nth(1).click()
+    deed(page, 1, "discard")
     seats = ["tile", "gone", "tile", "tile"]
     assert page.evaluate(SEATS) == seats  # though the server has not even heard of it
     assert page.evaluate(BOXES) == before
@@ -102,7 +113,7 @@ def test_they_keep_their_size_whatever_is_said_below(page: Any) -> None:
     before = page.evaluate(BOXES)
     page.click("#pause")
     until(page, "document.getElementById('pause').textContent.trim() === 'Go on all'")
-    page.locator(".tile .discard").nth(1).click()  # says so beside how it goes
+    deed(page, 1, "discard")  # says so beside how it goes
     for said in ("", ", longer than thought"):
         page.evaluate("(said) => (clock.textContent = `step 9 of 60 · 918 min left${said}`)", said)
         laid_out(page)
@@ -120,7 +131,7 @@ def test_what_cannot_be_discarded_comes_back(page: Any) -> None:
         return route.fulfill(status=400, json={"error": "the disk is full"})
 
     page.route("**/api/runs/*", refuse)
-    page.locator(".tile .discard").nth(2).click()
+    deed(page, 2, "discard")
     page.wait_for_selector("#problem:has-text('the disk is full')")
     until(page, f"{SEATS}.join() === 'tile,tile,tile,tile'")
     assert page.is_hidden("#bin")
@@ -129,6 +140,7 @@ def test_what_cannot_be_discarded_comes_back(page: Any) -> None:
 def test_discards_in_a_row_are_undone_in_a_row(page: Any, studio: TinyStudio) -> None:
     four(page)
     for number in (4, 1):
+        page.click(f"[aria-label^='More: picture {number},']")
         page.click(f"[aria-label^='Discard picture {number},']")
     assert page.evaluate(SEATS) == ["gone", "tile", "tile", "gone"]
     page.click("#restore")  # while they are being stopped

@@ -20,6 +20,7 @@ from studio_browser import (
     hold,
     is_drawn,
     laid_out,
+    more,
     order,
     ready,
     reloaded,
@@ -105,7 +106,7 @@ def test_the_history_and_delete_are_of_the_picture_that_is_shown(
     until(page, "view.width === 32 && view.height === 32")
     assert "a blue fish" not in page.text_content("#tree")
     show(page, "history")
-    page.click("#delete")
+    more(page, "delete")
     until(page, "document.querySelectorAll('#gallery .thumb').length === 1")
     assert "a red apple" in page.text_content("#bin")  # and Undo brings it back
     assert [run["prompt"] for run in studio.runs(page)] == ["a blue fish"]
@@ -156,7 +157,7 @@ def test_a_picture_deleted_elsewhere_is_told(timed: Any, studio: TinyStudio) -> 
     show(other, "gallery")
     other.wait_for_selector("#gallery .thumb")
     show(other, "history")
-    other.click("#delete")
+    more(other, "delete")
     until(other, "document.querySelectorAll('#gallery .thumb').length === 0")
     other.close()
     page.clock.run_for(15_000)  # it looks less often while nothing is painted
@@ -617,7 +618,7 @@ def test_reused_words_can_be_undone(page: Any) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("a long poem")
     show(page, "history")
-    page.click("#reuse")
+    more(page, "reuse")
     until(page, "document.getElementById('prompt').value === 'a red apple'")
     page.focus("#prompt")
     page.keyboard.press("Control+z")
@@ -739,7 +740,7 @@ def test_what_failed_or_was_cancelled_keeps_its_words(page: Any) -> None:
     page.locator("#gallery .thumb", has_text="Cancelled · a moon").click()
     page.fill("#prompt", "something else")
     show(page, "history")
-    page.click("#reuse")
+    more(page, "reuse")
     until(page, "document.getElementById('prompt').value === 'a moon'")
 
 

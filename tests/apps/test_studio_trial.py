@@ -241,10 +241,12 @@ def test_what_is_not_plain_is_explained(page: Any, studio: TinyStudio) -> None:
     page.press("#prompt", "Enter")
     until(page, "document.querySelectorAll('#tiles .tile:not(.forms)').length === 4")
     hint = " ".join(page.text_content("#four-hint").split())
-    for at, name in enumerate(("Favourite", "Vary", "Evolve", "Discard")):
-        assert f"{name} " in hint
+    page.locator("#tiles .more").first.click()
+    for at, name in enumerate(("Favourite", "Compare", "More", "Vary", "Evolve", "Discard")):
+        assert name in hint
         title = page.locator("#tiles .deeds").first.locator("button").nth(at).get_attribute("title")
         assert title.startswith(f"{name}: ")
+    page.keyboard.press("Escape")
     page.click("#four-known")
     assert page.is_hidden("#four-hint")
     page.reload()
@@ -266,7 +268,8 @@ def test_what_saves_says_that_it_saves(page: Any) -> None:
     status(page, "done")
     page.click("#save")
     assert texts(page, "#exports a") == [
-        "Save picture",
+        "Save as PNG, 32 × 32",
+        *(f"{side} × {side}" for side in (64, 128, 256)),
         "Save settings",
         "Save film (MP4)",
         "Save film (GIF)",

@@ -152,6 +152,9 @@ export function askedBefore({ runs }) {
   return [...new Set(words.reverse())].reverse();
 }
 
+/** Several wordings of what a part becomes, each once. */
+export const wordings = (text) => [...new Set(` ${text} `.split(/\s+\/\s+/).map((one) => one.trim()).filter(Boolean))];
+
 /** The prompt that the chips stand for. */
 export function promptOf(stages) {
   const weighed = ({ source, weight, stop }) =>

@@ -17,8 +17,8 @@ export const GROUPS = [
 
 /** name -> [what it is called, one sentence]. */
 export const PLAIN = Object.freeze({
-  size: ["Size", "Width x height in pixels; larger pictures take longer."],
-  scale: ["Drawn larger", "How many times larger the finished picture is drawn; painting itself stays as fast."],
+  size: ["Inner size", "Width x height in which it is painted, before it is drawn larger; larger takes longer."],
+  scale: ["Drawn larger", "How many times larger than inside the finished picture is drawn; painting stays as fast."],
   steps: ["Steps", "How often the picture is improved: more is finer and takes longer."],
   perceptor: ["Guides", "Who reads your words and says how well the picture fits them; several guide it together."],
   generator: ["Painter", "Who paints: the network that draws what the guides ask for."],
