@@ -309,9 +309,13 @@ def test_the_row_of_wishes_is_in_words(page: Any) -> None:
     resize(page, 390, 844)
     page.focus("#prompt")
     page.wait_for_selector("#parts", state="visible")
-    page.focus("#add-then")
-    page.keyboard.press("Tab")
-    until(page, "!tip.hidden && tip.getBoundingClientRect().bottom <= innerHeight")
+    page.hover("#add-without")
+    inside = """(() => {
+        const { left, right, bottom } = tip.getBoundingClientRect();
+        const whole = tip.scrollWidth <= tip.offsetWidth && left >= 0 && right <= innerWidth;
+        return !tip.hidden && whole && bottom <= innerHeight;
+    })()"""
+    until(page, inside)
 
 
 def test_it_is_told_how_many_tries_there_will_be(page: Any) -> None:
