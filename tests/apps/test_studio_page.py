@@ -89,7 +89,7 @@ def test_painting_together(browser: Any, server: Server) -> None:
     before = color_at(page, 0.5, 0.5)
     shoot(page, "drawn")
     page.click("#pause")  # which is Go on now
-    page.locator("#tree .thumb", has_text="drawn").wait_for(state="attached")
+    page.locator("#tree .thumb", has_text="your stroke").wait_for(state="attached")
     frames(page, 1)
 
     def is_blue() -> bool:

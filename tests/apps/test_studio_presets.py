@@ -141,7 +141,7 @@ def test_reused_settings_are_those_of_the_picture(
     show(page, "gallery")
     page.click("#gallery .thumb")
     show(page, "history")
-    page.wait_for_selector("#reuse:not([disabled])")
+    page.wait_for_selector("#reuse:not([disabled])", state="attached")
     more(page, "reuse")
     until(page, "document.getElementById('setting-steps').value === '2'")
     expected = next(iter(studio.studio.runs.values())).config
