@@ -125,7 +125,7 @@ def test_large_files_are_seen_to_be_there(page: Any) -> None:
     page.select_option("#setting-scale", "4")
     order(page, "a red apple", 2, "128x64")
     status(page, "done")
-    until(page, "document.getElementById('save-sizes').textContent === '512 to 1024 px'")
+    until(page, "document.getElementById('save-sizes').textContent === 'up to 1024 px'")
     assert page.is_visible("#save-sizes")
     page.click("#save")
     assert says(page, "#save-png") == "Save as PNG, 512 × 256"

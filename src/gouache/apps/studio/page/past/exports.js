@@ -32,7 +32,7 @@ export function mount({ store }) {
       put(link, { textContent: pixels(one) });
       attributes(link, { href: to(one), "aria-label": as(one) });
     });
-    put($("save-sizes"), { textContent: larger.length ? `${own.side} to ${larger.at(-1).side} px` : `${own.side} px` });
+    put($("save-sizes"), { textContent: `up to ${sizes.at(-1).side} px` });
     attributes(json, { href: `${base}/settings.json` });
     attributes(mp4, { href: `${base}/timelapse.mp4` });
     attributes(gif, { href: `${base}/timelapse.gif` });
