@@ -208,6 +208,18 @@ def alike(before: list[Image.Image], after: list[Image.Image]) -> bool:
     return all(one.getextrema()[1] <= 4 for one in alphas)
 
 
+def more(page: Any, name: str) -> None:
+    """Does what the history has in its menu: vary, evolve, film-this, reuse or delete."""
+    page.click("#history-more")
+    page.click(f"#{name}")
+
+
+def deed(page: Any, number: int, name: str) -> None:
+    """Does what a picture of several has in its menu: vary, evolve or discard."""
+    page.locator(".tile .more").nth(number).click()
+    page.locator(".tile").nth(number).locator(f".{name}").click()
+
+
 def texts(page: Any, selector: str) -> list[str]:
     return [text.strip() for text in page.locator(selector).all_text_contents()]
 

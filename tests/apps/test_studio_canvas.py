@@ -20,6 +20,7 @@ from studio_browser import (
     hold,
     is_drawn,
     laid_out,
+    more,
     order,
     ready,
     reloaded,
@@ -511,7 +512,7 @@ def test_a_mask_is_of_the_picture_it_was_made_on(page: Any, how: str) -> None:
         page.click("#new-sheet")
     elif how == "delete":
         show(page, "history")
-        page.click("#delete")
+        more(page, "delete")
         until(page, "document.querySelectorAll('#gallery .thumb').length === 1")
     else:
         order(page, "a moon", 2, "32x32")

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from gouache.apps.studio.filming import FilmPainter
-from studio_browser import CHROMIUM, LONG, TinyStudio, hold, order, show, status, texts, until
+from studio_browser import (
+    CHROMIUM,
+    LONG,
+    TinyStudio,
+    hold,
+    more,
+    order,
+    show,
+    status,
+    texts,
+    until,
+)
 from studio_client import tiny_reopened
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -91,7 +102,7 @@ def test_a_film_is_painted_seen_gone_through_and_saved(page: Any, studio: TinySt
         assert saved.value.suggested_filename == f"a-fish.{kind}"
     page.click("[data-motion=turn]")
     show(page, "history")
-    page.click("#reuse")
+    more(page, "reuse")
     show(page, "film")
     until(page, "document.getElementById('film-zoom').value === '1.012'")
     assert (page.input_value("#film-seconds"), page.input_value("#film-angle")) == ("1", "0")
@@ -156,7 +167,7 @@ def test_a_picture_is_moved_and_two_are_gone_between(page: Any, studio: TinyStud
         order(page, words, 2, "32x32")
         until(page, f"document.querySelector('#tree .run')?.textContent === '{words} · done'")
     show(page, "history")
-    page.click("#film-this")
+    more(page, "film-this")
     page.wait_for_selector("#panel-film")
     assert texts(page, "#film-order") == ["Move this picture"]
     page.fill("#film-seconds", "0.5")

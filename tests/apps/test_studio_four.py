@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from studio_browser import CHROMIUM, LONG, TinyStudio, hold, laid_out, resize, status, tune, until
+from studio_browser import (
+    CHROMIUM,
+    LONG,
+    TinyStudio,
+    deed,
+    hold,
+    laid_out,
+    resize,
+    status,
+    tune,
+    until,
+)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
@@ -64,7 +75,7 @@ def test_all_pause_and_all_go_on(
     until(page, "document.getElementById('pause').textContent.trim() === 'Pause all'")
     page.click("#pause")
     hold(lambda: statuses(studio, page) == ["paused"] * 4)
-    until(page, "document.getElementById('pause').textContent.trim() === 'Continue all'")
+    until(page, "document.getElementById('pause').textContent.trim() === 'Go on all'")
     page.click("#pause")
     hold(lambda: statuses(studio, page) == ["painting"] * 4)
 
@@ -76,7 +87,7 @@ def test_what_is_discarded_goes_at_once_and_the_others_keep_their_places(
     held: list[Any] = []
     page.route("**/stop", lambda route: held.append(route))
     before = page.evaluate(BOXES)
-    page.locator(".tile .discard").nth(1).click()
+    deed(page, 1, "discard")
     seats = ["tile", "gone", "tile", "tile"]
     assert page.evaluate(SEATS) == seats  # though the server has not even heard of it
     assert page.evaluate(BOXES) == before
@@ -101,8 +112,8 @@ def test_they_keep_their_size_whatever_is_said_below(page: Any) -> None:
     four(page)
     before = page.evaluate(BOXES)
     page.click("#pause")
-    until(page, "document.getElementById('pause').textContent.trim() === 'Continue all'")
-    page.locator(".tile .discard").nth(1).click()  # says so beside how it goes
+    until(page, "document.getElementById('pause').textContent.trim() === 'Go on all'")
+    deed(page, 1, "discard")  # says so beside how it goes
     for said in ("", ", longer than thought"):
         page.evaluate("(said) => (clock.textContent = `step 9 of 60 · 918 min left${said}`)", said)
         laid_out(page)
@@ -120,7 +131,7 @@ def test_what_cannot_be_discarded_comes_back(page: Any) -> None:
         return route.fulfill(status=400, json={"error": "the disk is full"})
 
     page.route("**/api/runs/*", refuse)
-    page.locator(".tile .discard").nth(2).click()
+    deed(page, 2, "discard")
     page.wait_for_selector("#problem:has-text('the disk is full')")
     until(page, f"{SEATS}.join() === 'tile,tile,tile,tile'")
     assert page.is_hidden("#bin")
@@ -129,6 +140,7 @@ def test_what_cannot_be_discarded_comes_back(page: Any) -> None:
 def test_discards_in_a_row_are_undone_in_a_row(page: Any, studio: TinyStudio) -> None:
     four(page)
     for number in (4, 1):
+        page.click(f"[aria-label^='More: picture {number},']")
         page.click(f"[aria-label^='Discard picture {number},']")
     assert page.evaluate(SEATS) == ["gone", "tile", "tile", "gone"]
     page.click("#restore")  # while they are being stopped
@@ -190,7 +202,7 @@ def test_who_has_chosen_one_of_four_paints_one_again(page: Any, studio: TinyStud
     assert page.get_attribute("[data-count='1']", "aria-pressed") == "true"
     for button in ("#paint", "#branch"):
         assert "×" not in page.text_content(button)
-    assert "Paint makes one picture again" in page.text_content("#note")
+    assert "Paint new makes one picture" in page.text_content("#note")
     page.click("#paint")
     hold(lambda: len(studio.runs(page)) == 5)
     status(page, "done")

@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from studio_browser import CHROMIUM, hold, order, reloaded, show, status, stroke, until, visit
+from studio_browser import (
+    CHROMIUM,
+    hold,
+    more,
+    order,
+    reloaded,
+    show,
+    status,
+    stroke,
+    until,
+    visit,
+)
 from studio_server import Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -77,8 +88,8 @@ def test_painting_together(browser: Any, server: Server) -> None:
     stroke(page, 0.5)
     before = color_at(page, 0.5, 0.5)
     shoot(page, "drawn")
-    page.click("#pause")  # which is Continue now
-    page.locator("#tree .thumb", has_text="drawn").wait_for(state="attached")
+    page.click("#pause")  # which is Go on now
+    page.locator("#tree .thumb", has_text="your stroke").wait_for(state="attached")
     frames(page, 1)
 
     def is_blue() -> bool:
@@ -151,7 +162,7 @@ def test_branches_comparison_and_exports(browser: Any, server: Server) -> None:
     page.click("#close")
     page.fill("#prompt", "something else")
     show(page, "history")
-    page.click("#reuse")
+    more(page, "reuse")
     until(page, "document.getElementById('prompt').value === 'a green sun'")
     for name, start in (("png", b"\x89PNG"), ("json", b"{"), ("gif", b"GIF8"), ("mp4", b"\0\0\0")):
         with page.expect_download() as download:

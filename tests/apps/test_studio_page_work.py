@@ -20,6 +20,7 @@ from studio_browser import (
     hold,
     is_drawn,
     laid_out,
+    more,
     order,
     ready,
     reloaded,
@@ -105,7 +106,7 @@ def test_the_history_and_delete_are_of_the_picture_that_is_shown(
     until(page, "view.width === 32 && view.height === 32")
     assert "a blue fish" not in page.text_content("#tree")
     show(page, "history")
-    page.click("#delete")
+    more(page, "delete")
     until(page, "document.querySelectorAll('#gallery .thumb').length === 1")
     assert "a red apple" in page.text_content("#bin")  # and Undo brings it back
     assert [run["prompt"] for run in studio.runs(page)] == ["a blue fish"]
@@ -156,7 +157,7 @@ def test_a_picture_deleted_elsewhere_is_told(timed: Any, studio: TinyStudio) -> 
     show(other, "gallery")
     other.wait_for_selector("#gallery .thumb")
     show(other, "history")
-    other.click("#delete")
+    more(other, "delete")
     until(other, "document.querySelectorAll('#gallery .thumb').length === 0")
     other.close()
     page.clock.run_for(15_000)  # it looks less often while nothing is painted
@@ -189,7 +190,7 @@ def test_a_sketch_on_the_empty_sheet_is_where_painting_starts(
     assert blue > 200 > 100 > max(red, green)
     assert not is_drawn(page)  # the server has it
     assert studio.runs(page)[0]["size"] == [32, 32]
-    assert (page.text_content("#paint") or "").strip() == "Paint"
+    assert (page.text_content("#paint") or "").strip() == "Paint new"
     assert "sketch" not in page.get_attribute("#paint", "title")
 
 
@@ -372,7 +373,7 @@ def test_drawing_on_a_point_of_the_history_is_not_laid_elsewhere(
     page.locator("#tree .thumb").first.click()
     stroke(page, 0.5)
     posted = requests(page)
-    page.click("#pause")  # Continue
+    page.click("#pause")  # Go on
     assert posted == []
     assert "lie over it now" in page.text_content("#note")
     assert alpha_at(page, 0.5, 0.5) > 0
@@ -557,8 +558,8 @@ def test_continue_takes_new_words_only_if_they_were_written_for_it(
     show(page, "gallery")
     page.locator("#gallery .thumb", has_text="a red apple").click()
     status(page, "paused")
-    assert page.text_content("#pause") == "Continue"
-    assert page.text_content("#other-words") == "Continue with new words"
+    assert page.text_content("#pause") == "Go on"
+    assert page.text_content("#other-words") == "Go on with new words"
     posted = requests(page)
     page.click("#pause")
     status(page, "painting")
@@ -566,8 +567,8 @@ def test_continue_takes_new_words_only_if_they_were_written_for_it(
     page.click("#pause")
     status(page, "paused")
     page.fill("#prompt", "a green pear")
-    assert page.text_content("#pause") == "Continue with new words"
-    assert page.text_content("#other-words") == "Continue with its own words"
+    assert page.text_content("#pause") == "Go on with new words"
+    assert page.text_content("#other-words") == "Go on with its own words"
     page.click("#other-words")
     status(page, "painting")
     assert posted[-1][1] == {}
@@ -589,7 +590,7 @@ def test_a_weight_changed_in_a_chip_is_new_words(page: Any) -> None:
     posted = requests(page)
     page.locator("#chips input").first.fill("2")
     page.keyboard.press("Tab")
-    assert page.text_content("#pause") == "Continue with new words"
+    assert page.text_content("#pause") == "Go on with new words"
     page.click("#pause")
     status(page, "painting")
     assert posted[-1][1] == {"prompt": "a red apple:2 | a blue fish"}
@@ -617,7 +618,7 @@ def test_reused_words_can_be_undone(page: Any) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("a long poem")
     show(page, "history")
-    page.click("#reuse")
+    more(page, "reuse")
     until(page, "document.getElementById('prompt').value === 'a red apple'")
     page.focus("#prompt")
     page.keyboard.press("Control+z")
@@ -739,7 +740,7 @@ def test_what_failed_or_was_cancelled_keeps_its_words(page: Any) -> None:
     page.locator("#gallery .thumb", has_text="Cancelled · a moon").click()
     page.fill("#prompt", "something else")
     show(page, "history")
-    page.click("#reuse")
+    more(page, "reuse")
     until(page, "document.getElementById('prompt').value === 'a moon'")
 
 

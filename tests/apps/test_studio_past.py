@@ -16,8 +16,10 @@ from studio_browser import (
     CHROMIUM,
     LONG,
     TinyStudio,
+    deed,
     hold,
     laid_out,
+    more,
     order,
     reloaded,
     resize,
@@ -126,7 +128,7 @@ def test_the_beginning_that_leads_is_large_and_forms(
     page.click("#fold")
     resize(page, wide, high)
     leads = studio.runs(page)[0]["leads"]
-    said = [f"Go on from beginning {k}{' (best so far)' * (k == leads)}" for k in (1, 2, 3)]
+    said = [f"Choose beginning {k}{' (best so far)' * (k == leads)}" for k in (1, 2, 3)]
     names = "[...document.querySelectorAll('#tiles .pick')].map((one) => one.ariaLabel)"
     hold(lambda: page.evaluate(names) == said)
     # The picture is where it is painted on, and something of it is to be seen and changes.
@@ -186,7 +188,7 @@ def test_of_four_some_are_kept_and_the_others_come_back_if_they_are_missed(
     page: Any, studio: TinyStudio
 ) -> None:
     ids = four(page)
-    page.locator(".tile .discard").nth(3).click()  # while it is painted
+    deed(page, 3, "discard")  # while it is painted
     until(page, "document.querySelectorAll('#tiles .tile').length === 3")
     page.locator(".tile .keep").nth(1).click()
     until(page, "document.querySelectorAll('.tile')[1].classList.contains('kept')")
@@ -222,27 +224,26 @@ def test_a_picture_is_varied_and_two_are_crossed(page: Any, studio: TinyStudio) 
     root = painted(page, "a red apple")["id"]
     chosen(page, "a red apple")
     show(page, "history")
-    page.click("#vary")
+    more(page, "vary")
     page.wait_for_selector("#grid")
     settled(page)
     children = [run for run in studio.runs(page) if run["how"] == "vary"]
     assert [run["parents"] for run in children] == [[f"{root}/1"]] * 4
     assert len({run["seed"] for run in children}) == 4
-    assert texts(page, "#tree .from")[1:] == ["varied from end 2"] * 4
+    assert texts(page, "#tree .from")[1:] == ["varied from “finished, 2 steps”"] * 4
 
     page.fill("#spread", "90")
     with page.expect_request("**/api/runs") as asked:
-        page.locator(".tile .vary").nth(1).click()
+        deed(page, 1, "vary")
     second = children[1]["id"]
     assert asked.value.post_data_json["vary"] == {"of": f"{second}/1", "strength": 0.9}
     until(page, f"document.querySelectorAll('#tree .run').length === {1 + 4 + 4}")
     settled(page)
 
-    tiles = [page.locator(".tile .evolve").nth(k) for k in (0, 2)]
-    tiles[0].click()
+    deed(page, 0, "evolve")
     assert page.locator(".tile.first").count() == 1
     with page.expect_request("**/api/runs") as asked:
-        tiles[1].click()
+        page.locator(".tile .compare", has_text="with this").nth(1).click()
     until(page, f"document.querySelectorAll('#tree .run').length === {1 + 4 + 4 + 4}")
     settled(page)
     crossed = [run for run in studio.runs(page) if run["how"] == "evolve"]
@@ -253,7 +254,7 @@ def test_a_picture_is_varied_and_two_are_crossed(page: Any, studio: TinyStudio) 
 
 def test_all_says_how_many_there_are(page: Any) -> None:
     four(page)
-    page.locator(".tile .discard").nth(3).click()
+    deed(page, 3, "discard")
     until(page, "document.querySelectorAll('#tiles .tile').length === 3")
     page.click("#four-close")
     assert page.text_content("#four") == "All three"
@@ -327,7 +328,11 @@ def test_the_history_is_a_tree_with_names_and_favourites(page: Any, studio: Tiny
         "at night",
         "in a storm",
     ]
-    assert texts(page, "#tree .from") == ["", "painted on from start 0", "painted on from end 2"]
+    assert texts(page, "#tree .from") == [
+        "",
+        "goes on from “beginning”",
+        "goes on from “finished, 2 steps”",
+    ]
     until(page, "[...document.querySelectorAll('#tree img')].every((one) => one.naturalWidth > 0)")
     assert page.locator("#tree .thumb").count() == 6
 
@@ -347,7 +352,7 @@ def test_the_history_is_a_tree_with_names_and_favourites(page: Any, studio: Tiny
     hold(kept)
     reloaded(page)
     assert texts(page, "#tree .run")[0] == "★ the good one · done"
-    assert "start 0: the first light" in texts(page, "#tree .thumb")[0]
+    assert "beginning: the first light" in texts(page, "#tree .thumb")[0]
     show(page, "history")
     page.fill("#name", "never mind")
     page.keyboard.press("Escape")
@@ -549,7 +554,7 @@ def test_what_was_deleted_comes_back_after_a_reload_too(page: Any, studio: TinyS
     painted(page, "a red apple")
     chosen(page, "a red apple")
     show(page, "history")
-    page.click("#delete")
+    more(page, "delete")
     hold(lambda: studio.runs(page) == [])
     page.wait_for_selector("#empty")
     page.locator("#restore").wait_for()
@@ -663,7 +668,7 @@ def test_a_picture_is_saved_at_every_size(page: Any, studio: TinyStudio) -> None
     chosen(page, "a red apple")
     page.click("#save")
     sizes = texts(page, "#export-size option")
-    assert sizes == ["64 × 32, as painted", "128 × 64", "256 × 128", "512 × 256"]
+    assert sizes == ["64 × 32, as it is", *(f"{32 * k} × {16 * k}, larger" for k in (4, 8, 16))]
     page.keyboard.press("Escape")
 
     def saved(size: str, kind: str) -> Image.Image:
@@ -711,13 +716,13 @@ def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
     look("four")
     page.hover(".pick >> nth=1")
     look("one of four")
-    page.locator(".tile .discard").nth(3).click()
+    deed(page, 3, "discard")
     page.wait_for_selector("#bin")
     look("thrown away")
     page.click("#stop")
     until(page, "document.querySelectorAll('#tiles .tile .vary:enabled').length === 3")
     look("four that are stopped")
-    page.locator(".tile .evolve").first.click()
+    deed(page, 0, "evolve")
     look("the other to cross it with")
     page.keyboard.press("Escape")
     resize(page, 390, 844)
@@ -731,6 +736,9 @@ def test_nothing_is_in_the_way_of_anybody(page: Any, theme: str) -> None:
     show(page, "history")
     page.click("#save-too")
     look("history")
+    page.keyboard.press("Escape")
+    page.click("#history-more")
+    look("the menu of the history")
     page.keyboard.press("Escape")
     show(page, "gallery")
     page.click("[aria-label='Mark a red apple']")

@@ -20,7 +20,15 @@ from gouache.apps.studio.orders import (
 from gouache.editing.config import painting_config
 from gouache.errors import ConfigError
 from gouache.settings.config import PaintConfig, make_config
-from studio_browser import CHROMIUM, TinyStudio, hold, reloaded, show, until
+from studio_browser import (
+    CHROMIUM,
+    TinyStudio,
+    hold,
+    more,
+    reloaded,
+    show,
+    until,
+)
 
 BOTH = ",".join(PaintConfig.perceptor)
 
@@ -133,8 +141,8 @@ def test_reused_settings_are_those_of_the_picture(
     show(page, "gallery")
     page.click("#gallery .thumb")
     show(page, "history")
-    page.wait_for_selector("#reuse:not([disabled])")
-    page.click("#reuse")
+    page.wait_for_selector("#reuse:not([disabled])", state="attached")
+    more(page, "reuse")
     until(page, "document.getElementById('setting-steps').value === '2'")
     expected = next(iter(studio.studio.runs.values())).config
     assert expected == make_config(prompt="fails", **given)

@@ -161,7 +161,7 @@ def test_the_main_buttons_stay_where_they_are(page: Any, width: int) -> None:
     status(page, "painting")
     page.click("#pause")
     status(page, "paused")
-    assert (page.text_content("#pause") or "").strip() == "Continue"
+    assert (page.text_content("#pause") or "").strip() == "Go on"
     assert places() == before
 
 

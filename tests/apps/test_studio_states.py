@@ -13,6 +13,7 @@ from PIL import Image
 from studio_browser import (
     CHROMIUM,
     TinyStudio,
+    more,
     order,
     ready,
     resize,
@@ -79,7 +80,7 @@ def test_a_finished_picture_is_saved_at_the_picture_itself(page: Any) -> None:
     done(page)
     page.click("#save")
     assert page.evaluate(OPEN)
-    assert texts(page, "#exports a")[0] == "Save picture"
+    assert texts(page, "#exports a")[0] == "Save as PNG, 32 × 32"
     page.keyboard.press("Escape")
     assert not page.evaluate(OPEN)
     page.click("#save")
@@ -116,7 +117,7 @@ def test_a_picture_that_is_drawn_larger_is_saved_as_large(page: Any) -> None:
     done(page)
     page.click("#save")
     assert page.input_value("#export-size") == "128"
-    assert "128 × 128, as painted" in texts(page, "#export-size option")
+    assert "128 × 128, as it is" in texts(page, "#export-size option")
     page.keyboard.press("Escape")
     show(page, "history")
     page.locator("#tree .thumb").first.click()  # the start, which is not drawn larger
@@ -304,7 +305,7 @@ def test_nothing_is_in_the_way_in_these_states(page: Any, studio: TinyStudio, th
     look("saving")
     page.keyboard.press("Escape")
     show(page, "history")
-    page.click("#delete")
+    more(page, "delete")
     page.wait_for_selector("#bin")
     show(page, "gallery")
     page.click("#trash-open")

@@ -241,10 +241,12 @@ def test_what_is_not_plain_is_explained(page: Any, studio: TinyStudio) -> None:
     page.press("#prompt", "Enter")
     until(page, "document.querySelectorAll('#tiles .tile:not(.forms)').length === 4")
     hint = " ".join(page.text_content("#four-hint").split())
-    for at, name in enumerate(("Favourite", "Vary", "Evolve", "Discard")):
-        assert f"{name} " in hint
+    page.locator("#tiles .more").first.click()
+    for at, name in enumerate(("Favourite", "Compare", "More", "Vary", "Evolve", "Discard")):
+        assert name in hint
         title = page.locator("#tiles .deeds").first.locator("button").nth(at).get_attribute("title")
         assert title.startswith(f"{name}: ")
+    page.keyboard.press("Escape")
     page.click("#four-known")
     assert page.is_hidden("#four-hint")
     page.reload()
@@ -266,7 +268,8 @@ def test_what_saves_says_that_it_saves(page: Any) -> None:
     status(page, "done")
     page.click("#save")
     assert texts(page, "#exports a") == [
-        "Save picture",
+        "Save as PNG, 32 × 32",
+        *(f"{side} × {side}" for side in (64, 128, 256)),
         "Save settings",
         "Save film (MP4)",
         "Save film (GIF)",
@@ -397,13 +400,11 @@ def test_several_say_that_one_is_pressed_to_go_on(page: Any, studio: TinyStudio)
     four(page)
     until(page, "document.getElementById('status').textContent.startsWith('Done. Press one')")
     assert "Press a picture" in shown(page, "#four-hint")
-    assert (
-        page.locator(".pick").nth(1).get_attribute("title").startswith("Go on with just this one")
-    )
+    assert page.locator(".pick").nth(1).get_attribute("title").startswith("Choose this one")
     page.locator(".pick").nth(1).click()
     until(page, "document.getElementById('status').textContent === 'Done. It is in the gallery.'")
-    until(page, "document.getElementById('branch').textContent.trim() === 'Paint on'")
-    assert shown(page, "#paint") == "Paint"
+    until(page, "document.getElementById('branch').textContent.trim() === 'Go on'")
+    assert shown(page, "#paint") == "Paint new"
 
 
 def test_of_several_it_is_said_how_many_are_done(page: Any) -> None:
@@ -422,8 +423,8 @@ def test_of_several_it_is_said_how_many_are_done(page: Any) -> None:
         }"""
     )
     assert told == [
-        "Paints. Press one to see it alone.",
-        "1 of 2 done. Press one to go on with it.",
+        "Paints. Press one to choose it.",
+        "1 of 2 done. Press one to choose it.",
         "Done. It is in the gallery.",
     ]
 
@@ -505,4 +506,5 @@ def test_four_have_room_on_a_phone(page: Any, studio: TinyStudio, wide: int, hig
             return pick.width > 60 && apart && clear;
         })()""",
     )
+    page.evaluate("document.getElementById('four-close').click()")
     until(page, f"(document.querySelector('#branch .name').offsetWidth > 1) === ({wide} > 359)")

@@ -401,11 +401,11 @@ def make_app(
         ("GET", "/api/runs/{run}/settings.json", api.settings),
         ("GET", "/api/runs/{run}/timelapse.{kind}", api.film),
         ("POST", "/api/runs/{run}/{action}", api.act),
-        ("GET", "/", _index),
     ]
     routes = [Route(path, end, methods=[method]) for method, path, end in table]
+    page = Route("/", _index, methods=["GET"], middleware=[Middleware(GZipMiddleware)])
     # Before those with an action of any name.
-    routes = [*health.routes(), *library.routes(), *routes]
+    routes = [*health.routes(), *library.routes(), *routes, page]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

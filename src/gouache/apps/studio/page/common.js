@@ -14,7 +14,7 @@ import { BUSY, ENDED, isSubject, isUnsent, runOf, shownWords, watched, wantedPic
 
 export const EMPTY = "An empty sheet. Write a few words and press Paint, or draw here: Paint starts from it.";
 const LIES_OVER = "What you drew lies over this picture now. Undo or Clear takes it away.";
-const DELETED = "This picture was deleted elsewhere; what you see of it can still be painted on.";
+const DELETED = "This picture was deleted elsewhere; Go on still paints from what you see of it.";
 
 const SHEET = Object.freeze({ blank: null, picture: false, place: "", key: "", frame: null, start: null });
 

@@ -133,7 +133,7 @@ export function newWords(state) {
   return words && words !== wordsOf(run).trim() ? words : null;
 }
 
-/** Whether new words were written in the pause of the run that is shown, so that Continue takes them. */
+/** Whether new words were written in the pause of the run that is shown, so that Go on takes them. */
 export const typedHere = (state) => newWords(state) !== null && state.draft.typedFor === state.shown.run;
 
 /** Whether Paint starts from what was drawn. A picture given to start from comes first. */
@@ -152,6 +152,9 @@ export function askedBefore({ runs }) {
   return [...new Set(words.reverse())].reverse();
 }
 
+/** Several wordings of what a part becomes, each once. */
+export const wordings = (text) => [...new Set(` ${text} `.split(/\s+\/\s+/).map((one) => one.trim()).filter(Boolean))];
+
 /** The prompt that the chips stand for. */
 export function promptOf(stages) {
   const weighed = ({ source, weight, stop }) =>
@@ -164,9 +167,9 @@ export function promptOf(stages) {
 
 const FILM = {
   painting: "Paints the film. Go through its frames at any time.",
-  paused: "Paused. Continue paints on.",
+  paused: "Paused. Press Go on.",
   done: "Done. The film is in the gallery.",
-  stopped: "Stopped; what is painted of the film is kept. Go on paints on.",
+  stopped: "Stopped; what is painted of the film is kept. Go on paints the rest.",
 };
 
 /** The time left in words, the rougher the longer it is. */
@@ -199,7 +202,7 @@ const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}…`;
 /** What has become of strokes on a picture that is painted; "" where there were none. */
 function takenIn({ nodes }) {
   const last = nodes.findLast(({ kind }) => kind === "drawn");
-  return last ? `Paints on from your strokes, taken in at step ${last.step}.` : "";
+  return last ? `Goes on from your strokes, taken in at step ${last.step}.` : "";
 }
 
 /** The state of the picture in a line. */
@@ -214,8 +217,8 @@ export function statusLine(state) {
   if (!run) return state.draft.words.trim() ? "Ready: press Paint." : "Say what to paint.";
   if (nodeOf(state) !== null) {
     const point = run.nodes.find(({ node }) => node === nodeOf(state));
-    if (point?.kind === "drawn") return `Your strokes as they were taken in at step ${point.step}. Paint on from this picture to branch from it.`;
-    return "A point of the history. Paint on from this picture to branch from it.";
+    if (point?.kind === "drawn") return `Your strokes as they were taken in at step ${point.step}. Go on paints from here, as a branch.`;
+    return "A point of the history. Go on paints from here, as a branch.";
   }
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
   if (run.film && FILM[run.status]) return FILM[run.status];
@@ -227,21 +230,21 @@ export function statusLine(state) {
     painting: drawn || state.sheets.sent
       ? "Takes your strokes in soon; Undo works till then."
       : members.length
-        ? "Paints. Press one to see it alone."
+        ? "Paints. Press one to choose it."
         : takenIn(run) || "Paints. Draw on it at any time.",
     paused: drawn
-      ? "Paused. Continue or Stop lays your strokes in."
+      ? "Paused. Go on or Stop lays your strokes in."
       : members.length
-        ? "Paused. Press one to draw on it."
-        : "Paused. Draw on it, change the words, and continue.",
-    interrupted: "The studio ended in the middle of this one. Continue paints on from its last step.",
+        ? "Paused. Press one to choose it and draw on it."
+        : "Paused. Draw on it, change the words, and go on.",
+    interrupted: "The studio ended in the middle of this one. Go on paints from its last step.",
     done: drawn
-      ? "Done. Paint goes on from the picture with your strokes."
+      ? "Done. Go on paints from the picture with your strokes."
       : members.length
-        ? `${several}. Press one to go on with it.`
+        ? `${several}. Press one to choose it.`
         : "Done. It is in the gallery.",
     stopped: drawn
-      ? "Stopped. Paint goes on from the picture with your strokes."
+      ? "Stopped. Go on paints from the picture with your strokes."
       : "Stopped; the picture is kept.",
     cancelled: "Cancelled. Reuse settings brings its words back.",
     failed: `It failed: ${run.error}`,

@@ -2,12 +2,9 @@
 
 import { changed } from "../values.js";
 import { loadImage } from "../nodes.js";
-import { keptFrom, partOf, subjectOf, tryOf, wordsOf } from "../selectors.js";
+import { keptFrom, partOf, subjectOf, tryOf, wordings, wordsOf } from "../selectors.js";
 
 const APART = 0.8; // how much of a marked part tries after the first begin disturbed: so that they differ
-
-/** Several wordings of what a part becomes, each once. */
-const wordings = (text) => [...new Set(text.split(/\s+\/\s+/).map((one) => one.trim()).filter(Boolean))];
 
 // What the server says of words that mark nothing, and what can be done then.
 const UNFOUND = [
@@ -41,7 +38,7 @@ export function makeActions({ store, server, easel, doing, work }) {
   }
 
   async function repaint() {
-    const prompts = wordings(` ${draft().replace} `);
+    const prompts = wordings(draft().replace);
     if (!prompts.length) throw new Error("Say what it becomes.");
     const uses = drawn();
     const part = await partToTry();
@@ -85,7 +82,7 @@ export function makeActions({ store, server, easel, doing, work }) {
     const { id, group } = run();
     dispatch("settledOn", { run: id });
     if (group) dispatch("gridded", { group, open: false });
-    note("You go on with this one; it has a star. “Back to the tries” shows the picture before, with its mark and all tries.");
+    note("This one is chosen, and has a star. Go on paints it further. “Back to the tries” shows the picture before, with its mark and all tries.");
     dispatch("edited", { run: id, values: { favourite: true } });
     await server.patch(`/api/runs/${id}`, { favourite: true });
   }

@@ -1,16 +1,20 @@
 // Changing a part of the picture: what is there, what it becomes, and the tries on it to choose from.
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
-import { partOf, runOf } from "../selectors.js";
+import { partOf, runOf, subjectOf, wordings } from "../selectors.js";
 
 const FIELDS = ["phrase", "replace"];
 const EDGES = ["grow", "feather"]; // settings, each with a slider
+const SMALL = 0.03; // of the picture: in less there is no room for a thing
+const TOO_SMALL = " That is small: new words may not fit in it. Mark more, or make it wider.";
+const SEVERAL = "Several at once: with “ / ” between them.";
 const MARKED = {
   true: "Nothing is marked: all of the picture would change and keep its structure.",
   false: "What is tinted changes; all else stays as it is.",
 };
 
-export function mount({ store, actions }) {
+export function mount({ store, actions, easel }) {
+  let [sized, small] = ["", false]; // of which mask it is known whether it is small
   for (const field of FIELDS) {
     $(field).addEventListener("input", () => store.dispatch({ type: "wrote", field, text: $(field).value }));
     $(field).addEventListener("keydown", (event) => {
@@ -46,6 +50,13 @@ export function mount({ store, actions }) {
     attributes(item.firstChild, { "aria-pressed": shown });
   }
 
+  /** How many tries are made: each wording has as many. */
+  function counted({ draft, tries }) {
+    const words = wordings(draft.replace).length;
+    if (words * tries < 2) return SEVERAL;
+    return `${words} wording${words > 1 ? "s" : ""} × ${tries} ${tries > 1 ? "tries" : "try"} = ${words * tries} pictures`;
+  }
+
   /** The picture of before, and the tries on it. */
   function choices(state) {
     const part = partOf(state);
@@ -63,18 +74,27 @@ export function mount({ store, actions }) {
     return [...(state.runs.has(base.run) ? [first] : []), ...others];
   }
 
+  /** What is told of the mask: of a small one, that too. */
+  function markOf({ notices, layers: { mask }, ...state }) {
+    const now = `${subjectOf(state)} ${mask.version}`;
+    if (now !== sized) small = !mask.empty && !easel.mask.covers(SMALL);
+    sized = now;
+    return `${notices.mask ?? MARKED[mask.empty]}${small ? TOO_SMALL : ""}`;
+  }
+
   let known = [];
 
   function update(state) {
-    const { draft, form, notices, layers, parts, runs, shown } = state;
+    const { draft, form, parts, runs, shown } = state;
     for (const name of EDGES) {
       const value = form[name] ?? "";
       put($(`mask-${name}`), { value });
       put($(`mask-${name}-is`), { textContent: `${value} px` });
     }
     for (const field of FIELDS) put($(field), { value: draft[field] });
-    put($("mask-note"), { textContent: notices.mask ?? MARKED[layers.mask.empty] });
+    put($("mask-note"), { textContent: markOf(state) });
     put($("tries-count"), { value: String(state.tries) });
+    put($("replace-several"), { textContent: counted(state) });
     const now = [parts, runs, shown];
     if (now.every((one, at) => one === known[at])) return;
     known = now;

@@ -22,7 +22,7 @@ const png = (from) => new Promise((done) => from.toBlob(done, "image/png"));
 /** The module `easel`, which others ask for pixels. */
 export const mount = ({ store }) => new Easel(store);
 
-/** All sketches that are seen, as one: what Paint and Continue take along. */
+/** All sketches that are seen, as one: what Paint and Go on take along. */
 class Sketch {
   constructor(easel) {
     this.easel = easel;

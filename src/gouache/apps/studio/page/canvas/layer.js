@@ -66,6 +66,15 @@ export class Layer {
     return this.tiles.size === 0;
   }
 
+  /** Whether there is something on so much of it, 0 to 1. */
+  covers(share) {
+    let left = share * this.width * this.height;
+    for (const tile of this.tiles.values()) {
+      for (const pixel of this.pixels(tile)) if (pixel && (left -= 1) < 0) return true;
+    }
+    return false;
+  }
+
   /** Forgets tiles that have nothing. */
   tidy() {
     for (const key of this.unsure) if (this.tiles.has(key) && isBlank(this.tiles.get(key))) this.tiles.delete(key);

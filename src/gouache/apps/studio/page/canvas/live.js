@@ -4,13 +4,13 @@
 import { nodeOf, runOf } from "../selectors.js";
 
 const REST = 1500; // milliseconds without a stroke until what was drawn is sent: time to look at it, and to undo it
-const TAKEN = "Your strokes are in the picture now, and the words paint on from them; “Near my drawing” says how much of their colours stays. Layers has them still.";
+const TAKEN = "Your strokes are in the picture now, and the words go on from them; “Near my drawing” says how much of their colours stays. Layers has them still.";
 const LATE = "What you undid was in the picture a moment before; paint over it.";
 
 export function mount({ store, server, easel }) {
   let timer;
   let drawn = ""; // the strokes that the timer waits for
-  let refused = ""; // those that the server did not take: they wait for Continue or Paint
+  let refused = ""; // those that the server did not take: they wait for Go on or Paint
   let away = null; // {run, drawings, sent}: strokes on their way, how many the history had before, and the request
   let told = false; // whether it was said what becomes of strokes
 
@@ -75,7 +75,7 @@ export function mount({ store, server, easel }) {
     }, REST);
   }
 
-  /** The run that takes strokes while it is painted, if it is the one that is seen. Strokes that Continue or Stop
+  /** The run that takes strokes while it is painted, if it is the one that is seen. Strokes that Go on or Stop
    * takes along are not sent once more. */
   function live(state) {
     const run = runOf(state);

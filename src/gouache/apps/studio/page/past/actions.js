@@ -1,7 +1,7 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
 import { brief, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
-import { isSeen, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf, toldApart } from "./selectors.js";
+import { isSeen, isWaiting, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf, toldApart } from "./selectors.js";
 
 const OTHER = {
   compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
@@ -9,14 +9,14 @@ const OTHER = {
 };
 const UNSENT = "The words that you wrote stay in the bar; Reuse settings brings those of this picture.";
 const SEEDS = 1e6; // to choose from
-const ONE_AGAIN = "Paint makes one picture again. For four more press Four.";
+const ONE_AGAIN = "You chose this one. Go on paints it further; Paint new makes one picture, and four again after you press Four.";
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
 const AGAIN = 100; // milliseconds between
 
 const pause = () => new Promise((done) => setTimeout(done, AGAIN));
 
-export function makeActions({ store, server, words, sync, doing, work }) {
+export function makeActions({ store, server, words, sync, doing, work, actions }) {
   const { acting, dispatch, draft, note, run } = work;
   const known = (id) => store.state.runs.get(id);
   let leaving = Promise.resolve(); // what is being thrown away
@@ -266,6 +266,13 @@ export function makeActions({ store, server, words, sync, doing, work }) {
     grid,
     like,
     sketch,
+    /** A picture to compare with another, or the other one of a pair, whatever is done with both; the same ends it. */
+    withThis: (picture) => {
+      const { pair } = store.state;
+      if (!pair) return compare(picture);
+      if (pair.first.run !== picture.run) return choose(picture.run, picture.node);
+      return dispatch("paired", { pair: null });
+    },
     /** A picture to evolve with another, or the other one. */
     evolveWith: (picture) => (store.state.pair?.what === "evolve" ? choose(picture.run, picture.node) : cross(picture)),
     vary: acting("order", vary),
@@ -295,7 +302,9 @@ export function makeActions({ store, server, words, sync, doing, work }) {
       four: () => grid(true),
       restore: acting("restore", restore),
       undelete: acting("restore", restore),
-      "marked-compare": doing(() => pairUp("compare", ...marked())),
+      "go-on-here": (event) => actions.buttons[isWaiting(store.state) ? "pause" : "branch"](event),
+      "gallery-compare": () => compare(),
+      "marked-compare": doing(() => (marked().length === 1 ? compare(marked()[0]) : pairUp("compare", ...marked()))),
       "marked-evolve": acting("order", () => evolve(marked())),
       "marked-delete": acting("delete", () => discard(store.state.gallery.marked)),
     },

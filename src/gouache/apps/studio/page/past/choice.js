@@ -3,6 +3,7 @@
 
 import { $, attributes, icon, keyed, made, put } from "../nodes.js";
 import { BUSY, ENDED, gridOf, groupOf, isGridded, runOf } from "../selectors.js";
+import { menuOf } from "./menu.js";
 import {
   beginsAs, namedIn, pictureUrl, pointOf, seatsOf, shownSketch, sketchesOf, sketchesSay, stateOf, thumbUrl,
 } from "./selectors.js";
@@ -11,6 +12,8 @@ import { button } from "./thumbs.js";
 const LARGE = 1024; // pixels: of what is larger a thumbnail is shown
 const DEEDS = {
   keep: "Favourite: marks it with a star, here and in the gallery",
+  compare: "Compare: shows it beside another one",
+  more: "More: vary, evolve, discard",
   vary: "Vary: paints four more that are like it",
   evolve: "Evolve: paints four children of it and another picture",
   discard: "Discard: throws it away; Undo brings it back",
@@ -91,24 +94,32 @@ export function mount({ store, actions, sync }) {
     const says = chosen ? "chosen" : leads ? "best so far" : "";
     put(pick.children[1], { textContent: says, hidden: !says });
     tile.classList.toggle("kept", run.choice === null ? leads : chosen);
-    attributes(pick, { "aria-label": `Go on from beginning ${number}${says ? ` (${says})` : ""}`, title: "Take this one: it is painted on" });
+    attributes(pick, { "aria-label": `Choose beginning ${number}${says ? ` (${says})` : ""}`, title: "Choose this one: it is painted to its end" });
   }
 
   // Pictures painted together.
 
   function makeRun({ run: { id } }) {
-    const alone = made("span", { className: "alone", textContent: "Just this one" });
+    const alone = made("span", { className: "alone", textContent: "Choose this one" });
     const pick = made("button", { className: "pick" }, picture(), made("span", { className: "state" }), alone);
     const stop = made("button", { className: "stop" }, icon("stop"), "Stop");
     stop.addEventListener("click", () => actions.stopOne(id));
     pick.addEventListener("click", () => actions.pick(id));
     const keep = button("keep", "Favourite", () => actions.like(one(id)));
-    const vary = button("vary", "Vary", () => actions.vary(one(id)));
-    const evolve = button("evolve", "Evolve", () => actions.evolveWith(one(id)));
-    const discard = button("discard", "Discard", () => actions.discard([id]));
+    const compare = button("compare", "Compare", () => actions.withThis(one(id)));
+    const more = made("button", { className: "more", textContent: "More" });
+    const menu = made("div", {},
+      button("vary", "Vary", () => actions.vary(one(id))),
+      button("evolve", "Evolve", () => actions.evolveWith(one(id))),
+      button("discard", "Discard", () => actions.discard([id])));
+    for (const [at, says] of ["four more like it", "cross it with another", "throw it away"].entries()) {
+      menu.children[at].append(made("small", { textContent: says }));
+    }
+    attributes(menu, { role: "group" });
+    menuOf(more, menu);
     const bar = made("progress", { max: 1 });
     attributes(bar, { "aria-label": "Progress" });
-    const deeds = made("div", { className: "deeds" }, keep, vary, evolve, discard);
+    const deeds = made("div", { className: "deeds" }, keep, compare, more, menu);
     return tileOf("tile", [pick, stop], bar, deeds);
   }
 
@@ -119,27 +130,31 @@ export function mount({ store, actions, sync }) {
     if (!(coming.has(run.id) && ["starting", "painting"].includes(run.status))) image.bring(urlOf(run));
     const says = run.status === "starting" ? beginsAs(run) : stateOf(run);
     put(state, { textContent: says, hidden: !says });
-    const crossed = pair?.what === "evolve" && pair.first.run === run.id;
+    const first = pair?.first.run === run.id;
     tile.classList.toggle("kept", Boolean(run.favourite));
-    tile.classList.toggle("first", crossed);
+    tile.classList.toggle("first", first);
     tile.classList.toggle("forms", BUSY.includes(run.status));
     tile.classList.toggle("over", ENDED.includes(run.status));
     const name = `picture ${number}, seed ${run.seed}`;
-    attributes(pick, { "aria-label": `See ${name} alone${says ? ` (${says})` : ""}`, title: `Go on with just this one${shownSketch(run) ? ", as it is shown" : ""}: ${namedIn(run, null)}` });
+    attributes(pick, { "aria-label": `Choose ${name}${says ? ` (${says})` : ""}`, title: `Choose this one${shownSketch(run) ? ", as it is shown" : ""}: ${namedIn(run, null)}` });
     put(stop, { hidden: !BUSY.includes(run.status) });
     attributes(stop, { "aria-label": `Stop ${name}`, title: "Stop this one; the picture is kept" });
     put(bar, { value: run.num_steps ? run.step / run.num_steps : 0 });
     attributes(bar, { "aria-label": `Progress of ${name}` });
-    const [keep, vary, evolve, discard] = deeds.children;
+    const [keep, compare, more, menu] = deeds.children;
+    const [vary, evolve, discard] = menu.children;
     const early = pointOf(run, null) === null;
     const later = early ? ". Possible when it is done or stopped" : "";
     attributes(keep, { "aria-pressed": Boolean(run.favourite), "aria-label": `Favourite: ${name}`, title: DEEDS.keep });
+    attributes(compare, { "aria-label": `${pair && !first ? "With this: " : "Compare "}${name}`, title: DEEDS.compare, "aria-pressed": first });
+    put(compare, { disabled: !pictureUrl(run, null), textContent: !pair ? "Compare" : first ? "This and…" : "…with this" });
+    attributes(more, { "aria-label": `More: ${name}`, title: DEEDS.more });
+    attributes(menu, { "aria-label": name });
     attributes(vary, { "aria-label": `Vary ${name}`, title: DEEDS.vary + later });
-    attributes(evolve, { "aria-label": `Evolve ${name}`, title: DEEDS.evolve + later, "aria-pressed": crossed });
+    attributes(evolve, { "aria-label": `Evolve ${name}`, title: DEEDS.evolve + later });
     attributes(discard, { "aria-label": `Discard ${name}`, title: DEEDS.discard });
     put(vary, { disabled: early || busy });
     put(evolve, { disabled: early || busy });
-    put(evolve, { textContent: pair?.what === "evolve" && !crossed ? "…with this" : "Evolve" });
   }
 
   // What was discarded keeps its place.

@@ -2,9 +2,10 @@
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
 import { BUSY, isGridded, nodeOf, runOf } from "../selectors.js";
+import { beside } from "./menu.js";
 import { exportUrl, sizesOf } from "./selectors.js";
 
-const GAP = 6; // CSS pixels between the button and what it opens, and from the window's edge
+const FORMATS = { png: "PNG", jpeg: "JPEG", webp: "WebP" };
 
 export function mount({ store }) {
   const [menu, size, format] = ["exports", "export-size", "export-format"].map($);
@@ -13,9 +14,25 @@ export function mount({ store }) {
   let of = ""; // the picture whose sizes are told
   let closes = false; // whether the press that is going on has closed the menu
 
-  function links(run, node) {
+  const pixels = ({ width, height }) => `${width} × ${height}`;
+
+  const makeLarger = () => saves(made("a", { download: "" }));
+
+  function links(run, node, sizes) {
     const base = `/api/runs/${run.id}`;
-    attributes(png, { href: exportUrl(run, node, size.value || Math.max(...run.size), format.value) });
+    const chosen = sizes.find(({ side }) => String(side) === size.value) ?? sizes[0];
+    const own = sizes.find((one) => one.own) ?? sizes[0];
+    const as = (one) => `Save as ${FORMATS[format.value]}, ${pixels(one)}`;
+    const to = ({ side }) => exportUrl(run, node, side, format.value);
+    put(png, { textContent: as(chosen) });
+    attributes(png, { href: to(chosen) });
+    const larger = sizes.filter(({ side }) => side > own.side);
+    put($("larger"), { hidden: !larger.length });
+    keyed($("larger").lastElementChild, larger, ({ side }) => side, makeLarger, (link, one) => {
+      put(link, { textContent: pixels(one) });
+      attributes(link, { href: to(one), "aria-label": as(one) });
+    });
+    put($("save-sizes"), { textContent: `up to ${sizes.at(-1).side} px` });
     attributes(json, { href: `${base}/settings.json` });
     attributes(mp4, { href: `${base}/timelapse.mp4` });
     attributes(gif, { href: `${base}/timelapse.gif` });
@@ -24,12 +41,7 @@ export function mount({ store }) {
   /** Opens beside a button, above it where there is room; Escape, a press elsewhere and a choice close it. */
   function open(button) {
     menu.showPopover();
-    const { left, top, bottom, width } = button.getBoundingClientRect();
-    const { clientWidth: wide, clientHeight: high } = document.documentElement;
-    const [across, down] = [menu.offsetWidth, menu.offsetHeight];
-    const x = Math.max(GAP, Math.min(left + (width - across) / 2, wide - across - GAP));
-    const y = top - down - GAP >= GAP ? top - down - GAP : Math.min(bottom + GAP, high - down - GAP);
-    Object.assign(menu.style, { left: `${x}px`, top: `${Math.max(GAP, y)}px` });
+    beside(button, menu);
     png.focus();
   }
 
@@ -54,12 +66,14 @@ export function mount({ store }) {
     event.preventDefault();
   });
 
-  for (const link of [png, json, mp4, gif]) {
+  function saves(link) {
     link.addEventListener("click", () => {
       store.dispatch({ type: "noticed", note: "It is saved where this browser keeps downloads." });
       setTimeout(() => menu.hidePopover()); // first the browser follows the link
     });
+    return link;
   }
+  for (const link of [png, json, mp4, gif]) saves(link);
 
   for (const choice of [size, format]) choice.addEventListener("change", () => update(store.state));
 
@@ -71,15 +85,17 @@ export function mount({ store }) {
     put(too, { disabled: none });
     if (none) return menu.hidePopover();
     const node = nodeOf(state);
-    const words = ({ width, height, own }) => `${width} × ${height}${own ? ", as painted" : ""}`;
-    const items = sizesOf(run, node).map((one) => ({ value: String(one.side), text: words(one), own: one.own }));
+    const sizes = sizesOf(run, node);
+    const at = sizes.findIndex(({ own }) => own);
+    const words = (one, k) => `${pixels(one)}, ${k < at ? "smaller" : k > at ? "larger" : "as it is"}`;
+    const items = sizes.map((one, k) => ({ value: String(one.side), text: words(one, k), own: one.own }));
     keyed(size, items, ({ value }) => value, () => made("option"), (node, { value, text }) =>
       put(node, { value, textContent: text }),
     );
     const now = `${run.id}/${node}@${run.status}`;
     if (now !== of) put(size, { value: (items.find(({ own }) => own) ?? items[0]).value });
     of = now;
-    return links(run, node);
+    return links(run, node, sizes);
   }
 
   return { update };

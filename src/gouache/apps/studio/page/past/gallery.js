@@ -2,26 +2,15 @@
 
 import { $, attributes, icon, keyed, made, put } from "../nodes.js";
 import { brief, runOf, wordsOf } from "../selectors.js";
-import { galleryOf, hasWord, isSeen, stateOf, thumbUrl, titleOf } from "./selectors.js";
+import { dayOf, galleryOf, isSeen, stateOf, thumbUrl, titleOf } from "./selectors.js";
 import { arrows, button, fillStar, fillThumb, keysOf, star, thumb } from "./thumbs.js";
 
-const DAY = 86400000; // milliseconds
 const ROW = 8; // pixels: pictures are as high as a multiple of it
 const LINES = { 1: 4, 2: 6 }; // such rows, for one or two lines of words
 const LETTER = 6.8; // pixels, and some are narrower
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const picture = (id) => ({ run: id, node: null });
-
-/** The day of a time in seconds, as people say it. */
-function dayOf(created) {
-  const [day, now] = [new Date(created * 1000), new Date()];
-  const date = day.toDateString();
-  if (date === now.toDateString()) return "Today";
-  if (date === new Date(now - DAY).toDateString()) return "Yesterday";
-  const year = day.getFullYear() === now.getFullYear() ? undefined : "numeric";
-  return day.toLocaleDateString("en", { weekday: "long", day: "numeric", month: "long", year });
-}
 
 export function mount({ store, actions }) {
   const dispatch = (type, told) => store.dispatch({ type, ...told });
@@ -34,6 +23,7 @@ export function mount({ store, actions }) {
   let last = ""; // the picture that was marked last: shift marks up to it
   let width = 0;
 
+  list.setAttribute("aria-describedby", "gallery-keys");
   const settle = arrows(list, {
     ...keysOf(actions),
     x: ({ run }) => mark(run, false),
@@ -45,15 +35,13 @@ export function mount({ store, actions }) {
     return days.get(run.id);
   }
 
-  const has = (run, word) => hasWord(run, word) || day(run).toLowerCase().includes(word);
-  const found = (state) => galleryOf(state, has);
 
   // Marking.
 
   function mark(id, through) {
     const before = marked();
     const on = !before.includes(id);
-    const ids = found(store.state).map((run) => run.id);
+    const ids = galleryOf(store.state).map((run) => run.id);
     const [a, b] = [ids.indexOf(through ? last : id), ids.indexOf(id)];
     const range = a < 0 ? [id] : ids.slice(Math.min(a, b), Math.max(a, b) + 1);
     const others = before.filter((one) => !range.includes(one));
@@ -63,7 +51,7 @@ export function mount({ store, actions }) {
 
   $("marked-none").addEventListener("click", () => dispatch("marked", { runs: [] }));
   $("mark-all").addEventListener("click", () =>
-    dispatch("marked", { runs: found(store.state).map(({ id }) => id) }),
+    dispatch("marked", { runs: galleryOf(store.state).map(({ id }) => id) }),
   );
   $("marked-like").addEventListener("click", () => {
     for (const id of marked()) if (!store.state.runs.get(id)?.favourite) actions.like(picture(id));
@@ -137,7 +125,7 @@ export function mount({ store, actions }) {
     const shown = runOf(state)?.id;
     width = widthOf();
     const groups = new Map();
-    const runs = found(state);
+    const runs = galleryOf(state);
     for (const run of runs) {
       const name = day(run);
       if (!groups.has(name)) groups.set(name, { name, items: [] });

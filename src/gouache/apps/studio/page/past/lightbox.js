@@ -2,7 +2,7 @@
 
 import { $, attributes, put } from "../nodes.js";
 import { wordsOf } from "../selectors.js";
-import { drawnLarger, exportUrl, galleryOf, isSeen, namedIn, nodeIn, pictureUrl, runOfPicture, titleOf } from "./selectors.js";
+import { exportUrl, finishedSize, galleryOf, isSeen, namedIn, nodeIn, pictureUrl, runOfPicture, titleOf } from "./selectors.js";
 import { fillStar } from "./thumbs.js";
 
 export function mount({ store, actions }) {
@@ -99,13 +99,13 @@ export function mount({ store, actions }) {
     image.style.setProperty("--ratio", String(run.size[0] / run.size[1]));
     put(name, { textContent: namedIn(run, node) });
     const words = run.name ? `${wordsOf(run)} · ` : "";
-    const size = run.size.map((side) => side * drawnLarger(run, node)).join(" × "); // as it is saved
+    const size = finishedSize(run, node).join(" × ");
     put(about, { textContent: `${words}${size} · seed ${run.seed} · ${run.status} · ${place + 1} of ${all.length}` });
     put(told, { textContent: state.notices.problem || state.notices.note });
     put($("large-back"), { disabled: place === 0 });
     put($("large-on"), { disabled: place >= all.length - 1 });
-    attributes($("large-save"), { href: exportUrl(run, node, drawnLarger(run, node) * Math.max(...run.size), "png") });
-    put($("large-save"), { hidden: !run.nodes.length });
+    attributes($("large-save"), { href: exportUrl(run, node, Math.max(...finishedSize(run, node)), "png") });
+    put($("large-save"), { hidden: !run.nodes.length, textContent: `Save as PNG, ${size}` });
     fillStar($("large-star"), point?.favourite, titleOf(run));
     if (!opened) {
       opened = true;

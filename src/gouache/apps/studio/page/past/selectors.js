@@ -1,17 +1,18 @@
 // What follows from the state of what was painted: pure functions.
 
-import { brief, BUSY, ENDED, groupOf, nodeOf, nodeUrl, runOf, wordsOf } from "../selectors.js";
+import { brief, BUSY, ENDED, groupOf, nodeOf, nodeUrl, OPEN, runOf, wordsOf } from "../selectors.js";
 
+const DAY = 86400000; // milliseconds
 const SIDE = 320; // pixels of the longer side of a thumbnail
 const LARGEST = 4096; // of a picture that is saved
-const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "painted on" };
+const HOW = { vary: "varied", evolve: "evolved", edit: "a part changed", film: "moved", branch: "goes on" };
 const COUNTS = { 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six" };
 const NAMELESS = "Without words";
 const STATES = { // of a run that is not done
   queued: "waits", starting: "begins", painting: "paints", paused: "paused", stopped: "stopped", failed: "failed",
   cancelled: "cancelled", interrupted: "interrupted", done: "",
 };
-export const KINDS = { start: "start", drawn: "drawn on", prompt: "new words", end: "end" };
+const KINDS = { start: () => "beginning", drawn: ({ step }) => `your stroke, step ${step}`, prompt: ({ step }) => `new words, step ${step}` };
 const ONLY = {
   all: () => true,
   favourites: (run) => run.favourite || run.nodes.some((node) => node.favourite),
@@ -28,6 +29,12 @@ export const titleOf = (run) => run.name || wordsOf(run) || NAMELESS;
 export const stateOf = ({ status }) => STATES[status] ?? status;
 export const runOfPicture = (state, picture) => (picture && state.runs.get(picture.run)) ?? null;
 export const nodeIn = (run, node) => run.nodes.find((one) => one.node === node) ?? null;
+
+/** A point of a run's history in an artist's words. */
+export function pointName(run, point) {
+  const ended = run.status === "done" ? `finished, ${point.step} steps` : `stopped at step ${point.step}`;
+  return point.name || (KINDS[point.kind]?.(point) ?? ended);
+}
 
 /** The last point of the history of a run, null before it has any. */
 export const lastNode = (run) => run.nodes.at(-1)?.node ?? null;
@@ -57,7 +64,7 @@ export function thumbUrl(run, node = null) {
 /** A picture in a few words. */
 export function namedIn(run, node) {
   const point = node === null ? null : nodeIn(run, node);
-  const which = point ? ` (${point.name || `${KINDS[point.kind] ?? point.kind} ${point.step}`})` : "";
+  const which = point ? ` (${pointName(run, point)})` : "";
   return brief(titleOf(run), 40) + which;
 }
 
@@ -67,11 +74,11 @@ export function toldApart(state, ...pictures) {
   const names = pictures.map(({ node }, at) => namedIn(runs[at], node));
   if (names[0] !== names[1]) return names;
   const [words] = runs.map((run) => brief(titleOf(run), 40));
-  const points = pictures.map(({ node }, at) => (node === null ? "as it is now" : `${nodeIn(runs[at], node)?.kind} ${node}`));
+  const points = pictures.map(({ node }, at) => (node === null ? "as it is now" : `${pointName(runs[at], nodeIn(runs[at], node))}, point ${node}`));
   const whens = runs.map(({ created }) => new Date(1000 * (created ?? 0)));
   const days = whens.map((when) => when.toLocaleDateString("en", { day: "numeric", month: "short" }));
   const times = whens.map((when) => when.toLocaleTimeString("en", { hour12: false }));
-  const sizes = runs.map(({ size }) => size.join(" × "));
+  const sizes = pictures.map(({ node }, at) => finishedSize(runs[at], node).join(" × "));
   const tells = [runs.map(({ seed }) => `seed ${seed}`), points, sizes, days, times];
   const [one, other] = tells.find(([a, b]) => a !== b) ?? ["the first", "the other one"];
   return [`${words} (${one})`, `${words} (${other})`];
@@ -82,6 +89,9 @@ export function shownPicture(state) {
   const run = runOf(state);
   return run && { run: run.id, node: nodeOf(state) };
 }
+
+/** Whether that is a run which waits to go on, and no point of its history. */
+export const isWaiting = (state) => OPEN.includes(runOf(state)?.status) && nodeOf(state) === null;
 
 // What is painted together.
 
@@ -107,7 +117,7 @@ export function sketchesSay({ sketches, choice }) {
   if (sketches.length === 1) return ["How your picture begins.", ""];
   if (choice !== null) return [choice ? "Goes on from the one that you chose." : "Goes on from the best so far.", ""];
   const count = COUNTS[sketches.length] ?? sketches.length;
-  return [`${count} ways to begin your one picture.`, "The best so far is large, and is painted on by itself. Or press another."];
+  return [`${count} ways to begin your one picture.`, "The best so far is large, and is chosen by itself. Or press another."];
 }
 
 /** The number of the beginning that stands for a picture which is being begun, and can be gone on from as it is shown;
@@ -131,16 +141,28 @@ export function queueOf({ runs }) {
 }
 
 /** What was painted or waits, newest first, and what failed or was cancelled before (its words are worth keeping), of
- * the kind that is asked for, if it `has(run, word)` all the words that are sought. */
-export function galleryOf({ runs, gallery: { sought, only } }, has = hasWord) {
+ * the kind that is asked for, if it has all the words that are sought. */
+export function galleryOf({ runs, gallery: { sought, only } }) {
   const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = (run) => ONLY[only](run) && words.every((word) => has(run, word));
+  const found = (run) => ONLY[only](run) && words.every((word) => hasWord(run, word));
   return [...runs.values()].filter(found).reverse().sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
 }
 
-/** Whether a run's words, names or seed have a word. */
+/** The day of a time in seconds, as people say it. */
+export function dayOf(created) {
+  const [day, now] = [new Date(created * 1000), new Date()];
+  const date = day.toDateString();
+  if (date === now.toDateString()) return "Today";
+  if (date === new Date(now - DAY).toDateString()) return "Yesterday";
+  return dateOf(day, day.getFullYear() === now.getFullYear() ? undefined : "numeric");
+}
+
+const dateOf = (day, year) => day.toLocaleDateString("en", { weekday: "long", day: "numeric", month: "long", year });
+
+/** Whether a run's words, names, seed or day, in words or as a date, have a word. */
 export function hasWord(run, word) {
   const texts = [run.prompt, run.words, run.name, run.status, String(run.seed ?? "")];
+  if (run.created) texts.push(dayOf(run.created), dateOf(new Date(run.created * 1000), "numeric"));
   for (const node of run.nodes) texts.push(node.name, node.prompt);
   return texts.some((text) => text?.toLowerCase().includes(word));
 }
@@ -182,7 +204,7 @@ export function originOf(state, run) {
   const places = all.map(({ known, node }) => {
     if (!known) return "a picture that is gone";
     const point = node === null ? null : nodeIn(known, node);
-    const where = point ? (point.name || `${KINDS[point.kind] ?? point.kind} ${point.step}`) : "";
+    const where = point ? `“${pointName(known, point)}”` : "";
     return all.length > 1 ? brief(titleOf(known), 20) : where;
   });
   return `${how}${places[0] ? ` from ${places.join(" and ")}` : ""}`;
@@ -195,6 +217,9 @@ export function drawnLarger(run, node) {
   const finished = run.picture && (node === null || nodeIn(run, node)?.kind === "end");
   return finished ? (run.scale ?? 1) : 1;
 }
+
+/** The pixels that a picture has, as it is saved: those inside, in which it is painted, are nobody's concern. */
+export const finishedSize = (run, node) => run.size.map((side) => side * drawnLarger(run, node));
 
 /** The sizes a picture can be saved at: [{side, width, height, own}]; `own` is what it has. */
 export function sizesOf(run, node) {

@@ -2,7 +2,8 @@
 
 import { $, attributes, keyed, made, put } from "../nodes.js";
 import { brief, ENDED, isGridded, nodeOf, OPEN, runOf } from "../selectors.js";
-import { KINDS, nodeIn, originOf, pictureUrl, shownPicture, thumbUrl, titleOf, treeOf } from "./selectors.js";
+import { menuOf } from "./menu.js";
+import { nodeIn, originOf, pictureUrl, pointName, shownPicture, thumbUrl, titleOf, treeOf } from "./selectors.js";
 import { arrows, fillStar, fillThumb, keysOf, thumb } from "./thumbs.js";
 
 const NOW = "now"; // the point that a run is at, while it can go on
@@ -15,6 +16,7 @@ export function mount({ store, actions }) {
   let seen = ""; // the point that was scrolled to
   let of = null; // the picture that is named
   const settle = arrows(tree, keysOf(actions));
+  menuOf($("history-more"), $("history-menu"));
 
   // The picture that is shown.
 
@@ -61,12 +63,12 @@ export function mount({ store, actions }) {
   function fillPoint(button, { run, point, pressed }) {
     const now = point.kind === NOW;
     const words = point.name || (point.prompt ? brief(point.prompt, 40) : "");
-    const kind = `${KINDS[point.kind] ?? point.kind} ${point.step}`;
+    const kind = now ? `now, step ${point.step}` : pointName(run, { ...point, name: "" });
     const live = `${pictureUrl(run, null).split("?")[0]}?v=${run.id}-${Math.floor(run.step / EVERY)}`;
     fillThumb(button, {
       url: now ? (run.shown || run.step ? live : "") : thumbUrl(run, point.node),
       caption: words ? `${kind}: ${words}` : kind,
-      title: point.name || point.prompt || null,
+      title: now ? "As it is now" : `Go back to here${words ? `: ${point.name || point.prompt}` : ""}`,
       pressed,
     });
     button.classList.toggle("liked", Boolean(point.favourite));
@@ -100,6 +102,7 @@ export function mount({ store, actions }) {
     fillShown(state);
     const [whole, shown] = [treeOf(state), shownPicture(state)];
     put(empty, { hidden: Boolean(whole) });
+    put($("tree-hint"), { hidden: !whole });
     grow(state, shown, root, whole ? [whole] : []);
     settle();
     const here = shown && !isGridded(state) ? `${shown.run}/${shown.node}` : "";

@@ -73,8 +73,9 @@ export function mount({ store }) {
     if (way === "beside" && document.activeElement === split) $("versus-beside").focus();
     put(split, { hidden: way === "beside" });
     attributes(split, { "aria-label": ASKS[way] ?? null });
-    const [one, other] = way === "onion" ? ["first", "shining through it"] : ["left", "right"];
-    put(names, { textContent: `${one}: ${first.name}, ${other}: ${second.name}` });
+    const [one, other] = way === "onion" ? ["first", "shining through it"] : ["left", "right"]; // each below its half
+    put(names, { className: way });
+    for (const [at, text] of [`${one}: ${first.name}`, `${other}: ${second.name}`].entries()) put(names.children[at], { textContent: text });
     cut();
     if (opened) return;
     opened = true;

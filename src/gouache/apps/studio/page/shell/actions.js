@@ -70,14 +70,14 @@ export function makeActions({ store, server, easel, doing, words, work, sync }) 
     const { id, status } = run();
     if (node() !== null && !strokes.empty) {
       dispatch("chosen", { run: id, node: null });
-      return note("This is the paused picture, and your strokes lie over it now. Continue lays them in.");
+      return note("This is the paused picture, and your strokes lie over it now. Go on lays them in.");
     }
     const version = await layIn(id, status);
     const next = await server.post(`/api/runs/${id}/continue`, words ? { prompt: words } : {});
     laid(id, version);
     dispatch("answered", { run: id });
     if (run()?.id === id) dispatch("followed", { run: next, here: store.state.sheet.place === id });
-    if (!strokes.empty) note("It paints on without your strokes. Pause it, and Continue lays them in.");
+    if (!strokes.empty) note("It paints on without your strokes. Pause it, and Go on lays them in.");
   }
 
   /** Asks the same of several that are painted together. */

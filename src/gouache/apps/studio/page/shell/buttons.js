@@ -2,6 +2,9 @@
 
 import { ENDED, fromDrawing, GOING, gridOf, newWords, nodeOf, OPEN, runOf, typedHere } from "../selectors.js";
 
+/** Whether the sheet is one's own, with the picture to start from on it: Paint starts from it. */
+const startsSheet = (state) => !runOf(state) && Boolean(state.draft.start);
+
 export function buttonsOf(state) {
   const { busy, ready, sheet } = state;
   const run = runOf(state);
@@ -15,24 +18,33 @@ export function buttonsOf(state) {
   const typed = typedHere(state);
   const times = state.count > 1 ? ` ×${state.count}` : ""; // both paint as many as are chosen
   const [drawn, there] = [fromDrawing(state), Boolean(sheet.picture || run)];
-  // One of the two is the first to be pressed. Where Paint starts from what was drawn the other would do the same.
-  const onward = there && !drawn && nodeOf(state) !== null;
-  const paints = drawn ? (run ? "Paint from what you drew" : "Paint from your sketch")
+  // Two words for two things, everywhere: Paint new begins a picture, Go on paints the one that is shown further.
+  const point = nodeOf(state) !== null;
+  const onward = there && !drawn && point; // the first of the two to be pressed
+  const unfinished = Boolean(run) && !point && (open || !ended); // Pause and Go on beside Stop are for it
+  const further = drawn && run && !unfinished; // what was drawn on a picture goes on with it
+  const paints = drawn
+    ? further ? "Go on from this picture with what you drew" : run ? "Paint another picture from what you see and drew" : "Paint from your sketch"
     : there ? "Paint another picture from the words" : "Paint";
   return {
     paint: {
-      text: `Paint${times}`,
+      text: `${further ? "Go on" : there && !startsSheet(state) ? "Paint new" : "Paint"}${times}`,
       title: `${paints} (Enter in the words, Ctrl Enter anywhere)`,
       className: onward ? "" : "main",
       disabled: ordering,
     },
-    branch: { text: `Paint on${times}`, className: onward ? "main" : "", disabled: ordering, hidden: !there || drawn },
+    branch: {
+      text: `Go on${times}`,
+      className: onward ? "main" : "",
+      disabled: ordering,
+      hidden: !there || drawn || unfinished || several.length > 0 || startsSheet(state), // of several one is chosen first
+    },
     pause: {
-      text: `${open ? "Continue" : "Pause"}${all}${open && typed ? " with new words" : ""}`,
+      text: `${open ? `Go on${point && !several.length ? " from its end" : ""}` : "Pause"}${all}${open && typed ? " with new words" : ""}`,
       disabled: !(open || going) || Boolean(busy.run),
     },
     "other-words": {
-      text: typed ? "Continue with its own words" : "Continue with new words",
+      text: typed ? "Go on with its own words" : "Go on with new words",
       hidden: newWords(state) === null || several.length > 0,
       disabled: Boolean(busy.run),
     },

@@ -2,6 +2,19 @@
 
 import { $, made } from "../nodes.js";
 
+const MEANS = [
+  ["Paint, Paint new", "begins a picture from the words; the one that is shown stays in the gallery"],
+  ["Go on", "paints the picture that is shown further: after a pause, with what you drew on it, or from a point of its history"],
+  ["Choose", "takes one of several beginnings, pictures or tries"],
+  ["Vary", "paints four new pictures that are like this one"],
+  ["Evolve", "paints four children of two pictures"],
+];
+const FINGERS = [
+  ["One finger", "draws, marks, or pulls a chip: its words count more or less"],
+  ["Two fingers", "zoom and move the picture"],
+  ["A press", "chooses a beginning, one of four, a try, or a picture"],
+  ["Hold the edge", "with Grow: the picture gets larger on that side"],
+];
 const KEYS = [
   ["Words", [
     ["Enter in the words", "paint; with Shift a new line"],
@@ -37,6 +50,7 @@ const KEYS = [
     ["Delete", "throw away; Undo brings it back"],
   ]],
 ];
+const FINGER = "With fingers"; // first on phones
 const WORDS = [
   ["a house | snow", "both, together"],
   ["a house | snow:2", "twice as much snow"],
@@ -48,11 +62,15 @@ const WORDS = [
 export function mount() {
   const dialog = $("help");
   const table = (title, rows) =>
-    made("section", {}, made("h3", { textContent: title }),
+    made("section", { className: title === FINGER ? "fingers" : "" }, made("h3", { textContent: title }),
       made("dl", {}, ...rows.flatMap(([what, means]) =>
         [made("dt", {}, made("kbd", { textContent: what })), made("dd", { textContent: means })])));
-  for (const [title, rows] of [...KEYS, ["How words are written", WORDS]]) $("help-text").append(table(title, rows));
-  const open = () => dialog.open || dialog.showModal();
+  for (const [title, rows] of [["Paint or go on", MEANS], [FINGER, FINGERS], ...KEYS, ["How words are written", WORDS]]) $("help-text").append(table(title, rows));
+  function open() {
+    if (dialog.open) return;
+    dialog.showModal();
+    dialog.scrollTop = 0; // its buttons, which get the focus, are at its end
+  }
   $("help-open").addEventListener("click", open);
   $("help-close").addEventListener("click", () => dialog.close());
   document.addEventListener("keydown", (event) => {

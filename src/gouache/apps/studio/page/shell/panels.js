@@ -20,6 +20,7 @@ export function mount({ store }) {
   }
   $("panels").addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !store.state.panel) return;
+    if (document.querySelector(":popover-open")) return; // that is closed, and nothing else
     const { panel } = store.state;
     open("");
     $(`tab-${panel}`).focus();

@@ -64,9 +64,8 @@ export function makePlaces(placeOf, choose) {
   }
 
   function fill(button, text, place) {
-    put(button.lastChild, { textContent: place });
-    const name = `Place of ${text}: ${place || ANYWHERE}`;
-    attributes(button, { "aria-label": name, title: name });
+    put(button.lastChild, { textContent: place || ANYWHERE, className: place ? "" : "word" });
+    attributes(button, { "aria-label": `Place of ${text}: ${place || ANYWHERE}`, "data-tip": "Place: where in the picture it is to be" });
   }
 
   return { make, fill };

@@ -1,10 +1,12 @@
 // Fine tuning: the settings in groups, made from what the server says of them; values are the state's (values.js).
 
-import { changed, shownAs, tableOf, unchanged } from "../values.js";
+import { changed, sheetSize, shownAs, tableOf, unchanged } from "../values.js";
+import { drawnSize } from "./choices.js";
 import { $, attributes, icon, made, put } from "../nodes.js";
 import { GROUPS, PLAIN } from "./tuning.js";
 
 const BESIDE = ["seed"]; // the bar has it
+const SIZES = ["size", "scale"]; // what they come to together is what a person sees
 
 export function mount({ store }) {
   const fields = new Map(); // name -> {input, row, hint, again, setting}
@@ -75,6 +77,7 @@ export function mount({ store }) {
     if (!state.info) return;
     if (!fields.size) build(state.info);
     const marked = { ...changed(state, false, false), ...changed(state, true) };
+    const finished = `The finished picture has ${drawnSize(state, sheetSize(state.form)).join(" × ")} pixels. `;
     for (const [name, { input, row, hint, again, setting, sentence }] of fields) {
       const value = state.form[name];
       if (input.options && ![...input.options].some((one) => one.value === value)) {
@@ -83,8 +86,9 @@ export function mount({ store }) {
       put(input, input.type === "checkbox" ? { checked: value } : { value });
       const usual = unchanged(state, setting);
       const said = usual === true ? "yes" : usual === false ? "no" : usual || "nothing";
-      put(hint, { textContent: `${sentence} Usually ${said}.` });
+      put(hint, { textContent: `${SIZES.includes(name) ? finished : ""}${sentence} Usually ${said}.` });
       row.classList.toggle("changed", name in marked);
+      row.classList.toggle("only", input.options?.length === 1);
       put(again, { hidden: !(name in marked) });
     }
     for (const group of groups) {

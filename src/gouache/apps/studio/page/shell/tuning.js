@@ -17,13 +17,13 @@ export const GROUPS = [
 
 /** name -> [what it is called, one sentence]. */
 export const PLAIN = Object.freeze({
-  size: ["Size", "Width x height in pixels; larger pictures take longer."],
-  scale: ["Drawn larger", "How many times larger the finished picture is drawn; painting itself stays as fast."],
+  size: ["Inner size", "Width x height in which it is painted, before it is drawn larger; larger takes longer."],
+  scale: ["Drawn larger", "How many times larger than inside the finished picture is drawn; painting stays as fast."],
   steps: ["Steps", "How often the picture is improved: more is finer and takes longer."],
   perceptor: ["Guides", "Who reads your words and says how well the picture fits them; several guide it together."],
   generator: ["Painter", "Who paints: the network that draws what the guides ask for."],
   start: ["First idea", "What the picture starts from when you drew nothing: prior proposes what the words say."],
-  start_tries: ["Beginnings", "How many ways to begin a picture are tried; the best one is painted on, or the one you choose."],
+  start_tries: ["Beginnings", "How many ways to begin a picture are tried; the best one is taken, or the one you choose."],
   start_steps: ["Steps of a beginning", "How far each beginning is painted before one is chosen."],
   start_scale: ["Size of a beginning", "As a share of the picture's size; smaller is faster."],
   num_cutouts: ["Parts looked at", "How many parts of the picture the guides see in each step; more is steadier and slower."],

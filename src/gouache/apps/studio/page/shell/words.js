@@ -91,14 +91,16 @@ export function mount({ store, server }) {
 
   const places = makePlaces((item) => part(item)?.place, (item, place) => weigh(item, "place", place));
 
-  function number(name, key, item) {
+  function number(key, item, tip, ...name) {
     const input = made("input", { type: "number", step: "0.1" });
     if (key === "stop") input.placeholder = "none";
     input.addEventListener("change", () => {
       const none = key === "weight" ? 1 : null;
       weigh(item, key, input.value === "" ? none : Number(input.value));
     });
-    return made("label", {}, name, input);
+    const label = made("label", {}, ...name, input);
+    attributes(label, { "data-tip": tip });
+    return label;
   }
 
   /** Pulling the words to the right makes them count more, to the left less, and below nothing avoids them. */
@@ -123,7 +125,10 @@ export function mount({ store, server }) {
     pulls(words, item);
     const away = made("button", { className: "away" }, icon("close"));
     away.addEventListener("click", () => store.dispatch({ type: "unsaid", stage: item.stage, part: item.at }));
-    return made("li", {}, words, number("×", "weight", item), number("stop", "stop", item), places.make(item), away);
+    const [word, sign] = [["word", "weight"], ["sign", "×"]].map(([className, textContent]) => made("span", { className, textContent }));
+    const weight = number("weight", item, "Weight: how much this wish counts. 1 is usual, 2 twice as much, below 0 it is avoided", word, sign);
+    const stop = number("stop", item, "Stop: how well it has to be seen until it counts no more", "stop");
+    return made("li", {}, words, weight, stop, places.make(item), away);
   }
 
   function fill(chip, { stage, at, part: { text, weight, stop, place } }) {
@@ -131,7 +136,8 @@ export function mount({ store, server }) {
     chip.classList.toggle("later", stage > 0);
     chip.classList.toggle("first", stage > 0 && at === 0);
     chip.classList.toggle("avoided", weight < 0);
-    put(words, { textContent: text, title: `${text}: pull to weigh` });
+    put(words, { textContent: text });
+    attributes(words, { "data-tip": `${text}: pull it to the right and it counts more, to the left less` });
     put(stopped, { hidden: stop === null });
     for (const [label, key, value] of [[weighed, "weight", weight], [stopped, "stop", stop]]) {
       const input = label.lastChild;
@@ -139,7 +145,7 @@ export function mount({ store, server }) {
       if (input !== document.activeElement) put(input, { value: String(value ?? "") });
     }
     places.fill(placed, text, place);
-    attributes(away, { "aria-label": `Take “${text}” away`, title: "Take away" });
+    attributes(away, { "aria-label": `Take “${text}” away`, "data-tip": "Take this wish away" });
   }
 
   for (const [id, text] of Object.entries(ADDED)) {
