@@ -404,6 +404,28 @@ def photo(
 
 
 @app.command()
+def blend(
+    parts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH:SHARE...",
+            help="Checkpoints or exported files of drawing decoders; shares add up to 1.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the shipped files; drawing.safetensors.")
+    ],
+) -> None:
+    """Make one drawing decoder of several: it draws their weighted mean."""
+    prepare(0)
+    from gouache.settings.codec import parse_weighted
+    from gouache_training.export import export_blend
+
+    named = [parse_weighted(part, "part") for part in parts]
+    print(export_blend([(Path(path), share) for path, share in named], out))
+
+
+@app.command()
 def export(
     parts: Annotated[
         list[Part] | None,

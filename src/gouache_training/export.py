@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
+from gouache.generators.drawing import blended, load_drawing
 from gouache.generators.loading import load_checkpoint as load_file
 from gouache.generators.loading import load_pocket
 from gouache.generators.vqgan import VQGAN, VQGANConfig
@@ -21,6 +23,7 @@ from gouache.weights.fingerprint import fingerprint
 from gouache.weights.saving import save_model
 from gouache_training.codebook import same_codes
 from gouache_training.dataset import PictureSet, name_bank
+from gouache_training.drawing import load_drawing_checkpoint
 from gouache_training.loop import load_checkpoint
 
 BANK_SIZE = 1000
@@ -116,6 +119,37 @@ def export_models(
         if (found := place(name, checkpoint)) is not None:
             _save_of_codes(written[-1], found, out / "generator.safetensors")
     return written
+
+
+def export_blend(parts: Sequence[tuple[Path, float]], out: Path) -> Path:
+    """Writes drawing.safetensors: one decoder that draws the weighted mean of several.
+
+    Args:
+        parts: checkpoints of `gouache train drawing`, or exported files, and the share of each;
+            shares add up to 1.
+        out: the folder of the shipped files, with the generator whose codes they draw.
+
+    Raises:
+        TrainingError: no generator there, or a checkpoint of other codes.
+        ModelError: shapes differ, shares do not add up, or a file draws another generator's codes.
+    """
+    place = out / "generator.safetensors"
+    if not place.exists():
+        raise TrainingError(f"drawing goes with a generator; export that into {place} too")
+    generator = load_file(place)
+    networks = []
+    for path, _ in parts:
+        if path.suffix == ".safetensors":
+            networks.append(load_drawing(path, generator))
+        else:
+            content = load_checkpoint(path)
+            if not same_codes(content["codebook"].float(), generator.codebook):
+                raise TrainingError(f"{path} was trained on other codes than {place} has")
+            networks.append(load_drawing_checkpoint(path))
+    whole = blended(networks, [share for _, share in parts])
+    config = whole.config.to_dict() | {"generator": fingerprint(place)}
+    save_model(out / "drawing.safetensors", whole.state_dict(), config, packed=True)
+    return out / "drawing.safetensors"
 
 
 def _tokenizer(out: Path, cache: Path) -> Path:

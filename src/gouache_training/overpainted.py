@@ -125,9 +125,12 @@ def recolored(clean: Tensor, painted: Tensor, radius: int = 10) -> tuple[Tensor,
         return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
 
     def products(x: Tensor, y: Tensor) -> Tensor:
-        """Covariances (B,Cx,Cy,H,W) around each pixel."""
+        """Covariances (B,3,3,H,W) around each pixel."""
         both = around((x[:, :, None] * y[:, None]).flatten(1, 2))
-        return both.unflatten(1, (3, 3)) - around(x)[:, :, None] * around(y)[:, None]
+        return matrices(both) - around(x)[:, :, None] * around(y)[:, None]
+
+    def matrices(x: Tensor) -> Tensor:  # (B,9,H,W) -> (B,3,3,H,W)
+        return x.view(len(x), 3, 3, *x.shape[2:])
 
     spread = products(guide, guide).movedim((1, 2), (-2, -1))
     shared = products(guide, aim).movedim((1, 2), (-2, -1))
@@ -137,12 +140,10 @@ def recolored(clean: Tensor, painted: Tensor, radius: int = 10) -> tuple[Tensor,
     total = products(aim, aim).diagonal(dim1=1, dim2=2).sum(-1)
     alike = ((told + _STEADY) / (total + _STEADY)).clamp(0, 1)[:, None]
     slopes = around(slopes.flatten(3).movedim(3, 1)).float()
-    level = around(aim).float() - (
-        slopes.unflatten(1, (3, 3)) * around(guide).float()[:, :, None]
-    ).sum(1)
+    level = around(aim).float() - (matrices(slopes) * around(guide).float()[:, :, None]).sum(1)
     size = clean.shape[-2:]
     slopes, level = (F.interpolate(x, size, mode="bilinear") for x in (slopes, level))
-    wanted = (slopes.unflatten(1, (3, 3)) * clean[:, :, None]).sum(1) + level
+    wanted = (matrices(slopes) * clean[:, :, None]).sum(1) + level
     # A little everywhere: what is restless on even ground should rather be calm.
     return wanted.clamp(0, 1), (_CALM + (1 - _CALM) * around(alike)).float()
 

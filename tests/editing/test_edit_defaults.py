@@ -16,6 +16,8 @@ from gouache.perceptors import load_perceptor
 from gouache.settings.config import PaintConfig, make_config
 from tiny import TinyGenerator, TinyPerceptor
 
+OWN = {"latent": "quantized", "sharpen": 0.0, "layout": "off", "style_weight": 0.0}
+
 
 def test_edits_are_what_they_were_before_two_guided_by_default() -> None:
     config = painting_config("auto", {"prompt": "x"})
@@ -27,12 +29,12 @@ def test_edits_are_what_they_were_before_two_guided_by_default() -> None:
 @pytest.mark.parametrize(
     ("preset", "given", "expected"),
     [
-        ("photo", {}, make_config(latent="quantized", scale=1, layout="off", style_weight=0.0)),
+        ("photo", {}, make_config(scale=1, **OWN)),
         ("paper", {}, make_config("paper", latent="quantized")),
         (
             "auto",
             {"perceptor": ["pocket", "photo"]},
-            make_config(latent="quantized", scale=4, layout="off", style_weight=0.0),
+            make_config(scale=4, **OWN),
         ),
         ("auto", {"perceptor": "x", "latent": "multiscale"}, None),
     ],
@@ -74,5 +76,4 @@ def test_one_call_with_names_or_objects(
     given = perceptor() if callable(perceptor) else perceptor
     picture = Image.new("RGB", (32, 24), "red")
     edit(picture, "x", perceptor=given, generator=TinyGenerator(), steps=3)
-    then = {"scale": 1, "layout": "off", "style_weight": 0.0}
-    assert asked == [make_config(prompt="x", perceptor=named, latent="quantized", steps=3, **then)]
+    assert asked == [make_config(prompt="x", perceptor=named, scale=1, steps=3, **OWN)]

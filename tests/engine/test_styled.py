@@ -45,8 +45,11 @@ def test_a_line_says_what_is_begun_and_how_to_leave_it() -> None:
         tiny_session(prompt="mosaic", style_weight=5.0)  # nothing to draw in it
 
 
-def test_it_starts_from_the_content_drawn_in_the_style(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn is the content, as it is halfway through a run of its own."""
+@pytest.mark.parametrize(("share", "steps"), [(0.5, 2), (0.25, 1)])
+def test_it_starts_from_the_content_drawn_in_the_style(
+    share: float, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is drawn is the content, as it is on the way of a run of its own."""
     seen: list[tuple[Tensor, tuple[str, ...], int]] = []
 
     def watched(models: Any, canvas: Any, latent: Tensor, styles: Any, seed: int) -> Tensor:
@@ -54,12 +57,12 @@ def test_it_starts_from_the_content_drawn_in_the_style(monkeypatch: pytest.Monke
         return styling.drawn(models, canvas, latent, styles, seed)
 
     monkeypatch.setattr(building, "drawn", watched)
-    session = begun(seed=3, steps=(4,))
+    session = begun(seed=3, steps=(4,), style_share=share)
     ((latent, styles, seed),) = seen
     assert (styles, seed) == (("mosaic",), 3)
     plain = tiny_session(prompt="a fish", style_weight=0.0, steps=(4,), seed=3)
-    next(plain)
-    next(plain)
+    for _ in range(steps):
+        next(plain)
     assert torch.equal(latent, plain.latent()[0])
     image = styling.drawn(session.models, session.canvas, latent, styles, seed)
     assert torch.equal(session.latent()[0], image)

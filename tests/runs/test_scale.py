@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from gouache.editing import EditConfig
@@ -99,7 +99,7 @@ def test_pictures_of_earlier_versions_were_not_enlarged(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("size", [(32, 24), (33, 27), (8, 8), (50, 9)])
 def test_it_is_drawn_from_the_codes(generator: VQGAN, size: tuple[int, int]) -> None:
     """Sizes that are whole cells, and others, which are cropped as they were painted."""
-    small, run = done(generator, size=size), done(generator, size=size, scale=4)
+    small, run = done(generator, size=size), done(generator, size=size, scale=4, sharpen=0)
     painted = run.session
     assert torch.equal(small.session.picture(), painted.picture())  # steps know nothing of it
     (picture,) = run.pictures()
@@ -112,10 +112,25 @@ def test_it_is_drawn_from_the_codes(generator: VQGAN, size: tuple[int, int]) -> 
     assert same(picture, to_pil(cut))
     assert run.record(0)["finish"] == [{"name": "drawing", "scale": 4, "sha256": generator.drawing}]
     assert "finish" not in small.record(0)
-    (half,) = done(generator, size=size, scale=2).pictures()
+    (half,) = done(generator, size=size, scale=2, sharpen=0).pictures()
     blocks = np.asarray(cut.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).mean((2, 4)))
     assert half.size == (size[0] * 2, size[1] * 2)
     assert np.abs(np.asarray(half).transpose(2, 0, 1) / 255 - blocks).max() < 0.6 / 255
+
+
+def test_what_is_drawn_is_sharpened(generator: VQGAN) -> None:
+    plain, sharp, more = (
+        done(generator, scale=scale, sharpen=sharpen)
+        for scale, sharpen in ((2, 0.0), (2, 0.5), (4, 0.5))
+    )
+    assert torch.equal(plain.session.picture(), sharp.session.picture())
+    for run, radius in ((sharp, 1.5), (more, 3)):  # as wide in the picture
+        (own,), scale = run.pictures(), run.session.config.scale
+        (soft,) = done(generator, scale=scale, sharpen=0).pictures()
+        assert same(own, soft.filter(ImageFilter.UnsharpMask(radius, 50, 0)))
+        assert not same(own, soft)
+    (told,) = sharp.record(0)["finish"]
+    assert (told["sharpen"], told["scale"]) == (0.5, 2)
 
 
 def test_pictures_on_the_way_stay_small(generator: VQGAN) -> None:
@@ -264,7 +279,7 @@ class OwnDrawing(TinyGenerator):
 def test_any_generator_may_have_one() -> None:
     generator = OwnDrawing()
     made = Session.build(
-        tiny_config(steps=1, scale=4), generator=generator, perceptor=TinyPerceptor()
+        tiny_config(steps=1, scale=4, sharpen=0), generator=generator, perceptor=TinyPerceptor()
     )
     run = drive(Run(made))
     (picture,) = run.pictures()
@@ -287,7 +302,7 @@ def edited(generator: VQGAN, side: int, scale: int, **settings: Any) -> tuple[Ru
     picture = Image.fromarray(pixels)
     mask = Image.fromarray(INSIDE.astype(np.uint8) * 255).resize(picture.size)
     edit = EditConfig(composite=True, feather=2, **settings)
-    config = tiny_config(prompt="a cat", steps=2, scale=scale)
+    config = tiny_config(prompt="a cat", steps=2, scale=scale, sharpen=0)
     plan = make_plan(picture, edit, mask=mask)
     made = start(plan, config, sized=True, generator=generator, perceptor=TinyPerceptor())
     return drive(Run(made)), picture
@@ -331,5 +346,5 @@ def test_an_edit_without_a_composite_is_drawn(generator: VQGAN) -> None:
 
 
 def test_steps_of_finishing_are_what_they_say() -> None:
-    assert finish.scaled(1, None, None) == ()  # type: ignore[arg-type]
+    assert finish.scaled(1, 0.6, None, None) == ()  # type: ignore[arg-type]
     assert Enlarged(2)(Image.new("RGB", (3, 2)), None).size == (3, 2)

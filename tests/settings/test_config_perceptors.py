@@ -105,7 +105,8 @@ def test_both_guide_by_default() -> None:
 
 # What every picture of the one guide that there was at first was painted with.
 POCKET: dict[str, Any] = {
-    "perceptor": ("pocket",), "size": (128, 128), "scale": 1, "steps": (80,), "num_cutouts": 12,
+    "perceptor": ("pocket",), "size": (128, 128), "scale": 1, "sharpen": 0.0, "steps": (80,),
+    "num_cutouts": 12,
     "whole_share": 0.75, "cut_pow": 0.6, "cut_min": 0.7, "flip_probability": 0.5,
     "augment": ("flip", "affine", "perspective", "color", "erasing", "noise"),
     "affine_degrees": 12.0, "affine_translate": 0.08, "affine_shear": 5.0,
@@ -120,7 +121,7 @@ POCKET: dict[str, Any] = {
     "learning_rate": 0.2, "lr_schedule": "cosine", "lr_warmup": 5, "lr_final": 0.1,
     "clip_grad": 0.0, "combine": "loss", "contrast_weight": 0.5, "contrast_scale": 20.0,
     "templates": True, "tv_weight": 0.0, "prior_weight": 0.0, "losses": (),
-    "layout": "off", "style_weight": 0.0,
+    "layout": "off", "style_weight": 0.0, "style_share": 0.5,
 }  # fmt: skip
 OTHERWISE = {
     *("prompt", "prompts", "image_prompts", "noise_prompts", "init_image", "cross_image"),
@@ -151,7 +152,8 @@ def test_records_from_before_a_setting_have_its_value_of_then(guides: Any) -> No
         setting = next(item for item in settings() if item.name == name)
         assert setting.get(config) == POCKET[name], name
     both = PaintConfig.from_dict({"perceptor": ["photo", "pocket:0.5"], "steps": 9})
-    then = {"scale": 1, "layout": "off", "style_weight": 0.0}
+    newer = ("scale", "sharpen", "layout", "style_weight", "style_share")
+    then = {name: POCKET[name] for name in newer}
     assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9, **then)
 
 

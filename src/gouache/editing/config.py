@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "latent": "quantized",
     "perceptor": ("pocket",),
     "scale": 1,
+    "sharpen": 0.0,
     "layout": "off",
     "style_weight": 0.0,
 }

@@ -18,7 +18,7 @@ from gouache.engine.loop import Stepping, steps
 from gouache.engine.optimizer import find_optimizer
 from gouache.engine.schedule import steps_of_run
 from gouache.engine.starts import Rehearse, choose_start, enlarged
-from gouache.engine.styled import CONTENT_SHARE, contents, drawn, styles_asked
+from gouache.engine.styled import contents, drawn, styles_asked
 from gouache.engine.targets import StagePlan, plan_stages
 from gouache.engine.tries import Tries
 from gouache.engine.variation import crossed, disturbed
@@ -169,7 +169,7 @@ def _with_styled_start(
         if alone[picture] is None:  # else it is as good as finished
             some = replace(_only(begun, [picture]), start=latent[None])
             session = begin(replace(some, models=replace(models, compiled={})))
-            number = round(CONTENT_SHARE * first.steps)
+            number = round(config.guidance.style_share * first.steps)
             show = watcher() if picture == 0 else None
             for step in steps(session, number):
                 if show is not None:

@@ -25,7 +25,6 @@ from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import Schedule
 from gouache.styles import draw_in, find_style, find_weather
 
-CONTENT_SHARE = 1 / 2  # of the first stage's steps that a picture is painted before it is drawn
 _SMALL = 512  # sides below this are drawn from a picture of twice the size
 
 
@@ -109,4 +108,4 @@ def _split(prompts: Sequence[Prompt]) -> tuple[tuple[str, ...], tuple[Prompt, ..
     return found, tuple(prompts)
 
 
-__all__ = ["CONTENT_SHARE", "StyleWarning", "contents", "drawn", "styles_asked"]
+__all__ = ["StyleWarning", "contents", "drawn", "styles_asked"]

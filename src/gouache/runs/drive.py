@@ -110,7 +110,8 @@ class Run:
         self.painter = painter
         scaling: Finishing = ()
         if isinstance(painter, Session):
-            scaling = scaled(painter.config.scale, painter.models, painter.canvas)
+            config = painter.config
+            scaling = scaled(config.scale, config.sharpen, painter.models, painter.canvas)
             if painter.edit is not None:
                 finishing = (*painter.edit.finishing, *finishing)
         self.finishing = (*scaling, *finishing)

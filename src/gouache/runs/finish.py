@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from gouache.networks.canvas import Canvas
@@ -20,6 +20,7 @@ from gouache.protocols import DRAWN, Drawable, FinishStep
 
 Finishing: TypeAlias = Sequence[FinishStep]
 _STRIP = 64 * DRAWN  # rows that are made into bytes at once
+RADIUS = 0.75  # of the unsharp mask, in pixels of the picture as it was painted
 
 
 class ScaleWarning(UserWarning):
@@ -30,13 +31,16 @@ class ScaleWarning(UserWarning):
 class Drawn:
     """The generator's drawing decoder draws the codes anew, `scale` times as large.
 
-    It draws at `DRAWN` times the size; less is that, reduced by blocks. A picture on the way, of
-    which no codes are known, stays as it is.
+    It draws at `DRAWN` times the size; less is that, reduced by blocks. What is drawn of a painting
+    is softer than a painter would leave it, so its edges are sharpened by an unsharp mask
+    `RADIUS * scale` pixels wide, `sharpen` strong. A picture on the way, of which no codes are
+    known, stays as it is.
     """
 
     models: Models = field(repr=False)
     canvas: Canvas
     scale: int
+    sharpen: float
     network: object = field(repr=False)
     sha256: str
 
@@ -50,10 +54,14 @@ class Drawn:
         for top in range(0, whole.shape[1], _STRIP):
             rows = whole[:, top : top + _STRIP]
             out.paste(to_pil(F.avg_pool2d(rows, block) if block > 1 else rows), (0, top // block))
-        return out
+        if not self.sharpen:
+            return out
+        mask = ImageFilter.UnsharpMask(RADIUS * self.scale, round(100 * self.sharpen), 0)
+        return out.filter(mask)
 
     def record(self) -> dict[str, Any]:
-        return {"name": "drawing", "scale": self.scale, "sha256": self.sha256}
+        told = {"name": "drawing", "scale": self.scale, "sha256": self.sha256}
+        return told | ({"sharpen": self.sharpen} if self.sharpen else {})
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,10 @@ class Enlarged:
         return {"name": "lanczos", "scale": self.scale}
 
 
-def scaled(scale: int, models: Models, canvas: Canvas) -> Finishing:
+def scaled(scale: int, sharpen: float, models: Models, canvas: Canvas) -> Finishing:
     """How pictures of a generator become `scale` times as large; nothing is done for 1.
+
+    `sharpen` is of those that are drawn, not of those that are enlarged (`Drawn`).
 
     The drawing decoder is loaded here: what is wrong with it is told before anything is painted. A
     `ScaleWarning` says where there is none.
@@ -82,7 +92,7 @@ def scaled(scale: int, models: Models, canvas: Canvas) -> Finishing:
         return ()
     generator = models.generator
     if isinstance(generator, Drawable) and (sha256 := generator.drawing):
-        return (Drawn(models, canvas, scale, shared_drawing(generator), sha256),)
+        return (Drawn(models, canvas, scale, sharpen, shared_drawing(generator), sha256),)
     warnings.warn(
         f"the generator {generator.name:.80} has no drawing decoder; its pictures are enlarged "
         f"{scale} times by Lanczos",

@@ -92,6 +92,9 @@ class PaintConfig:
     scale: int = _setting(
         2, "how many times larger the finished picture is drawn", choices=(1, 2, 4)
     )
+    sharpen: float = _setting(
+        0.6, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
+    )
     steps: tuple[int, ...] = _setting(
         (60,),
         "optimisation steps; one number per stage or one for all",
@@ -242,7 +245,9 @@ class PaintConfig:
 
 
 # What is newer than some records that name `pocket` with `photo`.
-OLDER: dict[str, Any] = {"scale": 1, "layout": "off", "style_weight": 0.0}
+OLDER: dict[str, Any] = {
+    "scale": 1, "sharpen": 0.0, "layout": "off", "style_weight": 0.0, "style_share": 0.5,
+}  # fmt: skip
 _SECTIONS = ("cutouts", "latents", "optimization", "guidance")
 
 

@@ -13,6 +13,7 @@ _POCKET: dict[str, Any] = {
     "perceptor": ("pocket",),
     "size": (128, 128),
     "scale": 1,
+    "sharpen": 0.0,
     "steps": (80,),
     "num_cutouts": 12,
     "whole_share": 0.75,
@@ -62,6 +63,7 @@ _POCKET: dict[str, Any] = {
     "tv_weight": 0.0,
     "prior_weight": 0.0,
     "style_weight": 0.0,
+    "style_share": 0.5,
     "losses": (),
 }
 

@@ -205,6 +205,12 @@ class GuidanceConfig:
         low=0.0,
         high=1000.0,
     )
+    style_share: float = setting(
+        0.35,
+        "share of the steps that a picture is painted before it is drawn in that style",
+        low=0.0,
+        high=1.0,
+    )
     losses: tuple[str, ...] = setting(
         (),
         "more losses, NAME or NAME:WEIGHT: tv, or those of installed packages",

@@ -2,7 +2,7 @@
 // others have the server's own sentence.
 
 export const GROUPS = [
-  { title: "The picture", names: ["size", "scale", "steps", "perceptor", "generator"] },
+  { title: "The picture", names: ["size", "scale", "sharpen", "steps", "perceptor", "generator"] },
   { title: "Where it starts", names: ["start", "start_tries", "start_steps", "start_scale"] },
   { title: "What the guides look at", names: ["num_cutouts", "whole_share", "cut_pow", "cut_min", "augment"] },
   { title: "How its parts are varied", section: "cutouts" },
@@ -19,6 +19,7 @@ export const GROUPS = [
 export const PLAIN = Object.freeze({
   size: ["Inner size", "Width x height in which it is painted, before it is drawn larger; larger takes longer."],
   scale: ["Drawn larger", "How many times larger than inside the finished picture is drawn; painting stays as fast."],
+  sharpen: ["Sharpness", "How crisp the edges of the finished picture are, where it is drawn larger; 0 leaves them soft."],
   steps: ["Steps", "How often the picture is improved: more is finer and takes longer."],
   perceptor: ["Guides", "Who reads your words and says how well the picture fits them; several guide it together."],
   generator: ["Painter", "Who paints: the network that draws what the guides ask for."],
@@ -40,6 +41,7 @@ export const PLAIN = Object.freeze({
   contrast_weight: ["Not something else", "How much the picture must show your words rather than other things."],
   tv_weight: ["Smoothness", "More gives calm surfaces, less keeps grain."],
   style_weight: ["Style", "How near a picture stays to its beginning in the style or weather of your words; 0 leaves them to chance."],
+  style_share: ["Before the style", "Share of the steps that the thing alone is painted before it is drawn in its style."],
   combine: ["Several words", "loss asks for each part by itself, embedding for all of them mixed."],
   strength: ["Strength", "How far the part moves towards the new words."],
   structure_weight: ["Keep its structure", "How much of what is there keeps its form."],
