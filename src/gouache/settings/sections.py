@@ -81,7 +81,7 @@ class LatentConfig:
         0, "which of them is painted: 0 is the one liked best, or its number", low=0, high=64
     )
     start_steps: int = setting(
-        30, "steps that each try is painted before the choice", low=0, high=10_000
+        20, "steps that each try is painted before the choice", low=0, high=10_000
     )
     start_scale: float = setting(
         0.5, "size of the tries, as a share of the picture's", low=0.05, high=1.0
