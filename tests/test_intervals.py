@@ -1,10 +1,10 @@
-"""Intervals of shares."""
+"""Intervals of shares and means."""
 
 from __future__ import annotations
 
 import pytest
 
-from gouache.intervals import wilson
+from gouache.intervals import mean, wilson
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ def test_intervals_are_those_of_the_literature(
     assert wilson(right, total) == pytest.approx((low, high), abs=1e-4)
     mirrored = wilson(total - right, total)
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-4)
+
+
+def test_what_has_no_interval_says_so() -> None:
+    assert mean([[0.3125]]).show() == "0.312 (of one)"
+    assert mean([[0.5]]).show(signed=True) == "+0.500 (of one)"
+    assert mean([]).show() == "none"
+    assert mean([[0.1, 0.3]]).show().startswith("0.200 [")

@@ -29,7 +29,12 @@ class Interval:
     number: int
 
     def show(self, signed: bool = False) -> str:
+        """0.312 [0.250, 0.374]; of what there is no interval of, or no value, words say so."""
+        if math.isnan(self.value):
+            return "none"
         form = "+.3f" if signed else ".3f"
+        if math.isnan(self.low):
+            return f"{self.value:{form}} (of one)"
         return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
     def percent(self) -> str:
