@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from gouache.apps.cli.main import run
 from gouache.errors import TrainingError
 from gouache.generators import load_generator
-from gouache.generators.drawing import FILE, DrawingDecoder
+from gouache.generators.drawing import FILE, DrawingDecoder, load_drawing, small_view
 from gouache.generators.vqgan import VQGAN
 from gouache.systems.pocket_ar import WordsToCodesConfig
 from gouache.systems.pocket_diffusion import load_pocket_diffusion
 from gouache.weights.safe import read_model
+from gouache_training.drawing import load_drawing_checkpoint
 from gouache_training.export import export_models
 from gouache_training.loop import save_checkpoint
 from systems import tiny_ar
@@ -153,3 +154,51 @@ def test_pocket_diffusion_goes_with_the_models_it_learnt_from(tmp_path: Path) ->
     save_checkpoint(tmp_path / "diffusion.pt", content)
     with pytest.raises(TrainingError, match="taught by another perceptor"):
         export_models(folder, tmp_path, tmp_path, diffusion=tmp_path / "diffusion.pt")
+
+
+def test_several_decoders_become_one_that_draws_their_mean(shipped: Path, tmp_path: Path) -> None:
+    generator = load_generator(shipped / "generator.safetensors")
+    assert isinstance(generator, VQGAN)
+    one = save_drawing(tmp_path / "drawing.pt", generator)
+    checkpoint = str(tmp_path / "drawing.pt")
+    run(["train", "export", "drawing", "--out", str(shipped), "--drawing", checkpoint])
+    first = load_drawing(shipped / FILE, generator)
+    (tmp_path / "first.safetensors").write_bytes((shipped / FILE).read_bytes())
+    torch.manual_seed(1)
+    content = torch.load(tmp_path / "drawing.pt", weights_only=False)
+    content["average"] = {k: v + 0.2 * torch.randn(v.shape) for k, v in content["average"].items()}
+    save_checkpoint(tmp_path / "second.pt", content)
+    parts = [f"{tmp_path / 'first.safetensors'}:0.25", f"{tmp_path / 'second.pt'}:0.75"]
+    assert run(["train", "blend", *parts, "--out", str(shipped)]) == 0
+    both = load_drawing(shipped / FILE, generator)
+    assert (both.config.members, both.reach) == (2, one.reach)
+    codes = generator.codebook[torch.arange(36).remainder(len(generator.codebook))]
+    codes = codes.view(1, 6, 6, -1).movedim(-1, 1).contiguous()
+    picture, features = small_view(generator, codes)
+    second = load_drawing_checkpoint(tmp_path / "second.pt")
+    with torch.no_grad():
+        drawn, a, b = (n(codes, picture, features) for n in (both, first, second))
+        mean = 0.25 * a + 0.75 * b
+        assert (a - b).abs().mean() > 0.05
+        assert (drawn - mean).abs().max() < 0.02 * (a - b).abs().max()  # 8 bits once more
+        assert (both.tiled(codes, picture, features, tile=2) - drawn).abs().max() < 1e-4
+
+
+def test_what_cannot_be_blended_is_one_line(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = str(tmp_path / "drawing.pt")
+    blended = [f"{part}:0.5", f"{part}:0.5"]
+    assert run(["train", "blend", *blended, "--out", str(shipped)]) == 0
+    before = (shipped / FILE).read_bytes()
+    for parts, out, told in (
+        ([f"{part}:0.5"], shipped, "shares are [0.5]; expected one a network, adding up to 1"),
+        ([f"{shipped / FILE}:0.5", f"{part}:0.5"], shipped, "of one shape, of one member each"),
+        ([f"{tmp_path / 'none.pt'}:1"], shipped, "none.pt"),
+        (blended, tmp_path, "drawing goes with a generator"),
+    ):
+        capsys.readouterr()
+        assert run(["train", "blend", *parts, "--out", str(out)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+    assert (shipped / FILE).read_bytes() == before
