@@ -339,6 +339,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert all(torch.equal(v, average[k]) for k, v in through.average.state.items())
 
 
+def test_decibels_of_what_is_encoded_count() -> None:
+    trained = []
+    for weight in (0.0, 10.0):
+        work = trainer(3, decibel_weight=weight)
+        for _ in range(3):
+            work.step()
+        trained.append(work)
+    assert not same(*trained)
+
+
 def test_equal_seeds_train_equal_decoders() -> None:
     found = []
     for seed in (3, 3, 4):
@@ -412,6 +422,11 @@ def test_what_was_painted_over_becomes_clean() -> None:
     clean = Painted(**overpainted(3))
     pair = work.painted_pair(clean, torch.tensor([0, 1]))
     assert torch.equal(pair.target, torch.ones(2, 3, SIDE, SIDE))
+    assert clean.wanted is not None
+    last = Painted(clean.latents, clean.wanted.clone())
+    assert last.wanted is not None
+    last.wanted[2] = 0  # each row has its own
+    assert work.painted_pair(last, torch.tensor([2, 0])).target.mean((1, 2, 3)).tolist() == [0, 1]
     drawn, gradient, told = work.learn_painted([clean])
     assert told["painted l1"] > 0.1
     assert float((gradient * (1 - drawn.detach())).sum()) < 0  # towards white

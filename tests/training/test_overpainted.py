@@ -65,11 +65,11 @@ def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("briefly")
 def test_files_hold_pairs_and_are_the_same_for_a_seed(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
+    for folder, seed in (("a", 4), ("b", 4), ("c", 5)):
         source = Overpainter(large(), native=32).attempt
-        given = {"count": 3, "batch": 3, "device": "cpu", "seed": 4, "side": 32}
+        given = {"count": 3, "batch": 3, "device": "cpu", "seed": seed, "side": 32}
         assert paint_many(pictures(), tmp_path / folder, attempt=source, **given) == 3  # type: ignore
-    one, two = (read_painted(tmp_path / folder, 16)[0] for folder in ("a", "b"))
+    one, two, other = (read_painted(tmp_path / folder, 16)[0] for folder in ("a", "b", "c"))
     assert one.wanted is not None
     assert one.trust is not None
     assert one.latents.shape == (3, 16, 4, 4)
@@ -78,6 +78,8 @@ def test_files_hold_pairs_and_are_the_same_for_a_seed(tmp_path: Path) -> None:
     assert torch.equal(one.latents, two.latents)
     assert two.wanted is not None
     assert torch.equal(one.wanted, two.wanted)
+    assert other.wanted is not None
+    assert not torch.equal(one.wanted, other.wanted)
 
 
 @pytest.mark.usefixtures("briefly")
