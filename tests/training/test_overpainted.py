@@ -103,3 +103,10 @@ def test_pictures_are_painted_over_in_turns(monkeypatch: pytest.MonkeyPatch) -> 
     assert torch.equal(latents[1], later[1])
     assert not torch.equal(again[1], later[1])
     assert picture.shape == (3, 3, 32, 32)
+
+
+@pytest.mark.usefixtures("briefly")
+def test_a_batch_is_its_seeds_whatever_was_painted_before() -> None:
+    source = Overpainter(large(), native=32)
+    first, _, again = (source.attempt(2, seeds, "cpu", 32)[1] for seeds in ([1], [2], [1]))
+    assert all(torch.equal(first[name], again[name]) for name in first)
