@@ -1,6 +1,6 @@
 // What the bar's buttons are called and whether they can be pressed: {id: {text, disabled, hidden}}.
 
-import { ENDED, fromDrawing, GOING, gridOf, newWords, nodeOf, OPEN, runOf, typedHere } from "../selectors.js";
+import { aheadOf, ENDED, fromDrawing, GOING, gridOf, newWords, nodeOf, OPEN, runOf, typedHere } from "../selectors.js";
 
 /** Whether the sheet is one's own, with the picture to start from on it: Paint starts from it. */
 const startsSheet = (state) => !runOf(state) && Boolean(state.draft.start);
@@ -22,6 +22,7 @@ export function buttonsOf(state) {
   const point = nodeOf(state) !== null;
   const onward = there && !drawn && point; // the first of the two to be pressed
   const unfinished = Boolean(run) && !point && (open || !ended); // Pause and Go on beside Stop are for it
+  const waits = point ? 0 : aheadOf(state, run).length; // for pictures of one's own, which need not be first
   const further = drawn && run && !unfinished; // what was drawn on a picture goes on with it
   const paints = drawn
     ? further ? "Go on from this picture with what you drew" : run ? "Paint another picture from what you see and drew" : "Paint from your sketch"
@@ -48,6 +49,8 @@ export function buttonsOf(state) {
       hidden: newWords(state) === null || several.length > 0,
       disabled: Boolean(busy.run),
     },
+    "paint-first": { hidden: !waits, disabled: Boolean(busy.run) },
+    "stop-those": { text: waits > 1 ? "Stop those" : "Stop that one", hidden: !waits, disabled: Boolean(busy.run) },
     stop: { text: `Stop${all}`, disabled: ended || Boolean(busy.run) },
   };
 }

@@ -1,0 +1,70 @@
+"""What was confusing at first sight: what a picture waits for, what moves under the pointer, and what is said too early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from studio_browser import (
+    CHROMIUM,
+    LONG,
+    TinyStudio,
+    order,
+    resize,
+    status,
+    until,
+)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+
+
+def says(page: Any, selector: str) -> str:
+    return str(page.text_content(selector) or "").strip()
+
+
+# What a picture waits for.
+
+
+def waiting(page: Any) -> None:
+    """Four flowers are painted, and a boat waits for them, which is shown."""
+    page.click("[data-count='4']")
+    order(page, "a yellow flower", LONG, "32x32")
+    until(page, "document.querySelectorAll('#tiles .tile').length === 4")
+    status(page, "painting")
+    page.click("[data-count='1']")
+    page.fill("#prompt", "a boat")
+    page.press("#prompt", "Enter")
+    status(page, "queued")
+
+
+def test_what_waits_says_for_what_and_how_long(page: Any, studio: TinyStudio) -> None:
+    waiting(page)
+    until(
+        page,
+        "document.getElementById('status').textContent === 'Waits for 4 pictures of “a yellow flower”.'",
+    )
+    until(page, "/^about \\d+ min$/.test(document.getElementById('clock').textContent)")
+    for width, height in ((1440, 900), (390, 844)):
+        resize(page, width, height)
+        for button in ("#paint-first", "#stop-those"):
+            box = page.locator(button).bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= height
+    page.focus("#paint-first")
+    page.keyboard.press("Enter")
+    status(page, "painting")
+    assert page.is_hidden("#paint-first")
+    until(page, lambda: [run["status"] for run in studio.runs(page)].count("queued") == 4)
+    page.click("#stop")
+    status(page, "stopped")
+    until(page, lambda: [run["status"] for run in studio.runs(page)].count("painting") >= 3)
+
+
+def test_what_it_waits_for_is_stopped_together(page: Any, studio: TinyStudio) -> None:
+    waiting(page)
+    page.click("#stop-those")
+    status(page, "painting")
+    assert [run["status"] for run in studio.runs(page)] == [*["stopped"] * 4, "painting"]
+    assert page.is_hidden("#stop-those")
