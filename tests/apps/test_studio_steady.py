@@ -1,4 +1,4 @@
-"""What was confusing at first sight: what a picture waits for, what moves under the pointer, and what is said too early."""
+"""What confused at first sight: what a picture waits for, what moves under the pointer, notes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from studio_browser import (
     order,
     resize,
     status,
+    stroke,
+    tune,
     until,
 )
 
@@ -40,10 +42,8 @@ def waiting(page: Any) -> None:
 
 def test_what_waits_says_for_what_and_how_long(page: Any, studio: TinyStudio) -> None:
     waiting(page)
-    until(
-        page,
-        "document.getElementById('status').textContent === 'Waits for 4 pictures of “a yellow flower”.'",
-    )
+    told = "Waits for 4 pictures of “a yellow flower”."
+    until(page, f"document.getElementById('status').textContent === '{told}'")
     until(page, "/^about \\d+ min$/.test(document.getElementById('clock').textContent)")
     for width, height in ((1440, 900), (390, 844)):
         resize(page, width, height)
@@ -68,3 +68,40 @@ def test_what_it_waits_for_is_stopped_together(page: Any, studio: TinyStudio) ->
     status(page, "painting")
     assert [run["status"] for run in studio.runs(page)] == [*["stopped"] * 4, "painting"]
     assert page.is_hidden("#stop-those")
+
+
+# What is pressed stays where it is.
+
+
+PLACES = """() => [":is(#pause, #branch):not([hidden])", "#stop", "#paint"].map((one) => {
+    const { left, top, width, height } = document.querySelector(one).getBoundingClientRect();
+    return [left, top, width, height].map(Math.round).join();
+})"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (820, 1180), (390, 844)])
+def test_go_on_and_paint_new_keep_their_places(page: Any, width: int, height: int) -> None:
+    resize(page, width, height)
+    places = page.evaluate(PLACES)
+    assert "no picture yet" in page.get_attribute("#branch", "title")
+    tune(page, steps=LONG, size="32x32")
+    page.keyboard.press("Escape")
+    page.fill("#prompt", "a red apple")
+    page.press("#prompt", "Enter")
+    status(page, "painting")
+    assert page.evaluate(PLACES) == places
+    page.click("#pause")
+    status(page, "paused")
+    assert says(page, "#pause") == "Go on"
+    assert page.evaluate(PLACES) == places
+    page.click("#stop")
+    status(page, "stopped")
+    assert page.evaluate(PLACES) == places
+    stroke(page, 0.5)
+    until(page, "document.getElementById('branch').className === 'main'")
+    assert page.evaluate(PLACES) == places
+    assert (says(page, "#branch"), says(page, "#paint")) == ("Go on", "Paint new")
+    page.click("#branch")
+    status(page, "painting")
+    page.click("#stop")
+    status(page, "stopped")

@@ -61,8 +61,9 @@ COVERED = """() => {
         out: said.at(-1).bottom > box(document.getElementById("stage")).bottom + 1,
     };
 }"""
-PLACES = """() => Object.fromEntries(["stop", "pause", "paint"].map((id) => {
-    const { left, top, width, height } = document.getElementById(id).getBoundingClientRect();
+PLACES = """() => Object.fromEntries(["stop", "further", "paint"].map((id) => {
+    const of = id === "further" ? ":is(#pause, #branch):not([hidden])" : `#${id}`;
+    const { left, top, width, height } = document.querySelector(of).getBoundingClientRect();
     return [id, [left, top, width, height].map(Math.round)];
 }))"""
 
