@@ -202,7 +202,7 @@ def test_who_has_chosen_one_of_four_paints_one_again(page: Any, studio: TinyStud
     assert page.get_attribute("[data-count='1']", "aria-pressed") == "true"
     for button in ("#paint", "#branch"):
         assert "×" not in page.text_content(button)
-    assert "Paint new makes one picture" in page.text_content("#note")
+    assert "Paint new makes one." in page.text_content("#note")
     page.click("#paint")
     hold(lambda: len(studio.runs(page)) == 5)
     status(page, "done")

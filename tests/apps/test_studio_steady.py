@@ -12,6 +12,7 @@ from studio_browser import (
     TinyStudio,
     order,
     resize,
+    show,
     status,
     stroke,
     tune,
@@ -105,3 +106,90 @@ def test_go_on_and_paint_new_keep_their_places(page: Any, width: int, height: in
     status(page, "painting")
     page.click("#stop")
     status(page, "stopped")
+
+
+def box(page: Any, selector: str) -> list[int]:
+    found = page.locator(selector).bounding_box()
+    return [round(found[side]) for side in ("x", "y", "width", "height")]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_nothing_in_the_history_jumps_when_a_painting_ends(
+    page: Any, width: int, height: int
+) -> None:
+    order(page, "a red apple", LONG, "32x32")
+    status(page, "painting")
+    resize(page, width, height)
+    show(page, "history")
+    page.wait_for_selector("#queue li")
+    there = ("#name", "#compare", "#history-more", "#tree .thumb >> nth=0")
+    places = [box(page, one) for one in there]
+    page.evaluate("document.getElementById('stop').click()")
+    status(page, "stopped")
+    page.wait_for_selector("#waiting", state="hidden")
+    assert [box(page, one) for one in there] == places
+
+
+@pytest.mark.parametrize("width", [1440, 1920])
+def test_the_row_below_the_words_says_the_same_beside_a_drawing(page: Any, width: int) -> None:
+    resize(page, width, 900)
+    page.fill("#prompt", "a lighthouse on a hill at dusk")
+    page.wait_for_selector("#chips li")
+    told = """() => [...document.querySelectorAll("#below button, #chips .word, #below input")]
+        .filter((one) => !one.closest("#nearness")).map((one) => {
+            const { left, top, width } = one.getBoundingClientRect();
+            return [one.innerText, left, top, width].join();
+        })"""
+    before = page.evaluate(told)
+    stroke(page, 0.5)
+    page.wait_for_selector("#near")
+    assert page.evaluate(told) == before
+
+
+def test_repaint_stays_where_it_is_when_something_is_marked(page: Any) -> None:
+    resize(page, 1440, 900)
+    order(page, "a red apple", 2, "32x32")
+    status(page, "done")
+    show(page, "change")
+    place = box(page, "#repaint")
+    page.click("#mask-brush")
+    stroke(page, 0.5)
+    until(page, "document.getElementById('repaint').textContent === 'Repaint what I marked'")
+    assert box(page, "#repaint") == place
+    page.evaluate(
+        """document.getElementById("mask-note").textContent = "29 % of it is marked. Mend it with "
+        + "Mark and Unmark, then say what it becomes. That is small: new words may not fit in it. "
+        + "Mark more, or make it wider." """
+    )
+    assert box(page, "#repaint") == place
+
+
+# Notes.
+
+
+def test_notes_are_whole_and_beside_the_picture(page: Any) -> None:
+    resize(page, 1440, 900)
+    order(page, "a red apple", 2, "32x32")
+    status(page, "done")
+    show(page, "history")
+    page.click("#compare")
+    whole = """() => {
+        const [note, view] = ["note", "view"].map((id) => document.getElementById(id));
+        const lies = note.parentNode.getBoundingClientRect();
+        return [note.scrollHeight <= note.clientHeight + 2, note.parentNode.offsetHeight <= 60,
+            lies.top >= view.getBoundingClientRect().bottom,
+            document.getElementById("news-more").hidden];
+    }"""
+    page.wait_for_selector("#note:has-text('Now press')")
+    assert page.evaluate(whole) == [True] * 4
+    page.keyboard.press("Escape")
+    page.click("[data-count='4']")
+    order(page, "a yellow flower", LONG, "32x32")
+    until(page, "document.querySelectorAll('#tiles .tile').length === 4")
+    status(page, "painting")
+    page.locator("#tiles .pick").nth(1).click()
+    page.wait_for_selector("#note:has-text('You chose this one')")
+    assert "Go on" not in says(page, "#note")  # it goes on by itself
+    for panel in ("tune", "history"):
+        show(page, panel)
+        assert page.evaluate(whole) == [True] * 4

@@ -82,7 +82,7 @@ export function makeActions({ store, server, easel, doing, work }) {
     const { id, group } = run();
     dispatch("settledOn", { run: id });
     if (group) dispatch("gridded", { group, open: false });
-    note(`Chosen, with a star.${BUSY.includes(run().status) ? "" : " Go on paints it further."} “Back to the tries” brings back its mark and all tries.`);
+    note(`Chosen, with a star.${BUSY.includes(run().status) ? "" : " Go on paints it further."} “Back to the tries” brings its mark back.`);
     dispatch("edited", { run: id, values: { favourite: true } });
     await server.patch(`/api/runs/${id}`, { favourite: true });
   }

@@ -4,14 +4,14 @@ import { brief, BUSY, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wor
 import { isSeen, isWaiting, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf, toldApart } from "./selectors.js";
 
 const OTHER = {
-  compare: "Now press the other picture: in History, Gallery or the four. Esc ends it.",
-  evolve: "Now press the one to cross it with: in History, Gallery or the four. Esc ends it.",
+  compare: "Now press the other picture. Esc ends it.",
+  evolve: "Now press the one to cross it with. Esc ends it.",
 };
-const UNSENT = "The words that you wrote stay in the bar; Reuse settings brings those of this picture.";
+const UNSENT = "What you wrote stays in the bar; Reuse settings brings this one's words.";
 const SEEDS = 1e6; // to choose from
 const ONE_AGAIN = { // by whether it is painted
-  true: "You chose this one; the others are painted, too. Paint new makes one picture now.",
-  false: "You chose this one: Go on paints it further. Paint new makes one picture now.",
+  true: "You chose this one; the others are painted, too. Paint new makes one.",
+  false: "You chose this one: Go on paints it further. Paint new makes one.",
 };
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
