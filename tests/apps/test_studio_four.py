@@ -151,7 +151,7 @@ def test_discards_in_a_row_are_undone_in_a_row(page: Any, studio: TinyStudio) ->
 def test_who_has_four_is_not_asked_for_a_sketch_of_each(page: Any, studio: TinyStudio) -> None:
     studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     four(page)
-    page.wait_for_selector("#tiles .state:has-text('beginnings so far')")
+    page.wait_for_selector("#tiles .state:has-text('this one is ahead')")
     until(page, lambda: all(run["sketches"] for run in studio.runs(page)))
     assert page.locator("#tiles .sketch").count() == 0
     until(
@@ -171,7 +171,7 @@ def test_what_is_pressed_while_it_begins_is_gone_on_from_as_it_was_shown(
     studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     four(page)
     until(page, lambda: all(run["leads"] for run in studio.runs(page)))
-    page.wait_for_selector("#tiles .state:has-text('the best of 3 beginnings so far')")
+    page.wait_for_selector("#tiles .state:has-text('trying 3 beginnings; this one is ahead')")
     studio.pace = 2  # a step of it alone
     second = page.locator("#tiles .pick").nth(1)
     assert "as it is shown" in second.get_attribute("title")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gouache.apps.studio.pace import Pace
 from studio_browser import (
     CHROMIUM,
     LONG,
@@ -193,3 +194,33 @@ def test_notes_are_whole_and_beside_the_picture(page: Any) -> None:
     for panel in ("tune", "history"):
         show(page, panel)
         assert page.evaluate(whole) == [True] * 4
+
+
+# What is said too early, and what is shown too long.
+
+
+def test_the_pace_is_that_of_most_steps_and_told_when_enough_are_known() -> None:
+    pace = Pace()
+    told = [pace.stepped(k, now) for k, now in enumerate([0, 30, 31, 32, 33, 34, 94, 95])]
+    assert told[:4] == [None] * 4
+    assert told[4:] == [1] * 4  # neither the slow first step nor a pause of the machine
+
+
+def test_a_mark_is_seen_only_while_a_part_is_changed(page: Any) -> None:
+    order(page, "a red apple", 2, "32x32")
+    status(page, "done")
+    show(page, "change")
+    page.click("#mask-brush")
+    stroke(page, 0.5)
+    page.click("[data-tool=brush]")
+    assert page.is_visible("#mask")  # it is what Repaint paints
+    show(page, "history")
+    page.wait_for_selector("#mask", state="hidden")
+    page.locator("#tree .thumb").first.click()
+    assert page.is_hidden("#ants")
+    show(page, "change")
+    page.wait_for_selector("#mask", state="visible")
+    page.click("#fold")
+    page.wait_for_selector("#mask", state="hidden")
+    page.click("[data-tool=unmask]")
+    page.wait_for_selector("#mask", state="visible")

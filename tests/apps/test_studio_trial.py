@@ -376,7 +376,7 @@ def shown(page: Any, selector: str) -> str:
 def test_what_a_step_is_told_of_and_the_time_left_are_apart(page: Any, studio: TinyStudio) -> None:
     studio.pace = 0.1
     order(page, "a slow sun", LONG, "32x32")
-    until(page, rf"/^step \d+ of {LONG} · \d+ (s|min) left$/.test(clock.textContent)")
+    until(page, rf"/^step \d+ of {LONG} · (about )?\d+ (s|min) left$/.test(clock.textContent)")
     page.click("#stop")
     status(page, "stopped")
     until(page, rf"/^step \d+ of {LONG}$/.test(clock.textContent)")
