@@ -151,7 +151,7 @@ def test_discards_in_a_row_are_undone_in_a_row(page: Any, studio: TinyStudio) ->
 def test_who_has_four_is_not_asked_for_a_sketch_of_each(page: Any, studio: TinyStudio) -> None:
     studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     four(page)
-    page.wait_for_selector("#tiles .state:has-text('beginnings so far')")
+    page.wait_for_selector("#tiles .state:has-text('this one is ahead')")
     until(page, lambda: all(run["sketches"] for run in studio.runs(page)))
     assert page.locator("#tiles .sketch").count() == 0
     until(
@@ -171,7 +171,7 @@ def test_what_is_pressed_while_it_begins_is_gone_on_from_as_it_was_shown(
     studio.tries = {"start_tries": 3, "start_steps": 10_000, "start_scale": 1.0}
     four(page)
     until(page, lambda: all(run["leads"] for run in studio.runs(page)))
-    page.wait_for_selector("#tiles .state:has-text('the best of 3 beginnings so far')")
+    page.wait_for_selector("#tiles .state:has-text('trying 3 beginnings; this one is ahead')")
     studio.pace = 2  # a step of it alone
     second = page.locator("#tiles .pick").nth(1)
     assert "as it is shown" in second.get_attribute("title")
@@ -202,7 +202,7 @@ def test_who_has_chosen_one_of_four_paints_one_again(page: Any, studio: TinyStud
     assert page.get_attribute("[data-count='1']", "aria-pressed") == "true"
     for button in ("#paint", "#branch"):
         assert "×" not in page.text_content(button)
-    assert "Paint new makes one picture" in page.text_content("#note")
+    assert "Paint new makes one." in page.text_content("#note")
     page.click("#paint")
     hold(lambda: len(studio.runs(page)) == 5)
     status(page, "done")
@@ -241,7 +241,7 @@ def test_save_stays_where_it_is_whatever_is_said(page: Any, wide: int, high: int
     seen = []
     for words in (
         "Done.",
-        "Waits its turn: others are painted first. Stop takes it out; History lists them.",
+        "Waits for 4 pictures of “a yellow flower in the morning” and for others.",
     ):
         page.evaluate(
             """(words) => {
@@ -299,10 +299,10 @@ def test_the_longer_it_is_the_rougher_it_is_told(page: Any) -> None:
         "",
         "4 s left",
         "14 s left",
-        "20 s left",
-        "65 s left",
-        "2 min left",
-        "4 min left",
+        "about 20 s left",
+        "about 65 s left",
+        "about 2 min left",
+        "about 4 min left",
     ]
 
 

@@ -508,7 +508,7 @@ def test_what_waits_is_in_the_gallery(page: Any, studio: TinyStudio) -> None:
     page.wait_for_selector("#problem:has-text('no picture yet')")
     assert page.is_hidden("#lightbox")
     page.locator("#gallery .thumb", has_text="moon").click()
-    until(page, "document.getElementById('status').textContent.startsWith('Waits its turn')")
+    until(page, "document.getElementById('status').textContent === 'Waits for “a slow sun”.'")
     page.locator("#gallery .thumb", has_text="moon").focus()
     page.keyboard.press("Delete")
     hold(lambda: len(studio.runs(page)) == 1)

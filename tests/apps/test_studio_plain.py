@@ -41,10 +41,12 @@ def test_one_word_begins_a_picture_and_another_goes_on_with_it(
     page: Any, studio: TinyStudio
 ) -> None:
     assert says(page, "#paint") == "Paint"  # there is nothing to go on with
-    assert not page.is_visible("#branch")
+    assert page.is_disabled("#branch")
+    place = page.locator("#branch").bounding_box()
     order(page, "a red apple", LONG, "32x32")
     status(page, "painting")
-    assert not page.is_visible("#branch")  # it goes on by itself
+    assert not page.is_visible("#branch")  # it goes on by itself: Pause is there
+    assert page.locator("#pause").bounding_box() == place
     page.click("#pause")
     status(page, "paused")
     assert (says(page, "#paint"), says(page, "#pause")) == ("Paint new", "Go on")
@@ -54,11 +56,12 @@ def test_one_word_begins_a_picture_and_another_goes_on_with_it(
     assert (says(page, "#paint"), says(page, "#branch")) == ("Paint new", "Go on")
     assert page.is_visible("#branch")
     before = len(studio.runs(page))
-    stroke(page, 0.5)  # what is drawn on a picture goes on with it, and the one button says so
-    until(page, "document.getElementById('paint').textContent.trim() === 'Go on'")
-    assert not page.is_visible("#branch")
+    stroke(page, 0.5)  # what is drawn on a picture goes on with it
+    until(page, "document.getElementById('branch').classList.contains('main')")
+    assert (says(page, "#paint"), says(page, "#branch")) == ("Paint new", "Go on")
+    assert page.locator("#branch").bounding_box() == place
     assert "Go on" in says(page, "#status")
-    page.click("#paint")
+    page.click("#branch")
     until(page, lambda: len(studio.runs(page)) == before + 1)
     parents = [run["parent"].partition("/")[0] for run in studio.runs(page)]
     assert parents[-1] == studio.runs(page)[0]["id"]  # a branch of it

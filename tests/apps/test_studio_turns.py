@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,37 @@ def test_words_that_fail_later_pause_the_run_again(
     studio.go_on(run, "a blue pear")
     reaches(run, "done")
     assert run.config.title == "a blue pear"
+
+
+def test_a_run_is_painted_before_ones_own_others_which_go_on_by_themselves(
+    studio: Studio, gate: Gate
+) -> None:
+    """Of a group that is painted all let it pass; nobody else's are touched."""
+    three = studio.submit_all(replace(order("three", steps=[12]), count=3), "ada")
+    for run in three:
+        reaches(run, "painting")
+    waits = studio.submit(order("waits"), "ada")
+    wanted = studio.submit(order("wanted"), "ada")
+    stranger = studio.submit(order("a stranger's"), "bob")
+    studio.put_first(wanted)
+    assert all(run.wish == "pause" for run in three)
+    assert studio.position(wanted) < studio.position(waits)
+    assert stranger.wish == ""
+    gate.open.set()
+    for run in (wanted, waits, stranger, *three):
+        reaches(run, "done")
+    assert gate.begun[3:] == ["wanted", "a stranger's", "waits"]
+    assert all(run.step == 12 for run in three)
+    with pytest.raises(ConfigError, match="queued"):
+        studio.put_first(wanted)
+
+
+def test_who_let_another_pass_does_as_it_is_told_meanwhile(studio: Studio, gate: Gate) -> None:
+    before = studio.submit(order("before", steps=[12]), "ada")
+    reaches(before, "painting")
+    wanted = studio.submit(order("wanted"), "ada")
+    studio.put_first(wanted)
+    studio.stop(before)
+    gate.open.set()
+    reaches(before, "stopped")
+    reaches(wanted, "done")

@@ -181,8 +181,8 @@ class Interface(Endpoints):
         return JSONResponse(self._public(run) | details)
 
     async def act(self, request: Request) -> Response:
-        """pause, stop (or cancel), continue (with another prompt, if one is sent), draw, undraw,
-        sketch."""
+        """pause, stop (or cancel), continue (with another prompt, if one is sent), first (before
+        what is painted now), draw, undraw, sketch."""
         run, action = self._run(request), request.path_params["action"]
         studio = self.studio
         if action == "pause":
@@ -195,6 +195,8 @@ class Interface(Endpoints):
             if prompt is not None and not isinstance(prompt, str):
                 raise ConfigError('send nothing, or {"prompt": "text"}')
             await run_in_threadpool(studio.go_on, run, prompt)
+        elif action == "first":
+            await run_in_threadpool(studio.put_first, run)
         elif action == "draw":
             near = _near(request)
             async with self.bodies.read(request, studio.limits.upload_bytes) as data:

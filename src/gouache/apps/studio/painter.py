@@ -19,6 +19,7 @@ from gouache.apps.studio.frames import FRAME_SECONDS, Frame
 from gouache.apps.studio.keeping import forget_order, kept_order
 from gouache.apps.studio.noting import Note
 from gouache.apps.studio.orders import Order
+from gouache.apps.studio.pace import Pace
 from gouache.apps.studio.runs import Run
 from gouache.apps.studio.starting import Starting
 from gouache.atomic import output_errors, write_bytes
@@ -74,7 +75,8 @@ class Painter:
         with self._lock:
             run.changed(status="painting", num_steps=session.num_steps)
         run.save_about()
-        begun, first, shown = time.monotonic(), session.step_index, 0.0
+        pace, shown = Pace(), 0.0
+        pace.stepped(session.step_index)
         painting = Driven(session)
         for event in events(painting, lambda: self._wanted(run), within=True):
             if isinstance(event, Diverged):
@@ -84,8 +86,9 @@ class Painter:
                 continue
             laid, step = None, event.step
             folder.record(step.index, {name: v.tolist() for name, v in event.losses.items()})
-            rate = (session.step_index - first) / max(time.monotonic() - begun, 1e-9)
-            left = (session.num_steps - session.step_index) / rate
+            each = pace.stepped(session.step_index)
+            ahead = session.num_steps - session.step_index
+            left = run.seconds_left if each is None else each * ahead
             frame = run.frame
             if event.filmed or event.last or time.monotonic() - shown >= FRAME_SECONDS:
                 frame = Frame(painting.pictures(step.image)[0])

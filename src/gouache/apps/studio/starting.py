@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gouache.apps.studio.alternating import give_way
 from gouache.apps.studio.frames import FRAME_SECONDS, Frame
+from gouache.apps.studio.pace import Pace
 from gouache.apps.studio.runs import Run, Sketch
 from gouache.engine.schedule import steps_of_run
 from gouache.ops.images import to_pil
@@ -29,13 +30,13 @@ class Starting(Watcher):
         self._run = run
         self._frame_at = self._sketch_at = 0.0
         self._what = ""
-        self._begun: tuple[float, int] | None = None  # when a step of the sketches was done: which
+        self._pace = Pace()  # of steps of the sketches
         self._rounds = 0  # of sketches that come after those that are painted now
         self._pictures: dict[int, Tensor] = {}  # of all sketches, by number: (3,h,w)
         self._leads, self._together = 0, 1  # so many are painted at once
 
     def doing(self, what: str) -> None:
-        self._what, self._begun = what, None
+        self._what, self._pace = what, Pace()
         self._run.changed(doing=what, seconds_left=None)
         give_way()
 
@@ -76,18 +77,16 @@ class Starting(Watcher):
         return Frame(to_pil(picture).resize(self._run.config.size, Resampling.BILINEAR))
 
     def _seconds_left(self, step: Step) -> float | None:
-        """Until the picture is done; None before a second step tells how long one takes.
+        """Until the picture is done; None before some steps tell how long one takes.
 
         How long a step of the picture takes nobody knows yet: as much longer as it has more pixels
         than the sketches together. Of a film, whose frames are not like its start, None.
         """
-        now, run = time.monotonic(), self._run
-        if self._begun is None or step.index <= self._begun[1]:
-            self._begun = now, step.index
-            return run.seconds_left
+        run, pace = self._run, self._pace.stepped(step.index)
         if run.film is not None or not self._pictures:
             return None
-        pace = (now - self._begun[0]) / (step.index - self._begun[1])
+        if pace is None:
+            return run.seconds_left
         sketching = step.num_steps * (1 + self._rounds) - step.index - 1
         width, height = run.config.size
         share = width * height / (self._together * next(iter(self._pictures.values()))[0].numel())

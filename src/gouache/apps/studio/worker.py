@@ -91,6 +91,7 @@ class Studio:
         self._parked: deque[str] = deque()  # paused, in memory; the painter's own
         self._at_work: dict[Run, Post] = {}  # what is in hand
         self._losses: Counter[str] = Counter()  # of workers, by run
+        self._passed: set[Run] = set()  # pause for another one, and go on by themselves
         build = build or build_session
         how: dict[str, Any] = {"ending": self._ending, "paused": self._park}
         self._painter = Painter(build, self._news, **how)
@@ -218,6 +219,23 @@ class Studio:
                 return
             run.changed(status="cancelled")
         run.save_about()
+
+    def put_first(self, run: Run) -> None:
+        """Brings a waiting run before all others of its visitor. What is painted of theirs lets it
+        pass, and goes on by itself after all that waits."""
+        with self._news:
+            self._look_after()
+            self._require(run, "queued")
+            if run not in self._turns:
+                return
+            self._turns.remove(run)
+            self._turns.add(run, first=True)
+            own = {one: post for one, post in self._at_work.items() if one.owner == run.owner}
+            post = next(iter(own.values()), None)
+            for one in (one for one, at in own.items() if at is post):
+                if one.status in ("painting", "starting") and not one.wish:
+                    one.changed(wish="pause")
+                    self._passed.add(one)
 
     def choose(self, run: Run, number: int) -> None:
         """Goes on from a sketch at once, from the best so far for 0."""
@@ -466,6 +484,7 @@ class Studio:
         Whoever of the group goes on meanwhile joins.
         """
         painting = {run: post.hand.paint(run) for run in runs}
+        all_painted = list(runs)
         while painting:
             for run, steps in list(painting.items()):
                 if not self._advanced(run, steps):
@@ -477,6 +496,21 @@ class Studio:
                     joining = [] if self._idle(post) else self._turns.take_group(runs[0])
                     self._take(post, joining)
                 painting |= {run: post.hand.paint(run) for run in joining}
+                all_painted += joining
+        self._line_up_passed(all_painted)
+
+    def _line_up_passed(self, runs: Sequence[Run]) -> None:
+        """Those that let another one pass wait again, unless somebody decided otherwise."""
+        with self._news:
+            passed = [run for run in runs if run in self._passed]
+            self._passed.difference_update(passed)
+            waiting = [run for run in passed if run.status == "paused" and not self._closing]
+            for run in waiting:
+                run.changed(status="queued")
+                self._wait_for_turn(run)
+        for run in waiting:
+            with suppress(OutputError):
+                run.save_about()
 
     def _advanced(self, run: Run, steps: Iterator[None]) -> bool:
         """Does a step; false after the last. No mistake ends the thread that paints for all."""

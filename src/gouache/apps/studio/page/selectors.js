@@ -172,12 +172,39 @@ const FILM = {
   stopped: "Stopped; what is painted of the film is kept. Go on paints the rest.",
 };
 
-/** The time left in words, the rougher the longer it is. */
-export function clock(seconds) {
-  if (seconds === null) return "";
-  if (seconds < 15) return `${Math.ceil(seconds)} s left`;
-  if (seconds < 90) return `${5 * Math.ceil(seconds / 5)} s left`;
-  return `${Math.ceil(seconds / 60)} min left`;
+/** A time in words, the rougher the longer it is. */
+export function span(seconds) {
+  if (seconds < 15) return `${Math.ceil(seconds)} s`;
+  if (seconds < 90) return `about ${5 * Math.ceil(seconds / 5)} s`;
+  return `about ${Math.ceil(seconds / 60)} min`;
+}
+
+export const clock = (seconds) => (seconds === null ? "" : `${span(seconds)} left`);
+
+/** One's own pictures that are painted before a run that waits. */
+export function aheadOf({ runs }, run) {
+  if (run?.status !== "queued") return [];
+  const before = ({ status, position }) => GOING.includes(status) || (status === "queued" && position < run.position);
+  return [...runs.values()].filter((one) => one.id !== run.id && !(run.group && one.group === run.group) && before(one));
+}
+
+/** What a run waits for, in the words of who waits. */
+function waitsFor(state, run) {
+  const ahead = aheadOf(state, run);
+  const others = run.position - 1 - ahead.filter(({ status }) => status === "queued").length;
+  if (!ahead.length) return others > 0 ? `Waits its turn, number ${run.position}: others are painted first.` : "Waits its turn.";
+  const words = new Set(ahead.map(wordsOf));
+  const which = words.size === 1 && wordsOf(ahead[0]) ? `“${brief(wordsOf(ahead[0]), 30)}”` : "";
+  const what = ahead.length > 1 ? `${ahead.length} pictures of ${which || "yours"}` : which || "a picture of yours";
+  return `Waits for ${what}${others > 0 ? " and for others" : ""}.`;
+}
+
+/** How long it waits at least, in seconds; null where nobody knows. `more`: some of them have not begun. */
+export function waitOf(state, run) {
+  const ahead = aheadOf(state, run);
+  const left = ahead.filter(({ status }) => GOING.includes(status)).map((one) => one.seconds_left ?? null);
+  const known = left.length > 0 && !left.includes(null);
+  return { left: known ? Math.max(...left) : null, more: ahead.length > left.length };
 }
 
 /** How far a run is, in the steps that were asked for: those of the part of the prompt that is painted now. What is
@@ -223,7 +250,7 @@ export function statusLine(state) {
   if (asked?.run === run.id && BUSY.includes(run.status)) return `${asked.what} after this step…`;
   if (run.film && FILM[run.status]) return FILM[run.status];
   return {
-    queued: `Waits its turn${run.position > 1 ? `, number ${run.position}` : ""}: others are painted first. Stop takes it out; History lists them.`,
+    queued: waitsFor(state, run),
     starting: members.length && run.sketches?.length
       ? "Tries several beginnings of each…"
       : sentence(doingOf(run)),

@@ -2,7 +2,7 @@
 
 import { changed } from "../values.js";
 import { loadImage } from "../nodes.js";
-import { keptFrom, partOf, subjectOf, tryOf, wordings, wordsOf } from "../selectors.js";
+import { BUSY, keptFrom, partOf, subjectOf, tryOf, wordings, wordsOf } from "../selectors.js";
 
 const APART = 0.8; // how much of a marked part tries after the first begin disturbed: so that they differ
 
@@ -82,7 +82,7 @@ export function makeActions({ store, server, easel, doing, work }) {
     const { id, group } = run();
     dispatch("settledOn", { run: id });
     if (group) dispatch("gridded", { group, open: false });
-    note("This one is chosen, and has a star. Go on paints it further. “Back to the tries” shows the picture before, with its mark and all tries.");
+    note(`Chosen, with a star.${BUSY.includes(run().status) ? "" : " Go on paints it further."} “Back to the tries” brings its mark back.`);
     dispatch("edited", { run: id, values: { favourite: true } });
     await server.patch(`/api/runs/${id}`, { favourite: true });
   }

@@ -132,11 +132,11 @@ class Easel {
     this.look();
   }
 
-  /** Tint and edge of the mask are not over a try that was made with it, until there is another mask. */
+  /** Tint and edge of the mask are seen while a part is changed, but not over a try that was made with it. */
   tint() {
     const { state } = this.store;
     const tried = tryOf(state)?.version === state.layers.mask.version;
-    const hidden = tried && !(this.drawing && this.masking);
+    const hidden = !(state.panel === "change" || state.hand.tool.endsWith("mask")) || (tried && !(this.drawing && this.masking));
     for (const id of ["mask", "ants"]) put($(id), { hidden });
   }
 

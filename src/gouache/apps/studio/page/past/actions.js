@@ -1,15 +1,18 @@
 // What is done with what was painted before. A picture is {run, node}; node is null for the run as it is now.
 
-import { brief, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
+import { brief, BUSY, ENDED, groupOf, isGridded, isSubject, isUnsent, runOf, wordsOf } from "../selectors.js";
 import { isSeen, isWaiting, nodeIn, pictureUrl, pointOf, runOfPicture, shownPicture, shownSketch, titleOf, toldApart } from "./selectors.js";
 
 const OTHER = {
-  compare: "Now choose the other picture: in the history, the gallery, or the four. Esc ends it.",
-  evolve: "Now choose the picture to cross it with: in the history, the gallery, or the four. Esc ends it.",
+  compare: "Now press the other picture. Esc ends it.",
+  evolve: "Now press the one to cross it with. Esc ends it.",
 };
-const UNSENT = "The words that you wrote stay in the bar; Reuse settings brings those of this picture.";
+const UNSENT = "What you wrote stays in the bar; Reuse settings brings this one's words.";
 const SEEDS = 1e6; // to choose from
-const ONE_AGAIN = "You chose this one. Go on paints it further; Paint new makes one picture, and four again after you press Four.";
+const ONE_AGAIN = { // by whether it is painted
+  true: "You chose this one; the others are painted, too. Paint new makes one.",
+  false: "You chose this one: Go on paints it further. Paint new makes one.",
+};
 const MANY = 4; // children of a variation or a crossing
 const ASKS = 200; // how often it is asked whether a run has ended
 const AGAIN = 100; // milliseconds between
@@ -114,7 +117,7 @@ export function makeActions({ store, server, words, sync, doing, work, actions }
     dispatch("gridded", { group: one.group, open: false });
     if (store.state.count > 1) {
       dispatch("chose", { count: 1 }); // there is one to go on with now
-      note(ONE_AGAIN);
+      note(ONE_AGAIN[BUSY.includes(one.status)]);
     }
     if (number === null) return;
     await server.post(`/api/runs/${id}/sketch`, { number }).catch((error) => {

@@ -129,7 +129,8 @@ export function shownSketch({ status, sketches = [], leads, choice }) {
 /** What is shown of a picture that is being begun. */
 export function beginsAs(run) {
   if (!run.sketches?.length) return run.doing || stateOf(run);
-  return run.choice ? "begins" : `the best of ${run.sketches.length} beginnings so far`;
+  if (run.choice || run.sketches.length < 2) return "begins";
+  return `trying ${run.sketches.length} beginnings; this one is ahead`;
 }
 
 // Lists.

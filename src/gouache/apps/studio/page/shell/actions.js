@@ -1,7 +1,7 @@
 // What the bar does: paint, pause, go on, stop; and what is done with files.
 
 import { changed, sheetSize } from "../values.js";
-import { ENDED, fromDrawing, GOING, gridOf, newWords, OPEN, typedHere } from "../selectors.js";
+import { aheadOf, ENDED, fromDrawing, GOING, gridOf, newWords, OPEN, typedHere } from "../selectors.js";
 import { drawnAsUsual, shapedLike, sizeText } from "./choices.js";
 
 const OTHER = /no gouache settings/; // what the server says of pictures that are not ours
@@ -118,6 +118,14 @@ export function makeActions({ store, server, easel, doing, words, work, sync }) 
     dispatch("asked", { run: id, what: "Stops" });
   }
 
+  /** Others let the shown run pass, and go on by themselves after it. */
+  async function paintFirst() {
+    await server.post(`/api/runs/${run().id}/first`).catch((error) => {
+      if (error.status !== 400) throw error; // its turn has come
+    });
+    await sync.refresh();
+  }
+
   // Files.
 
   /** Words and settings of a picture of ours or of a file of settings; false for another picture. */
@@ -188,6 +196,8 @@ export function makeActions({ store, server, easel, doing, words, work, sync }) 
       branch: acting("order", branch),
       pause: acting("run", pause),
       "other-words": acting("run", () => goOn(typedHere(store.state) ? null : newWords(store.state))),
+      "paint-first": acting("run", paintFirst),
+      "stop-those": acting("run", () => askEach(aheadOf(store.state, run()), "stop")),
       stop: acting("run", stop),
     },
   };

@@ -1,7 +1,7 @@
 // What is said on the easel: how it goes, what went wrong, what was ignored; progress; and the losses.
 
 import { $, attributes, put } from "../nodes.js";
-import { clock, GOING, gridOf, nodeOf, OPEN, runOf, slowestOf, statusLine, stepOf } from "../selectors.js";
+import { clock, GOING, gridOf, nodeOf, OPEN, runOf, slowestOf, span, statusLine, stepOf, waitOf } from "../selectors.js";
 import { makeCountdown } from "./countdown.js";
 import { readingOf, saidOf } from "./notes.js";
 
@@ -50,6 +50,13 @@ export function mount({ store }) {
     return [stepOf(run), clock(left) && clock(left) + (longer ? ", longer than thought" : "")].filter(Boolean).join(" · ");
   }
 
+  /** How long a run waits for others. */
+  function waitTime(state, run) {
+    const { left: told, more } = waitOf(state, run);
+    const { left } = countdown(`before ${run.id}`, told, performance.now() / 1000);
+    return left === null ? "" : `${more ? "more than " : ""}${span(left)}`;
+  }
+
   const shareOf = (run) => (run.num_steps ? run.step / run.num_steps : 0);
 
   function update(state) {
@@ -65,7 +72,7 @@ export function mount({ store }) {
     const several = gridOf(state);
     const shares = (several.length ? several : there ? [there] : []).map(shareOf);
     put($("progress"), { value: shares.reduce((sum, one) => sum + one, 0) / (shares.length || 1), hidden: !going });
-    put($("clock"), { textContent: going ? timeOf(there) : "" });
+    put($("clock"), { textContent: !going ? "" : there.status === "queued" ? waitTime(state, there) : timeOf(there) });
     const losses = state.losses[run?.id] ?? [];
     if (losses !== plotted) plot($("plot"), losses);
     plotted = losses;
