@@ -214,7 +214,7 @@ def test_a_sketch_over_the_picture_to_start_from(page: Any, tmp_path: Path) -> N
 def test_what_was_drawn_on_a_finished_picture_is_painted_on(page: Any, studio: TinyStudio) -> None:
     done(page, "a red apple")
     stroke(page, 0.5)
-    assert "what you drew" in page.get_attribute("#paint", "title")
+    assert "from what you see and drew" in page.get_attribute("#paint", "title")
     page.fill("#prompt", "a green apple")
     page.click("#paint")
     until(page, "document.querySelectorAll('#tree ul ul .run').length === 1")
