@@ -220,6 +220,11 @@ def deed(page: Any, number: int, name: str) -> None:
     page.locator(".tile").nth(number).locator(f".{name}").click()
 
 
+def says(page: Any, selector: str) -> str:
+    """The text of one node."""
+    return str(page.text_content(selector) or "").strip()
+
+
 def texts(page: Any, selector: str) -> list[str]:
     return [text.strip() for text in page.locator(selector).all_text_contents()]
 

@@ -51,6 +51,7 @@ __all__ = [
     "DrawingTrainer",
     "DrawingTraining",
     "Painted",
+    "drawing_of",
     "load_drawing_checkpoint",
     "read_painted",
 ]
@@ -373,7 +374,11 @@ def _spread(image: Tensor, dim: int) -> Tensor:
 
 def load_drawing_checkpoint(path: Path) -> DrawingDecoder:
     """The averaged weights of a checkpoint, frozen and in evaluation mode."""
-    content = load_checkpoint(path)
+    return drawing_of(load_checkpoint(path))
+
+
+def drawing_of(content: Mapping[str, Any]) -> DrawingDecoder:
+    """The averaged weights of a checkpoint that is loaded, frozen and in evaluation mode."""
     model = DrawingDecoder(DrawingConfig.from_dict(content["config"]))
     model.load_state_dict(content["average"])
     return on_device(model, torch.device("cpu")).eval().requires_grad_(False)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ from gouache.weights.fingerprint import fingerprint
 from gouache.weights.saving import save_model
 from gouache_training.codebook import same_codes
 from gouache_training.dataset import PictureSet, name_bank
-from gouache_training.drawing import load_drawing_checkpoint
+from gouache_training.drawing import drawing_of
 from gouache_training.loop import load_checkpoint
 
 BANK_SIZE = 1000
@@ -134,22 +135,32 @@ def export_blend(parts: Sequence[tuple[Path, float]], out: Path) -> Path:
         ModelError: shapes differ, shares do not add up, or a file draws another generator's codes.
     """
     place = out / "generator.safetensors"
-    if not place.exists():
-        raise TrainingError(f"drawing goes with a generator; export that into {place} too")
-    generator = load_file(place)
+    generator = _generator_of("drawing", place)
     networks = []
     for path, _ in parts:
         if path.suffix == ".safetensors":
             networks.append(load_drawing(path, generator))
         else:
-            content = load_checkpoint(path)
-            if not same_codes(content["codebook"].float(), generator.codebook):
-                raise TrainingError(f"{path} was trained on other codes than {place} has")
-            networks.append(load_drawing_checkpoint(path))
+            networks.append(drawing_of(_trained_on(path, generator, place)))
     whole = blended(networks, [share for _, share in parts])
     config = whole.config.to_dict() | {"generator": fingerprint(place)}
     save_model(out / "drawing.safetensors", whole.state_dict(), config, packed=True)
     return out / "drawing.safetensors"
+
+
+def _generator_of(name: str, place: Path) -> VQGAN:
+    """The exported generator whose codes what is called `name` was trained on."""
+    if not place.exists():
+        raise TrainingError(f"{name} goes with a generator; export that into {place} too")
+    return load_file(place)
+
+
+def _trained_on(checkpoint: Path, generator: VQGAN, place: Path) -> dict[str, Any]:
+    """A checkpoint that was trained on the codes of the generator at `place`."""
+    content = load_checkpoint(checkpoint)
+    if not same_codes(content["codebook"].float(), generator.codebook):
+        raise TrainingError(f"{checkpoint} was trained on other codes than {place} has")
+    return content
 
 
 def _tokenizer(out: Path, cache: Path) -> Path:
@@ -160,11 +171,7 @@ def _tokenizer(out: Path, cache: Path) -> Path:
 
 def _save_of_codes(path: Path, checkpoint: Path, generator: Path) -> None:
     """Packs what was trained on the codes of a generator, which its file names."""
-    if not generator.exists():
-        raise TrainingError(f"{path.stem} goes with a generator; export that into {generator} too")
-    content = load_checkpoint(checkpoint)
-    if not same_codes(content["codebook"].float(), load_file(generator).codebook):
-        raise TrainingError(f"{checkpoint} was trained on other codes than {generator} has")
+    content = _trained_on(checkpoint, _generator_of(path.stem, generator), generator)
     config = content["config"] | {"generator": fingerprint(generator)}
     beside = path.with_name("perceptor.safetensors")
     if "perceptor" in config and (

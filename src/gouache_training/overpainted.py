@@ -9,7 +9,6 @@ else by now, nothing is learned.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,12 @@ from torch import Tensor
 
 from gouache.engine.loop import steps
 from gouache.engine.session import Session
-from gouache.engine.targets import UnknownPromptWarning
 from gouache.generators.drawing import SCALE
-from gouache.perceptors.tokenizer import TruncationWarning
 from gouache.prompts import Prompt
-from gouache.settings.config import PaintConfig, make_config
+from gouache.settings.config import PaintConfig
 from gouache_training.compose import Composer, Shares
 from gouache_training.pack import PictureSet
-from gouache_training.painted import draw_settings
+from gouache_training.painted import config_of, draw_settings, untold
 
 __all__ = ["Overpainter", "overpaint", "recolored"]
 
@@ -34,7 +31,7 @@ SHARES = Shares(pair=0.1, count=0.05, style=0.1, hue=0.15, tint=0.12, shape=0.05
 FEWEST, MOST = 3, 45  # steps
 _LOOKS = 3  # times that a batch is looked at on its way: so many kinds of pictures it gives
 _STEADY = 1e-3  # variance of colours below which nothing is fitted
-_CALM = 0.15
+_CALM = 0.15  # of the trust, where a clean picture explains nothing of the painting
 _PHOTO = 0.6  # share of batches that `photo` guides, too
 
 
@@ -61,16 +58,8 @@ class Overpainter:
         rng = np.random.default_rng(seeds)
         self._source.manual_seed(int(rng.integers(2**62)))
         batch = self._composer.batch(count, self._wanted)
-        config = make_config(
-            "pocket",
-            **_settings(rng),
-            prompt=tuple(str(Prompt(text=caption)) for caption in batch.captions),
-            count=count,
-            size=(side, side),
-            seed=int(rng.integers(2**62)),
-            device=device,
-            compile="off",
-        )
+        prompts = [str(Prompt(text=caption)) for caption in batch.captions]
+        config = config_of(_settings(rng), prompts, rng, device, side)
         small = F.avg_pool2d(batch.image, self._wanted // side)
         last = int(rng.integers(FEWEST, MOST + 1))
         marks = sorted({max(1, last * look // _LOOKS) for look in range(1, _LOOKS + 1)})
@@ -88,9 +77,7 @@ def overpaint(config: PaintConfig, pictures: Tensor, marks: list[int]) -> tuple[
     Returns:
         Latents (B,code_dim,h,w), float16, on the CPU, and the pictures that they show (B,3,H,W).
     """
-    with warnings.catch_warnings():
-        for told in (UnknownPromptWarning, TruncationWarning):
-            warnings.simplefilter("ignore", told)
+    with untold():
         session = Session.build(config)
         session.set_image(pictures)
         found, shown = session.latent().clone(), session.picture().clone()

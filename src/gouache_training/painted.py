@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,11 +42,13 @@ from gouache_training.pack import PictureSet
 __all__ = [
     "Attempt",
     "Prompter",
+    "config_of",
     "draw_settings",
     "paint_batch",
     "paint_many",
     "painted_before",
     "save_painted",
+    "untold",
 ]
 
 # Of a number of pictures, seeds, a device and a side in pixels: settings, and tensors to keep.
@@ -141,15 +144,42 @@ def draw_settings(rng: np.random.Generator) -> dict[str, Any]:
     return settings | tried
 
 
+def config_of(
+    settings: Mapping[str, Any],
+    prompts: Sequence[str],
+    rng: np.random.Generator,
+    device: str,
+    side: int,
+) -> PaintConfig:
+    """A batch's settings, with a seed that is drawn: a picture of `side` pixels for each prompt."""
+    return make_config(
+        "pocket",
+        **settings,
+        prompt=tuple(prompts),
+        count=len(prompts),
+        size=(side, side),
+        seed=int(rng.integers(2**62)),
+        device=device,
+        compile="off",  # every batch is another run: compiling would take longer than painting
+    )
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """Nothing is said of prompts that are not wholly read: people's are neither."""
+    with warnings.catch_warnings():
+        for told in (UnknownPromptWarning, TruncationWarning):
+            warnings.simplefilter("ignore", told)
+        yield
+
+
 def paint_batch(config: PaintConfig) -> Tensor:
     """Latents (B,code_dim,h,w) that a run ends with, before rounding to codes; float16, on the CPU.
 
     Raises:
         DivergedError: these settings lead nowhere.
     """
-    with warnings.catch_warnings():
-        for told in (UnknownPromptWarning, TruncationWarning):  # as people's prompts are, too
-            warnings.simplefilter("ignore", told)
+    with untold():
         session = Session.build(config)
         for _ in session:
             pass
@@ -264,16 +294,8 @@ def _asked(prompter: Prompter) -> Attempt:
         count: int, seeds: list[int], device: str, side: int
     ) -> tuple[PaintConfig, dict[str, Tensor]]:
         rng = np.random.default_rng(seeds)
-        config = make_config(
-            "pocket",
-            **draw_settings(rng),
-            prompt=tuple(prompter.draw(count, rng)),
-            count=count,
-            size=(side, side),
-            seed=int(rng.integers(2**62)),
-            device=device,
-            compile="off",  # every batch is another run: compiling would take longer than painting
-        )
+        settings = draw_settings(rng)
+        config = config_of(settings, prompter.draw(count, rng), rng, device, side)
         return config, {"latents": paint_batch(config)}
 
     return attempt

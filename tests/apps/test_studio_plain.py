@@ -16,6 +16,7 @@ from studio_browser import (
     edits,
     order,
     resize,
+    says,
     show,
     status,
     stroke,
@@ -28,10 +29,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is install
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "src/gouache/apps/studio/page"
 OLD = re.compile(r"\bPaint on\b|\bContinue\b|Go on with this one|Just this one")
-
-
-def says(page: Any, selector: str) -> str:
-    return str(page.text_content(selector) or "").strip()
 
 
 # What begins a picture, and what goes on with one.

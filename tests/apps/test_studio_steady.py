@@ -13,6 +13,7 @@ from studio_browser import (
     TinyStudio,
     order,
     resize,
+    says,
     show,
     status,
     stroke,
@@ -21,10 +22,6 @@ from studio_browser import (
 )
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-
-
-def says(page: Any, selector: str) -> str:
-    return str(page.text_content(selector) or "").strip()
 
 
 # What a picture waits for.
