@@ -15,7 +15,8 @@ from torch import Tensor
 
 from gouache.engine import Guide, Session, resume_session, save_session
 from gouache.engine import build as building
-from gouache.engine.alone import SETTLING, alone_size, settling
+from gouache.engine import starts as starting
+from gouache.engine.alone import LONGER, SETTLING, alone_size, settling
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
@@ -53,6 +54,7 @@ class Photo(TinyPerceptor):
 def _small_presets(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(PRESETS, "pocket", {**PRESETS["pocket"], "size": (16, 16)})
     monkeypatch.setitem(ALONE, "start_tries", SMALL["start_tries"])
+    monkeypatch.setitem(ALONE, "start_judge", "off")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnknownPromptWarning)
         yield
@@ -93,8 +95,8 @@ def found_small(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 
 def begun_small(**settings: Any) -> Tensor:
     """The codes that a run of who knows alone starts from, at the size that is enlarged."""
-    asked = {**SMALL, "size": (21, 16), "steps": (3,), "perceptor": ("pocket",), **settings}
-    alone = tiny_config(**{"prompt": "hope", **asked})
+    usual = {"size": (21, 16), "steps": (LONGER * 3,), "perceptor": ("pocket",), "prompt": "hope"}
+    alone = tiny_config(**{**SMALL, **usual, **settings})
     session = Session.build(alone, generator=TinyGenerator(), perceptor=[Guide(Pocket(20))])
     return session.models.rounded(session.latent())
 
@@ -123,14 +125,34 @@ def test_what_is_found_small_is_drawn_and_not_only_enlarged(
     assert not torch.equal(build().latent(), soft)
 
 
+def test_what_is_drawn_for_it_is_judged_by_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def shared(name: str, *_: object) -> TinyPerceptor:
+        asked.append(name)
+        return TinyPerceptor(99)
+
+    monkeypatch.setattr(starting, "shared_perceptor", shared)
+    assert ALONE["start_judge"] == "off"
+    monkeypatch.setitem(ALONE, "start_judge", "another")
+    found = found_small(monkeypatch)
+    build(seed=5)
+    assert asked == ["another"]
+    assert torch.equal(found[0], begun_small(seed=5, start_judge="another"))
+    build(prompt="a cup")
+    build(prompt="hope", start_judge="mine")
+    assert asked == ["another", "another", "mine"]
+
+
 def test_of_several_wishes_more_is_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is drawn for several at once shows one of them."""
     monkeypatch.setitem(ALONE_WITH_SEVERAL, "start_tries", 4)
     monkeypatch.setitem(ALONE_WITH_SEVERAL, "start_steps", 3)
     found, both = found_small(monkeypatch), "hope | more hope"
-    build(prompt=both, start_steps=30)
-    assert torch.equal(found[0], begun_small(prompt=both, start_tries=4, start_steps=3))
-    assert not torch.equal(found[0], begun_small(prompt=both, start_steps=3))
+    build(prompt=both, start_steps=30, seed=1)
+    own = {"prompt": both, "start_steps": 3, "seed": 1}
+    assert torch.equal(found[0], begun_small(**own, start_tries=4))
+    assert not torch.equal(found[0], begun_small(**own))
 
 
 def test_it_is_not_sketched_with_the_others() -> None:

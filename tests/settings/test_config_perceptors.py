@@ -113,8 +113,8 @@ POCKET: dict[str, Any] = {
     "affine_probability": 0.8, "perspective_scale": 0.2, "perspective_probability": 0.5,
     "color_strength": 0.08, "color_probability": 0.7, "erase_scale": 0.2,
     "erase_probability": 0.2, "noise_strength": 0.06, "latent": "multiscale", "start": "prior",
-    "start_tries": 6, "start_choice": 0, "start_steps": 15, "start_scale": 0.5,
-    "init_disturb": 0.0, "latent_rule": "decay",
+    "start_tries": 6, "start_choice": 0, "start_judge": "off", "start_steps": 15,
+    "start_scale": 0.5, "init_disturb": 0.0, "latent_rule": "decay",
     "latent_weight": 0.1, "latent_decay": 0.005, "latent_drop": 0.3, "latent_drop_every": 50,
     "latent_average": 0.0, "sampling_noise": "multinomial", "sampling_temperature": 1.0,
     "sampling_temperature_final": 0.2, "sampling_spread": 4.0, "optimizer": "Adam",
@@ -152,7 +152,7 @@ def test_records_from_before_a_setting_have_its_value_of_then(guides: Any) -> No
         setting = next(item for item in settings() if item.name == name)
         assert setting.get(config) == POCKET[name], name
     both = PaintConfig.from_dict({"perceptor": ["photo", "pocket:0.5"], "steps": 9})
-    newer = ("scale", "sharpen", "layout", "style_weight", "style_share")
+    newer = ("scale", "sharpen", "layout", "style_weight", "style_share", "start_judge")
     then = {name: POCKET[name] for name in newer}
     assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9, **then)
 

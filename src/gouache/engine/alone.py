@@ -22,6 +22,7 @@ from gouache.settings.config import LatentConfig, PaintConfig
 from gouache.settings.presets import ALONE, ALONE_WITH_SEVERAL, PRESETS, preset_of
 
 SETTLING = 1 / 256  # of the learning rate: shapes, edges and colours stay as they were found
+LONGER = 2  # times as many steps as are asked of the whole: who paints so small is fast
 
 
 def alone_size(config: PaintConfig, stage: StagePlan, models: Models) -> tuple[int, int] | None:
@@ -75,7 +76,7 @@ def of_those_who_know(
     changed = {n: v for n, v in own.items() if getattr(given, n) == getattr(usual, n)}
     asked = config.prompt_of(picture)
     config = config.updated(**changed, size=size, count=1, prompt=asked)
-    return config, StagePlan(stage.steps, rows), replace(models, guides=guides)
+    return config, StagePlan(LONGER * stage.steps, rows), replace(models, guides=guides)
 
 
 def settling(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from gouache import halting
 from gouache.engine.objective import score
-from gouache.engine.targets import StagePlan, asked_for
+from gouache.engine.targets import StagePlan, asked_for, encode_parts
 from gouache.engine.tries import Tries
 from gouache.networks.canvas import Canvas
-from gouache.networks.models import Models
-from gouache.networks.pool import shared_drawing
+from gouache.networks.models import Guide, Models
+from gouache.networks.pool import shared_drawing, shared_perceptor
 from gouache.ops.images import noise_image
 from gouache.protocols import Drawable, with_codebook
 from gouache.settings.config import PaintConfig
@@ -23,6 +23,9 @@ from gouache.watching import tell
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
 """(starts, rngs, canvas) -> their latents after a few steps from there, each with its own rng."""
+
+NOBODY = "off"  # the judge's name where the guides choose alone
+_JUDGED = 2.0  # how much a judge's opinion counts for each part of the guides', who saw it before
 
 
 @torch.no_grad()
@@ -40,9 +43,10 @@ def choose_start(
     the settings that make it again, where somebody chose meanwhile.
 
     Each try is painted for `start_steps` steps at `start_scale` of the size, and scored by the
-    guides against the picture's prompts of the first stage. What is small is enlarged and encoded:
-    large shapes are found faster in small pictures. A picture's tries depend on its own rng and
-    prompts alone, so it is the same in any batch. At most `together` tries are painted at once.
+    guides, and by `start_judge`, against the picture's prompts of the first stage. What is small is
+    enlarged and encoded: large shapes are found faster in small pictures. A picture's tries depend
+    on its own rng and prompts alone, so it is the same in any batch. At most `together` tries are
+    painted at once.
     """
     tries, scale = config.latents.start_tries, config.latents.start_scale
     small = canvas
@@ -64,11 +68,14 @@ def choose_start(
         ((number, start),) = found.items()
         return start, asked.changes(number)
     codes, scores = [], []
+    judge = _Judge.of(config, models, stage) if len(found) > 1 else None
     for start in found.values():
         halting.check()
         codes.append(models.rounded(start))
         if len(found) > 1:
-            scores.append(score(config, models, stage, models.decode(codes[-1], small)))
+            picture = models.decode(codes[-1], small)
+            own = score(config, models, stage, picture)
+            scores.append(own if judge is None else own + _JUDGED * judge(picture))
     every = torch.arange(len(rngs))
     best = torch.stack(scores).argmax(0) if scores else torch.zeros_like(every)
     changes = asked.changes(list(found)[int(best[0])])
@@ -91,6 +98,32 @@ def enlarged(models: Models, codes: Tensor, small: Canvas, canvas: Canvas) -> Te
     else:
         large = F.interpolate(models.decode(codes, small), size, mode="bicubic")
     return large.clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """A perceptor that guides nothing, asked how well whole tries show the words."""
+
+    config: PaintConfig
+    models: Models  # whose only guide it is
+    stage: StagePlan
+
+    @classmethod
+    def of(cls, config: PaintConfig, models: Models, stage: StagePlan) -> _Judge | None:
+        """By the setting `start_judge`; None where nobody judges, or nothing is asked in words."""
+        name = config.latents.start_judge
+        asked = [[t.prompt for t in own if t.prompt.kind == "text"] for own in stage.columns]
+        if name == NOBODY or not any(asked):
+            return None
+        perceptor = shared_perceptor(name, models.device, models.dtype or torch.float32)
+        judging = replace(models, guides=(Guide(perceptor),), compiled={})
+        rows = encode_parts(asked, config, judging)
+        whole = config.updated(combine="loss", whole_share=1.0)
+        return cls(whole, judging, StagePlan(stage.steps, rows))
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """Of pictures (B,3,H,W): (B,), as `objective.score`."""
+        return score(self.config, self.models, self.stage, picture)
 
 
 def _rehearsed(

@@ -96,7 +96,7 @@ class PaintConfig:
         0.6, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
     )
     steps: tuple[int, ...] = _setting(
-        (60,),
+        (30,),
         "optimisation steps; one number per stage or one for all",
         low=1,
         high=1_000_000,
@@ -247,6 +247,7 @@ class PaintConfig:
 # What is newer than some records that name `pocket` with `photo`.
 OLDER: dict[str, Any] = {
     "scale": 1, "sharpen": 0.0, "layout": "off", "style_weight": 0.0, "style_share": 0.5,
+    "start_judge": "off",
 }  # fmt: skip
 _SECTIONS = ("cutouts", "latents", "optimization", "guidance")
 

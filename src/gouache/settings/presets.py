@@ -36,6 +36,7 @@ _POCKET: dict[str, Any] = {
     "start": "prior",
     "start_tries": 6,
     "start_choice": 0,
+    "start_judge": "off",
     "start_steps": 15,
     "start_scale": 0.5,
     "init_disturb": 0.0,
@@ -68,8 +69,11 @@ _POCKET: dict[str, Any] = {
 }
 
 # For pictures that are begun as its guides alone would begin them: `pocket` chooses well among what
-# the prior draws, and the more it paints itself, the less of that is left.
-ALONE: dict[str, Any] = {"start_tries": 12, "start_steps": 0, "start_scale": 1.0}
+# the prior draws, with another that was trained apart from it, and the more it paints itself, the
+# less of that is left.
+ALONE: dict[str, Any] = {
+    "start_tries": 24, "start_steps": 0, "start_scale": 1.0, "start_judge": "referee",
+}  # fmt: skip
 # Of several wishes (two things, each in its half) the prior draws one: the guide has to paint.
 ALONE_WITH_SEVERAL: dict[str, Any] = {"start_tries": 2, "start_steps": 60, "start_scale": 1.0}
 

@@ -80,8 +80,13 @@ class LatentConfig:
     start_choice: int = setting(
         0, "which of them is painted: 0 is the one liked best, or its number", low=0, high=64
     )
+    start_judge: str = setting(
+        "off",
+        "perceptor that guides nothing and helps to choose among the tries: its opinion of the "
+        "words counts twice; off: the guides choose alone",
+    )
     start_steps: int = setting(
-        20, "steps that each try is painted before the choice", low=0, high=10_000
+        30, "steps that each try is painted before the choice", low=0, high=10_000
     )
     start_scale: float = setting(
         0.5, "size of the tries, as a share of the picture's", low=0.05, high=1.0
@@ -146,7 +151,7 @@ class OptimizerConfig:
 
     optimizer: str = setting("Adam", "name of an optimiser of torch.optim")
     learning_rate: Number = setting(
-        0.2,
+        0.15,
         "learning rate; a schedule is taken as it is, without lr_schedule, lr_warmup and lr_final",
         above=0.0,
         high=100.0,
@@ -206,7 +211,7 @@ class GuidanceConfig:
         high=1000.0,
     )
     style_share: float = setting(
-        0.35,
+        0.5,
         "share of the steps that a picture is painted before it is drawn in that style",
         low=0.0,
         high=1.0,

@@ -117,8 +117,11 @@ def _pixels(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator)
 
 def _mosaic(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     chosen = _choose(bank.tiles, len(image), rng)
-    means = _cell_means(image, bank.tiles, chosen) + 0.03 * _pick(bank.smooth, len(image), rng)
-    return _lerp(means, rgb(205, 200, 190), 0.85 * bank.tiles.border[chosen])
+    means = _cell_means(image, bank.tiles, chosen)
+    gray = luma(means)
+    vivid = gray + 1.4 * (means - gray) + 0.03 * _pick(bank.smooth, len(image), rng)
+    tiles = 0.6 * vivid + 0.4 * image  # an eye is smaller than a tile
+    return _lerp(tiles, rgb(205, 200, 190), 0.85 * bank.tiles.border[chosen])
 
 
 def _stained_glass(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:

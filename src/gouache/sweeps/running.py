@@ -19,9 +19,9 @@ from gouache.sweeps.folder import SweepFolder, opened
 from gouache.sweeps.painting import Batch, Files, Manner, Painted, files_for, paint_cells
 from gouache.sweeps.scheduler import scheduled
 
-# Seconds a step takes at 256x256 with the default guides and one thread: a picture takes 28 of them
-# (docs/search.md), for 60 steps and what sketches cost, 22 more. Before the first cell is painted.
-USUAL_RATE = 0.35 / 256**2
+# Seconds a step takes at 256x256 with the default guides and one thread, with its part of what is
+# found before: a picture of 30 takes 20 of them. Before the first cell is painted.
+USUAL_RATE = 0.65 / 256**2
 # Between two writings of results.csv: seconds at least, and times as long as one takes.
 WRITE_EVERY, WRITE_SHARE = 10.0, 50
 Paint: TypeAlias = Callable[[Sequence[Batch], Manner, Files | None], list[Painted]]
