@@ -243,6 +243,7 @@ BAD = {
     "axis latent unknown": [*X, "--axis", "latent=quantised,multiscale"],
     "axis optimiser unknown": [*X, "--axis", "optimizer=Adam,Adan"],
     "axis perceptor unknown": [*X, "--axis", "perceptor=pocket,clap"],
+    "axis judge unknown": [*X, "--axis", "start_judge=off,clap"],
     "axis generator unknown": [*X, "--axis", "generator=pocket,pockets"],
     "axis preset unknown": [*X, "--axis", "preset=paper,papers"],
     "axis augmentation unknown": [*X, "--axis", "augment=flip;flips"],

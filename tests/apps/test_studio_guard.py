@@ -310,7 +310,7 @@ def test_an_owners_name_is_no_cookie(token: str) -> None:
     assert not re.fullmatch("[0-9a-f]{32}", name)
 
 
-@pytest.mark.parametrize("kind", ["generator", "perceptor", "latent"])
+@pytest.mark.parametrize("kind", ["generator", "perceptor", "latent", "start_judge"])
 @pytest.mark.parametrize(
     "name",
     [

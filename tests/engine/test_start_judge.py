@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gouache.engine import Session, starts
-from gouache.errors import ModelError
+from gouache.errors import ConfigError, ModelError
 from gouache.settings.config import OLDER, PaintConfig, make_config
 from tiny import TinyPerceptor, tiny_session
 
@@ -109,6 +109,16 @@ def test_words_that_are_alike_to_it_do_not_cancel_out(monkeypatch: pytest.Monkey
 def test_a_judge_that_there_is_not_is_one_line() -> None:
     with pytest.raises(ModelError, match="no perceptor is called 'severe'") as error:
         tiny_session(start_judge="severe", **TRIES)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "path", ["/home/me/judge.pt", "../judge.pt", "open_clip:local-dir:/me/judge"]
+)
+def test_a_path_is_no_judge(path: str) -> None:
+    """Files made for sharing hold no paths of a machine."""
+    with pytest.raises(ConfigError, match="expected the name of a perceptor") as error:
+        tiny_session(start_judge=path)
     assert "\n" not in str(error.value)
 
 

@@ -23,7 +23,7 @@ from gouache.engine.targets import StagePlan, plan_stages
 from gouache.engine.tries import Tries
 from gouache.engine.variation import crossed, disturbed
 from gouache.errors import ConfigError
-from gouache.inputs import Input, inputs_of
+from gouache.inputs import Input, inputs_of, portable_model
 from gouache.latents import latents
 from gouache.losses import losses
 from gouache.networks.canvas import Canvas
@@ -269,6 +269,11 @@ def validate(config: PaintConfig) -> None:
     device, steps = resolve_device(config.device), steps_of_run(config)
     find_optimizer(config.optimization.optimizer)
     latents.get(config.latents.latent)
+    judge = config.latents.start_judge
+    if portable_model(judge) != judge:  # records would hold the path, and nobody could replay it
+        raise ConfigError(
+            f"start_judge is {judge!r:.80}; expected the name of a perceptor, and no path"
+        )
     for text in config.guidance.losses:
         losses.get(parse_weighted(text, "loss")[0])
     autocast_dtype(config.precision, device)

@@ -19,13 +19,13 @@ from gouache.networks.pool import shared_drawing, shared_perceptor
 from gouache.ops.images import noise_image
 from gouache.protocols import Drawable, with_codebook
 from gouache.settings.config import PaintConfig
+from gouache.settings.presets import NOBODY
 from gouache.watching import tell
 
 Rehearse = Callable[[Tensor, list[torch.Generator], Canvas], Tensor]
 """(starts, rngs, canvas) -> their latents after a few steps from there, each with its own rng."""
 
-NOBODY = "off"  # the judge's name where the guides choose alone
-_JUDGED = 2.0  # how much a judge's opinion counts for each part of the guides', who saw it before
+_JUDGED = 2.0  # times a judge's opinion counts as much as the guides', which tries were painted for
 
 
 @torch.no_grad()

@@ -7,6 +7,8 @@ from typing import Any
 
 GUIDES = ("pocket", "photo")  # that come with gouache: a name alone stands for one, everywhere
 
+NOBODY = "off"  # instead of a judge's name: the guides choose alone
+
 # The shipped `pocket` guide alone. Everything that a picture depends on stands here, the same as by
 # default or not: defaults may be changed, and pictures of `--perceptor pocket` stay what they are.
 _POCKET: dict[str, Any] = {
@@ -36,7 +38,7 @@ _POCKET: dict[str, Any] = {
     "start": "prior",
     "start_tries": 6,
     "start_choice": 0,
-    "start_judge": "off",
+    "start_judge": NOBODY,
     "start_steps": 15,
     "start_scale": 0.5,
     "init_disturb": 0.0,
@@ -126,4 +128,12 @@ LATENT_DEFAULTS: dict[str, dict[str, Any]] = {
     "codebook-sampling": {"learning_rate": 0.2},
 }
 
-__all__ = ["ALONE", "ALONE_WITH_SEVERAL", "GUIDES", "LATENT_DEFAULTS", "PRESETS", "preset_of"]
+__all__ = [
+    "ALONE",
+    "ALONE_WITH_SEVERAL",
+    "GUIDES",
+    "LATENT_DEFAULTS",
+    "NOBODY",
+    "PRESETS",
+    "preset_of",
+]

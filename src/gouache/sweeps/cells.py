@@ -15,6 +15,7 @@ from gouache.inputs import file_sha256, files_of, inputs_of, portable
 from gouache.output.documents import dump_json
 from gouache.prompts import one_line
 from gouache.settings.config import PaintConfig, make_config, settings
+from gouache.settings.presets import NOBODY
 from gouache.sweeps.axes import PRESET, Axis, combinations
 from gouache.weights import shipped
 
@@ -22,7 +23,8 @@ FORMAT = 1
 DIGITS = 20  # of a name
 # The files of models that come with the package, by the names that settings have for them.
 _SHIPPED = {
-    "pocket": (shipped.GENERATOR, shipped.PERCEPTOR, shipped.PRIOR),
+    "pocket": (shipped.GENERATOR, shipped.PERCEPTOR, shipped.PRIOR, shipped.REFEREE),
+    "referee": (shipped.REFEREE,),
     "photo": (shipped.PHOTO,),
 }
 Key = tuple[Any, ...]
@@ -126,7 +128,7 @@ class _Alike:
         inputs = inputs_of(config)
         plain = portable(config, inputs).to_dict()
         del plain["device"]
-        names = [config.generator, *(name for name, _ in config.guides)]
+        names = [config.generator, *_perceptors(config)]
         told = {
             "format": FORMAT,
             "settings": plain,
@@ -151,6 +153,12 @@ def _texts(prompt: Any) -> list[str]:
     if prompt in (None, "", (), []):
         return []
     return [prompt] if isinstance(prompt, str) else list(prompt)
+
+
+def _perceptors(config: PaintConfig) -> list[str]:
+    """The names of all that look at a picture: the guides, and who judges its tries."""
+    judge = config.latents.start_judge
+    return [*(name for name, _ in config.guides), *([] if judge == NOBODY else [judge])]
 
 
 @functools.lru_cache
@@ -182,7 +190,7 @@ def check_models(config: PaintConfig) -> None:
 
     named: list[tuple[Any, Callable[[str], object], str]] = [
         (generators, load_generator, config.generator),
-        *((perceptors, load_perceptor, name) for name, _ in config.guides),
+        *((perceptors, load_perceptor, name) for name in _perceptors(config)),
     ]
     for registry, load, name in named:
         known = name in registry.names() or "/" in name or Path(name).expanduser().exists()

@@ -15,7 +15,7 @@ from gouache.films.config import FilmConfig
 from gouache.prompts import parse_prompts
 from gouache.runs.varied import STRENGTH, evolve_settings, vary_settings
 from gouache.settings.config import PaintConfig, make_config, parse_perceptor, settings
-from gouache.settings.presets import GUIDES
+from gouache.settings.presets import GUIDES, NOBODY
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[0-9a-f]{32}(/\d{1,6})?")  # an upload, or a node of a run
@@ -158,7 +158,7 @@ def near_settings(near: float) -> dict[str, Any]:
 
 
 def installed_models() -> dict[str, list[str]]:
-    """Names of generators and perceptors that need no download, and of latents."""
+    """Names of generators and perceptors that need no download, of latents and of judges."""
     from gouache.latents import latents
     from gouache.weights import cache, catalogue
 
@@ -170,6 +170,7 @@ def installed_models() -> dict[str, list[str]]:
             if name not in names and entry is not None and cache.cached(entry) is not None:
                 names.append(name)
         found[kind] = names
+    found["start_judge"] = [NOBODY, "referee", *found["perceptor"]]
     return found
 
 
