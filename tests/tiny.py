@@ -132,6 +132,7 @@ def tiny_config(**settings: Any) -> PaintConfig:
         "start_steps": 0,
         "start_scale": 1.0,
         "templates": False,
+        "learning_rate": 0.2,
         "device": "cpu",
         "precision": "fp32",
     }

@@ -20,6 +20,7 @@ FAST: dict[str, Any] = {
     "size": (32, 24),
     "num_cutouts": 4,
     "templates": False,
+    "learning_rate": 0.2,
     "whole_share": 0.35,
     "cut_min": 0.45,
     "latent": "quantized",

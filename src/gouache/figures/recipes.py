@@ -64,9 +64,12 @@ def _latents(order: Order) -> list[Cell]:
             "latent_weight": 0.1,
         },
     }
-    prompts = order.prompts or WORDS[order.world].latents
+    world = WORDS[order.world]
+    prompts = order.prompts or world.latents
+    # Ours paints otherwise at a lower rate than sampling wants: here the latent alone differs.
+    alike: dict[str, object] = {} if world.preset == "paper" else {"learning_rate": 0.2}
     return [
-        Cell(prompt, kind, prompt, settings)
+        Cell(prompt, kind, prompt, settings, alike)
         for kind, settings in kinds.items()
         for prompt in prompts
     ]
