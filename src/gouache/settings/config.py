@@ -32,7 +32,7 @@ from gouache.settings.codec import (
     parse_weighted,
     settings_of,
 )
-from gouache.settings.presets import GUIDES, LATENT_DEFAULTS, PRESETS, preset_of
+from gouache.settings.presets import GUIDES, LATENT_DEFAULTS, NOBODY, PRESETS, preset_of
 from gouache.settings.schedule import numbers_at
 from gouache.settings.sections import (
     AUGMENTATIONS,
@@ -247,7 +247,7 @@ class PaintConfig:
 # What is newer than some records that name `pocket` with `photo`.
 OLDER: dict[str, Any] = {
     "scale": 1, "sharpen": 0.0, "layout": "off", "style_weight": 0.0, "style_share": 0.5,
-    "start_judge": "off",
+    "start_judge": NOBODY,
 }  # fmt: skip
 _SECTIONS = ("cutouts", "latents", "optimization", "guidance")
 

@@ -53,6 +53,12 @@ def luma(image: Tensor) -> Tensor:
     return (image * _LUMA).sum(1, keepdim=True)
 
 
+def _vivid(image: Tensor, times: float) -> Tensor:
+    """Colours so many times as far from gray, (B,3,H,W); not clamped."""
+    gray = luma(image)
+    return gray + times * (image - gray)
+
+
 def _soft(image: Tensor, width: int = 3) -> Tensor:
     width = (width - 1) * pen(image.shape[-1]) + 1
     return F.avg_pool2d(image, width, 1, width // 2, count_include_pad=False)
@@ -117,18 +123,16 @@ def _pixels(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator)
 
 def _mosaic(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     chosen = _choose(bank.tiles, len(image), rng)
-    means = _cell_means(image, bank.tiles, chosen)
-    gray = luma(means)
-    vivid = gray + 1.4 * (means - gray) + 0.03 * _pick(bank.smooth, len(image), rng)
+    vivid = _vivid(_cell_means(image, bank.tiles, chosen), 1.4)
+    vivid = vivid + 0.03 * _pick(bank.smooth, len(image), rng)
     tiles = 0.6 * vivid + 0.4 * image  # an eye is smaller than a tile
     return _lerp(tiles, rgb(205, 200, 190), 0.85 * bank.tiles.border[chosen])
 
 
 def _stained_glass(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     chosen = _choose(bank.glass, len(image), rng)
-    means = _cell_means(image, bank.glass, chosen)
-    gray = luma(means)
-    vivid = gray + 1.5 * (means - gray) + 0.04 * _pick(bank.smooth, len(image), rng)
+    vivid = _vivid(_cell_means(image, bank.glass, chosen), 1.5)
+    vivid = vivid + 0.04 * _pick(bank.smooth, len(image), rng)
     leads = (bank.glass.border[chosen] + 2.0 * (_edges(alpha) - 0.3).clamp(0, 1)).clamp(0, 1)
     return 0.5 * (vivid + _soft(image)) * (1 - leads)  # the thing shines through coarse cells
 
@@ -212,11 +216,10 @@ def _woodcut(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator
 
 def _pop_art(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
     size = image.shape[-1]
-    gray = luma(image)
-    vivid = ((gray + 1.8 * (image - gray)) * 3).round() / 3
+    vivid = (_vivid(image, 1.8) * 3).round() / 3
     axis = torch.arange(size) * (2 * torch.pi / max(4, size // 14))
     dots = (axis.sin()[:, None] * axis.sin()[None]).view(1, 1, size, size)
-    shade = ((0.75 - gray) * 2 + dots > 0.9).float() * 0.22
+    shade = ((0.75 - luma(image)) * 2 + dots > 0.9).float() * 0.22
     lines = (2.5 * _edges(image) - 0.2).clamp(0, 1)
     return (vivid - shade) * (1 - lines)
 
