@@ -209,6 +209,16 @@ class SelfAware(Protocol):
 
 
 @runtime_checkable
+class Resizable(Protocol):
+    """What a perceptor may have besides: it can see pictures of another size than its own."""
+
+    def at(self, side: int) -> Perceptor:
+        """The same network, whose `image_size` is `side` pixels; what it is shown in a step costs
+        about the same."""
+        ...
+
+
+@runtime_checkable
 class WordAware(Protocol):
     """What a perceptor may have besides: it knows which words it does not know."""
 
@@ -383,6 +393,7 @@ __all__ = [
     "Perceptor",
     "Preparable",
     "Pulled",
+    "Resizable",
     "Scoped",
     "SelfAware",
     "SourceViews",

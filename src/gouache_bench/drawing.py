@@ -17,15 +17,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from PIL import ImageFilter
 from torch import Tensor
 
 from gouache.generators.drawing import draw
-from gouache.ops.images import to_pil, to_tensor
+from gouache.ops.images import to_tensor
 from gouache.perceptors.efficientnet import EfficientNet
 from gouache.perceptors.photo import shipped_photo
 from gouache.protocols import DRAWN
-from gouache.runs.finish import RADIUS
+from gouache.runs.finish import retouched
 from gouache.settings.config import PaintConfig
 from gouache_training.drawing import DrawingTraining, load_drawing_checkpoint, read_painted
 from gouache_training.drawing_judge import Judge, fidelity, lanczos, lattice, share, steep
@@ -50,12 +49,12 @@ def main() -> None:
     assert isinstance(trunk, EfficientNet)
     at = arguments.checkpoint
     decoder = generator.load_drawing() if at is None else load_drawing_checkpoint(at)
-    mask = ImageFilter.UnsharpMask(RADIUS * DRAWN, round(100 * PaintConfig.sharpen), 0)
+    retouching = PaintConfig.smooth, PaintConfig.sharpen, PaintConfig.levels
     ways: dict[str, Draw] = {
         "enlarged": lambda codes: lanczos(generator.decode(codes).clamp(0, 1)),
         "drawn": lambda codes: draw(decoder, generator, codes),
-        "drawn, sharpened": lambda codes: to_tensor(
-            to_pil(draw(decoder, generator, codes)[0]).filter(mask)
+        "drawn, retouched": lambda codes: to_tensor(
+            retouched(draw(decoder, generator, codes), DRAWN, *retouching)
         ),
     }
     pictures = load_renderings(PictureSet.load(arguments.data), arguments.large)

@@ -60,6 +60,7 @@ BASE: dict[str, Any] = {
     "start_tries": 3,
     "start_steps": 30,
     "start_scale": 0.5,
+    "cut_size": 0,  # what `photo` sees is said here:
     "photo": {"image_size": 160, "most_cutouts": 6, "trunks": 2},
 }
 ONE_CLASSIFIER: dict[str, Any] = {"photo": {"most_cutouts": 12, "trunks": 1}}

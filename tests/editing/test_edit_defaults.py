@@ -16,7 +16,10 @@ from gouache.perceptors import load_perceptor
 from gouache.settings.config import PaintConfig, make_config
 from tiny import TinyGenerator, TinyPerceptor
 
-OWN = {"latent": "quantized", "sharpen": 0.0, "layout": "off", "style_weight": 0.0}
+OWN = {
+    "latent": "quantized", "smooth": 0.0, "sharpen": 0.0, "levels": 0.0, "cut_size": 0,
+    "layout": "off", "style_weight": 0.0,
+}  # fmt: skip
 
 
 def test_edits_are_what_they_were_before_two_guided_by_default() -> None:

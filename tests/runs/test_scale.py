@@ -22,8 +22,9 @@ from gouache.generators.drawing import FILE, DrawingDecoder
 from gouache.generators.vqgan import VQGAN
 from gouache.networks import pool
 from gouache.networks.pool import Pool
-from gouache.ops.images import to_pil
-from gouache.protocols import Drawable
+from gouache.ops.images import to_pil, to_tensor
+from gouache.ops.smoothing import evened
+from gouache.protocols import DRAWN, Drawable
 from gouache.runs import finish
 from gouache.runs.drive import Run, drive
 from gouache.runs.finish import Drawn, Enlarged, ScaleWarning
@@ -38,6 +39,8 @@ from tiny import (
     tiny_config,
     tiny_session,
 )
+
+PLAIN: dict[str, Any] = {"smooth": 0, "sharpen": 0, "levels": 0}  # as the decoder drew it
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def test_pictures_of_earlier_versions_were_not_enlarged(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("size", [(32, 24), (33, 27), (8, 8), (50, 9)])
 def test_it_is_drawn_from_the_codes(generator: VQGAN, size: tuple[int, int]) -> None:
     """Sizes that are whole cells, and others, which are cropped as they were painted."""
-    small, run = done(generator, size=size), done(generator, size=size, scale=4, sharpen=0)
+    small, run = done(generator, size=size), done(generator, size=size, scale=4, **PLAIN)
     painted = run.session
     assert torch.equal(small.session.picture(), painted.picture())  # steps know nothing of it
     (picture,) = run.pictures()
@@ -112,7 +115,7 @@ def test_it_is_drawn_from_the_codes(generator: VQGAN, size: tuple[int, int]) -> 
     assert same(picture, to_pil(cut))
     assert run.record(0)["finish"] == [{"name": "drawing", "scale": 4, "sha256": generator.drawing}]
     assert "finish" not in small.record(0)
-    (half,) = done(generator, size=size, scale=2, sharpen=0).pictures()
+    (half,) = done(generator, size=size, scale=2, **PLAIN).pictures()
     blocks = np.asarray(cut.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).mean((2, 4)))
     assert half.size == (size[0] * 2, size[1] * 2)
     assert np.abs(np.asarray(half).transpose(2, 0, 1) / 255 - blocks).max() < 0.6 / 255
@@ -120,17 +123,97 @@ def test_it_is_drawn_from_the_codes(generator: VQGAN, size: tuple[int, int]) -> 
 
 def test_what_is_drawn_is_sharpened(generator: VQGAN) -> None:
     plain, sharp, more = (
-        done(generator, scale=scale, sharpen=sharpen)
+        done(generator, scale=scale, **PLAIN | {"sharpen": sharpen})
         for scale, sharpen in ((2, 0.0), (2, 0.5), (4, 0.5))
     )
     assert torch.equal(plain.session.picture(), sharp.session.picture())
     for run, radius in ((sharp, 1.5), (more, 3)):  # as wide in the picture
         (own,), scale = run.pictures(), run.session.config.scale
-        (soft,) = done(generator, scale=scale, sharpen=0).pictures()
+        (soft,) = done(generator, scale=scale, **PLAIN).pictures()
         assert same(own, soft.filter(ImageFilter.UnsharpMask(radius, 50, 0)))
         assert not same(own, soft)
     (told,) = sharp.record(0)["finish"]
-    assert (told["sharpen"], told["scale"]) == (0.5, 2)
+    assert told == {
+        "name": "drawing", "scale": 2, "sha256": generator.drawing, "sharpen": 0.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_faint_texture_is_evened_out_and_edges_stay(scale: int) -> None:
+    """As wide in the picture at each scale, and the same in strips as in one piece."""
+    half = 160 * scale // 2
+    noise = torch.randn(1, 3, 160 * scale, 24 * scale, generator=torch.Generator().manual_seed(0))
+    drawn = 0.3 + 0.02 * noise
+    drawn[:, :, half:] += 0.5
+    large = drawn.repeat_interleave(DRAWN // scale, 2).repeat_interleave(DRAWN // scale, 3)
+    plain, smooth = (
+        np.asarray(finish.retouched(large, scale, amount, 0, 0)) / 255 for amount in (0, 0.1)
+    )
+    radius = {2: 5, 4: 10}[scale]
+    for part in (slice(0, half - 3 * radius), slice(half + 3 * radius, None)):
+        assert smooth[part].std() < 0.25 * plain[part].std()
+    step = smooth[half + 1].mean() - smooth[half - 2].mean()
+    assert 0.42 < step < 0.52  # of 0.5
+    whole = evened(drawn, radius, 0.1)  # (1,3,H,W), taller than a strip
+    assert np.abs(smooth.transpose(2, 0, 1) - whole[0].numpy()).max() < 0.51 / 255
+
+
+def test_the_darkest_and_the_brightest_are_pulled_to_black_and_white() -> None:
+    def stretched(picture: Tensor, share: float) -> Tensor:
+        drawn = picture.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return to_tensor(finish.retouched(drawn, 2, 0, 0, share))
+
+    even = torch.linspace(0.2, 0.9, 100).expand(1, 3, 100, 100)
+    assert torch.equal(stretched(even, 0), to_tensor(to_pil(even[0])))
+    half, whole = stretched(even, 0.5), stretched(even, 1)
+    assert float(half.min()) == pytest.approx(0.1, abs=0.02)
+    assert float(half.max()) == pytest.approx(0.95, abs=0.02)
+    assert (float(whole.min()), float(whole.max())) == (0, 1)
+    assert bool((whole.diff(dim=3) >= 0).all())  # nothing changes places
+
+    # A few pixels are not the darkest part; all channels are moved alike.
+    spots = even.clone()
+    spots[:, :, :3, :3] = 0
+    assert bool(stretched(spots, 0.5)[..., 3:, :].isclose(half[..., 3:, :], atol=0.012).all())
+    red = even.clone()
+    red[:, 1:] = 0.5
+    assert float(stretched(red, 0.5)[0, 1:].std()) == pytest.approx(0, abs=1e-6)
+
+    # A pale thing on white stays pale, a dark one on black dark.
+    pale = torch.full((1, 3, 40, 40), 0.95)
+    pale[:, :, 10:30, 10:30] = 0.6
+    assert float(stretched(pale, 1)[..., 20, 20].mean()) == pytest.approx(0.3 / 0.65, abs=0.02)
+    dark = torch.full((1, 3, 40, 40), 0.05)
+    dark[:, :, 10:30, 10:30] = 0.3
+    assert float(stretched(dark, 1)[..., 20, 20].mean()) == pytest.approx(0.25 / 0.75, abs=0.02)
+
+
+def test_retouching_is_done_in_order_and_recorded(generator: VQGAN) -> None:
+    run = done(generator, scale=2, smooth=0.2, sharpen=0.5, levels=0.4)
+    (picture,) = run.pictures()
+    painted = run.session
+    drawn = painted.models.draw(generator.load_drawing(), painted.codes(), painted.canvas)
+    rows = torch.nn.functional.avg_pool2d(drawn, 2)
+    soft = to_pil(evened(rows, 5, 0.2)[0])
+    sharp = soft.filter(ImageFilter.UnsharpMask(1.5, 50, 0))
+    again = torch.from_numpy(np.asarray(sharp).copy()).permute(2, 0, 1)[None] / 255
+    large = again.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert same(picture, finish.retouched(large, 2, 0, 0, 0.4))
+    assert not same(picture, sharp)
+    (told,) = run.record(0)["finish"]
+    assert told == {
+        "name": "drawing", "scale": 2, "sha256": generator.drawing,
+        "smooth": 0.2, "sharpen": 0.5, "levels": 0.4,
+    }  # fmt: skip
+
+
+def test_what_is_enlarged_is_not_retouched() -> None:
+    settings = {"scale": 2, "smooth": 0.2, "sharpen": 0.5, "levels": 0.4}
+    with pytest.warns(ScaleWarning):
+        run = drive(Run(tiny_session(steps=1, **settings)))
+    (picture,) = run.pictures()
+    small = to_pil(run.session.picture()[0])
+    assert same(picture, small.resize((64, 48), Image.Resampling.LANCZOS))
 
 
 def test_pictures_on_the_way_stay_small(generator: VQGAN) -> None:
@@ -279,7 +362,7 @@ class OwnDrawing(TinyGenerator):
 def test_any_generator_may_have_one() -> None:
     generator = OwnDrawing()
     made = Session.build(
-        tiny_config(steps=1, scale=4, sharpen=0), generator=generator, perceptor=TinyPerceptor()
+        tiny_config(steps=1, scale=4, **PLAIN), generator=generator, perceptor=TinyPerceptor()
     )
     run = drive(Run(made))
     (picture,) = run.pictures()
@@ -302,7 +385,7 @@ def edited(generator: VQGAN, side: int, scale: int, **settings: Any) -> tuple[Ru
     picture = Image.fromarray(pixels)
     mask = Image.fromarray(INSIDE.astype(np.uint8) * 255).resize(picture.size)
     edit = EditConfig(composite=True, feather=2, **settings)
-    config = tiny_config(prompt="a cat", steps=2, scale=scale, sharpen=0)
+    config = tiny_config(prompt="a cat", steps=2, scale=scale, **PLAIN)
     plan = make_plan(picture, edit, mask=mask)
     made = start(plan, config, sized=True, generator=generator, perceptor=TinyPerceptor())
     return drive(Run(made)), picture
@@ -346,5 +429,5 @@ def test_an_edit_without_a_composite_is_drawn(generator: VQGAN) -> None:
 
 
 def test_steps_of_finishing_are_what_they_say() -> None:
-    assert finish.scaled(1, 0.6, None, None) == ()  # type: ignore[arg-type]
+    assert finish.scaled(make_config(scale=1), None, None) == ()  # type: ignore[arg-type]
     assert Enlarged(2)(Image.new("RGB", (3, 2)), None).size == (3, 2)

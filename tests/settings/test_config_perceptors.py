@@ -105,9 +105,9 @@ def test_both_guide_by_default() -> None:
 
 # What every picture of the one guide that there was at first was painted with.
 POCKET: dict[str, Any] = {
-    "perceptor": ("pocket",), "size": (128, 128), "scale": 1, "sharpen": 0.0, "steps": (80,),
-    "num_cutouts": 12,
-    "whole_share": 0.75, "cut_pow": 0.6, "cut_min": 0.7, "flip_probability": 0.5,
+    "perceptor": ("pocket",), "size": (128, 128), "scale": 1, "smooth": 0.0,
+    "sharpen": 0.0, "levels": 0.0, "steps": (80,), "num_cutouts": 12,
+    "whole_share": 0.75, "cut_pow": 0.6, "cut_min": 0.7, "cut_size": 0, "flip_probability": 0.5,
     "augment": ("flip", "affine", "perspective", "color", "erasing", "noise"),
     "affine_degrees": 12.0, "affine_translate": 0.08, "affine_shear": 5.0,
     "affine_probability": 0.8, "perspective_scale": 0.2, "perspective_probability": 0.5,
@@ -152,7 +152,10 @@ def test_records_from_before_a_setting_have_its_value_of_then(guides: Any) -> No
         setting = next(item for item in settings() if item.name == name)
         assert setting.get(config) == POCKET[name], name
     both = PaintConfig.from_dict({"perceptor": ["photo", "pocket:0.5"], "steps": 9})
-    newer = ("scale", "sharpen", "layout", "style_weight", "style_share", "start_judge")
+    newer = (
+        "scale", "smooth", "sharpen", "levels", "cut_size", "layout", "style_weight",
+        "style_share", "start_judge",
+    )  # fmt: skip
     then = {name: POCKET[name] for name in newer}
     assert both == PaintConfig().updated(perceptor=["photo", "pocket:0.5"], steps=9, **then)
 

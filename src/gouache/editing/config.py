@@ -19,7 +19,10 @@ DEFAULTS: dict[str, Any] = {
     "latent": "quantized",
     "perceptor": ("pocket",),
     "scale": 1,
+    "smooth": 0.0,
     "sharpen": 0.0,
+    "levels": 0.0,
+    "cut_size": 0,
     "layout": "off",
     "style_weight": 0.0,
 }

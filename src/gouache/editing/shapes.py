@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.ops.smoothing import box_mean
+
 _CLUSTERS = 16  # colours
 _ROUNDS = 3
 _SOFTNESS = 0.12  # of the threshold, in [0,1], before colours are asked
@@ -52,7 +54,7 @@ def outline(image: Tensor, grey: Tensor, threshold: float) -> Tensor:
         inside = torch.ones(_CLUSTERS).index_add_(0, cluster, found)
         outside = torch.ones(_CLUSTERS).index_add_(0, cluster, 1 - found)
         ratio = (inside / inside.sum() / (outside / outside.sum())).log()
-        votes = _box(_box(ratio[cluster].view(1, 1, height, width), 1), 1)
+        votes = box_mean(box_mean(ratio[cluster].view(1, 1, height, width), 1), 1)
         found = torch.sigmoid(votes.flatten() + torch.logit(prior))
     return found.view(height, width)
 
@@ -85,7 +87,7 @@ def feathered(mask: Tensor, pixels: int) -> Tensor:
     values = mask[None, None].float()
     if pixels:
         radius = max(1, round(pixels / 2))
-        values = _box(_box(values, radius), radius)
+        values = box_mean(box_mean(values, radius), radius)
     return values[0, 0].clamp(0, 1)
 
 
@@ -93,17 +95,6 @@ def bounding_box(mask: Tensor) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is true in (H,W); at least one pixel must be."""
     rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _box(values: Tensor, radius: int) -> Tensor:
-    """Mean over squares, (1,1,H,W); separable, the border repeated."""
-    width, height = (min(radius, side - 1) for side in (values.shape[3], values.shape[2]))
-    for kernel, pad in (
-        ((1, 2 * width + 1), (width, width, 0, 0)),
-        ((2 * height + 1, 1), (0, 0, height, height)),
-    ):
-        values = F.avg_pool2d(F.pad(values, pad, mode="replicate"), kernel, 1)
-    return values
 
 
 def _clusters(colors: Tensor) -> Tensor:

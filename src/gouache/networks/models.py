@@ -28,6 +28,7 @@ from gouache.protocols import (
     Drawable,
     Generator,
     Perceptor,
+    Resizable,
     SelfAware,
     Tiled,
     lacking,
@@ -58,6 +59,12 @@ class Guide:
         if not isinstance(self.perceptor, SelfAware):
             return None
         return max(1, round(self.shown * self.perceptor.most_cutouts))
+
+    def at(self, side: int) -> Guide:
+        """Seeing cutouts of `side` pixels; itself where it sees one size only."""
+        if not isinstance(self.perceptor, Resizable):
+            return self
+        return replace(self, perceptor=self.perceptor.at(side))
 
 
 @dataclass(frozen=True)
@@ -97,14 +104,17 @@ class Models:
             _check(generator, Generator)
             device = generator.device
             dtype = autocast_dtype(config.precision, device)
+        named = perceptor is None
         if perceptor is None:
             perceptor = load_guides(config.guides, device, dtype or torch.float32)
-            own += [guide.perceptor for guide in perceptor]
         guides = tuple(perceptor) if isinstance(perceptor, Sequence) else (Guide(perceptor),)
         if not guides:
             raise ConfigError("the list of perceptors is empty; give at least one")
         for guide in guides:
             _check(guide.perceptor, Perceptor)
+        if size := config.cutouts.cut_size:
+            guides = tuple(guide.at(size) for guide in guides)
+        own += [guide.perceptor for guide in guides] if named else []
         return cls(generator, guides, device, dtype, own=tuple(own))
 
     def autocast(self) -> AbstractContextManager[None]:

@@ -9,8 +9,9 @@ peculiarity, and what pleases both is the thing. `gouache train photo` makes it;
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,26 @@ class PhotoPerceptor(OwnPerceptor):
         self.tokenizer = tokenizer
         self.trunks = nn.ModuleList(EfficientNet(trunk) for trunk in config.trunks)
         self.phrases = PhraseTower(config)
+        self._others: dict[int, PhotoPerceptor] = {}
 
     @property
     def most_cutouts(self) -> int:
         """More cutouts than this teach it no more about a picture."""
         return int(self.config.most_cutouts)
+
+    def at(self, side: int) -> PhotoPerceptor:
+        """The same network, which sees pictures of `side` pixels, and about as many in all.
+
+        Larger ones show it faces and edges; it was trained by others at 224 and 240.
+        """
+        own = self.config
+        if side == own.image_size:
+            return self
+        if side not in self._others:
+            most = max(1, round(own.most_cutouts * (own.image_size / side) ** 2))
+            self._others[side] = copy.copy(self)
+            self._others[side].config = replace(own, image_size=side, most_cutouts=most)
+        return self._others[side]
 
     @property
     def kinds(self) -> Tensor:

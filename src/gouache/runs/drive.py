@@ -110,8 +110,7 @@ class Run:
         self.painter = painter
         scaling: Finishing = ()
         if isinstance(painter, Session):
-            config = painter.config
-            scaling = scaled(config.scale, config.sharpen, painter.models, painter.canvas)
+            scaling = scaled(painter.config, painter.models, painter.canvas)
             if painter.edit is not None:
                 finishing = (*painter.edit.finishing, *finishing)
         self.finishing = (*scaling, *finishing)

@@ -92,11 +92,23 @@ class PaintConfig:
     scale: int = _setting(
         2, "how many times larger the finished picture is drawn", choices=(1, 2, 4)
     )
+    smooth: float = _setting(
+        0.12,
+        "texture fainter than this is evened out where a picture is drawn larger; edges stay",
+        low=0,
+        high=1,
+    )
     sharpen: float = _setting(
-        0.6, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
+        0.95, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
+    )
+    levels: float = _setting(
+        0.5,
+        "how far the darkest and the brightest of it are pulled to black and white",
+        low=0,
+        high=1,
     )
     steps: tuple[int, ...] = _setting(
-        (30,),
+        (45,),
         "optimisation steps; one number per stage or one for all",
         low=1,
         high=1_000_000,
@@ -246,8 +258,8 @@ class PaintConfig:
 
 # What is newer than some records that name `pocket` with `photo`.
 OLDER: dict[str, Any] = {
-    "scale": 1, "sharpen": 0.0, "layout": "off", "style_weight": 0.0, "style_share": 0.5,
-    "start_judge": NOBODY,
+    "scale": 1, "smooth": 0.0, "sharpen": 0.0, "levels": 0.0, "layout": "off",
+    "cut_size": 0, "style_weight": 0.0, "style_share": 0.5, "start_judge": NOBODY,
 }  # fmt: skip
 _SECTIONS = ("cutouts", "latents", "optimization", "guidance")
 

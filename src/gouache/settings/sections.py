@@ -29,6 +29,12 @@ class CutoutConfig:
     cut_min: Number = setting(
         0.7, "smallest cutout side, as a share of the picture's short side", above=0.0, high=1.0
     )
+    cut_size: int = setting(
+        224,
+        "side in pixels at which guides that can see any size (photo) see cutouts; 0: their own",
+        low=0,
+        high=1024,
+    )
     augment: tuple[str, ...] = setting(
         AUGMENTATIONS,
         "augmentations, comma-separated, or none",

@@ -2,9 +2,9 @@
 // others have the server's own sentence.
 
 export const GROUPS = [
-  { title: "The picture", names: ["size", "scale", "sharpen", "steps", "perceptor", "generator"] },
+  { title: "The picture", names: ["size", "scale", "smooth", "sharpen", "levels", "steps", "perceptor", "generator"] },
   { title: "Where it starts", names: ["start", "start_tries", "start_steps", "start_scale"] },
-  { title: "What the guides look at", names: ["num_cutouts", "whole_share", "cut_pow", "cut_min", "augment"] },
+  { title: "What the guides look at", names: ["num_cutouts", "whole_share", "cut_pow", "cut_min", "cut_size", "augment"] },
   { title: "How its parts are varied", section: "cutouts" },
   { title: "What the words ask", section: "guidance" },
   { title: "What is painted with", names: ["latent", "latent_rule", "latent_weight", "latent_decay", "latent_average"] },
@@ -19,7 +19,9 @@ export const GROUPS = [
 export const PLAIN = Object.freeze({
   size: ["Inner size", "Width x height in which it is painted, before it is drawn larger; larger takes longer."],
   scale: ["Drawn larger", "How many times larger than inside the finished picture is drawn; painting stays as fast."],
+  smooth: ["Even surfaces", "How strong a restless texture may be to be evened out, where it is drawn larger; 0 leaves all of it."],
   sharpen: ["Sharpness", "How crisp the edges of the finished picture are, where it is drawn larger; 0 leaves them soft."],
+  levels: ["Darks and lights", "How far the darkest is pulled to black and the brightest to white, where it is drawn larger."],
   steps: ["Steps", "How often the picture is improved: more is finer and takes longer."],
   perceptor: ["Guides", "Who reads your words and says how well the picture fits them; several guide it together."],
   generator: ["Painter", "Who paints: the network that draws what the guides ask for."],
@@ -31,6 +33,7 @@ export const PLAIN = Object.freeze({
   whole_share: ["The whole, not parts", "How often the guides see the whole picture and not a part of it, 0 to 1."],
   cut_pow: ["Size of the parts", "Below 1 more large parts are looked at, above 1 more small ones."],
   cut_min: ["Smallest part", "As a share of the picture's short side: small ones make detail, large ones a whole."],
+  cut_size: ["Size they are seen at", "In pixels, by the guide of photographs: large ones show it faces and edges; 0 is its own."],
   augment: ["Parts are varied", "How parts are turned, bent and coloured, so that the picture holds from everywhere."],
   latent: ["Paint", "What is moved: multiscale paints large shapes first, quantized the codes themselves."],
   latent_weight: ["Pull to the start", "How strongly the picture is held at where it began."],
