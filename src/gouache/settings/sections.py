@@ -217,7 +217,7 @@ class GuidanceConfig:
         high=1000.0,
     )
     style_share: float = setting(
-        0.7,
+        0.35,
         "share of the steps that a picture is painted before it is drawn in that style",
         low=0.0,
         high=1.0,
