@@ -32,7 +32,7 @@ from gouache.settings.codec import (
     parse_weighted,
     settings_of,
 )
-from gouache.settings.presets import GUIDES, LATENT_DEFAULTS, NOBODY, PRESETS, preset_of
+from gouache.settings.presets import GUIDES, LATENT_DEFAULTS, PRESETS, preset_of
 from gouache.settings.schedule import numbers_at
 from gouache.settings.sections import (
     AUGMENTATIONS,
@@ -256,10 +256,13 @@ class PaintConfig:
         return cls().updated(**{**missing, **flat})
 
 
-# What is newer than some records that name `pocket` with `photo`.
+# What is newer than some records that name `pocket` with `photo`: as before there were both.
 OLDER: dict[str, Any] = {
-    "scale": 1, "smooth": 0.0, "sharpen": 0.0, "levels": 0.0, "layout": "off",
-    "cut_size": 0, "style_weight": 0.0, "style_share": 0.5, "start_judge": NOBODY,
+    name: PRESETS["pocket"][name]
+    for name in (
+        "scale", "smooth", "sharpen", "levels", "layout",
+        "cut_size", "style_weight", "style_share", "start_judge",
+    )
 }  # fmt: skip
 _SECTIONS = ("cutouts", "latents", "optimization", "guidance")
 
