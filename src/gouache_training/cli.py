@@ -388,19 +388,20 @@ def photo(
 ) -> None:
     """Make the photo perceptor from published networks (Apache-2.0) and teach it phrases."""
     prepare(threads)
+    from gouache.weights.shipped import PHOTO
     from gouache_training.dataset import PictureSet, name_bank
     from gouache_training.photo import PhotoTraining, make_photo, renew_trunks
 
     if words is not None and steps == 0:
         renew_trunks(cache, out, words, size)
-        print(out / "photo.safetensors")
+        print(out / PHOTO.name)
         return
     concepts = name_bank(PictureSet.load(data), 0.0)[0]
     settings = PhotoTraining(image_size=size, steps=steps, learning_rate=rate)
     found = make_photo(cache, out, concepts, settings, words)
     for group, numbers in found.items():
         typer.echo(f"{group}: " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
-    print(out / "photo.safetensors")
+    print(out / PHOTO.name)
 
 
 @app.command()
@@ -413,7 +414,7 @@ def blend(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of the shipped files; drawing.safetensors.")
+        Path, typer.Option("--out", help="Folder of the shipped files; drawing.safetensors.gz.")
     ],
 ) -> None:
     """Make one drawing decoder of several: it draws their weighted mean."""
@@ -423,6 +424,19 @@ def blend(
 
     named = [parse_weighted(part, "part") for part in parts]
     print(export_blend([(Path(path), share) for path, share in named], out))
+
+
+@app.command()
+def pack(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Exported files.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the shipped files.")],
+) -> None:
+    """Write exported files anew, as they are kept today: fewer levels, packed by gzip."""
+    prepare(0)
+    from gouache_training.export import export_packed
+
+    for path in paths:
+        print(export_packed(path, out))
 
 
 @app.command()

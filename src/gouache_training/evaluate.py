@@ -26,6 +26,7 @@ from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
 from gouache_training.codebook import psnr
 from gouache_training.dataset import PictureSet
 from gouache_training.exam import QUESTIONS, real_pictures
+from gouache_training.export import part_of
 from gouache_training.judge import load_judge
 from gouache_training.loop import log
 from gouache_training.marks import (
@@ -250,7 +251,7 @@ def evaluate_models(
     pictures = PictureSet.load(data)
 
     def name(part: str) -> str:
-        return str(models / f"{part}.safetensors") if models else "pocket"
+        return str(part_of(models, part)) if models else "pocket"
 
     perceptor = load_perceptor(name("perceptor"))
     generator = with_codebook(load_generator(name("generator")))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from gouache.atomic import atomic_path
 from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
+from gouache.generators.drawing import FILE as DRAWING_FILE
 from gouache.generators.drawing import blended, load_drawing
 from gouache.generators.loading import load_checkpoint as load_file
 from gouache.generators.loading import load_pocket
@@ -20,13 +22,30 @@ from gouache.perceptors.loading import TABLE
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.fingerprint import identity
+from gouache.weights.gz import is_packed, pack, packed_or_plain
+from gouache.weights.safe import read_model
 from gouache.weights.saving import save_model
+from gouache.weights.shipped import (
+    AUTOREGRESSIVE,
+    DIFFUSION,
+    GENERATOR,
+    PERCEPTOR,
+    PHOTO,
+    PRIOR,
+    REFEREE,
+    TOKENIZER,
+)
 from gouache_training.codebook import same_codes
 from gouache_training.dataset import PictureSet, name_bank
 from gouache_training.drawing import drawing_of
 from gouache_training.loop import load_checkpoint
 
+# Steps of packed matrices (`save_model`), where measured losses are small (docs/models/pocket.md,
+# systems.md); what guides, what proposes and what draws is kept as finely as 8 bits can.
+_STEPS = {REFEREE.name: 0.115, AUTOREGRESSIVE.name: 0.17, DIFFUSION.name: 0.125}
+DRAWING = GENERATOR.with_name(DRAWING_FILE)
+_PARTS = (GENERATOR, PERCEPTOR, PHOTO, REFEREE, PRIOR, DRAWING, AUTOREGRESSIVE, DIFFUSION)
 BANK_SIZE = 1000
 # What half-painted pictures look like: without these as rivals, texture passes for the thing.
 NOT_THINGS = (
@@ -61,7 +80,7 @@ def load_painter(path: Path | None) -> VQGAN:
     """A VQGAN of ours from a training checkpoint or an exported file; None is the shipped one."""
     if path is None:
         return load_pocket()
-    return load_file(path) if path.suffix == ".safetensors" else load_generator_checkpoint(path)
+    return load_file(path) if ".safetensors" in path.suffixes else load_generator_checkpoint(path)
 
 
 def load_perceptor_checkpoint(path: Path, tokenizer: Path) -> PocketPerceptor:
@@ -98,7 +117,7 @@ def export_models(
     def place(name: str, checkpoint: Path | None) -> Path | None:
         if checkpoint is None or not checkpoint.exists():
             return None
-        written.append(out / f"{name}.safetensors")
+        written.append(part_of(out, name))
         return checkpoint
 
     if (found := place("generator", generator)) is not None:
@@ -118,12 +137,12 @@ def export_models(
     )
     for name, checkpoint in of_codes:
         if (found := place(name, checkpoint)) is not None:
-            _save_of_codes(written[-1], found, out / "generator.safetensors")
+            _save_of_codes(written[-1], found, packed_or_plain(out / GENERATOR.name))
     return written
 
 
 def export_blend(parts: Sequence[tuple[Path, float]], out: Path) -> Path:
-    """Writes drawing.safetensors: one decoder that draws the weighted mean of several.
+    """Writes drawing.safetensors.gz: one decoder that draws the weighted mean of several.
 
     Args:
         parts: checkpoints of `gouache train drawing`, or exported files, and the share of each;
@@ -134,18 +153,55 @@ def export_blend(parts: Sequence[tuple[Path, float]], out: Path) -> Path:
         TrainingError: no generator there, or a checkpoint of other codes.
         ModelError: shapes differ, shares do not add up, or a file draws another generator's codes.
     """
-    place = out / "generator.safetensors"
+    place = packed_or_plain(out / GENERATOR.name)
     generator = _generator_of("drawing", place)
     networks = []
     for path, _ in parts:
-        if path.suffix == ".safetensors":
+        if ".safetensors" in path.suffixes:
             networks.append(load_drawing(path, generator))
         else:
             networks.append(drawing_of(_trained_on(path, generator, place)))
     whole = blended(networks, [share for _, share in parts])
-    config = whole.config.to_dict() | {"generator": fingerprint(place)}
-    save_model(out / "drawing.safetensors", whole.state_dict(), config, packed=True)
-    return out / "drawing.safetensors"
+    config = whole.config.to_dict() | {"generator": identity(place)}
+    _save(out / DRAWING.name, whole.state_dict(), config)
+    return out / DRAWING.name
+
+
+def export_packed(path: Path, out: Path) -> Path:
+    """Writes an exported file anew into `out`, as that part is kept today: in coarser steps, or, as
+    the same model, sum included, packed by gzip. What is packed already stays as it is.
+
+    Raises:
+        TrainingError: it is no part.
+        ModelError: it cannot be read.
+    """
+    target = part_of(out, _name(path))
+    tensors, config = read_model(path)
+    out.mkdir(parents=True, exist_ok=True)
+    if is_packed(path):
+        _write(target, path.read_bytes())
+    elif target.name in _STEPS:
+        _save(target, tensors, config)
+    else:
+        _write(target, pack(path.read_bytes()))
+    return target
+
+
+def part_of(folder: Path, name: str) -> Path:
+    """The file of an exported part, "prior" for example; `TrainingError` for what is none."""
+    names = {_name(place): place.name for place in _PARTS}
+    if name not in names:
+        raise TrainingError(f"got part {name!r:.60}, expected one of {', '.join(names)}")
+    return folder / names[name]
+
+
+def _name(path: Path) -> str:
+    """Of the part in that file."""
+    return path.name.partition(".")[0]
+
+
+def _save(path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    save_model(path, state, config, packed=True, step=_STEPS.get(path.name, 0.0))
 
 
 def _generator_of(name: str, place: Path) -> VQGAN:
@@ -164,25 +220,28 @@ def _trained_on(checkpoint: Path, generator: VQGAN, place: Path) -> dict[str, An
 
 
 def _tokenizer(out: Path, cache: Path) -> Path:
-    path = out / "tokenizer.json"
-    shutil.copyfile(cache / "tokenizer.json", path)
+    path = out / TOKENIZER.name
+    _write(path, pack((cache / "tokenizer.json").read_bytes(), text=True))
     return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _save_of_codes(path: Path, checkpoint: Path, generator: Path) -> None:
     """Packs what was trained on the codes of a generator, which its file names."""
-    content = _trained_on(checkpoint, _generator_of(path.stem, generator), generator)
-    config = content["config"] | {"generator": fingerprint(generator)}
-    beside = path.with_name("perceptor.safetensors")
-    if "perceptor" in config and (
-        not beside.exists() or fingerprint(beside) != config["perceptor"]
-    ):
+    content = _trained_on(checkpoint, _generator_of(_name(path), generator), generator)
+    config = content["config"] | {"generator": identity(generator)}
+    beside = packed_or_plain(path.with_name(PERCEPTOR.name))
+    if "perceptor" in config and (not beside.exists() or identity(beside) != config["perceptor"]):
         raise TrainingError(f"{checkpoint} was taught by another perceptor than {beside}")
     average = {  # a checkpoint that was stripped for a journey is in half precision
         name: value.float() if value.is_floating_point() else value
         for name, value in content["average"].items()
     }
-    save_model(path, average, config, packed=True)
+    _save(path, average, config)
 
 
 def _save_perceptor(
@@ -196,4 +255,4 @@ def _save_perceptor(
     if without_table:
         state = {k: v for k, v in state.items() if k not in TABLE}
     config = asdict(viewer.config) | {"bank_size": len(captions)}
-    save_model(path, state, config, packed=True)
+    _save(path, state, config)

@@ -26,6 +26,7 @@ from gouache.perceptors.efficientnet import EfficientNetConfig, fold_published
 from gouache.perceptors.photo import PhotoConfig, PhraseTower, load_photo
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.weights.saving import save_model
+from gouache.weights.shipped import PHOTO
 from gouache_training.captions import with_article
 from gouache_training.fetch import download_wheel, fetch, sha256_of, source_folder
 from gouache_training.lexicon import CATEGORIES, Lexicon
@@ -308,7 +309,7 @@ def make_photo(
     settings: PhotoTraining | None = None,
     words: Path | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Writes `photo.safetensors` into `out`; what was measured, by group of nouns.
+    """Writes `photo.safetensors.gz` into `out`; what was measured, by group of nouns.
 
     `concepts` are further names of things, such as those of the icons. The phrase network goes on
     from that of the photo perceptor `words`, if one is given. Raises `TrainingError`.
@@ -336,7 +337,7 @@ def make_photo(
 
 
 def renew_trunks(cache: Path, out: Path, words: Path, image_size: int) -> None:
-    """Writes `photo.safetensors` into `out`: the published trunks, and the phrase network of the
+    """Writes `photo.safetensors.gz` into `out`: the published trunks, and the phrase network of the
     photo perceptor `words`. Raises `TrainingError`, and `ModelError` for another file."""
     model = load_photo(words)
     trunks = [read_trunk(*trunk, cache) for trunk in TRUNKS]
@@ -356,7 +357,7 @@ def write_photo(
     trunks: Sequence[Mapping[str, Tensor]],
     phrases: Mapping[str, Tensor],
 ) -> None:
-    """Writes `photo.safetensors` in 8 bits into `out`, without the table of the tokens."""
+    """Writes `photo.safetensors.gz` in 8 bits into `out`, without the table of the tokens."""
     tensors = {
         f"trunks.{number}.{name}": value
         for number, trunk in enumerate(trunks)
@@ -366,4 +367,4 @@ def write_photo(
         f"phrases.{name}": value for name, value in phrases.items() if not name.startswith("table")
     }
     out.mkdir(parents=True, exist_ok=True)
-    save_model(out / "photo.safetensors", tensors, asdict(config), packed=True)
+    save_model(out / PHOTO.name, tensors, asdict(config), packed=True)

@@ -12,7 +12,7 @@ from gouache.perceptors import load_perceptor
 from gouache.perceptors.photo import PhotoConfig, PhotoPerceptor, load_photo
 from gouache.perceptors.truncation import TruncationWarning
 from gouache.protocols import Perceptor, SelfAware
-from gouache.weights.shipped import PHOTO
+from gouache.weights.shipped import PHOTO, REFEREE
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +98,10 @@ def test_a_long_text_is_cut_with_a_warning(photo: PhotoPerceptor) -> None:
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
-    damaged = tmp_path / "photo.safetensors"
+    damaged = tmp_path / PHOTO.name
     damaged.write_bytes(PHOTO.read_bytes()[:100_000])
     with pytest.raises(ModelError) as caught:
         load_photo(damaged)
     assert "\n" not in str(caught.value)
-    other = PHOTO.parent.parent / "pocket" / "referee.safetensors"
     with pytest.raises(ModelError, match="is not a photo perceptor"):
-        load_photo(other)
+        load_photo(REFEREE)

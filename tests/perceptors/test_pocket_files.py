@@ -14,8 +14,9 @@ from gouache.perceptors.loading import TABLE, load_pocket, read_table
 from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import ImageTower, PocketConfig
+from gouache.weights.gz import unpack
 from gouache.weights.saving import save_model
-from gouache.weights.shipped import TOKENIZER
+from gouache.weights.shipped import PERCEPTOR, TOKENIZER
 
 TINY = PocketConfig(image_size=16, channels=(8, 12), blocks=(1, 1), embed_dim=10, table_dim=8)
 TEXTS = ["a cat", "a red apple on a white background"]
@@ -38,7 +39,7 @@ def tiny(seed: int = 0, bank_size: int = 0) -> PocketPerceptor:
 
 
 def save(model: PocketPerceptor, path: Path, *leave_out: str, packed: bool = False) -> Path:
-    path.with_name("tokenizer.json").write_bytes(TOKENIZER.read_bytes())
+    path.with_name(TOKENIZER.name).write_bytes(TOKENIZER.read_bytes())
     state = {name: value for name, value in model.state_dict().items() if name not in leave_out}
     config = asdict(TINY) | {"bank_size": len(model.bank_embeddings)}
     save_model(path, state, config, packed=packed)
@@ -83,7 +84,7 @@ def test_towers_take_any_size_from_one_cell_on() -> None:
 
 
 def test_a_table_is_borrowed_from_the_perceptor_beside(tmp_path: Path) -> None:
-    save(tiny(1), tmp_path / "perceptor.safetensors")
+    save(tiny(1), tmp_path / PERCEPTOR.name)
     model = tiny(2)
     for packed in (False, True):
         path = save(model, tmp_path / "referee.safetensors", *TABLE, packed=packed)
@@ -105,7 +106,7 @@ def test_a_table_that_is_nowhere_is_an_error(tmp_path: Path) -> None:
     path = save(tiny(), tmp_path / "referee.safetensors", *TABLE)
     with pytest.raises(ModelError, match=r"perceptor\.safetensors"):
         load_pocket(path)
-    path = save(tiny(), tmp_path / "perceptor.safetensors", *TABLE)
+    path = save(tiny(), tmp_path / PERCEPTOR.name, *TABLE)
     with pytest.raises(ModelError, match="holds no token table"):
         load_pocket(path)
 
@@ -121,3 +122,16 @@ def test_perceptors_of_the_old_kind_are_refused(tmp_path: Path) -> None:
 
 def test_the_referee_has_a_name() -> None:
     assert {"pocket", "referee"} <= set(perceptors.names())
+
+
+def test_what_earlier_versions_exported_is_found_unpacked(tmp_path: Path) -> None:
+    """A perceptor, the tokenizer and the table beside it, none of them packed."""
+    model = tiny()
+    save(model, tmp_path / "perceptor.safetensors")
+    (tmp_path / TOKENIZER.name).unlink()
+    (tmp_path / "tokenizer.json").write_bytes(unpack(TOKENIZER))
+    found = load_pocket(tmp_path / "perceptor.safetensors")
+    assert ((found.embed_text(TEXTS) * model.embed_text(TEXTS)).sum(1) > 0.999).all()
+    path = save(model, tmp_path / "referee.safetensors", *TABLE)
+    (tmp_path / TOKENIZER.name).unlink()
+    assert torch.equal(load_pocket(path).text_tower.table, model.text_tower.table)

@@ -160,7 +160,7 @@ def test_one_thread_writes_and_the_others_are_there_again(
 def test_settings_tell_all_that_decides(system: PocketAr, files: Path) -> None:
     settings = json.loads(json.dumps(dict(system.settings)))
     assert {"model", "guidance", "temperature", "top_k", "top_p", "sums"} == set(settings)
-    assert set(settings["sums"]) == {"autoregressive.safetensors", "generator"}
+    assert set(settings["sums"]) == {"autoregressive.safetensors.gz", "generator"}
     one = replace(system, choosing=Choosing(top_k=1), guidance=1.0)
     pictures = {one.paint("a red apple", seed).tobytes() for seed in range(3)}
     assert len(pictures) == 1  # with one code to draw chance has no part
@@ -217,21 +217,21 @@ def test_another_table_of_words_is_refused(files: Path) -> None:
 
 @pytest.mark.parametrize("length", [0, 7, 200, 3000])
 def test_truncated_files_are_refused(files: Path, length: int) -> None:
-    place = files / "autoregressive.safetensors"
+    place = files / "autoregressive.safetensors.gz"
     place.write_bytes(place.read_bytes()[:length])
     refused(r"autoregressive\.safetensors")
 
 
-@pytest.mark.parametrize("name", ["generator", "perceptor"])
+@pytest.mark.parametrize("name", ["generator.safetensors", "perceptor.safetensors.gz"])
 def test_a_model_of_another_kind_is_refused(files: Path, name: str) -> None:
-    content = (files / f"{name}.safetensors").read_bytes()
-    (files / "autoregressive.safetensors").write_bytes(content)
+    content = (files / name).read_bytes()
+    (files / "autoregressive.safetensors.gz").write_bytes(content)
     refused("is not a transformer that writes codes")
 
 
 @pytest.mark.parametrize("name", ["autoregressive", "perceptor"])
 def test_a_missing_file_is_said(files: Path, name: str) -> None:
-    (files / f"{name}.safetensors").unlink()
+    (files / f"{name}.safetensors.gz").unlink()
     refused(rf"{name}\.safetensors")
 
 

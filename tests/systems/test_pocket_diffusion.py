@@ -190,7 +190,7 @@ def test_settings_say_what_decides_its_pictures(folder: Path) -> None:
     assert [one["guidance"] for one in told] == ["classifier-free", "clip"]
     assert told[0]["scale"] == SCALES["free"]
     assert told[1]["steps"] == 4
-    assert set(told[0]["sums"]) == {"diffusion.safetensors", "generator", "perceptor"}
+    assert set(told[0]["sums"]) == {"diffusion.safetensors.gz", "generator", "perceptor"}
     assert json.loads(json.dumps(told)) == told
 
 
@@ -250,7 +250,7 @@ def test_the_shipped_one_paints(name: str) -> None:
 def damaged(folder: Path, **values: Any) -> None:
     """The networks' file, other values in it."""
     found = asdict(SHAPE) | taught_by(folder) | values
-    save_model(folder / "diffusion.safetensors", tiny_networks().state_dict(), found)
+    save_model(folder / "diffusion.safetensors.gz", tiny_networks().state_dict(), found)
 
 
 @pytest.mark.parametrize(
@@ -299,5 +299,5 @@ def test_what_is_no_number_is_not_painted_with(tmp_path: Path) -> None:
     state = tiny_networks().state_dict()
     state["mean"][0] = float("nan")
     values = asdict(SHAPE) | taught_by(tmp_path)
-    save_model(tmp_path / "diffusion.safetensors", state, values)
+    save_model(tmp_path / "diffusion.safetensors.gz", state, values)
     refused(tmp_path, "NaN or infinite")

@@ -45,14 +45,14 @@ def save_all(folder: Path) -> None:
         "text_tower.table": torch.randint(-127, 128, (30522, 6)).to(torch.int8),
         "text_tower.table_scale": torch.full((30522,), 0.01),
     }
-    save_model(folder / "perceptor.safetensors", table, {})
+    save_model(folder / "perceptor.safetensors.gz", table, {})
     save_ar(folder)
 
 
 def save_ar(folder: Path, **changes: object) -> None:
     """The transformer alone; `changes` are of what its file says."""
     said = asdict(CONFIG) | {"generator": fingerprint(folder / "generator.safetensors")} | changes
-    save_model(folder / "autoregressive.safetensors", tiny().state_dict(), said, packed=True)
+    save_model(folder / "autoregressive.safetensors.gz", tiny().state_dict(), said, packed=True)
 
 
 __all__ = ["CONFIG", "save_all", "save_ar", "tiny"]

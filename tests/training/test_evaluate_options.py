@@ -153,7 +153,7 @@ def test_the_default_guides_paint_unless_others_are_given(
 
 def test_models_of_ones_own_guide_alone(tmp_path: Path, painted: dict[str, Any]) -> None:
     evaluate_models(tmp_path, tmp_path / "mine", tmp_path, ["random"], 1)
-    assert painted["loaded"] == ["perceptor.safetensors", "referee.safetensors"]
+    assert painted["loaded"] == ["perceptor.safetensors.gz", "referee.safetensors.gz"]
     assert painted["settings"]["perceptor"] == ("pocket",)
     assert len(painted["guides"]) == 1
 

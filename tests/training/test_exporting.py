@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from gouache.apps.cli.main import run
 from gouache.errors import TrainingError
@@ -17,7 +16,10 @@ from gouache.generators.drawing import FILE, DrawingDecoder, load_drawing, small
 from gouache.generators.vqgan import VQGAN
 from gouache.systems.pocket_ar import WordsToCodesConfig
 from gouache.systems.pocket_diffusion import load_pocket_diffusion
-from gouache.weights.safe import read_model
+from gouache.weights.fingerprint import identity
+from gouache.weights.safe import read_checkpoint, read_model
+from gouache.weights.saving import save_model
+from gouache.weights.shipped import GENERATOR
 from gouache_training.drawing import load_drawing_checkpoint
 from gouache_training.export import export_models
 from gouache_training.loop import save_checkpoint
@@ -30,7 +32,7 @@ from tiny import TINY_DRAWING, save_tiny_vqgan
 def shipped(tmp_path: Path) -> Path:
     """A folder with a generator, and a checkpoint of its drawing decoder beside the folder."""
     generator = load_generator(save_tiny_vqgan(tmp_path / "pocket", drawing=False))
-    (tmp_path / "pocket" / "prior.safetensors").write_bytes(b"as it was")
+    (tmp_path / "pocket" / "prior.safetensors.gz").write_bytes(b"as it was")
     save_drawing(tmp_path / "drawing.pt", generator)
     return tmp_path / "pocket"
 
@@ -53,7 +55,7 @@ def test_a_drawing_decoder_alone(shipped: Path, tmp_path: Path, capsys: Any) -> 
     assert {
         path.name: path.read_bytes() for path in shipped.iterdir() if path.name != FILE
     } == before
-    stored = load_file(shipped / FILE)
+    stored = read_checkpoint(shipped / FILE).tensors
     packed = [name for name in stored if f"{name}:scale" in stored]
     assert packed
     assert all(stored[name].dtype == torch.int8 for name in packed)
@@ -93,15 +95,17 @@ def test_pocket_ar_from_a_stripped_checkpoint(shipped: Path, tmp_path: Path, cap
     save_checkpoint(tmp_path / "ar16.pt", content)
     command = ["train", "export", "autoregressive", "--out", str(shipped)]
     assert run([*command, "--checkpoint", str(tmp_path / "ar16.pt")]) == 0
-    place = shipped / "autoregressive.safetensors"
+    place = shipped / "autoregressive.safetensors.gz"
     assert capsys.readouterr().out == f"{place}\n"
     tensors, values = read_model(place)
     assert values.pop("generator") == generator.fingerprint
     assert WordsToCodesConfig.from_dict(values) == tiny_ar.CONFIG
-    assert load_file(place)["head_img.weight"].dtype == torch.int8
+    stored = read_checkpoint(place).tensors["head_img.weight"]
+    assert stored.dtype == torch.int8
+    assert 5 < stored.abs().max() < 60  # coarser steps than 8 bits allow
     for name, value in network.state_dict().items():
         assert tensors[name].dtype == torch.float32
-        assert (tensors[name] - value).abs().max() <= 0.01 * value.abs().max(), name
+        assert (tensors[name] - value).abs().max() <= 0.05 * value.abs().max(), name
 
 
 @pytest.mark.parametrize("parts", [[], ["prior", "drawing"]])
@@ -138,7 +142,7 @@ def test_pocket_diffusion_goes_with_the_models_it_learnt_from(tmp_path: Path) ->
     networks, taught = tiny_networks(), taught_by(folder)
     content = {
         "config": asdict(SHAPE) | {"perceptor": taught["perceptor"]},
-        "codebook": load_generator(str(folder / "generator.safetensors")).codebook.clone(),  # type: ignore[union-attr]
+        "codebook": load_generator(str(folder / GENERATOR.name)).codebook.clone(),  # type: ignore[union-attr]
         "step": 3,
         "seconds": 1.0,
         "average": {name: value.half() for name, value in networks.state_dict().items()},
@@ -149,7 +153,7 @@ def test_pocket_diffusion_goes_with_the_models_it_learnt_from(tmp_path: Path) ->
     found = load_pocket_diffusion(folder=folder)
     plain = networks.state_dict()
     for name, value in found.networks.state_dict().items():
-        assert (value - plain[name]).abs().max() <= 0.01 * plain[name].abs().max(), name
+        assert (value - plain[name]).abs().max() <= 0.05 * plain[name].abs().max(), name
     content["config"]["perceptor"] = "0" * 64  # type: ignore[index]
     save_checkpoint(tmp_path / "diffusion.pt", content)
     with pytest.raises(TrainingError, match="taught by another perceptor"):
@@ -202,3 +206,32 @@ def test_what_cannot_be_blended_is_one_line(
         (line,) = capsys.readouterr().err.splitlines()
         assert told in line
     assert (shipped / FILE).read_bytes() == before
+
+
+def test_exported_files_are_packed_anew(tmp_path: Path, capsys: Any) -> None:
+    values = torch.randn(4, 300, generator=torch.Generator().manual_seed(0))
+    tensors = {"table": torch.arange(6, dtype=torch.int8).view(2, 3), "weight": values}
+    names = ("generator", "referee")
+    for name in names:
+        kept = name == "referee"
+        save_model(tmp_path / f"{name}.safetensors", tensors, {"of": name}, not kept, kept)
+    paths = [str(tmp_path / f"{name}.safetensors") for name in names]
+    assert run(["train", "pack", *paths, "--out", str(tmp_path / "new")]) == 0
+    written = [tmp_path / "new" / f"{name}.safetensors.gz" for name in names]
+    assert capsys.readouterr().out == "".join(f"{path}\n" for path in written)
+    assert identity(written[0]) == identity(paths[0])  # the same model
+    found, config = read_model(written[1])
+    assert config == {"of": "referee"}
+    assert torch.equal(found["table"], tensors["table"])
+    assert read_checkpoint(written[1]).tensors["weight"].abs().max() < 60
+    assert 0 < (found["weight"] - values).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["prior.safetensors", "wheel.safetensors", "none/prior.gz"])
+def test_what_is_no_part_is_not_packed(name: str, tmp_path: Path, capsys: Any) -> None:
+    save_model(tmp_path / "wheel.safetensors", {"weight": torch.ones(2, 2)}, {}, packed=True)
+    (tmp_path / "prior.safetensors").write_bytes(b"no model")
+    assert run(["train", "pack", str(tmp_path / name), "--out", str(tmp_path / "new")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()

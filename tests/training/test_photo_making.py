@@ -109,13 +109,13 @@ def test_trunks_are_renewed_and_words_kept(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(making, "read_trunk", read_trunk)
     making.renew_trunks(tmp_path, tmp_path, PHOTO, 96)
-    after, renewed = read_model(tmp_path / "photo.safetensors")
+    after, renewed = read_model(tmp_path / PHOTO.name)
     assert (renewed["image_size"], len(renewed["trunks"])) == (96, 2)
     for name, value in before.items():
         if name.startswith("phrases."):
             torch.testing.assert_close(after[name], value)
     kept = [name for name in after if name.startswith("phrases.")]
     assert sorted(kept) == sorted(name for name in before if name.startswith("phrases."))
-    making.renew_trunks(tmp_path, tmp_path, tmp_path / "photo.safetensors", 96)
-    again, _ = read_model(tmp_path / "photo.safetensors")
+    making.renew_trunks(tmp_path, tmp_path, tmp_path / PHOTO.name, 96)
+    again, _ = read_model(tmp_path / PHOTO.name)
     assert all(torch.equal(after[name], again[name]) for name in kept)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from gouache.errors import TrainingError
@@ -20,7 +19,8 @@ from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
 from gouache.priors.token_prior import TokenPrior, TokenPriorConfig
-from gouache.weights.safe import load_state, read_model
+from gouache.weights.gz import unpack
+from gouache.weights.safe import load_state, read_checkpoint, read_model
 from gouache.weights.shipped import TOKENIZER
 from gouache_training import codes, export
 from gouache_training.codes import Pool
@@ -241,7 +241,7 @@ def save_perceptor(path: Path, seed: int) -> PocketPerceptor:
 
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **paths: Path) -> Path:
     """The folder of what `export_models` writes from random checkpoints."""
-    (tmp_path / "tokenizer.json").write_bytes(TOKENIZER.read_bytes())
+    (tmp_path / "tokenizer.json").write_bytes(unpack(TOKENIZER))
     monkeypatch.setattr(PictureSet, "load", lambda path: pictures())
     export.export_models(
         tmp_path / "models",
@@ -261,11 +261,15 @@ def test_all_models_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     judge = save_perceptor(tmp_path / "referee.pt", 2)
     checkpoints = {name: tmp_path / f"{name}.pt" for name in ("prior", "referee")}
     out = exported(tmp_path, monkeypatch, **checkpoints)
-    parts = ["generator", "perceptor", "prior", "referee"]
-    names = [*(f"{part}.safetensors" for part in parts), "tokenizer.json"]
+    parts = ["perceptor", "prior", "referee"]
+    names = [
+        "generator.safetensors.gz",
+        *(f"{part}.safetensors.gz" for part in parts),
+        "tokenizer.json.gz",
+    ]
     assert sorted(path.name for path in out.iterdir()) == names
 
-    tensors, values = read_model(out / "prior.safetensors")
+    tensors, values = read_model(out / "prior.safetensors.gz")
     assert values.pop("generator") == load_generator(str(out / names[0])).fingerprint
     assert TokenPriorConfig.from_dict(values) == work.config
     load_state(TokenPrior(work.config), tensors, "prior")
@@ -273,9 +277,9 @@ def test_all_models_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         largest = value.abs().max().clamp(min=1e-9)
         assert ((tensors[name] - value).abs() <= 0.01 * largest).all(), name
 
-    assert not set(TABLE) & set(load_file(out / "referee.safetensors"))
-    guide = load_perceptor(str(out / "perceptor.safetensors"))
-    referee = load_perceptor(str(out / "referee.safetensors"))
+    assert not set(TABLE) & set(read_checkpoint(out / "referee.safetensors.gz").tensors)
+    guide = load_perceptor(str(out / "perceptor.safetensors.gz"))
+    referee = load_perceptor(str(out / "referee.safetensors.gz"))
     assert guide.bank is not None
     assert referee.bank is None
     images = torch.rand(6, 3, 16, 16)
@@ -291,7 +295,7 @@ def test_what_was_not_trained_is_not_exported(
     save_generator(tmp_path / "generator.pt")
     save_perceptor(tmp_path / "perceptor.pt", 1)
     out = exported(tmp_path, monkeypatch, prior=tmp_path / "none", referee=tmp_path / "none")
-    names = ["generator.safetensors", "perceptor.safetensors", "tokenizer.json"]
+    names = ["generator.safetensors.gz", "perceptor.safetensors.gz", "tokenizer.json.gz"]
     assert sorted(path.name for path in out.iterdir()) == names
 
 

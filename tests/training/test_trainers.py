@@ -13,6 +13,7 @@ from gouache.errors import TrainingError
 from gouache.generators import load_generator
 from gouache.perceptors import load_perceptor
 from gouache.runs.painting import paint
+from gouache.weights.gz import unpack
 from gouache.weights.shipped import TOKENIZER
 from gouache_training import export, perceptor
 from gouache_training.codebook import MovingCodebook, psnr
@@ -117,15 +118,15 @@ def test_a_resumed_perceptor_equals_an_uninterrupted_one(table, tmp_path):
 def test_export_paints(table, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / "tokenizer.json").write_bytes(TOKENIZER.read_bytes())
+    (cache / "tokenizer.json").write_bytes(unpack(TOKENIZER))
     train_perceptor(tmp_path / "p.pt", 2)
     trainer = train_generator(tmp_path / "g.pt", 2, 2, seen=tmp_path / "p.pt")
     assert "seen" in trainer.meter.values
     monkeypatch.setattr(export.PictureSet, "load", lambda path: pictures())
     out = tmp_path / "models"
     export.export_models(out, tmp_path, cache, tmp_path / "g.pt", tmp_path / "p.pt")
-    guide = load_perceptor(str(out / "perceptor.safetensors"))
-    painter = load_generator(str(out / "generator.safetensors"))
+    guide = load_perceptor(str(out / "perceptor.safetensors.gz"))
+    painter = load_generator(str(out / "generator.safetensors.gz"))
     assert guide.bank is not None
     torch.testing.assert_close(
         guide.bank.norm(dim=1), torch.ones(len(guide.bank)), atol=1e-3, rtol=0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Builder = Callable[[torch.device | str, torch.dtype], Generator]
 
-CHECKPOINT_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+CHECKPOINT_SUFFIXES = (".safetensors", ".safetensors.gz", ".ckpt", ".pt", ".pth", ".bin")
 
 generators: Registry[Builder] = Registry("generator", "gouache.generators", ModelError)
 generators.add("pocket", "gouache.generators.loading:load_pocket")

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from gouache.errors import ModelError
 from gouache.protocols import DRAWN as SCALE
 from gouache.weights.blank import blank
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.fingerprint import identity
 from gouache.weights.safe import load_state, read_checkpoint, read_model
 
 if TYPE_CHECKING:
     from gouache.generators.vqgan import VQGAN
 
-FILE = "drawing.safetensors"  # beside the generator's weights
+FILE = "drawing.safetensors.gz"  # beside the generator's weights, packed or not
 TILE = 32  # cells, of the squares that large pictures are drawn in
 _UPPER = 3  # levels from half the picture's side on
 
@@ -335,7 +335,7 @@ def drawing_sum(place: Path, generator: str) -> str:
     if not place.is_file():
         return ""
     config = read_checkpoint(place, lambda names: {}).config or {}
-    return fingerprint(place) if config.get("generator") == generator else ""
+    return identity(place) if config.get("generator") == generator else ""
 
 
 def load_drawing(place: Path, generator: VQGAN) -> DrawingDecoder:

@@ -15,10 +15,10 @@ from gouache.errors import ModelError
 from gouache.generators.diffusers import as_convolutions, from_diffusers
 from gouache.generators.naming import select
 from gouache.generators.vqgan import VQGAN, VQGANConfig
-from gouache.weights import shipped
+from gouache.weights import gz, shipped
 from gouache.weights.blank import blank
 from gouache.weights.cache import Converted
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.fingerprint import identity
 from gouache.weights.recognise import checkpoint_in
 from gouache.weights.safe import load_state, read_checkpoint
 from gouache.weights.saving import save_model
@@ -47,8 +47,8 @@ def load_checkpoint(
     Whatever does not fit raises `ModelError`.
     """
     path = _weights_of(Path(path))
-    model = _read(path, None, name or path.stem)
-    model.fingerprint, model.place = fingerprint(path), path
+    model = _read(path, None, name or Path(path.name.removesuffix(gz.SUFFIX)).stem)
+    model.fingerprint, model.place = identity(path), path
     model.eval().requires_grad_(False).set_precision(dtype)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

@@ -24,6 +24,7 @@ from gouache.generators.vqgan_tiled import decode_tiled
 from gouache.ops.codes import nearest_codes, squared_norms
 from gouache.ops.frozen import conv
 from gouache.ops.precision import cast_products
+from gouache.weights.gz import packed_or_plain
 
 # Far beyond any published model: what exceeds these comes from a damaged file.
 MAX_VALUE, MAX_CODES, MAX_LEVELS, MAX_BLOCKS = 16384, 1 << 24, 12, 64
@@ -366,7 +367,7 @@ class VQGAN(nn.Module):
     @property
     def _drawing(self) -> Path:
         assert self.place is not None
-        return self.place.with_name(FILE)
+        return packed_or_plain(self.place.with_name(FILE))
 
     def set_precision(self, dtype: torch.dtype) -> VQGAN:
         """Runs the networks in `dtype`; the codebook and its prior stay float32. Returns itself."""

@@ -11,6 +11,7 @@ from gouache.perceptors.pocket import PocketPerceptor
 from gouache.perceptors.tokenizer import PocketTokenizer
 from gouache.perceptors.towers import PocketConfig
 from gouache.weights.blank import shape_of
+from gouache.weights.gz import packed_or_plain
 from gouache.weights.safe import read_checkpoint, read_model
 from gouache.weights.shipped import PERCEPTOR, REFEREE, TOKENIZER, shipped
 
@@ -19,17 +20,18 @@ TABLE = ("text_tower.table", "text_tower.table_scale")
 
 
 def load_pocket(path: Path, device: torch.device | str = "cpu", name: str = "") -> PocketPerceptor:
-    """A perceptor as `gouache train export` wrote it; tokenizer.json lies beside the file.
+    """A perceptor as `gouache train export` wrote it; the tokenizer lies beside the file.
 
-    A file without a token table takes the one in perceptor.safetensors beside it.
+    A file without a token table takes the one of the perceptor beside it.
     """
     tensors, values = read_model(path)
     if TABLE[0] not in tensors:
-        tensors |= read_table(path.with_name(PERCEPTOR.name))
+        tensors |= read_table(packed_or_plain(path.with_name(PERCEPTOR.name)))
     with shape_of(path, "a pocket perceptor"):
         bank_size = int(values.pop("bank_size"))
         config = PocketConfig.from_dict(values)
-        tokenizer = PocketTokenizer(path.with_name(TOKENIZER.name), config.context)
+        words = packed_or_plain(path.with_name(TOKENIZER.name))
+        tokenizer = PocketTokenizer(words, config.context)
         model = PocketPerceptor(config, tokenizer, bank_size=bank_size)
     model.filled(tensors, path, device, name)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.fingerprint import identity
 from gouache.weights.safe import load_state
 
 
@@ -42,7 +42,7 @@ class OwnPerceptor(nn.Module):
         """Itself with the weights of the file `path`, which are taken out of `state`: frozen, in
         evaluation mode. `ModelError` where they do not fit."""
         load_state(self, state, path, take=True)
-        self.name, self.fingerprint = name or str(path), fingerprint(path)
+        self.name, self.fingerprint = name or str(path), identity(path)
         return self.to(device).eval().requires_grad_(False)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from gouache.errors import ModelError
 from gouache.perceptors.spelling import spell, unknown_words
 from gouache.perceptors.truncation import TruncationWarning, warn_truncated
+from gouache.weights.gz import is_packed, unpack
 
 
 class PocketTokenizer:
@@ -19,7 +20,10 @@ class PocketTokenizer:
 
     def __init__(self, path: Path, context: int) -> None:
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            if is_packed(path):
+                self._tokenizer = Tokenizer.from_str(unpack(path).decode())
+            else:
+                self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
             raise ModelError(
                 f"the tokenizer {path} cannot be read ({error}); install gouache again"

@@ -32,7 +32,7 @@ from gouache.systems.choosing import Choosing
 from gouache.systems.options import POCKET_AR
 from gouache.systems.text_to_codes import CodeWriter, Memory, TransformerConfig
 from gouache.weights.blank import shape_of
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.fingerprint import identity
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.saving import PlainConfig
 from gouache.weights.shipped import AUTOREGRESSIVE, PERCEPTOR, TOKENIZER, shipped
@@ -226,7 +226,7 @@ def load_pocket_ar(device: torch.device | str = "cpu", path: Path | None = None)
     if table.shape != (config.text_vocabulary, config.table_dim):
         raise ModelError(f"{path} reads another table of words than {words}; install gouache again")
     vocabulary = Vocabulary(table, scale, PocketTokenizer(shipped(TOKENIZER), config.text_length))
-    sums = {path.name: fingerprint(path), "generator": learned_on}
+    sums = {path.name: identity(path), "generator": learned_on}
     return PocketAr(network, generator, vocabulary, sums)
 
 

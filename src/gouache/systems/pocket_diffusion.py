@@ -36,7 +36,7 @@ from gouache.systems.latent_diffusion import (
 from gouache.systems.options import POCKET_DIFFUSION
 from gouache.systems.pace import paced
 from gouache.weights.blank import shape_of
-from gouache.weights.fingerprint import fingerprint
+from gouache.weights.fingerprint import identity
 from gouache.weights.safe import load_state, read_model
 from gouache.weights.shipped import DIFFUSION, GENERATOR, PERCEPTOR, POCKET, shipped
 
@@ -188,7 +188,7 @@ def load_pocket_diffusion(
         raise ModelError(f"{path} is of another shape than the models beside it; it is damaged")
     if config.context < perceptor.config.context:
         raise ModelError(f"{path} reads {config.context} tokens, fewer than the perceptor")
-    sums = {path.name: fingerprint(path), **found}
+    sums = {path.name: identity(path), **found}
     return PocketDiffusion(networks, generator, perceptor, sums, guided_by, SCALES[guided_by])
 
 

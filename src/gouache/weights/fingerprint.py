@@ -1,4 +1,4 @@
-"""The identity of a file of weights."""
+"""The sums of files of weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from gouache.errors import ModelError
+from gouache.weights.gz import is_packed, unpack
 
 
 def fingerprint(path: str | Path) -> str:
@@ -20,4 +21,10 @@ def fingerprint(path: str | Path) -> str:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-__all__ = ["fingerprint"]
+def identity(path: str | Path) -> str:
+    """SHA-256 of a model: of its file, or of what that unpacks to where gzip packed it, so that
+    packing makes no other model of it. `ModelError` for a file that cannot be read."""
+    return hashlib.sha256(unpack(path)).hexdigest() if is_packed(path) else fingerprint(path)
+
+
+__all__ = ["fingerprint", "identity"]

@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from gouache.errors import ModelError
+from gouache.weights import gz
 from gouache.weights.pickled import read_pickled
 from gouache.weights.saving import SCALE
 
@@ -29,7 +31,6 @@ PIECE = 16 << 20  # bytes that are read from a mapped file before it is opened a
 _OTHERS = {  # what people give instead, by its first bytes
     b"<": ": it begins like a web page; download the file again",
     b"version https://git-lfs": " but a pointer to one; fetch the file by: git lfs pull",
-    b"\x1f\x8b": ": it is compressed by gzip; unpack it first",
     b"\xfd7zXZ": ": it is compressed by xz; unpack it first",
     b"7z\xbc\xaf": ": it is a 7z archive; unpack it first",
     b"\x28\xb5\x2f\xfd": ": it is compressed by zstd; unpack it first",
@@ -53,7 +54,8 @@ class Checkpoint:
 def read_checkpoint(
     path: str | Path, select: Select | None = None, dtype: torch.dtype | None = None
 ) -> Checkpoint:
-    """Tensors of a safetensors file or of a pickle by `torch.save`, Lightning checkpoints included.
+    """Tensors of a safetensors file, packed by gzip or not, or of a pickle by `torch.save`,
+    Lightning checkpoints included.
 
     What `select` does not name is never read. Floating-point numbers become `dtype` as they are
     read, so that a model never takes more memory than it will; None leaves them as they are stored.
@@ -73,6 +75,8 @@ def read_checkpoint(
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     if start[8:9] == b"{":
         return _read_safetensors(path, select, dtype)
+    if start.startswith(gz.MARK):
+        return _read_packed(path, select, dtype)
     # Behind the mark of a pickle is the number of its protocol; torch never wrote one below 2.
     if start[:2] == b"PK" or (start[:1] == b"\x80" and 2 <= start[1] <= 5):
         return Checkpoint(read_pickled(path, select, dtype), None)
@@ -163,17 +167,43 @@ def _read_safetensors(path: Path, select: Select, dtype: torch.dtype | None) -> 
                 wanted = _copy_piece(wanted, file.get_tensor, tensors, dtype)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path} is damaged or incomplete ({_line(error)})") from None
+    return Checkpoint(tensors, _config(metadata, path))
+
+
+def _read_packed(path: Path, select: Select, dtype: torch.dtype | None) -> Checkpoint:
+    content = gz.unpack(path)
+    if content[8:9] != b"{":
+        raise ModelError(
+            f"{path} is compressed by gzip and holds no safetensors; unpack it first if it is "
+            "something else"
+        )
+    try:
+        found = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        metadata = header.get("__metadata__", {})
+        wanted = list(select(found.keys()).items())
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged or incomplete ({_line(error)})") from None
+    tensors: dict[str, Tensor] = {}
+    for name, new in wanted:
+        values = found.pop(name)
+        tensors[new] = values.to(dtype) if dtype and values.is_floating_point() else values
+    return Checkpoint(tensors, _config(metadata, path))
+
+
+def _config(metadata: Mapping[str, str], path: Path) -> dict[str, Any] | None:
+    """What `save_model` wrote beside the tensors; None where others wrote them."""
     if "config" not in metadata:
-        return Checkpoint(tensors, None)
+        return None
     try:
         config = json.loads(metadata["config"])
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict) and len(metadata) > 1:
-        return Checkpoint(tensors, None)  # others have notes of that name, too; ours are alone
+        return None  # others have notes of that name, too; ours are alone
     if not isinstance(config, dict):
         raise ModelError(f"{path}: the configuration inside is not a JSON object; it is damaged")
-    return Checkpoint(tensors, config)
+    return config
 
 
 def _copy_piece(

@@ -9,11 +9,12 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from gouache.atomic import atomic_path, output_errors
 from gouache.errors import OutputError
+from gouache.weights import gz
 
 
 class PlainConfig:
@@ -34,20 +35,23 @@ def save_model(
     config: Mapping[str, Any],
     half: bool = False,
     packed: bool = False,
+    step: float = 0.0,
 ) -> None:
     """Writes `state_dict` and `config` (plain JSON values) to `path`; `safe.read_model` reads them.
 
     The file appears under its name only when it is complete, and equal contents give equal bytes.
     `half` stores matrices and kernels as float16; vectors (norms, biases, priors) stay as they are,
     and so does what float16 cannot hold. `packed` stores them in 8 bits instead, with one scale per
-    row (per output channel), which `safe.read_model` undoes. What cannot be written raises
+    row (per output channel), which `safe.read_model` undoes. As finely as 8 bits can, or in steps
+    of `step` times a row's root mean square, if that is coarser: equal steps lose least for their
+    size, which is smaller only where `path` ends in `.gz` (`gz`). What cannot be written raises
     `OutputError`.
     """
     path = Path(path)
     tensors: dict[str, Tensor] = {}
     for name, tensor in state_dict.items():
         if packed and tensor.ndim >= 2 and tensor.is_floating_point() and tensor.numel():
-            tensors[name], tensors[name + SCALE] = _packed(tensor.detach().cpu())
+            tensors[name], tensors[name + SCALE] = _packed(tensor.detach().cpu(), step)
         else:
             tensors[name] = _stored(tensor, half)
     # One metadata key only: safetensors writes several in random order.
@@ -56,17 +60,21 @@ def save_model(
         path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata=metadata)  # straight from the tensors' memory
+            if path.suffix == gz.SUFFIX:
+                temporary.write_bytes(gz.pack(save(tensors, metadata)))
+            else:
+                save_file(tensors, temporary, metadata=metadata)  # straight from their memory
         except SafetensorError as error:
             raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from None
 
 
-def _packed(tensor: Tensor) -> tuple[Tensor, Tensor]:
+def _packed(tensor: Tensor, step: float) -> tuple[Tensor, Tensor]:
     """int8 values, and the float32 scale of each row by which to multiply them."""
-    tensor = tensor.float()
-    scale = tensor.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
-    values = (tensor / scale.view(-1, *[1] * (tensor.ndim - 1))).round().to(torch.int8)
-    return values.contiguous(), scale
+    rows = tensor.float().flatten(1)
+    finest = rows.abs().amax(1).clamp(min=1e-12) / 127
+    scale = torch.maximum(finest, step * rows.square().mean(1).sqrt())
+    values = (rows / scale[:, None]).round().to(torch.int8)
+    return values.view(tensor.shape).contiguous(), scale
 
 
 def _stored(tensor: Tensor, half: bool) -> Tensor:
