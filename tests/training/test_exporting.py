@@ -225,6 +225,9 @@ def test_exported_files_are_packed_anew(tmp_path: Path, capsys: Any) -> None:
     assert torch.equal(found["table"], tensors["table"])
     assert read_checkpoint(written[1]).tensors["weight"].abs().max() < 60
     assert 0 < (found["weight"] - values).abs().max() < 0.1
+    before = written[1].read_bytes()  # packed already: no coarser by being packed again
+    assert run(["train", "pack", str(written[1]), "--out", str(tmp_path / "new")]) == 0
+    assert written[1].read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["prior.safetensors", "wheel.safetensors", "none/prior.gz"])

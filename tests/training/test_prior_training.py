@@ -269,6 +269,10 @@ def test_all_models_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]
     assert sorted(path.name for path in out.iterdir()) == names
 
+    tokenizer = out / "tokenizer.json.gz"
+    assert unpack(tokenizer) == unpack(TOKENIZER)
+    assert tokenizer.stat().st_size < 0.5 * len(unpack(TOKENIZER))
+
     tensors, values = read_model(out / "prior.safetensors.gz")
     assert values.pop("generator") == load_generator(str(out / names[0])).fingerprint
     assert TokenPriorConfig.from_dict(values) == work.config
