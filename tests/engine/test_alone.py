@@ -17,6 +17,7 @@ from gouache.engine import Guide, Session, resume_session, save_session
 from gouache.engine import build as building
 from gouache.engine import starts as starting
 from gouache.engine.alone import LONGER, SETTLING, alone_size, settling
+from gouache.engine.styled import StyleWarning
 from gouache.engine.targets import UnknownPromptWarning
 from gouache.networks.canvas import Canvas
 from gouache.networks.models import Models
@@ -296,3 +297,25 @@ def test_what_is_begun_in_a_style_does_not_settle() -> None:
     assert found is not None
     assert found.tolist() == [True]
     assert settling(*asked, styled=(True,)) is None
+
+
+def test_weather_is_drawn_over_it_and_not_asked_of_who_knows_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of "hope in the snow" the small picture is that of "hope"; what all know keeps its words."""
+    for words in ("hope in the snow", "hope, snowy hills"):
+        monkeypatch.setitem(KNOWN, words, 0.0)
+    found = found_small(monkeypatch)
+    build()
+    told: dict[str, str] = {}
+    for prompt in ("hope in the snow", "hope, snowy hills", "a fish in the snow"):
+        with pytest.warns(StyleWarning) as warned:
+            build(prompt=prompt, style_weight=5.0)
+        [said] = [one.message for one in warned if isinstance(one.message, StyleWarning)]
+        [told[prompt]] = said.details["drawn"]
+    assert told == {
+        "hope in the snow": "hope",
+        "hope, snowy hills": "hope, snowy hills",
+        "a fish in the snow": "a fish in the snow",
+    }
+    assert torch.equal(found[1], found[0])

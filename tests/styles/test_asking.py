@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gouache.styles import examples, find_style, find_weather, known_styles
+from gouache.styles import examples, find_style, find_weather, known_styles, without_weather
 from gouache.styles.asking import NAMES
 from gouache.styles.filters import STYLES
 from gouache.styles.weather import WEATHER
@@ -86,3 +86,22 @@ def test_each_example_asks_for_what_it_is_an_example_of() -> None:
 def test_weather(text: str, weather: tuple[str, ...]) -> None:
     assert find_weather(text) == weather
     assert set(weather) <= set(WEATHER)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a snowman in the snow", "a snowman"),
+        ("a boat, in a storm, oil painting", "a boat, oil painting"),
+        ("a house in the snow at night", "a house at night"),
+        ("a cat under a rainbow in the rain", "a cat"),
+        ("A Crow On A Snowy Hill", "A Crow"),
+        ("snowy hills", "snowy hills"),
+        ("a misty forest in winter", "a misty forest"),
+        ("in the snow", "in the snow"),
+        ("a snowman", "a snowman"),
+        ("", ""),
+    ],
+)
+def test_weather_is_taken_from_behind_the_thing(text: str, left: str) -> None:
+    assert without_weather(text) == left

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gouache.engine.alone import alone_sizes
 from gouache.engine.starts import enlarged
 from gouache.engine.targets import StagePlan, encode_parts
 from gouache.networks.canvas import Canvas
@@ -23,7 +24,7 @@ from gouache.networks.models import Models
 from gouache.prompts import Prompt, laid_out, one_line
 from gouache.settings.config import PaintConfig
 from gouache.settings.schedule import Schedule
-from gouache.styles import draw_in, find_style, find_weather
+from gouache.styles import draw_in, find_style, find_weather, without_weather
 
 _SMALL = 512  # sides below this are drawn from a picture of twice the size
 
@@ -50,23 +51,35 @@ def styles_asked(config: PaintConfig, stage: StagePlan) -> tuple[tuple[str, ...]
 def contents(
     config: PaintConfig, stage: StagePlan, styles: Sequence[tuple[str, ...]], models: Models
 ) -> StagePlan:
-    """The plan without the words for styles, of the pictures that are begun in one."""
-    asked = [[target.prompt for target in own] for own in stage.columns]
+    """The plan without the words for styles, of the pictures that are begun in one; of those that
+    are begun small (`alone`) without those for weather, too, which only blur the little that the
+    prior and the guides know of the thing."""
+    asked = [tuple(target.prompt for target in own) for own in stage.columns]
+    plain = {picture: _split(asked[picture])[1] for picture, style in enumerate(styles) if style}
+
+    def plan() -> StagePlan:
+        for picture, prompts in plain.items():
+            asked[picture] = laid_out(prompts) if config.guidance.lays_out else prompts
+        return replace(stage, rows=encode_parts(asked, config, models))
+
+    small = alone_sizes(config, plan(), models)
+    for picture, prompts in plain.items():
+        if small[picture] is not None:
+            plain[picture] = tuple(
+                replace(one, text=without_weather(one.text)) if one.kind == "text" else one
+                for one in prompts
+            )
     told: dict[str, tuple[str, ...]] = {}
-    for picture, style in enumerate(styles):
-        if not style:
-            continue
-        plain = _split(asked[picture])[1]
-        words = " | ".join(prompt.text for prompt in plain if prompt.kind == "text")
-        told[one_line(words, 60)] = style
-        asked[picture] = list(laid_out(plain)) if config.guidance.lays_out else list(plain)
+    for picture, prompts in plain.items():
+        words = " | ".join(prompt.text for prompt in prompts if prompt.kind == "text")
+        told[one_line(words, 60)] = styles[picture]
     shown = ", ".join(f"{words} ({', '.join(style)})" for words, style in told.items())
     message = (
         f"begun as a picture and drawn in a style: {shown}; style_weight 0 leaves styles to the "
         "guides"
     )
     warnings.warn(StyleWarning(message, told), stacklevel=2)
-    return replace(stage, rows=encode_parts(asked, config, models))
+    return plan()
 
 
 @torch.no_grad()

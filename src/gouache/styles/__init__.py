@@ -9,6 +9,14 @@ Not here: what is painted before and after, and how strongly it is held (`engine
 
 from gouache.styles.asking import Asked, find_style
 from gouache.styles.drawing import draw_in, examples, known_styles
-from gouache.styles.weather import find_weather
+from gouache.styles.weather import find_weather, without_weather
 
-__all__ = ["Asked", "draw_in", "examples", "find_style", "find_weather", "known_styles"]
+__all__ = [
+    "Asked",
+    "draw_in",
+    "examples",
+    "find_style",
+    "find_weather",
+    "known_styles",
+    "without_weather",
+]

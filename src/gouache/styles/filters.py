@@ -126,7 +126,7 @@ def _mosaic(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator)
     vivid = _vivid(_cell_means(image, bank.tiles, chosen), 1.4)
     vivid = vivid + 0.03 * _pick(bank.smooth, len(image), rng)
     tiles = 0.6 * vivid + 0.4 * image  # an eye is smaller than a tile
-    return _lerp(tiles, rgb(205, 200, 190), 0.85 * bank.tiles.border[chosen])
+    return _lerp(tiles, rgb(70, 70, 70), 0.85 * bank.tiles.border[chosen])
 
 
 def _stained_glass(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:

@@ -176,4 +176,16 @@ def find_weather(text: str) -> tuple[str, ...]:
     return tuple(name for name, words in _PATTERNS.items() if words.search(text))
 
 
-__all__ = ["ASKED_BY", "WEATHER", "find_weather"]
+def without_weather(text: str) -> str:
+    """A prompt without what stands behind its thing: "a tree" of "a tree in the snow".
+
+    As it is where nothing would be left. What stands before a thing stays: of "snowy hills".
+    """
+    rest = text
+    for words in _PATTERNS.values():
+        rest = words.sub(lambda found: found[0] if found[0].split()[0].endswith("y") else "", rest)
+    rest = ", ".join(filter(None, (" ".join(part.split()) for part in rest.split(","))))
+    return rest or text
+
+
+__all__ = ["ASKED_BY", "WEATHER", "find_weather", "without_weather"]
