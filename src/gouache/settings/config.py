@@ -99,7 +99,7 @@ class PaintConfig:
         high=1,
     )
     sharpen: float = _setting(
-        0.95, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
+        0.8, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
     )
     levels: float = _setting(
         0.5,

@@ -157,10 +157,10 @@ def _watercolor(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Genera
     size = image.shape[-1]
     identity = torch.eye(2, 3).expand(len(image), 2, 3)
     grid = F.affine_grid(identity, [len(image), 3, size, size], align_corners=False)
-    grid = grid + 0.035 * _pick(bank.warp, len(image), rng)
-    wet = F.grid_sample(_soft(image, 5), grid, padding_mode="border", align_corners=False)
-    pale = 0.28 + 0.72 * wet + 0.05 * _pick(bank.smooth, len(image), rng)
-    return pale - 0.35 * _edges(wet)
+    grid = grid + 0.02 * _pick(bank.warp, len(image), rng)
+    wet = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    pale = 0.15 + 0.85 * wet + 0.05 * _pick(bank.smooth, len(image), rng)
+    return pale - _edges(wet).clamp(max=0.25)  # where a wash ends, its colour gathers
 
 
 def _pastel(image: Tensor, alpha: Tensor, bank: Banks, rng: np.random.Generator) -> Tensor:
