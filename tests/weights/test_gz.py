@@ -68,6 +68,17 @@ def test_a_changed_file_is_read_anew(plain: Path, packed: Path) -> None:
     assert identity(packed) != before
 
 
+def test_small_files_are_unpacked_once_and_large_ones_not_kept(
+    packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = gz.unpack(packed)
+    assert gz.unpack(packed) is first
+    monkeypatch.setattr(gz, "KEPT", packed.stat().st_size - 1)
+    again = gz.unpack(packed)
+    assert again == first
+    assert again is not first
+
+
 def test_coarser_steps_make_smaller_files(tmp_path: Path) -> None:
     weight = random(6, 400) * 10.0 ** torch.arange(-2, 4)[:, None]
     weight[0, 0] = weight[0].std() * 60  # beyond 127 steps: that row is as fine as it can be

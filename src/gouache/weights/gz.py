@@ -14,6 +14,7 @@ from gouache.errors import ModelError
 SUFFIX = ".gz"
 MARK = b"\x1f\x8b"  # begins every such file
 MOST = 1 << 30  # bytes that are unpacked in memory; larger models are not read packed
+KEPT = 16 << 20  # bytes of a file: what it holds is not unpacked twice in a row
 _GZIP = 31  # zlib's number for gzip's header and check
 
 
@@ -49,14 +50,12 @@ def unpack(path: str | Path) -> bytes:
     cut off or not to be read."""
     try:
         told = Path(path).stat()
-        return _unpacked(str(path), told.st_size, told.st_mtime_ns)
+        read = _kept if told.st_size <= KEPT else _unpacked
+        return read(str(path), told.st_size, told.st_mtime_ns)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-# A model is read, then its sum is asked for, then others ask for its table of words: the last two
-# files, of a few megabytes each in the package, are kept.
-@lru_cache(maxsize=2)
 def _unpacked(path: str, size: int, modified: int) -> bytes:
     unpacker = zlib.decompressobj(_GZIP)
     try:
@@ -70,4 +69,8 @@ def _unpacked(path: str, size: int, modified: int) -> bytes:
     return content
 
 
-__all__ = ["MARK", "MOST", "SUFFIX", "is_packed", "pack", "packed_or_plain", "unpack"]
+# A model is read, then its sum is asked for, then others ask for its table of words.
+_kept = lru_cache(maxsize=2)(_unpacked)
+
+
+__all__ = ["KEPT", "MARK", "MOST", "SUFFIX", "is_packed", "pack", "packed_or_plain", "unpack"]
