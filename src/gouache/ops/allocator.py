@@ -31,6 +31,18 @@ def keep_freed(wanted: bool = True) -> bool:
     return all(done)
 
 
+def forget_large_blocks() -> None:
+    """Large blocks are again the system's own, as in a new process.
+
+    Whoever frees one makes glibc keep all of up to that size from then on: the holes that a small
+    model's file leaves would be the larger peak of the large model that is loaded next. Painting
+    decides anew (`keep_freed`).
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_MMAP_THRESHOLD, 128 << 10)
+
+
 def give_back() -> None:
     """Returns to the system what is not in use. Costs the next step what it saved."""
     libc = _glibc()
@@ -48,4 +60,4 @@ def _glibc() -> ctypes.CDLL | None:
     return libc if all(hasattr(libc, name) for name in names) else None
 
 
-__all__ = ["give_back", "keep_freed"]
+__all__ = ["forget_large_blocks", "give_back", "keep_freed"]

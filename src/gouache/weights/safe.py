@@ -18,6 +18,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from gouache.errors import ModelError
+from gouache.ops.allocator import forget_large_blocks
 from gouache.weights import gz
 from gouache.weights.pickled import read_pickled
 from gouache.weights.saving import SCALE
@@ -188,6 +189,8 @@ def _read_packed(path: Path, select: Select, dtype: torch.dtype | None) -> Check
     for name, new in wanted:
         values = found.pop(name)
         tensors[new] = values.to(dtype) if dtype and values.is_floating_point() else values
+    del content, found
+    forget_large_blocks()
     return Checkpoint(tensors, _config(metadata, path))
 
 
