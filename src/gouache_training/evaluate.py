@@ -22,6 +22,7 @@ from gouache.perceptors import load_perceptor
 from gouache.protocols import CodebookGenerator, Perceptor, with_codebook
 from gouache.runs.drive import Run, drive
 from gouache.settings.config import PaintConfig, make_config, parse_perceptor
+from gouache.weights.gz import packed_or_plain
 from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
 from gouache_training.codebook import psnr
 from gouache_training.dataset import PictureSet
@@ -251,7 +252,7 @@ def evaluate_models(
     pictures = PictureSet.load(data)
 
     def name(part: str) -> str:
-        return str(part_of(models, part)) if models else "pocket"
+        return str(packed_or_plain(part_of(models, part))) if models else "pocket"
 
     perceptor = load_perceptor(name("perceptor"))
     generator = with_codebook(load_generator(name("generator")))

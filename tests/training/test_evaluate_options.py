@@ -151,6 +151,15 @@ def test_the_default_guides_paint_unless_others_are_given(
     assert "photo" in painted["loaded"]
 
 
+def test_what_earlier_versions_exported_is_evaluated(
+    tmp_path: Path, painted: dict[str, Any]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "perceptor.safetensors").touch()
+    evaluate_models(tmp_path, tmp_path / "mine", tmp_path, ["random"], 1)
+    assert painted["loaded"] == ["perceptor.safetensors", "referee.safetensors.gz"]
+
+
 def test_models_of_ones_own_guide_alone(tmp_path: Path, painted: dict[str, Any]) -> None:
     evaluate_models(tmp_path, tmp_path / "mine", tmp_path, ["random"], 1)
     assert painted["loaded"] == ["perceptor.safetensors.gz", "referee.safetensors.gz"]
