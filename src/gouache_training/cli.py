@@ -431,7 +431,7 @@ def pack(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Exported files.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the shipped files.")],
 ) -> None:
-    """Write exported files anew, as they are kept today: fewer levels, packed by gzip."""
+    """Write exported files anew, as they are kept today: some in coarser steps, packed by gzip."""
     prepare(0)
     from gouache_training.export import export_packed
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gouache.atomic import atomic_path
+from gouache.atomic import write_bytes
 from gouache.engine.words import embed_texts
 from gouache.errors import TrainingError
 from gouache.generators.drawing import FILE as DRAWING_FILE
@@ -179,11 +179,11 @@ def export_packed(path: Path, out: Path) -> Path:
     tensors, config = read_model(path)
     out.mkdir(parents=True, exist_ok=True)
     if is_packed(path):
-        _write(target, path.read_bytes())
+        write_bytes(target, path.read_bytes())
     elif target.name in _STEPS:
         _save(target, tensors, config)
     else:
-        _write(target, pack(path.read_bytes()))
+        write_bytes(target, pack(path.read_bytes()))
     return target
 
 
@@ -221,13 +221,8 @@ def _trained_on(checkpoint: Path, generator: VQGAN, place: Path) -> dict[str, An
 
 def _tokenizer(out: Path, cache: Path) -> Path:
     path = out / TOKENIZER.name
-    _write(path, pack((cache / "tokenizer.json").read_bytes(), text=True))
+    write_bytes(path, pack((cache / "tokenizer.json").read_bytes(), text=True))
     return path
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def _save_of_codes(path: Path, checkpoint: Path, generator: Path) -> None:

@@ -62,13 +62,19 @@ def contents(
             asked[picture] = laid_out(prompts) if config.guidance.lays_out else prompts
         return replace(stage, rows=encode_parts(asked, config, models))
 
-    small = alone_sizes(config, plan(), models)
-    for picture, prompts in plain.items():
-        if small[picture] is not None:
-            plain[picture] = tuple(
-                replace(one, text=without_weather(one.text)) if one.kind == "text" else one
-                for one in prompts
-            )
+    found = plan()
+    small = alone_sizes(config, found, models)
+    bare = {
+        picture: tuple(
+            replace(one, text=without_weather(one.text)) if one.kind == "text" else one
+            for one in prompts
+        )
+        for picture, prompts in plain.items()
+        if small[picture] is not None
+    }
+    if bare:
+        plain |= bare
+        found = plan()
     told: dict[str, tuple[str, ...]] = {}
     for picture, prompts in plain.items():
         words = " | ".join(prompt.text for prompt in prompts if prompt.kind == "text")
@@ -79,7 +85,7 @@ def contents(
         "guides"
     )
     warnings.warn(StyleWarning(message, told), stacklevel=2)
-    return plan()
+    return found
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Files packed by gzip, as the package carries some of its weights: `NAME.safetensors.gz`.
+"""Files packed by gzip, as the package carries its weights: `NAME.safetensors.gz`.
 
 A model is what its file unpacks to: packing changes neither its name nor its sum.
 """
@@ -50,13 +50,14 @@ def unpack(path: str | Path) -> bytes:
     cut off or not to be read."""
     try:
         told = Path(path).stat()
-        read = _kept if told.st_size <= KEPT else _unpacked
-        return read(str(path), told.st_size, told.st_mtime_ns)
+        if told.st_size > KEPT:
+            return _unpacked(str(path))
+        return _kept(str(path), told.st_size, told.st_mtime_ns)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _unpacked(path: str, size: int, modified: int) -> bytes:
+def _unpacked(path: str) -> bytes:
     unpacker = zlib.decompressobj(_GZIP)
     try:
         content = unpacker.decompress(Path(path).read_bytes(), MOST)
@@ -70,7 +71,9 @@ def _unpacked(path: str, size: int, modified: int) -> bytes:
 
 
 # A model is read, then its sum is asked for, then others ask for its table of words.
-_kept = lru_cache(maxsize=2)(_unpacked)
+@lru_cache(maxsize=2)
+def _kept(path: str, size: int, modified: int) -> bytes:
+    return _unpacked(path)
 
 
 __all__ = ["KEPT", "MARK", "MOST", "SUFFIX", "is_packed", "pack", "packed_or_plain", "unpack"]
