@@ -3,9 +3,9 @@
 python -m gouache_bench.search [--variants NAME ...] [--prompts tuning] [--records FILE]
 
 Every variant paints the same prompts with the same seeds. The judge is EfficientNet-Lite2, which
-never guides. Each picture is a line in the records as soon as it is judged; what is there is not
-painted again, so a search may be stopped, gone on with and widened. The table in docs/search.md is
-made from the records; look at the sheets before believing it.
+guides in no variant but `defaults`. Each picture is a line in the records as soon as it is judged;
+what is there is not painted again, so a search may be stopped, gone on with and widened. The table
+in docs/search.md is made from the records; look at the sheets before believing it.
 
 A variant is a name of VARIANTS or JSON of what is changed in BASE, such as '{"steps": [60],
 "photo": {"most_cutouts": 4}}'. "photo" holds fields of that guide's own configuration, everything
@@ -90,8 +90,9 @@ PROMPTS = {"tuning": TUNING_PROMPTS, "classes": CLASS_PROMPTS}
 NOTE = (
     "Each row changes the row `three sketches of 30 steps` in the way that it names. Named first, "
     "among the first five, and the mean logarithm of the right class's probability are what the "
-    "judge says, EfficientNet-Lite2, among a thousand classes; it never guided, but is of "
-    "`photo`'s family. CPU-seconds are of one picture without loading the models."
+    "judge says, EfficientNet-Lite2, among a thousand classes; it is of `photo`'s family, and one "
+    "of its three in the row `defaults`, which it flatters. CPU-seconds are of one picture without "
+    "loading the models."
 )
 
 

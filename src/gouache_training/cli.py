@@ -522,7 +522,7 @@ def evaluate(
             help="Who says what pictures show: referee (trained on the same icons as pocket, picks "
             "one of the prompts) or lite2 (EfficientNet-Lite2, downloaded; it has seen photographs "
             "and picks one of a thousand classes, or of the sixty by a layer trained on icons). "
-            "Neither guides. Default: referee.",
+            "The referee never guides; lite2 is one of photo's three. Default: referee.",
         ),
     ] = None,
     perceptor: Annotated[

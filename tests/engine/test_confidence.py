@@ -174,6 +174,31 @@ def test_tries_of_a_start_are_shown_fewer(monkeypatch: pytest.MonkeyPatch) -> No
     assert shown[-2:] == [9, 8]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "most", "tried"),
+    [("x @left | y @right", 4, 2), ("x @left | y @right | z", 4, 3), ("x @left | y @right", 1, 1)],
+)
+def test_tries_are_shown_one_cutout_of_each_place(
+    monkeypatch: pytest.MonkeyPatch, prompt: str, most: int, tried: int
+) -> None:
+    """A quarter of the cutouts would not look at all that is asked; never more than the limit."""
+    few = Doubting()
+    few.most_cutouts = most
+    shown: list[int] = []
+    apply = objective.cutouts.apply
+
+    def applied(image: Tensor, params: Any, size: int) -> Tensor:
+        shown.append(params.num_cutouts)
+        return apply(image, params, size)
+
+    monkeypatch.setattr(objective.cutouts, "apply", applied)
+    settings = {"start_tries": 2, "start_steps": 1, "start_scale": 0.5}
+    run = session(few, prompt, num_cutouts=9, **settings)
+    assert shown[:2] == [9, tried]
+    next(run)
+    assert shown[-2:] == [9, most]
+
+
 def test_at_most_keeps_what_each_cutout_is() -> None:
     config = tiny_config(num_cutouts=7, augment="flip,affine,perspective,color,erasing,noise")
     rngs = [torch.Generator().manual_seed(seed) for seed in range(2)]

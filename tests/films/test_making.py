@@ -7,6 +7,7 @@ from PIL import Image
 
 import gouache
 from gouache.errors import ConfigError
+from gouache.films.config import asked_film
 from gouache.output.video import read_any_metadata
 from tiny import TinyGenerator, TinyPerceptor
 
@@ -62,3 +63,24 @@ def test_mistakes_are_one_line(given, told):
     with pytest.raises(gouache.GouacheError, match=told) as error:
         gouache.film("a fish", **asked(**given))
     assert "\n" not in str(error.value).strip() or "^" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "preset", "rate"),
+    [
+        ({}, "auto", 0.15),
+        ({}, "photo", 0.15),
+        ({"perceptor": ["pocket", "photo:0.5"]}, "auto", 0.15),
+        ({"perceptor": ["pocket"]}, "auto", 0.2),
+        ({}, "pocket", 0.2),
+        ({"latent": "codebook-sampling"}, "auto", 0.2),
+        ({"learning_rate": 0.3}, "auto", 0.3),
+    ],
+)
+def test_frames_change_less_boldly_than_pictures(
+    values: dict[str, object], preset: str, rate: float
+) -> None:
+    """The presets and latents that have rates of their own keep them."""
+    config, _ = asked_film({"prompt": "x", **values}, preset)
+    assert config.optimization.learning_rate == rate
+    assert (config.scale, config.guidance.layout, config.guidance.style_weight) == (1, "off", 0.0)

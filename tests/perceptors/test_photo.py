@@ -62,20 +62,20 @@ def test_it_keeps_silent_on_what_it_does_not_know(photo: PhotoPerceptor, text: s
 def test_words_lie_where_their_class_is(photo: PhotoPerceptor) -> None:
     """Of a few classes by their number in ImageNet: castle, zebra, strawberry, violin."""
     told = photo.embed_text(["a castle at night", "a zebra in the snow", "strawberries", "violin"])
-    for half in told.chunk(len(photo.trunks), -1):
-        assert half.argmax(-1).tolist() == [483, 340, 949, 889]
+    for part in told.chunk(len(photo.trunks), -1):
+        assert part.argmax(-1).tolist() == [483, 340, 949, 889]
 
 
 def test_its_classifiers_count_alike(photo: PhotoPerceptor) -> None:
     """An embedding is what each sees, of equal lengths: none is heard more for being louder."""
     image = torch.rand(3, 3, 160, 160, generator=torch.Generator().manual_seed(0))
-    halves = photo.embed_image(image).chunk(2, -1)
-    assert len(photo.trunks) == 2
-    for trunk, half in zip(photo.trunks, halves, strict=True):
-        torch.testing.assert_close(half.norm(dim=-1), torch.full((3,), 0.5**0.5))
+    parts = photo.embed_image(image).chunk(3, -1)
+    assert len(photo.trunks) == 3
+    for trunk, part in zip(photo.trunks, parts, strict=True):
+        torch.testing.assert_close(part.norm(dim=-1), torch.full((3,), 3**-0.5))
         scores = trunk(image)
         own = torch.nn.functional.normalize(scores - scores.mean(-1, keepdim=True), dim=-1)
-        torch.testing.assert_close(half, own * 0.5**0.5, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(part, own * 3**-0.5, rtol=1e-4, atol=1e-5)
 
 
 def test_classifiers_of_different_classes_are_refused() -> None:

@@ -70,9 +70,9 @@ def test_calls_that_vary_other_settings_share_a_folder(tmp_path: Path) -> None:
     call("10")
     assert "steps" not in rows(tmp_path / "out")[0], "nothing varies yet"
     call("20")
-    call("20", "0.1", "0.15")  # of which 0.15 is what both had before
+    call("20", "0.1", "0.3")  # of which 0.3 is what both had before
     told = [(row["steps"], row["learning_rate"], row["seed"]) for row in rows(tmp_path / "out")]
-    pairs = [("20", "0.1"), ("20", "0.15"), ("10", "0.15")]
+    pairs = [("20", "0.1"), ("20", "0.3"), ("10", "0.3")]
     assert sorted(told) == sorted((*pair, seed) for pair in pairs for seed in "12")
     (tmp_path / "out" / "sweep.json").write_text("{")
     folder = read(tmp_path / "out")
@@ -80,7 +80,7 @@ def test_calls_that_vary_other_settings_share_a_folder(tmp_path: Path) -> None:
     cells = make_cells(Asked(["impossible"], (), (), {"size": "32x32", "steps": "10"}))
     sweep(tmp_path / "out", Inline(), cells)
     (failed,) = (row for row in rows(tmp_path / "out") if row["error"])
-    assert (failed["steps"], failed["learning_rate"]) == ("10", "0.15")
+    assert (failed["steps"], failed["learning_rate"]) == ("10", "0.3")
 
 
 def test_what_is_no_whole_picture_of_the_cell_is_painted_again(tmp_path: Path) -> None:

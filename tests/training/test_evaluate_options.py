@@ -100,7 +100,8 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(evaluate, "measure", lambda *_: {"PSNR dB": 1.0})
     monkeypatch.setattr(evaluate, "paint_sheet", paint)
     monkeypatch.setattr(evaluate, "real_pictures", real)
-    monkeypatch.setattr(PictureSet, "load", lambda path: asked())
+    pictures = asked()  # which are loaded, too, the first time
+    monkeypatch.setattr(PictureSet, "load", lambda path: pictures)
     examine = evaluate.examine
 
     def watched(examiner: Examiner, *arguments: Any, **settings: Any) -> Any:
@@ -149,6 +150,26 @@ def test_the_default_guides_paint_unless_others_are_given(
     assert [guide.weight for guide in painted["guides"]] == [1, 0.5]
     assert painted["settings"]["perceptor"] == ("pocket", "photo:0.5")
     assert "photo" in painted["loaded"]
+
+
+@pytest.mark.parametrize("prompts", ["sixty", "tuning"])
+@pytest.mark.parametrize(
+    ("judge", "guides"), [("lite2", True), ("lite2", False), ("referee", True)]
+)
+def test_a_judge_that_guides_is_told(
+    tmp_path: Path,
+    painted: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    prompts: str,
+    judge: str,
+    guides: bool,
+) -> None:
+    monkeypatch.setattr(evaluate, "guides_too", lambda judge, perceptor: guides)
+    evaluate_models(tmp_path, None, tmp_path, (), 1, prompts, judge)
+    said = "".join(capsys.readouterr())
+    told = said.count("guides, too: its marks flatter")
+    assert told == (judge == "lite2" and guides)
 
 
 def test_what_earlier_versions_exported_is_evaluated(

@@ -13,10 +13,10 @@ from torch import Tensor
 from gouache.errors import TrainingError
 from gouache.ops.images import to_tensor
 from gouache.perceptors.efficientnet import EfficientNet, EfficientNetConfig
-from gouache_training import judge as judging
+from gouache.perceptors.photo import PhotoConfig, PhotoPerceptor
 from gouache_training import photo
 from gouache_training.class_prompts import CLASS_PROMPTS, TUNING_PROMPTS
-from gouache_training.judge import LITE2, Judge, load_judge
+from gouache_training.judge import Judge, guides_too, load_judge
 
 NAMES = ("cat", "dog", "kite", "dog", "tree")  # two classes are called alike, as in ImageNet
 CACHE = Path(__file__).parents[2] / "data" / "cache"
@@ -120,14 +120,22 @@ def test_as_many_names_as_classes() -> None:
         Judge(tiny_judge().network, NAMES[:4])
 
 
-def test_the_package_is_pinned_and_never_shipped() -> None:
-    assert len(LITE2.sha256) == 64  # from checksums.txt
-    shipped = Path(judging.__file__).parents[1] / "weights"
-    assert not [path for path in shipped.rglob("*") if "lite2" in path.name]
+def test_a_judge_knows_what_it_guides() -> None:
+    def looking(config: EfficientNetConfig) -> PhotoPerceptor:
+        seen = object.__new__(PhotoPerceptor)
+        torch.nn.Module.__init__(seen)
+        seen.config = PhotoConfig(trunks=(config,))
+        return seen
+
+    judge = tiny_judge()
+    assert guides_too(judge, looking(judge.network.config))
+    assert not guides_too(judge, looking(EfficientNetConfig(classes=5)))
+    assert not guides_too(judge, judge.network)
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
-    folder = tmp_path / f"{LITE2.name}-{LITE2.version}" / "models"
+    package, _ = photo.LITE2
+    folder = tmp_path / f"{package.name}-{package.version}" / "models"
     folder.mkdir(parents=True)
     (folder / "weights.pth").write_bytes(b"other")
     with pytest.raises(TrainingError, match="does not hold the weights expected"):
@@ -135,7 +143,7 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 def lite2() -> Judge:
-    for package in (LITE2, photo.NAMES):
+    for package in (photo.LITE2[0], photo.NAMES):
         if not (CACHE / f"{package.name}-{package.version}").is_dir():
             pytest.skip(f"{package.name} is not in data/cache")
     return load_judge(CACHE)

@@ -110,12 +110,18 @@ def test_trunks_are_renewed_and_words_kept(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(making, "read_trunk", read_trunk)
     making.renew_trunks(tmp_path, tmp_path, PHOTO, 96)
     after, renewed = read_model(tmp_path / PHOTO.name)
-    assert (renewed["image_size"], len(renewed["trunks"])) == (96, 2)
+    assert (renewed["image_size"], len(renewed["trunks"])) == (96, 3)
     for name, value in before.items():
         if name.startswith("phrases."):
             torch.testing.assert_close(after[name], value)
     kept = [name for name in after if name.startswith("phrases.")]
     assert sorted(kept) == sorted(name for name in before if name.startswith("phrases."))
+    sizes = {"classify.weight": 0.55, "head.weight": 0.2, "stem.weight": 0.0}
+    for name, step in sizes.items():  # the last matrix coarsely, early ones finely
+        rows = after[f"trunks.2.{name}"].flatten(1)
+        apart = torch.stack([row.unique().diff().min() for row in rows])
+        found = (apart / rows.square().mean(1).sqrt()).min()
+        assert (0.95 * step < found < 1.05 * step) if step else found < 0.1, name
     making.renew_trunks(tmp_path, tmp_path, tmp_path / PHOTO.name, 96)
     again, _ = read_model(tmp_path / PHOTO.name)
     assert all(torch.equal(after[name], again[name]) for name in kept)

@@ -129,3 +129,16 @@ def test_what_unpacks_beyond_all_measure_is_refused(
 def test_the_package_carries_sixty_megabytes_of_weights() -> None:
     files = [*POCKET.iterdir(), *PHOTO.parent.iterdir()]
     assert sum(path.stat().st_size for path in files) <= 60_000_000
+
+
+def test_steps_by_tensor(tmp_path: Path) -> None:
+    """What is not named is kept as finely as 8 bits can."""
+    weights = {name: torch.randn(3, 4000) for name in ("coarse", "fine")}
+    one, other, all_fine = (tmp_path / f"{k}.safetensors" for k in range(3))
+    save_model(one, weights, {}, packed=True, step={"coarse": 0.5})
+    save_model(other, weights, {}, packed=True, step=0.5)
+    save_model(all_fine, weights, {}, packed=True)
+    found, coarse, fine = (read_model(path)[0] for path in (one, other, all_fine))
+    assert torch.equal(found["coarse"], coarse["coarse"])
+    assert torch.equal(found["fine"], fine["fine"])
+    assert not torch.equal(coarse["fine"], fine["fine"])

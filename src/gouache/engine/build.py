@@ -301,9 +301,13 @@ def _rehearsal(parts: Parts, begin: Callable[[Parts], Tried], tries: Tries) -> R
         losses = parts.losses if canvas == parts.canvas else ()
         count = parts.config.count
         stages = tuple(stage.repeated(len(start) // count) for stage in parts.stages)
-        # Small pictures hold little: guides that are costly look at fewer cutouts of them.
+        # Small pictures hold little: guides that are costly look at fewer cutouts of them, but at
+        # one of each place that is asked about.
         area = (canvas.width * canvas.height) / (parts.canvas.width * parts.canvas.height)
-        guides = tuple(replace(guide, shown=guide.shown * area) for guide in parts.models.guides)
+        least = max([1, *map(len, stages[0].looks)])
+        guides = tuple(
+            replace(guide, shown=guide.shown * area, least=least) for guide in parts.models.guides
+        )
         together = replace(
             parts,
             models=replace(parts.models, guides=guides),

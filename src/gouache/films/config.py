@@ -17,15 +17,18 @@ from gouache.errors import ConfigError
 from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve, read_levels
 from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
-from gouache.settings.config import PaintConfig, make_config
+from gouache.settings.config import PaintConfig, make_config, perceptor_names
 from gouache.settings.expressions import NUMBER
+from gouache.settings.presets import LATENT_DEFAULTS, preset_of
 from gouache.settings.sections import setting
 
 MIN_FPS, MAX_FPS = 0.1, 120.0
 BORDERS = ("mirror", "reflect", "replicate", "wrap", "fresh")
 # What frames have where nobody says otherwise. A camera moves: halves would stay where they are,
 # and so would what the first frame was begun with.
-FRAME_DEFAULTS = {"scale": 1, "layout": "off", "style_weight": 0.0}
+_FRAMES = {"scale": 1, "layout": "off", "style_weight": 0.0}
+# With the rate of single pictures, which is that of `photo`'s preset, frames would flicker.
+_CALM = {"learning_rate": 0.15}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
 
@@ -237,10 +240,18 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return mine, {name: value for name, value in values.items() if name not in names}
 
 
+def frame_settings(values: Mapping[str, Any], preset: str = "auto") -> dict[str, Any]:
+    """`values` of settings over what frames want otherwise than single pictures do."""
+    if preset == "auto":
+        preset = preset_of(perceptor_names(values.get("perceptor", PaintConfig.perceptor)))
+    calm = preset == "photo" and values.get("latent") not in LATENT_DEFAULTS
+    return {**_FRAMES, **(_CALM if calm else {}), **values}
+
+
 def asked_film(
     values: Mapping[str, Any], preset: str = "auto", *, over_clip: bool = False
 ) -> tuple[PaintConfig, FilmConfig]:
-    """Flat names -> settings of the frames (`make_config`, with `FRAME_DEFAULTS`) and the film.
+    """Flat names -> settings of the frames (`make_config`, with `frame_settings`) and the film.
 
     A morph without words is guided by its two pictures. What this kind of film does not use is
     told. Wrong values raise `ConfigError`.
@@ -255,7 +266,7 @@ def asked_film(
     if film.morph and not others.get("prompt"):
         ends = [others[name] for name in ("init_image", "cross_image") if others.get(name)]
         others.setdefault("image_prompts", ends)
-    return unscaled(make_config(preset, **{**FRAME_DEFAULTS, **others})), film
+    return unscaled(make_config(preset, **frame_settings(others, preset))), film
 
 
 def _tell_unused(film: FilmConfig, names: Sequence[str], why: str) -> None:
@@ -275,7 +286,6 @@ def unscaled(config: PaintConfig) -> PaintConfig:
 
 __all__ = [
     "BORDERS",
-    "FRAME_DEFAULTS",
     "MAX_FPS",
     "MAX_FRAMES",
     "MIN_FPS",
@@ -285,6 +295,7 @@ __all__ = [
     "FilmWarning",
     "asked_film",
     "film_settings",
+    "frame_settings",
     "split",
     "unscaled",
 ]

@@ -46,19 +46,22 @@ NUM_CALM = 8  # cutouts without augmentation that stand for a picture as a whole
 class Guide:
     """A perceptor and the share that its opinion has in the losses.
 
-    `shown` is the share of its cutouts that it is shown in a step, where it limits them itself.
+    `shown` is the share of its cutouts that it is shown in a step, where it limits them itself, but
+    no fewer than `least` of them.
     """
 
     perceptor: Perceptor
     weight: float = 1.0
     shown: float = 1.0
+    least: int = 1
 
     @property
     def most_cutouts(self) -> int | None:
         """How many cutouts of a picture it is shown at most in a step; None for all."""
         if not isinstance(self.perceptor, SelfAware):
             return None
-        return max(1, round(self.shown * self.perceptor.most_cutouts))
+        most = self.perceptor.most_cutouts
+        return max(min(self.least, most), round(self.shown * most))
 
     def at(self, side: int) -> Guide:
         """Seeing cutouts of `side` pixels; itself where it sees one size only."""

@@ -1,9 +1,9 @@
-"""`photo`: a guide that has seen photographs, EfficientNet-Lite0 and -Lite1 by Google (Apache-2.0).
+"""`photo`: a guide that has seen photographs, EfficientNet-Lite0 to -Lite2 by Google (Apache-2.0).
 
 A classifier has no text tower, but a thousand words of its own: a picture is where it lies between
 the classes, and so is a text, by a small network that was taught which classes a phrase means and
-how much that tells. Two classifiers look together: what pleases one alone is often its own
-peculiarity, and what pleases both is the thing. `gouache train photo` makes it;
+how much that tells. Three classifiers look together: what pleases one alone is often its own
+peculiarity, and what pleases all is the thing. `gouache train photo` makes it;
 `docs/models/photo.md` is its card.
 """
 
@@ -37,7 +37,7 @@ class PhotoConfig:
     """Shape of a photo perceptor. `trunks` are its classifiers, all of the same classes."""
 
     image_size: int = 160
-    most_cutouts: int = 6
+    most_cutouts: int = 4
     trunks: tuple[EfficientNetConfig, ...] = (EfficientNetConfig(),)
     vocabulary: int = 30522
     table_dim: int = 256

@@ -93,7 +93,7 @@ class PaintConfig:
         2, "how many times larger the finished picture is drawn", choices=(1, 2, 4)
     )
     smooth: float = _setting(
-        0.12,
+        0.3,
         "texture fainter than this is evened out where a picture is drawn larger; edges stay",
         low=0,
         high=1,
@@ -102,7 +102,7 @@ class PaintConfig:
         0.8, "how much edges of a picture that is drawn larger are sharpened", low=0, high=5
     )
     levels: float = _setting(
-        0.5,
+        0.3,
         "how far the darkest and the brightest of it are pulled to black and white",
         low=0,
         high=1,
@@ -251,7 +251,7 @@ class PaintConfig:
         flat = flatten(values)
         missing: dict[str, Any] = {}
         if "perceptor" in flat:
-            old = preset_of(_names(flat["perceptor"])) != "photo"
+            old = preset_of(perceptor_names(flat["perceptor"])) != "photo"
             missing = {**(PRESETS["pocket"] if old else {}), **OLDER}
         return cls().updated(**{**missing, **flat})
 
@@ -310,7 +310,7 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     if "size" in values:
         values.setdefault("scale", 1)
     if preset == "auto":
-        preset = preset_of(_names(values.get("perceptor", PaintConfig.perceptor)))
+        preset = preset_of(perceptor_names(values.get("perceptor", PaintConfig.perceptor)))
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(
             f"no preset is called {preset!r}; {nearest(str(preset), sorted(PRESETS))}"
@@ -327,7 +327,7 @@ def parse_perceptor(text: str) -> tuple[str, float]:
     return parse_weighted(text, "perceptor")
 
 
-def _names(perceptor: Any) -> list[str]:
+def perceptor_names(perceptor: Any) -> list[str]:
     """The perceptors' names as far as they can be read; mistakes are found later."""
     listed = perceptor if isinstance(perceptor, (list, tuple)) else [perceptor]
     return [parse_perceptor(one)[0] if isinstance(one, str) else "" for one in listed]
@@ -358,5 +358,6 @@ __all__ = [
     "flatten",
     "make_config",
     "parse_perceptor",
+    "perceptor_names",
     "settings",
 ]

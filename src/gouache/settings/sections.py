@@ -157,7 +157,7 @@ class OptimizerConfig:
 
     optimizer: str = setting("Adam", "name of an optimiser of torch.optim")
     learning_rate: Number = setting(
-        0.15,
+        0.3,
         "learning rate; a schedule is taken as it is, without lr_schedule, lr_warmup and lr_final",
         above=0.0,
         high=100.0,

@@ -35,7 +35,7 @@ def save_model(
     config: Mapping[str, Any],
     half: bool = False,
     packed: bool = False,
-    step: float = 0.0,
+    step: float | Mapping[str, float] = 0.0,
 ) -> None:
     """Writes `state_dict` and `config` (plain JSON values) to `path`; `safe.read_model` reads them.
 
@@ -44,14 +44,16 @@ def save_model(
     and so does what float16 cannot hold. `packed` stores them in 8 bits instead, with one scale per
     row (per output channel), which `safe.read_model` undoes. As finely as 8 bits can, or in steps
     of `step` times a row's root mean square, if that is coarser: equal steps lose least for their
-    size, which is smaller only where `path` ends in `.gz` (`gz`). What cannot be written raises
-    `OutputError`.
+    size, which is smaller only where `path` ends in `.gz` (`gz`). `step` may be by tensor; those
+    that it does not name are kept finely. What cannot be written raises `OutputError`.
     """
     path = Path(path)
+    steps = step if isinstance(step, Mapping) else dict.fromkeys(state_dict, step)
     tensors: dict[str, Tensor] = {}
     for name, tensor in state_dict.items():
         if packed and tensor.ndim >= 2 and tensor.is_floating_point() and tensor.numel():
-            tensors[name], tensors[name + SCALE] = _packed(tensor.detach().cpu(), step)
+            coarsest = steps.get(name, 0.0)
+            tensors[name], tensors[name + SCALE] = _packed(tensor.detach().cpu(), coarsest)
         else:
             tensors[name] = _stored(tensor, half)
     # One metadata key only: safetensors writes several in random order.

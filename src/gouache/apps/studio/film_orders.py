@@ -9,7 +9,7 @@ from typing import Any
 
 from gouache.apps.studio.orders import Limits, Order, mapping, read_order
 from gouache.errors import ConfigError
-from gouache.films.config import FRAME_DEFAULTS, FilmConfig, film_settings
+from gouache.films.config import FilmConfig, film_settings, frame_settings
 from gouache.films.film import check
 from gouache.films.script import Script
 
@@ -47,7 +47,7 @@ def read_any_order(
         if not given.get("prompt") and not given.get("image_prompts"):
             given["image_prompts"] = [{"image": one, "weight": 1.0} for one in morph]  # who guides
     settings = mapping(given.get("settings", {}), "settings", None)
-    given["settings"] = {**FRAME_DEFAULTS, **settings}
+    given["settings"] = frame_settings(settings)
     order = read_order(given, limits, find_image, models)
     if order.count != 1:
         raise ConfigError(f"count is {order.count}; a film is of one picture")
