@@ -520,7 +520,7 @@ def test_what_was_folded_and_what_was_changed_is_seen_after_a_search(page: Any) 
     assert before == ["The picture", "What the guides look at"]
     page.fill("#filter", "boldness")
     assert page.evaluate(opened) == ["How bold each step is"]
-    page.fill("#setting-learning_rate", "0.3")
+    page.fill("#setting-learning_rate", "0.25")
     page.fill("#filter", "")
     assert page.evaluate(opened) == before
     assert texts(page, ".changes:not(:empty)") == ["1 changed"]

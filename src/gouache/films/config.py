@@ -27,7 +27,7 @@ BORDERS = ("mirror", "reflect", "replicate", "wrap", "fresh")
 # What frames have where nobody says otherwise. A camera moves: halves would stay where they are,
 # and so would what the first frame was begun with.
 _FRAMES = {"scale": 1, "layout": "off", "style_weight": 0.0}
-# With the rate of single pictures, which is that of `photo`'s preset, frames would flicker.
+# Frames of `photo`'s preset keep the rate that films were tried with, half that of single pictures.
 _CALM = {"learning_rate": 0.15}
 _PERCENT = re.compile(rf"\s*({NUMBER.pattern})\s*%\s*")
 
