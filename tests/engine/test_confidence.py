@@ -155,18 +155,24 @@ def test_large_networks_are_shown_some_of_the_cutouts(monkeypatch: pytest.Monkey
     assert torch.equal(some.homographies, all_of_them.homographies[[0, 4]])
 
 
-def test_tries_of_a_start_are_shown_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of the area, a quarter of the cutouts; guides without a limit see all."""
-    few = Doubting()
-    few.most_cutouts = 8
-    shown: list[int] = []
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many cutouts each guide was shown, step after step."""
+    counts: list[int] = []
     apply = objective.cutouts.apply
 
     def applied(image: Tensor, params: Any, size: int) -> Tensor:
-        shown.append(params.num_cutouts)
+        counts.append(params.num_cutouts)
         return apply(image, params, size)
 
     monkeypatch.setattr(objective.cutouts, "apply", applied)
+    return counts
+
+
+def test_tries_of_a_start_are_shown_fewer(shown: list[int]) -> None:
+    """A quarter of the area, a quarter of the cutouts; guides without a limit see all."""
+    few = Doubting()
+    few.most_cutouts = 8
     settings = {"start_tries": 2, "start_steps": 1, "start_scale": 0.5}
     run = session(few, num_cutouts=9, **settings)
     assert shown[:2] == [9, 2]
@@ -179,19 +185,11 @@ def test_tries_of_a_start_are_shown_fewer(monkeypatch: pytest.MonkeyPatch) -> No
     [("x @left | y @right", 4, 2), ("x @left | y @right | z", 4, 3), ("x @left | y @right", 1, 1)],
 )
 def test_tries_are_shown_one_cutout_of_each_place(
-    monkeypatch: pytest.MonkeyPatch, prompt: str, most: int, tried: int
+    shown: list[int], prompt: str, most: int, tried: int
 ) -> None:
     """A quarter of the cutouts would not look at all that is asked; never more than the limit."""
     few = Doubting()
     few.most_cutouts = most
-    shown: list[int] = []
-    apply = objective.cutouts.apply
-
-    def applied(image: Tensor, params: Any, size: int) -> Tensor:
-        shown.append(params.num_cutouts)
-        return apply(image, params, size)
-
-    monkeypatch.setattr(objective.cutouts, "apply", applied)
     settings = {"start_tries": 2, "start_steps": 1, "start_scale": 0.5}
     run = session(few, prompt, num_cutouts=9, **settings)
     assert shown[:2] == [9, tried]
