@@ -84,3 +84,8 @@ def test_frames_change_less_boldly_than_pictures(
     config, _ = asked_film({"prompt": "x", **values}, preset)
     assert config.optimization.learning_rate == rate
     assert (config.scale, config.guidance.layout, config.guidance.style_weight) == (1, "off", 0.0)
+
+
+def test_a_latent_that_is_no_name_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="latent"):
+        asked_film({"prompt": "x", "latent": ["quantized"]})

@@ -133,7 +133,7 @@ def test_the_package_carries_sixty_megabytes_of_weights() -> None:
 
 def test_steps_by_tensor(tmp_path: Path) -> None:
     """What is not named is kept as finely as 8 bits can."""
-    weights = {name: torch.randn(3, 4000) for name in ("coarse", "fine")}
+    weights = {name: random(3, 4000) for name in ("coarse", "fine")}
     one, other, all_fine = (tmp_path / f"{k}.safetensors" for k in range(3))
     save_model(one, weights, {}, packed=True, step={"coarse": 0.5})
     save_model(other, weights, {}, packed=True, step=0.5)

@@ -17,9 +17,9 @@ from gouache.errors import ConfigError
 from gouache.films.curves import MAX_FRAMES, MOTIONS, Curve, read_levels
 from gouache.films.scenes import Scene, parse_scenes
 from gouache.settings.codec import Codec, Setting, settings_of
-from gouache.settings.config import PaintConfig, make_config, perceptor_names
+from gouache.settings.config import PaintConfig, make_config, preset_for
 from gouache.settings.expressions import NUMBER
-from gouache.settings.presets import LATENT_DEFAULTS, preset_of
+from gouache.settings.presets import LATENT_DEFAULTS
 from gouache.settings.sections import setting
 
 MIN_FPS, MAX_FPS = 0.1, 120.0
@@ -242,9 +242,9 @@ def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def frame_settings(values: Mapping[str, Any], preset: str = "auto") -> dict[str, Any]:
     """`values` of settings over what frames want otherwise than single pictures do."""
-    if preset == "auto":
-        preset = preset_of(perceptor_names(values.get("perceptor", PaintConfig.perceptor)))
-    calm = preset == "photo" and values.get("latent") not in LATENT_DEFAULTS
+    calm = (
+        preset_for(values, preset) == "photo" and str(values.get("latent")) not in LATENT_DEFAULTS
+    )
     return {**_FRAMES, **(_CALM if calm else {}), **values}
 
 

@@ -251,7 +251,7 @@ class PaintConfig:
         flat = flatten(values)
         missing: dict[str, Any] = {}
         if "perceptor" in flat:
-            old = preset_of(perceptor_names(flat["perceptor"])) != "photo"
+            old = preset_for(flat) != "photo"
             missing = {**(PRESETS["pocket"] if old else {}), **OLDER}
         return cls().updated(**{**missing, **flat})
 
@@ -309,8 +309,7 @@ def make_config(preset: str = "auto", **values: Any) -> PaintConfig:
     values = _one_prompt(values)
     if "size" in values:
         values.setdefault("scale", 1)
-    if preset == "auto":
-        preset = preset_of(perceptor_names(values.get("perceptor", PaintConfig.perceptor)))
+    preset = preset_for(values, preset)
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(
             f"no preset is called {preset!r}; {nearest(str(preset), sorted(PRESETS))}"
@@ -327,10 +326,16 @@ def parse_perceptor(text: str) -> tuple[str, float]:
     return parse_weighted(text, "perceptor")
 
 
-def perceptor_names(perceptor: Any) -> list[str]:
-    """The perceptors' names as far as they can be read; mistakes are found later."""
+def preset_for(values: Mapping[str, Any], preset: str = "auto") -> str:
+    """`preset`, or for "auto" that of the perceptors in `values`, of the default ones without.
+
+    Names count as far as they can be read; mistakes are found later.
+    """
+    if preset != "auto":
+        return preset
+    perceptor = values.get("perceptor", PaintConfig.perceptor)
     listed = perceptor if isinstance(perceptor, (list, tuple)) else [perceptor]
-    return [parse_perceptor(one)[0] if isinstance(one, str) else "" for one in listed]
+    return preset_of([parse_perceptor(one)[0] if isinstance(one, str) else "" for one in listed])
 
 
 def _one_prompt(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -358,6 +363,6 @@ __all__ = [
     "flatten",
     "make_config",
     "parse_perceptor",
-    "perceptor_names",
+    "preset_for",
     "settings",
 ]
